@@ -1,0 +1,73 @@
+// Labelled 8-bit images and their splits.
+#pragma once
+
+#include "core/network.hpp"
+#include "core/quantized_network.hpp"
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace triseg {
+
+/// Images of one size, as they lie in the files.
+struct Images {
+  int channels = 0;
+  int height = 0;
+  int width = 0;
+  std::vector<std::uint8_t> pixels;  // (N, channels, height, width)
+  std::vector<std::uint8_t> labels;  // (N), 0..classes-1
+
+  std::size_t size() const { return labels.size(); }
+  int image_size() const { return channels * height * width; }
+  std::span<const std::uint8_t> image(std::size_t i) const {
+    return std::span(pixels).subspan(i * image_size(), image_size());
+  }
+};
+
+/// The parts of a data set by use. Teacher training, calibration and the search see `search`; candidates are compared on
+/// `validation`; the final report alone reads `test`.
+enum class Split { search, validation, test };
+
+std::string_view split_name(Split split);
+/// Throws Error for a name other than search, validation, test.
+Split parse_split(std::string_view name);
+
+struct DataSet {
+  std::string name;  ///< as --data names it
+  int classes = 10;
+  Images train;      ///< search, then validation: the last 10,000 images, or a sixth of them if there are fewer than 60,000
+  Images test;
+
+  std::size_t validation_size() const;
+  std::size_t split_size(Split split) const;
+  /// The images that hold the split; image i of the split is image split_offset(split) + i of it.
+  const Images& split_images(Split split) const { return split == Split::test ? test : train; }
+  std::size_t split_offset(Split split) const { return split == Split::validation ? train.size() - validation_size() : 0; }
+};
+
+/// Loads what --data names:
+///   fashion-mnist   the IDX files of Debian's dataset-fashion-mnist (or of the folder in $TRISEG_FASHION_MNIST)
+///   shapes          a small data set made here: ten kinds of shapes, seeded, nothing to download
+///   a folder        of IDX files in MNIST's naming, plain or .gz, or of CIFAR-10's binary batches
+/// Throws Error naming file, offset and what was expected there.
+DataSet load_data_set(const std::string& name_or_folder);
+
+/// The short name stored in models and results: "fashion-mnist", "shapes", or the last component of a folder.
+std::string data_set_name(const std::string& name_or_folder);
+
+/// Throws Error unless the network can take these images: at most as many channels and pixels a side, the same classes.
+void check_fit(const Network& network, const DataSet& data);
+
+/// Lays image i into a network's input geometry: centred and padded with pixel 0, one grey channel repeated.
+/// out: (input_channels, input_side, input_side) pixels.
+void fit_image(const Network& network, const Images& images, std::size_t i, std::span<std::uint8_t> out);
+
+/// The input codes of some images. out: (indices, input_channels, input_side, input_side).
+void quantize_images(const QuantizedNetwork& network, const Images& images, std::span<const std::uint32_t> indices,
+                     std::span<std::uint8_t> out);
+
+}  // namespace triseg

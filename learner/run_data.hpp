@@ -1,0 +1,101 @@
+// The content of a run in memory: what the run file stores, as plain columns.
+#pragma once
+
+#include "core/codes.hpp"
+#include "core/histogram.hpp"
+#include "core/network.hpp"
+#include "core/quantized_network.hpp"
+#include "core/score.hpp"
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace triseg {
+
+/// One site of the search.
+struct SiteData {
+  std::string name;
+  std::string record_key;
+  LayerKind kind = LayerKind::convolution;
+  CodeScale scale;
+  int tmax = 0;
+  Codes init;                        ///< tmax * {1, 2, 3, 4} / 5
+  Codes mse;                         ///< the per-site MSE optimum of the histogram
+  std::array<double, 4> state{};     ///< [index / (sites - 1), mean / 255, std / 128, p90 / 255]
+  Histogram histogram;               ///< of calibration, exact codes before the staircase
+};
+
+/// One scored draw.
+struct Episode {
+  std::uint64_t iteration = 0;
+  double reward = 0;                 ///< -(kd + attention_weight * attention)
+  Score score;                       ///< on the iteration's images
+  std::vector<Codes> codes;          // (sites)
+};
+
+/// One policy update.
+struct Update {
+  std::uint64_t iteration = 0;
+  double mean_reward = 0, best_reward = 0;   ///< over the iteration's episodes
+  double policy_loss = 0, value_loss = 0, entropy = 0, approx_kl = 0, clip_fraction = 0;  ///< of the last epoch
+  double update_seconds = 0;                 ///< wall clock of the update alone
+  double iteration_seconds = 0;              ///< wall clock of the whole iteration
+};
+
+/// Codes named by where they come from, scored on the validation split.
+struct Candidate {
+  std::string origin;                ///< "episode", "policy" (its most probable codes), "mse" or "init"
+  std::uint64_t episode = 0;         ///< meaningful if origin is "episode"
+  double reward = 0;                 ///< in the search; for the others that of the validation score
+  Score validation;
+  std::vector<Codes> codes;          // (sites)
+};
+
+/// The student that was chosen on validation, and its one report on the test split.
+struct Selected {
+  std::size_t top_index = 0;         ///< row of /top
+  bool within_max_acc_drop = false;  ///< on validation
+  Score test;
+  Score test_mse;                    ///< the MSE optimum on the same images, for comparison
+};
+
+/// A tensor of the checkpoint, row-major.
+struct StoredTensor {
+  std::vector<std::uint64_t> shape;
+  std::vector<float> values;
+};
+
+/// Everything a resume needs beside the episodes, which carry their own history.
+struct Checkpoint {
+  std::uint64_t next_iteration = 0;
+  std::uint64_t optimizer_steps = 0;
+  std::map<std::string, StoredTensor> tensors;  ///< policy parameters and optimizer moments by name
+};
+
+struct RunData {
+  // What the run is. Equal for every history of kills and resumes, except for the wall-clock and placement fields below.
+  std::string model, model_display_name, backend, data, selection;
+  std::string model_sha256;          ///< of the model file
+  std::uint64_t seed = 0;
+  double temperature = 0, attention_weight = 0;
+  std::uint64_t episodes_total = 0;  ///< the budget
+  std::vector<std::string> attention_layers;
+  std::string config;                ///< resolved TOML of all options
+  std::string config_hash;           ///< SHA-256 [hex] over the options that change results
+  // Placement and wall clock: may differ between runs that are otherwise equal.
+  std::string engine, transport, command_line;
+  int ranks = 0, threads_per_rank = 0;
+  bool finished = false;
+
+  std::vector<SiteData> sites;
+  std::vector<Episode> episodes;
+  std::vector<Update> updates;
+  std::vector<Candidate> top;        // best validation reward first; empty until finished
+  Selected selected;                 // meaningful when finished
+  Checkpoint checkpoint;
+};
+
+}  // namespace triseg

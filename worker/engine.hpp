@@ -1,0 +1,75 @@
+// The engine contract: exact INT8 forwards of the teacher and of many students over one loaded image batch.
+#pragma once
+
+#include "core/codes.hpp"
+#include "core/quantized_network.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace triseg {
+
+/// A candidate: one table per site, in network order, and per layer optionally its own requantization.
+/// The teacher is `teacher(network)`: identity tables and the model's own requantization.
+struct Student {
+  std::vector<Table> tables;                                     // (sites)
+  std::vector<std::optional<Requantization>> requantization;     // (layers), or empty: the model's own everywhere
+};
+
+Student teacher(const Network& network);
+/// The student of some codes. codes: (sites), in network order.
+Student student(const Network& network, std::span<const Codes> codes);
+
+/// What scoring needs of one forward. Integers only; softmax, temperature and norms are not applied here.
+struct ForwardResult {
+  std::vector<std::uint8_t> logit_codes;                 // (N, classes): real logit = scale * (code - zero_point)
+  std::vector<std::vector<std::uint32_t>> attention;     // (attention layers)(N, positions): sum over channels of squared
+                                                         // codes, after the staircase and before pooling; a fully
+                                                         // connected layer has one channel and a position per feature
+};
+
+/// One layer as traced, after requantization and before staircase and pooling.
+struct LayerTrace {
+  std::size_t layer = 0;
+  int images = 0;
+  int positions = 0;
+  int channels = 0;
+  std::span<const std::int32_t> accumulators;  // (images, positions, channels), bias included
+  std::span<const std::uint8_t> codes;         // (images, positions, channels)
+};
+/// Called once or more a layer, each call covering some of the images, layers of the same images in network order.
+using TraceSink = std::function<void(const LayerTrace&)>;
+
+/// Executes one quantized network. Every engine gives the same integers, bit for bit (docs/int8-contract.md).
+/// Not thread-safe: a thread needs an engine of its own. All calls block until their results are there.
+class Engine {
+ public:
+  virtual ~Engine() = default;
+  virtual std::string_view name() const = 0;
+  /// How it executes, for logs: "int8 (AVX512-VNNI)".
+  virtual std::string description() const = 0;
+
+  /// Sets the images that the following calls run on, and copies them. codes: (images, channels, side, side) input codes.
+  virtual void load_images(std::span<const std::uint8_t> codes, int images) = 0;
+
+  /// Forwards of all students over the loaded images. results: one per student; their buffers are resized and reused.
+  virtual void forward(std::span<const Student> students, std::span<ForwardResult> results) = 0;
+
+  /// One forward that shows every layer to the sink. Slow; for calibration, statistics and tests.
+  virtual void trace(const Student& student, const TraceSink& sink) = 0;
+};
+
+/// What --engine takes, of what this build has: "reference", "onednn".
+std::vector<std::string_view> engine_names();
+
+/// The engine called `name` ("auto": the fastest this build has), self-tested against the reference layer by layer on
+/// random codes. Throws Error if the name is unknown or if no exact way to run a layer is left.
+/// `network` must outlive the engine.
+std::unique_ptr<Engine> make_engine(std::string_view name, const QuantizedNetwork& network);
+
+}  // namespace triseg
