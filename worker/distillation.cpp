@@ -1,0 +1,94 @@
+#include "worker/distillation.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace triseg {
+namespace {
+
+/// 1 / L2 norm of an integer map, or 0 for a map of zeros.
+double inverse_norm(std::span<const std::uint32_t> map) {
+  double sum = 0;
+  for (std::uint32_t x : map) sum += double(x) * double(x);
+  return sum > 0 ? 1.0 / std::sqrt(sum) : 0.0;
+}
+
+std::span<const std::uint32_t> row(const std::vector<std::uint32_t>& maps, std::size_t image, std::size_t images) {
+  const std::size_t positions = maps.size() / images;
+  return std::span(maps).subspan(image * positions, positions);
+}
+
+}  // namespace
+
+int predicted_class(std::span<const std::uint8_t> codes) {
+  return static_cast<int>(std::max_element(codes.begin(), codes.end()) - codes.begin());
+}
+
+TeacherTarget::TeacherTarget(const QuantizedNetwork& network, const ForwardResult& result,
+                             std::span<const std::uint8_t> labels, double temperature)
+    : classes_(network.network.classes),
+      scale_over_temperature_(network.logits().scale / temperature),
+      temperature_(temperature),
+      labels_(labels.begin(), labels.end()),
+      log_p_(log_probabilities(result.logit_codes)) {
+  const std::size_t images = labels_.size();
+  for (std::size_t i = 0; i < images; ++i)
+    right_.push_back(predicted_class(std::span(result.logit_codes).subspan(i * classes_, classes_)) == labels_[i]);
+  for (const auto& maps : result.attention) {
+    std::vector<double>& unit = attention_.emplace_back();
+    unit.reserve(maps.size());
+    for (std::size_t i = 0; i < images; ++i) {
+      const auto map = row(maps, i, images);
+      const double factor = inverse_norm(map);
+      for (std::uint32_t x : map) unit.push_back(double(x) * factor);
+    }
+  }
+}
+
+std::vector<double> TeacherTarget::log_probabilities(std::span<const std::uint8_t> codes) const {
+  // The zero point cancels in the softmax, so codes relative to the largest are enough.
+  std::vector<double> log_p(codes.size());
+  for (std::size_t at = 0; at < codes.size(); at += classes_) {
+    const auto q = codes.subspan(at, classes_);
+    const int largest = *std::max_element(q.begin(), q.end());
+    double sum = 0;
+    for (int k = 0; k < classes_; ++k) {
+      log_p[at + k] = scale_over_temperature_ * (int(q[k]) - largest);
+      sum += std::exp(log_p[at + k]);
+    }
+    const double log_sum = std::log(sum);
+    for (int k = 0; k < classes_; ++k) log_p[at + k] -= log_sum;
+  }
+  return log_p;
+}
+
+Score TeacherTarget::score(const ForwardResult& student) const {
+  Score score;
+  const std::size_t images = labels_.size();
+  score.images = images;
+  const auto log_s = log_probabilities(student.logit_codes);
+  for (std::size_t i = 0; i < images; ++i) {
+    double divergence = 0;
+    for (std::size_t k = i * classes_; k < (i + 1) * classes_; ++k) divergence += std::exp(log_p_[k]) * (log_p_[k] - log_s[k]);
+    score.kd += temperature_ * temperature_ * divergence;
+    const bool right = predicted_class(std::span(student.logit_codes).subspan(i * classes_, classes_)) == labels_[i];
+    score.both_right += right && right_[i];
+    score.teacher_only += !right && right_[i];
+    score.student_only += right && !right_[i];
+
+    double distance = 0;
+    for (std::size_t a = 0; a < attention_.size(); ++a) {
+      const auto map = row(student.attention[a], i, images);
+      const double factor = inverse_norm(map);
+      const double* target = &attention_[a][i * map.size()];
+      for (std::size_t p = 0; p < map.size(); ++p) {
+        const double d = double(map[p]) * factor - target[p];
+        distance += d * d;
+      }
+    }
+    if (!attention_.empty()) score.attention += distance / double(attention_.size());
+  }
+  return score;
+}
+
+}  // namespace triseg

@@ -1,0 +1,51 @@
+// What a rollout worker does: scores candidates on image batches, a share of the work of all ranks at a time.
+#pragma once
+
+#include "core/dataset.hpp"
+#include "core/histogram.hpp"
+#include "core/score.hpp"
+#include "worker/engine.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+namespace triseg {
+
+/// Every candidate on every batch. An item is one candidate on one batch; items are ordered by batch, then candidate.
+struct ScoreRequest {
+  Split split = Split::search;
+  std::uint32_t batch_size = 0;                // the last batch may be smaller
+  std::vector<std::uint32_t> images;           // indices within the split
+  std::vector<std::vector<Codes>> candidates;  // (candidates)(sites); an empty candidate is the teacher
+
+  std::size_t batches() const { return (images.size() + batch_size - 1) / batch_size; }
+  std::size_t items() const { return batches() * candidates.size(); }
+};
+
+/// Scores with `threads` engines at once. The result does not depend on the number of threads.
+class Scorer {
+ public:
+  /// `network` and `data` must outlive the scorer. Engines are made (and self-test) here.
+  Scorer(const QuantizedNetwork& network, const DataSet& data, std::string_view engine, int threads, double temperature);
+  ~Scorer();
+
+  std::string_view engine_name() const;
+  std::string engine_description() const;
+
+  /// Scores of items first .. first + count - 1. Blocks. An exception of a thread is rethrown here.
+  std::vector<Score> score(const ScoreRequest& request, std::size_t first, std::size_t count);
+
+  /// Histograms of the codes before the staircase, per site, of the first candidate over batches first .. first + count - 1.
+  std::vector<Histogram> histograms(const ScoreRequest& request, std::size_t first, std::size_t count);
+
+ private:
+  struct Lane;
+  const QuantizedNetwork& network_;
+  const DataSet& data_;
+  double temperature_;
+  std::vector<std::unique_ptr<Lane>> lanes_;
+};
+
+}  // namespace triseg
