@@ -1,0 +1,124 @@
+#include "learner/atomic_file.hpp"
+
+#include "core/error.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <utility>
+
+namespace triseg {
+namespace {
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  int get() const { return fd_; }
+  bool close() { return ::close(std::exchange(fd_, -1)) == 0; }
+
+ private:
+  int fd_;
+};
+
+/// A new file beside `path`, removed again unless it was renamed.
+class Temporary {
+ public:
+  explicit Temporary(const std::filesystem::path& target) : target_(target), fd_(-1) {
+    for (int n = 0;; ++n) {
+      path_ = target.parent_path() / fmt::format(".{}.{}-{}.tmp", target.filename().string(), ::getpid(), n);
+      fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+      if (fd_ >= 0) return;
+      if (errno != EEXIST) throw_errno("open");
+    }
+  }
+  Temporary(const Temporary&) = delete;
+  ~Temporary() {
+    if (fd_ >= 0) ::close(fd_);
+    if (!renamed_) ::unlink(path_.c_str());
+  }
+
+  void write(std::span<const std::byte> bytes) {
+    while (!bytes.empty()) {
+      const ssize_t n = ::write(fd_, bytes.data(), bytes.size());
+      if (n < 0 && errno != EINTR) throw_errno("write");
+      if (n > 0) bytes = bytes.subspan(n);
+    }
+    if (::fsync(fd_) != 0) throw_errno("fsync");
+    if (::close(std::exchange(fd_, -1)) != 0) throw_errno("close");
+  }
+
+  void rename() {
+    if (::rename(path_.c_str(), target_.c_str()) != 0) throw_errno("rename");
+    renamed_ = true;
+  }
+
+ private:
+  [[noreturn]] void throw_errno(const char* call) const {
+    fail("cannot write {}: {} failed: {}", target_.string(), call, std::strerror(errno));
+  }
+
+  std::filesystem::path target_, path_;
+  int fd_;
+  bool renamed_ = false;
+};
+
+std::filesystem::path folder_of(const std::filesystem::path& path) {
+  return path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+}
+
+void sync_folder(const std::filesystem::path& folder) {
+  const Descriptor fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (fd.get() < 0) fail("cannot open folder {}: {}", folder.string(), std::strerror(errno));
+  // Some network file systems do not know fsync of a folder; they say EINVAL and need none.
+  if (::fsync(fd.get()) != 0 && errno != EINVAL) fail("fsync of folder {} failed: {}", folder.string(), std::strerror(errno));
+}
+
+}  // namespace
+
+void commit_file(const std::filesystem::path& path, std::span<const std::byte> bytes) {
+  if (!path.has_filename()) fail("cannot write '{}': expected the name of a file", path.string());
+  Temporary temporary(path);
+  temporary.write(bytes);
+  temporary.rename();
+  sync_folder(folder_of(path));
+}
+
+void commit_file(const std::filesystem::path& path, std::string_view text) {
+  commit_file(path, std::as_bytes(std::span(text.data(), text.size())));
+}
+
+void ensure_writable_folder(const std::filesystem::path& folder) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) fail("cannot create folder {}: {}", folder.string(), error.message());
+  if (!std::filesystem::is_directory(folder, error)) fail("cannot write to {}: it is not a folder", folder.string());
+  try {
+    Temporary(folder / "write-test").write(std::as_bytes(std::span("triseg")));
+  } catch (const Error&) {
+    fail("cannot write to folder {}: {}", folder.string(), std::strerror(errno));
+  }
+}
+
+std::vector<std::byte> read_file(const std::filesystem::path& path) {
+  const auto throw_errno = [&] { fail("cannot read {}: {}", path.string(), std::strerror(errno)); };
+  const Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  struct stat status {};
+  if (fd.get() < 0 || ::fstat(fd.get(), &status) != 0) throw_errno();
+  if (!S_ISREG(status.st_mode)) fail("cannot read {}: it is not a file", path.string());
+  std::vector<std::byte> bytes(status.st_size);
+  for (std::size_t done = 0; done < bytes.size();) {
+    const ssize_t n = ::read(fd.get(), bytes.data() + done, bytes.size() - done);
+    if (n < 0 && errno != EINTR) throw_errno();
+    if (n == 0) bytes.resize(done);
+    if (n > 0) done += n;
+  }
+  return bytes;
+}
+
+}  // namespace triseg

@@ -1,0 +1,43 @@
+// Where a search starts: tmax, initial codes, the optimum of the histogram, and the state of each site.
+#pragma once
+
+#include "core/codes.hpp"
+#include "core/histogram.hpp"
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace triseg {
+
+enum class TmaxMode { percentile, fixed };
+
+/// How tmax follows from a site's histogram.
+struct TmaxRule {
+  TmaxMode mode = TmaxMode::percentile;
+  double percentile = 90.0;  ///< of the non-zero codes
+  int offset = 10;           ///< added to the percentile's code
+  int fixed = 127;
+
+  /// percentile: the percentile's code + offset, at least 15, at most 255; fixed: the fixed value.
+  int tmax(const Histogram& histogram) const;
+  /// "p90+10" or "fixed": how log lines name the rule.
+  std::string label() const;
+};
+
+/// tmax * {1, 2, 3, 4} / 5 in integers for t1, v1, t2, v2 (35 -> 7, 14, 21, 28), moved up where a small tmax would make
+/// them illegal. tmax >= smallest_tmax.
+Codes initial_codes(int tmax);
+
+/// The summed squared error of the staircase over the histogram, in squared codes. Exact.
+std::int64_t squared_error(const Histogram& histogram, const Codes& codes);
+
+/// The legal codes with the least squared_error for this tmax; of equal ones the smallest (t1, t2, v1, v2). Exact: every
+/// t1 and t2 are tried, and v1 and v2 are the rounded means of their segments, from prefix sums; O(tmax^2).
+Codes mse_optimum(const Histogram& histogram, int tmax);
+
+/// [index / (sites - 1), mean / 255, standard deviation / 128, p90 of the non-zero codes / 255].
+std::array<double, 4> site_state(const Histogram& histogram, std::size_t index, std::size_t sites);
+
+}  // namespace triseg

@@ -1,0 +1,33 @@
+// The search strategy contract: propose codes for an iteration, take what they scored.
+#pragma once
+
+#include "learner/run_data.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace triseg {
+
+/// Proposes and learns. Its randomness is a function of (seed, episode) alone, its state is all in the checkpoint, so a
+/// run continues to the same codes after any interruption. Runs on the learner rank only.
+class Strategy {
+ public:
+  virtual ~Strategy() = default;
+
+  /// Codes of episodes first_episode .. first_episode + count - 1, each (sites) in network order.
+  virtual std::vector<std::vector<Codes>> propose(std::uint64_t first_episode, std::size_t count) = 0;
+
+  /// Learns from all episodes of one iteration, in episode order. Fills in the losses and statistics of `update`.
+  virtual void learn(std::span<const Episode> episodes, Update& update) = 0;
+
+  /// The codes it holds best now: (sites).
+  virtual std::vector<Codes> most_probable() const = 0;
+
+  virtual void save(Checkpoint& checkpoint) const = 0;
+  /// Throws Error if a tensor is missing or of another shape.
+  virtual void restore(const Checkpoint& checkpoint) = 0;
+};
+
+}  // namespace triseg
