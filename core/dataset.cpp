@@ -44,7 +44,7 @@ std::size_t DataSet::split_size(Split split) const {
 
 std::string data_set_name(const std::string& name_or_folder) {
   if (name_or_folder == fashion_mnist || name_or_folder == shapes) return name_or_folder;
-  std::filesystem::path path = std::filesystem::path(name_or_folder).lexically_normal();
+  const auto path = std::filesystem::absolute(name_or_folder).lexically_normal();
   return path.has_filename() ? path.filename().string() : path.parent_path().filename().string();
 }
 

@@ -1,4 +1,4 @@
-// The file formats behind load_data_set.
+// The file formats behind load_data_set. Offsets in errors count the bytes of the file, of the unpacked file if it is a .gz.
 #pragma once
 
 #include "core/dataset.hpp"

@@ -1,5 +1,6 @@
 #include "core/histogram.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
@@ -45,7 +46,7 @@ int Histogram::nonzero_percentile(double percent) const {
   std::uint64_t below = 0;
   for (int q = 1; q < 256; ++q) {
     below += counts[q];
-    if (double(below) >= percent / 100.0 * double(nonzero)) return q;
+    if (100.0 * double(below) >= percent * double(nonzero)) return q;
   }
   return 255;
 }

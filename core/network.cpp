@@ -155,7 +155,11 @@ void select_attention_layers(Network& n, std::string_view selection) {
   if (selection == "default") return;
   n.attention_layers.clear();
   if (selection == "none") return;
-  for (const std::string& name : split(selection)) n.attention_layers.push_back(layer_index(n, name, "--attention-layers"));
+  for (const std::string& name : split(selection)) {
+    const std::size_t i = layer_index(n, name, "--attention-layers");
+    if (!n.layers[i].relu) fail("--attention-layers: layer '{}' of {} makes the logits and has no attention map", name, n.display_name);
+    n.attention_layers.push_back(i);
+  }
   std::sort(n.attention_layers.begin(), n.attention_layers.end());
   if (std::adjacent_find(n.attention_layers.begin(), n.attention_layers.end()) != n.attention_layers.end())
     fail("--attention-layers: '{}' names a layer twice", selection);

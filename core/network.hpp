@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstddef>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -75,6 +74,7 @@ std::size_t layer_index(const Network& network, std::string_view name, std::stri
 void select_sites(Network& network, std::string_view selection);
 
 /// Replaces the attention layers by the ones named, separated by commas; "default" keeps them, "none" leaves none.
+/// Throws Error for an unknown name, a layer without a ReLU, a name given twice, or an empty list.
 void select_attention_layers(Network& network, std::string_view selection);
 
 }  // namespace triseg

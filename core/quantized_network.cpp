@@ -78,6 +78,7 @@ void check(const QuantizedNetwork& n) {
       if (layer.requantization.multiplier[c] !=
           static_cast<float>(layer.input.scale * layer.weight_scale[c] / layer.output.scale))
         bad(fmt::format("multiplier of channel {} is not s_in * s_w / s_out", c));
+      if (!positive(layer.requantization.multiplier[c])) bad(fmt::format("multiplier of channel {} is not positive and finite", c));
     }
   }
 }

@@ -66,7 +66,7 @@ std::array<std::uint8_t, 256> input_codes(const QuantizedNetwork& network, int c
 std::int64_t accumulator_bound(const QuantizedLayer& layer);
 
 /// Checks what every engine relies on: sizes, finite positive scales, codes' zero points in 0..255, z_out = 0 behind a
-/// ReLU, each layer's input equal to the previous output, multipliers equal to float32(s_in * s_w / s_out).
+/// ReLU, each layer's input equal to the previous output, finite positive multipliers equal to float32(s_in * s_w / s_out).
 /// Throws Error naming layer and field.
 void check(const QuantizedNetwork& network);
 

@@ -1,0 +1,162 @@
+#include "core/network.hpp"
+
+#include "tests/core/error_of.hpp"
+
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <set>
+
+namespace triseg {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+std::vector<std::string> site_names(const Network& n) {
+  std::vector<std::string> names;
+  for (std::size_t i : n.sites()) names.push_back(n.layers[i].name);
+  return names;
+}
+
+std::vector<std::string> attention_names(const Network& n) {
+  std::vector<std::string> names;
+  for (std::size_t i : n.attention_layers) names.push_back(n.layers[i].name);
+  return names;
+}
+
+std::vector<std::string> record_keys(const Network& n) {
+  std::vector<std::string> keys;
+  for (std::size_t i : n.sites()) keys.push_back(record_key(n.layers[i]));
+  return keys;
+}
+
+TEST(Network, AlexNetIsTheOneDescribed) {
+  const Network n = make_network("alexnet");
+  EXPECT_EQ(n.display_name, "AlexNet");
+  EXPECT_THAT(site_names(n), ElementsAre("conv1", "conv2", "conv3", "conv4", "conv5", "fc1", "fc2"));
+  EXPECT_THAT(attention_names(n), ElementsAre("conv3", "conv4", "fc1"));
+  EXPECT_THAT(record_keys(n),
+              ElementsAre("block_output.conv1", "block_output.conv2", "block_output.conv3", "block_output.conv4",
+                          "block_output.conv5", "classifier.fc1.out", "classifier.fc2.out"));
+  struct Shape { int in, out, kernel, in_side, out_side, pooled_side; };
+  const Shape expected[] = {{3, 64, 5, 32, 16, 8},   {64, 192, 5, 8, 8, 4},  {192, 384, 3, 4, 4, 4}, {384, 256, 3, 4, 4, 4},
+                            {256, 256, 3, 4, 4, 2},  {1024, 512, 1, 1, 1, 1}, {512, 256, 1, 1, 1, 1}, {256, 10, 1, 1, 1, 1}};
+  ASSERT_EQ(n.layers.size(), std::size(expected));
+  for (std::size_t i = 0; i < n.layers.size(); ++i) {
+    SCOPED_TRACE(n.layers[i].name);
+    const Layer& layer = n.layers[i];
+    EXPECT_EQ(layer.in_channels, expected[i].in);
+    EXPECT_EQ(layer.out_channels, expected[i].out);
+    EXPECT_EQ(layer.kernel, expected[i].kernel);
+    EXPECT_EQ(layer.in_side, expected[i].in_side);
+    EXPECT_EQ(layer.out_side, expected[i].out_side);
+    EXPECT_EQ(layer.pooled_side, expected[i].pooled_side);
+    EXPECT_EQ(layer.batch_norm, layer.kind == LayerKind::convolution);
+  }
+  EXPECT_FALSE(n.layers.back().relu);
+  EXPECT_DOUBLE_EQ(n.layers[5].dropout, 0.5);
+  EXPECT_DOUBLE_EQ(n.layers[6].dropout, 0.5);
+  // conv1 .. conv5, fc1 .. fc3, by hand.
+  EXPECT_DOUBLE_EQ(n.macs(), 256.0 * 64 * 75 + 64.0 * 192 * 1600 + 16.0 * 384 * 1728 + 16.0 * 256 * 3456 + 16.0 * 256 * 2304 +
+                                 1024.0 * 512 + 512.0 * 256 + 2560);
+  EXPECT_NEAR(n.macs() / 1e6, 55.8, 0.1);
+}
+
+TEST(Network, LeNet5HasFourSites) {
+  const Network n = make_network("lenet5");
+  EXPECT_EQ(n.display_name, "LeNet-5");
+  EXPECT_THAT(site_names(n), ElementsAre("conv1", "conv2", "fc1", "fc2"));
+  EXPECT_THAT(attention_names(n), ElementsAre("conv1", "conv2"));
+  EXPECT_THAT(record_keys(n), ElementsAre("block_output.conv1", "block_output.conv2", "classifier.fc1.out", "classifier.fc2.out"));
+  EXPECT_EQ(n.layers[1].out_side, 10);
+  EXPECT_EQ(n.layers[1].output_size(), 400);
+}
+
+TEST(Network, EveryDescriptionIsAChainThatEndsInLogits) {
+  EXPECT_THAT(network_names(), testing::IsSupersetOf({"alexnet", "lenet5"}));
+  for (const std::string& name : network_names()) {
+    SCOPED_TRACE(name);
+    const Network n = make_network(name);
+    EXPECT_EQ(n.name, name);
+    int size = n.input_size();
+    for (const Layer& layer : n.layers) {
+      EXPECT_EQ(size, layer.in_channels * layer.in_side * layer.in_side) << layer.name;
+      EXPECT_GE(layer.pooled_side, 1) << layer.name;
+      size = layer.output_size();
+    }
+    EXPECT_EQ(size, n.classes);
+    EXPECT_FALSE(n.layers.back().relu);
+    EXPECT_FALSE(n.layers.back().site);
+    const auto keys = record_keys(n);
+    EXPECT_EQ(std::set<std::string>(keys.begin(), keys.end()).size(), keys.size());
+    EXPECT_TRUE(std::is_sorted(n.attention_layers.begin(), n.attention_layers.end()));
+    for (std::size_t i : n.attention_layers) EXPECT_TRUE(n.layers.at(i).relu);
+  }
+}
+
+TEST(Network, UnknownNamesAreErrorsThatListTheKnownOnes) {
+  const std::string text = error_of([] { make_network("alexnett"); });
+  EXPECT_THAT(text, HasSubstr("alexnett"));
+  EXPECT_THAT(text, HasSubstr("lenet5"));
+  EXPECT_THROW(make_network(""), Error);
+  const Network n = make_network("alexnet");
+  EXPECT_EQ(layer_index(n, "fc3", "here"), 7u);
+  const std::string layer = error_of([&] { layer_index(n, "conv9", "--sites"); });
+  EXPECT_THAT(layer, HasSubstr("--sites: AlexNet has no layer 'conv9'"));
+  EXPECT_THAT(layer, HasSubstr("conv1, conv2"));
+}
+
+TEST(SelectSites, KeepsWhatIsNamed) {
+  const auto selected = [](std::string_view selection) {
+    Network n = make_network("alexnet");
+    select_sites(n, selection);
+    return site_names(n);
+  };
+  EXPECT_THAT(selected("all"), testing::SizeIs(7));
+  EXPECT_THAT(selected("conv"), ElementsAre("conv1", "conv2", "conv3", "conv4", "conv5"));
+  EXPECT_THAT(selected("fc1"), ElementsAre("fc1"));
+  EXPECT_THAT(selected("fc2,conv1"), ElementsAre("conv1", "fc2"));
+}
+
+TEST(SelectSites, RefusesWhatIsNoSite) {
+  const auto text = [](std::string_view selection) {
+    return error_of([&] {
+      Network n = make_network("alexnet");
+      select_sites(n, selection);
+    });
+  };
+  EXPECT_THAT(text("conv1,conv7"), HasSubstr("conv7"));
+  EXPECT_THAT(text("conv1,fc3"), HasSubstr("'fc3' of AlexNet makes the logits"));
+  EXPECT_THAT(text("conv1,conv1"), HasSubstr("'conv1' is named twice"));
+  EXPECT_THAT(text(""), HasSubstr("selects no site"));
+  EXPECT_THAT(text("conv1,,conv2"), HasSubstr("has no layer ''"));
+  EXPECT_THAT(text("Conv1"), HasSubstr("Conv1"));
+}
+
+TEST(SelectAttentionLayers, KeepsOrReplaces) {
+  const auto selected = [](std::string_view selection) {
+    Network n = make_network("alexnet");
+    select_attention_layers(n, selection);
+    return attention_names(n);
+  };
+  EXPECT_THAT(selected("default"), ElementsAre("conv3", "conv4", "fc1"));
+  EXPECT_THAT(selected("none"), testing::IsEmpty());
+  EXPECT_THAT(selected("fc2,conv1"), ElementsAre("conv1", "fc2"));
+}
+
+TEST(SelectAttentionLayers, RefusesUnknownRepeatedAndLogits) {
+  const auto text = [](std::string_view selection) {
+    return error_of([&] {
+      Network n = make_network("alexnet");
+      select_attention_layers(n, selection);
+    });
+  };
+  EXPECT_THAT(text("conv6"), HasSubstr("--attention-layers: AlexNet has no layer 'conv6'"));
+  EXPECT_THAT(text("conv3,conv3"), HasSubstr("twice"));
+  EXPECT_THAT(text("fc3"), HasSubstr("makes the logits"));
+  EXPECT_THAT(text(""), HasSubstr("empty"));
+}
+
+}  // namespace
+}  // namespace triseg
