@@ -15,12 +15,11 @@ namespace {
 class Descriptor {
  public:
   explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Descriptor(const Descriptor&) = delete;
   ~Descriptor() {
     if (fd_ >= 0) ::close(fd_);
   }
   int get() const { return fd_; }
-  bool close() { return ::close(std::exchange(fd_, -1)) == 0; }
 
  private:
   int fd_;
@@ -100,8 +99,8 @@ void ensure_writable_folder(const std::filesystem::path& folder) {
   if (!std::filesystem::is_directory(folder, error)) fail("cannot write to {}: it is not a folder", folder.string());
   try {
     Temporary(folder / "write-test").write(std::as_bytes(std::span("triseg")));
-  } catch (const Error&) {
-    fail("cannot write to folder {}: {}", folder.string(), std::strerror(errno));
+  } catch (const Error& error) {
+    fail("cannot write to folder {}: {}", folder.string(), error.what());
   }
 }
 

@@ -40,9 +40,17 @@ struct Episode {
 struct Update {
   std::uint64_t iteration = 0;
   double mean_reward = 0, best_reward = 0;   ///< over the iteration's episodes
+  double reference_reward = 0;               ///< of the start's codes on the same images
   double policy_loss = 0, value_loss = 0, entropy = 0, approx_kl = 0, clip_fraction = 0;  ///< of the last epoch
   double update_seconds = 0;                 ///< wall clock of the update alone
   double iteration_seconds = 0;              ///< wall clock of the whole iteration
+};
+
+/// The policy's most probable codes, scored on the first validation images while the search goes on (--eval-every).
+struct Evaluation {
+  std::uint64_t iteration = 0;       ///< after this iteration's update
+  Score validation;
+  std::vector<Codes> codes;          // (sites)
 };
 
 /// Codes named by where they come from, scored on the validation split.
@@ -82,6 +90,7 @@ struct RunData {
   std::uint64_t seed = 0;
   double temperature = 0, attention_weight = 0;
   std::uint64_t episodes_total = 0;  ///< the budget
+  std::uint64_t student_images = 0;  ///< student forwards of the search so far, references and evaluations included [images]
   std::vector<std::string> attention_layers;
   std::string config;                ///< resolved TOML of all options
   std::string config_hash;           ///< SHA-256 [hex] over the options that change results
@@ -93,6 +102,7 @@ struct RunData {
   std::vector<SiteData> sites;
   std::vector<Episode> episodes;
   std::vector<Update> updates;
+  std::vector<Evaluation> evaluations;
   std::vector<Candidate> top;        // best validation reward first; empty until finished
   Selected selected;                 // meaningful when finished
   Checkpoint checkpoint;

@@ -1,0 +1,140 @@
+#include "learner/result_file.hpp"
+
+#include "core/error.hpp"
+#include "learner/atomic_file.hpp"
+#include "learner/confidence.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+namespace triseg {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/// The five codes by their keys in the file.
+constexpr std::pair<const char*, std::uint8_t Codes::*> code_keys[] = {
+    {"t1_code", &Codes::t1}, {"v1_code", &Codes::v1}, {"t2_code", &Codes::t2}, {"v2_code", &Codes::v2}, {"tmax_code", &Codes::tmax}};
+
+Json pair(Interval interval) { return {interval.low, interval.high}; }
+
+std::string lower_case(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
+  return text;
+}
+
+/// Parses a file, refusing repeated keys, of which the parser would keep the last.
+Json parse(const std::filesystem::path& path) {
+  const std::vector<std::byte> bytes = read_file(path);
+  std::vector<std::set<std::string>> keys;
+  const auto visit = [&](int, Json::parse_event_t event, Json& parsed) {
+    if (event == Json::parse_event_t::object_start) keys.emplace_back();
+    if (event == Json::parse_event_t::object_end) keys.pop_back();
+    if (event == Json::parse_event_t::key && !keys.back().insert(parsed.get<std::string>()).second)
+      fail("{}: the key '{}' is given twice", path.string(), parsed.get<std::string>());
+    return true;
+  };
+  try {
+    const char* text = reinterpret_cast<const char*>(bytes.data());
+    return Json::parse(text, text + bytes.size(), visit);
+  } catch (const Json::parse_error& error) {
+    fail("{}: expected JSON, found a syntax error at byte {}", path.string(), error.byte);
+  }
+}
+
+/// A JSON value for a message, in one line and not too long.
+std::string excerpt(const Json& value) {
+  std::string text = value.dump(-1, ' ', true, Json::error_handler_t::replace);
+  return text.size() <= 40 ? text : text.substr(0, 40) + "...";
+}
+
+}  // namespace
+
+void write_result(const std::filesystem::path& path, const RunData& run) {
+  if (!run.finished || run.selected.top_index >= run.top.size())
+    fail("cannot write {}: the run is not finished: no codes are selected yet", path.string());
+  const Candidate& chosen = run.top[run.selected.top_index];
+  const Score &test = run.selected.test, &validation = chosen.validation;
+  Json layers = Json::object();
+  for (std::size_t i = 0; i < run.sites.size(); ++i)
+    for (const auto& [key, member] : code_keys) layers[run.sites[i].record_key][key] = chosen.codes.at(i).*member;
+  Json selection = {{"rule", run.selection}, {"split", "validation"}, {"candidates", run.top.size()}, {"origin", chosen.origin}};
+  if (chosen.origin == "episode") selection["episode"] = chosen.episode;
+  selection["within_max_acc_drop"] = run.selected.within_max_acc_drop;
+  selection["images"] = validation.images;
+  selection["acc_teacher"] = validation.teacher_accuracy();
+  selection["acc_student"] = validation.student_accuracy();
+  selection["kd"] = validation.mean_kd();
+  const Json metrics = {
+      {"acc_teacher", test.teacher_accuracy()},
+      {"acc_student", test.student_accuracy()},
+      {"acc_drop", test.teacher_accuracy() - test.student_accuracy()},
+      {"acc_teacher_95", pair(wilson_95(test.both_right + test.teacher_only, test.images))},
+      {"acc_student_95", pair(wilson_95(test.both_right + test.student_only, test.images))},
+      {"acc_drop_95", pair(drop_95(test))},
+      {"kd", test.mean_kd()},
+      {"attention", test.mean_attention()},
+      {"images", test.images},
+      {"kd_mse_codes", run.selected.test_mse.mean_kd()},
+      {"acc_mse_codes", run.selected.test_mse.student_accuracy()},
+  };
+  const Json result = {{"layers", layers},       {"backend", run.backend},           {"model", run.model},
+                       {"selection", selection}, {"metrics", metrics},               {"data", run.data},
+                       {"seed", run.seed},       {"episodes", run.episodes.size()},  {"model_sha256", run.model_sha256},
+                       {"config_hash", run.config_hash}};
+  commit_file(path, result.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+}
+
+std::vector<Codes> read_result(const std::filesystem::path& path, Network& network) {
+  const Json json = parse(path);
+  const auto bad = [&](const std::string& key, const std::string& expected, const Json& found) {
+    fail("{}: {}: expected {}, found {}", path.string(), key, expected, excerpt(found));
+  };
+  if (!json.is_object()) bad("top level", "an object", json);
+  if (!json.contains("layers")) fail("{}: expected the key 'layers' with the codes of each site", path.string());
+  const Json& layers = json["layers"];
+  if (!layers.is_object() || layers.empty()) bad("layers", "an object with the codes of each site", layers);
+  if (json.contains("model")) {
+    const Json& model = json["model"];
+    if (!model.is_string()) bad("model", "a string", model);
+    const std::string name = lower_case(model);
+    const std::vector<std::string> known = network_names();
+    if (name != network.name && std::find(known.begin(), known.end(), name) != known.end())
+      bad("model", fmt::format("\"{}\"", network.name), model);
+  }
+
+  std::vector<Codes> codes;
+  std::vector<std::string> names, keys;
+  for (const std::size_t i : network.sites()) {
+    const std::string key = record_key(network.layers[i]);
+    keys.push_back(key);
+    if (!layers.contains(key)) continue;
+    const Json& entry = layers[key];
+    if (!entry.is_object()) bad("layers." + key, "an object with five codes", entry);
+    Codes& site = codes.emplace_back();
+    names.push_back(network.layers[i].name);
+    for (const auto& [name, member] : code_keys) {
+      const std::string at = fmt::format("layers.{}.{}", key, name);
+      if (!entry.contains(name)) fail("{}: {}: expected an integer 0..255, found nothing", path.string(), at);
+      const Json& value = entry[name];
+      const double number = value.is_number() ? value.get<double>() : -1;
+      if (!(number >= 0 && number <= 255) || number != std::floor(number)) bad(at, "an integer 0..255", value);
+      site.*member = static_cast<std::uint8_t>(number);
+    }
+    try {
+      staircase(site);
+    } catch (const Error& error) {
+      fail("{}: layers.{}: {}", path.string(), key, error.what());
+    }
+  }
+  for (const auto& [key, entry] : layers.items())
+    if (std::find(keys.begin(), keys.end(), key) == keys.end())
+      fail("{}: layers.{}: {} has no such site: expected one of {}", path.string(), key, network.display_name, fmt::join(keys, ", "));
+  select_sites(network, fmt::format("{}", fmt::join(names, ",")));
+  return codes;
+}
+
+}  // namespace triseg

@@ -1,0 +1,294 @@
+#include "learner/run_schema.hpp"
+
+#include "learner/confidence.hpp"
+#include "learner/run_columns.hpp"
+
+#include <sstream>
+
+namespace triseg {
+namespace {
+
+using Role = Field::Role;
+
+Field with_set(Field f, std::function<void(RunData&, const Values&)> set) {
+  f.role = Role::stored;
+  f.set = std::move(set);
+  return f;
+}
+
+Field may_differ(Field f) {
+  f.may_differ = true;
+  return f;
+}
+
+/// The columns (or scalars) of a Score: its sums, which are stored, and the means that readers want.
+/// `add(label, access)` appends a field; its access takes the Score.
+template <class Add>
+void add_score(const std::string& prefix, const std::string& on, Add add) {
+  add(Label{prefix + "kd", "nats", "T^2 KL(teacher || student), mean over images" + on},
+      [](const Score& s) { return s.mean_kd(); });
+  add(Label{prefix + "attention", "1", "attention distance, mean over images and attention layers" + on},
+      [](const Score& s) { return s.mean_attention(); });
+  add(Label{prefix + "accuracy", "percent", "images that the student classifies right" + on},
+      [](const Score& s) { return s.student_accuracy(); });
+  add(Label{prefix + "accuracy_teacher", "percent", "images that the teacher classifies right" + on},
+      [](const Score& s) { return s.teacher_accuracy(); });
+  add(Label{prefix + "images", "1", "images scored" + on}, [](auto& s) -> auto& { return s.images; });
+  add(Label{prefix + "kd_sum", "nats", "sum over images of which kd is the mean" + on}, [](auto& s) -> auto& { return s.kd; });
+  add(Label{prefix + "attention_sum", "1", "sum over images of which attention is the mean" + on},
+      [](auto& s) -> auto& { return s.attention; });
+  add(Label{prefix + "both_right", "1", "images that teacher and student classify right" + on},
+      [](auto& s) -> auto& { return s.both_right; });
+  add(Label{prefix + "teacher_only", "1", "images that only the teacher classifies right" + on},
+      [](auto& s) -> auto& { return s.teacher_only; });
+  add(Label{prefix + "student_only", "1", "images that only the student classifies right" + on},
+      [](auto& s) -> auto& { return s.student_only; });
+}
+
+void add_root(std::vector<Field>& fields) {
+  const auto add = [&](std::string name, std::string units, std::string long_name, auto access) {
+    fields.push_back(scalar("/@" + name, units, long_name, access));
+  };
+  const auto add_file = [&](std::string name, Type type, std::string long_name, bool may_differ = false) {
+    fields.push_back({"/@" + name, type, {}, "", long_name, Role::file, may_differ});
+  };
+  const auto add_placement = [&](std::string name, std::string long_name, auto access) {
+    fields.push_back(may_differ(scalar("/@" + name, "", long_name, access)));
+  };
+  add_file("format", Type::string, "\"triseg-run\"");
+  add_file("schema_version", Type::s32, "version of this layout");
+  add_file("creator", Type::string, "the program that wrote the file");
+  add_file("creator_version", Type::string, "its version");
+  add_file("file_time", Type::string, "when the file was written, UTC, ISO 8601", true);
+  add_file("may_differ", Type::string, "root attributes that may differ between runs of one config and seed");
+  add_file("content_sha256", Type::string, "digest over all stored fields (below)", true);
+  fields.push_back(with_set(
+      scalar("/@status", "", "\"running\" or \"finished\"",
+             [](const RunData& run) { return std::string(run.finished ? "finished" : "running"); }),
+      [](RunData& run, const Values& values) {
+        const std::string status = values.string();
+        if (status != "running" && status != "finished") fail("expected running or finished, found '{}'", status);
+        run.finished = status == "finished";
+      }));
+  add("model", "", "network, as --model takes it", [](auto& r) -> auto& { return r.model; });
+  add("model_display_name", "", "network, for people", [](auto& r) -> auto& { return r.model_display_name; });
+  add("model_sha256", "", "SHA-256 of the model file", [](auto& r) -> auto& { return r.model_sha256; });
+  add("backend", "", "quantization scheme: fbgemm or qnnpack", [](auto& r) -> auto& { return r.backend; });
+  add("data", "", "data set", [](auto& r) -> auto& { return r.data; });
+  add("selection", "", "how the selected codes were chosen", [](auto& r) -> auto& { return r.selection; });
+  fields.push_back(with_set(
+      scalar("/@attention_layers", "", "names of the attention layers, separated by commas",
+             [](const RunData& run) { return fmt::format("{}", fmt::join(run.attention_layers, ",")); }),
+      [](RunData& run, const Values& values) {
+        std::istringstream stream(values.string());
+        for (std::string name; std::getline(stream, name, ',');) run.attention_layers.push_back(name);
+      }));
+  add("temperature", "1", "temperature T of KD", [](auto& r) -> auto& { return r.temperature; });
+  add("attention_weight", "1", "weight w of the attention term in reward = -(kd + w attention)",
+      [](auto& r) -> auto& { return r.attention_weight; });
+  add("seed", "1", "seed of all random numbers", [](auto& r) -> auto& { return r.seed; });
+  add("episodes_total", "1", "episodes the run is to score", [](auto& r) -> auto& { return r.episodes_total; });
+  add("student_images", "1", "images that students were run on in the search so far, references and evaluations included",
+      [](auto& r) -> auto& { return r.student_images; });
+  add("config_hash", "", "SHA-256 over the options that change results", [](auto& r) -> auto& { return r.config_hash; });
+  add_placement("config", "all options, resolved, as TOML", [](auto& r) -> auto& { return r.config; });
+  add_placement("engine", "what executed the networks", [](auto& r) -> auto& { return r.engine; });
+  add_placement("transport", "what carried codes and records between ranks", [](auto& r) -> auto& { return r.transport; });
+  add_placement("ranks", "number of ranks", [](auto& r) -> auto& { return r.ranks; });
+  add_placement("threads_per_rank", "threads of each rank", [](auto& r) -> auto& { return r.threads_per_rank; });
+  add_placement("command_line", "the command that started the run", [](auto& r) -> auto& { return r.command_line; });
+}
+
+void add_sites(std::vector<Field>& fields) {
+  const Rows<SiteData> rows{"/sites", "L", &RunData::sites};
+  const auto add = [&](Label label, auto access) { fields.push_back(column(rows, label, access)); };
+  add({"name", "", "layer name"}, [](auto& s) -> auto& { return s.name; });
+  add({"record_key", "", "key of the site in result files"}, [](auto& s) -> auto& { return s.record_key; });
+  fields.push_back(with_set(
+      column(rows, {"kind", "", "conv or fc"}, [](const SiteData& s) { return std::string(kind_name(s.kind)); }),
+      [](RunData& run, const Values& values) {
+        const std::vector<std::string> names = values.strings();
+        run.sites.resize(names.size());
+        for (std::size_t i = 0; i < names.size(); ++i) {
+          run.sites[i].kind = names[i] == kind_name(LayerKind::convolution) ? LayerKind::convolution : LayerKind::fully_connected;
+          if (names[i] != kind_name(run.sites[i].kind)) fail("expected conv or fc, found '{}'", names[i]);
+        }
+      }));
+  add({"scale", "1", "real value of one code step"}, [](auto& s) -> auto& { return s.scale.scale; });
+  add({"zero_point", "1", "code of real zero"}, [](auto& s) -> auto& { return s.scale.zero_point; });
+  add({"tmax", "1", "largest code that the staircase replaces"}, [](auto& s) -> auto& { return s.tmax; });
+  add({"init_codes", "1", "the initial codes, tmax {1,2,3,4} / 5"}, [](auto& s) -> auto& { return s.init; });
+  add({"mse_codes", "1", "the codes of least mean square error on the histogram"}, [](auto& s) -> auto& { return s.mse; });
+  add({"state", "1", "the policy's input: index / (sites - 1), mean / 255, std / 128, p90 / 255"},
+      [](auto& s) -> auto& { return s.state; });
+  fields.back().columns = "index,mean,std,p90";
+  add({"histogram", "1", "counts of the codes 0..255 in calibration"}, [](auto& s) -> auto& { return s.histogram; });
+}
+
+void add_episodes(std::vector<Field>& fields) {
+  const Rows<Episode> rows{"/episodes", "N", &RunData::episodes};
+  const auto add = [&](Label label, auto access) { fields.push_back(column(rows, label, access)); };
+  add({"iteration", "1", "iteration, from 0"}, [](auto& e) -> auto& { return e.iteration; });
+  add({"reward", "1", "-(kd + attention_weight attention)"}, [](auto& e) -> auto& { return e.reward; });
+  add_score("", "", [&](Label label, auto access) {
+    add(label, [access](auto& e) -> decltype(auto) { return access(e.score); });
+  });
+  add({"codes", "1", "the drawn codes; tmax is that of the site"}, [](auto& e) -> auto& { return e.codes; });
+}
+
+void add_updates(std::vector<Field>& fields) {
+  const Rows<Update> rows{"/updates", "U", &RunData::updates};
+  const auto add = [&](Label label, auto access) { fields.push_back(column(rows, label, access)); };
+  add({"iteration", "1", "iteration, from 0"}, [](auto& u) -> auto& { return u.iteration; });
+  add({"mean_reward", "1", "mean reward of the iteration's episodes"}, [](auto& u) -> auto& { return u.mean_reward; });
+  add({"best_reward", "1", "best reward of the iteration's episodes"}, [](auto& u) -> auto& { return u.best_reward; });
+  add({"reference_reward", "1", "reward of the start's codes on the same images"},
+      [](auto& u) -> auto& { return u.reference_reward; });
+  add({"policy_loss", "1", "policy loss, last epoch"}, [](auto& u) -> auto& { return u.policy_loss; });
+  add({"value_loss", "1", "value loss, last epoch"}, [](auto& u) -> auto& { return u.value_loss; });
+  add({"entropy", "nats", "mean entropy of the policy, last epoch"}, [](auto& u) -> auto& { return u.entropy; });
+  add({"approx_kl", "nats", "approximate KL(old policy || new), last epoch"}, [](auto& u) -> auto& { return u.approx_kl; });
+  add({"clip_fraction", "1", "share of clipped ratios, last epoch"}, [](auto& u) -> auto& { return u.clip_fraction; });
+  add({"update_seconds", "s", "wall clock of the update"}, [](auto& u) -> auto& { return u.update_seconds; });
+  fields.back().may_differ = true;
+  add({"iteration_seconds", "s", "wall clock of the iteration"}, [](auto& u) -> auto& { return u.iteration_seconds; });
+  fields.back().may_differ = true;
+}
+
+void add_evaluations(std::vector<Field>& fields) {
+  const Rows<Evaluation> rows{"/evaluations", "E", &RunData::evaluations};
+  const auto add = [&](Label label, auto access) { fields.push_back(column(rows, label, access)); };
+  add({"iteration", "1", "iteration after whose update"}, [](auto& e) -> auto& { return e.iteration; });
+  add_score("validation_", ", first images of the validation split", [&](Label label, auto access) {
+    add(label, [access](auto& e) -> decltype(auto) { return access(e.validation); });
+  });
+  add({"codes", "1", "the policy's most probable codes; tmax is that of the site"}, [](auto& e) -> auto& { return e.codes; });
+}
+
+void add_top(std::vector<Field>& fields) {
+  const Rows<Candidate> rows{"/top", "K", &RunData::top};
+  const auto add = [&](Label label, auto access) { fields.push_back(column(rows, label, access)); };
+  add({"origin", "", "episode, policy (its most probable codes), mse or init"}, [](auto& c) -> auto& { return c.origin; });
+  add({"episode", "1", "row of /episodes, if origin is episode"}, [](auto& c) -> auto& { return c.episode; });
+  add({"reward", "1", "reward in the search; if origin is not episode, of the validation score"},
+      [](auto& c) -> auto& { return c.reward; });
+  add_score("validation_", ", validation split", [&](Label label, auto access) {
+    add(label, [access](auto& c) -> decltype(auto) { return access(c.validation); });
+  });
+  add({"codes", "1", "the codes; tmax is that of the site"}, [](auto& c) -> auto& { return c.codes; });
+}
+
+void add_selected(std::vector<Field>& fields) {
+  const std::size_t first = fields.size();
+  const auto add = [&](Label label, auto access) {
+    fields.push_back(scalar("/selected/" + label.name, label.units, label.long_name, access));
+  };
+  add({"top_index", "1", "row of /top"}, [](auto& r) -> auto& { return r.selected.top_index; });
+  add({"within_max_acc_drop", "1", "1 if its accuracy drop on validation is within the limit"},
+      [](auto& r) -> auto& { return r.selected.within_max_acc_drop; });
+  add_score("test_", ", test split", [&](Label label, auto access) {
+    add(label, [access](auto& r) -> decltype(auto) { return access(r.selected.test); });
+  });
+  const auto add_bounds = [&](std::string name, std::string of, Interval (*interval)(const Score&)) {
+    add({name + "_low", "percent", "lower 95 % confidence bound of " + of},
+        [interval](const RunData& r) { return interval(r.selected.test).low; });
+    add({name + "_high", "percent", "upper 95 % confidence bound of " + of},
+        [interval](const RunData& r) { return interval(r.selected.test).high; });
+  };
+  add_bounds("test_accuracy", "test_accuracy (Wilson)",
+             [](const Score& s) { return wilson_95(s.both_right + s.student_only, s.images); });
+  add_bounds("test_accuracy_teacher", "test_accuracy_teacher (Wilson)",
+             [](const Score& s) { return wilson_95(s.both_right + s.teacher_only, s.images); });
+  add_bounds("test_accuracy_drop", "the accuracy drop (paired)", drop_95);
+  add_score("test_mse_", ", test split, student with /sites/mse_codes", [&](Label label, auto access) {
+    add(label, [access](auto& r) -> decltype(auto) { return access(r.selected.test_mse); });
+  });
+
+  Field codes{"/selected/codes", Type::u8, {"L", "4"}, "1", "the selected codes: those of row top_index of /top", Role::derived};
+  codes.columns = row_columns<Codes>();
+  codes.get = [](const RunData& run) {
+    std::vector<std::uint8_t> bytes;
+    if (run.selected.top_index >= run.top.size())
+      fail("the selected row {} of /top does not exist: it has {}", run.selected.top_index, run.top.size());
+    for (const Codes& c : run.top[run.selected.top_index].codes) bytes.insert(bytes.end(), {c.t1, c.v1, c.t2, c.v2});
+    return Values::array<std::uint8_t>(bytes, {run.sites.size(), 4});
+  };
+  fields.push_back(codes);
+  Field tmax{"/selected/tmax", Type::s32, {"L"}, "1", "their tmax: that of the sites", Role::derived};
+  tmax.get = [](const RunData& run) {
+    std::vector<std::int32_t> values;
+    for (const SiteData& site : run.sites) values.push_back(site.tmax);
+    return Values::array<std::int32_t>(values, {run.sites.size()});
+  };
+  fields.push_back(tmax);
+  for (std::size_t i = first; i < fields.size(); ++i) fields[i].finished_only = true;
+}
+
+void add_checkpoint(std::vector<Field>& fields) {
+  fields.push_back(scalar("/checkpoint/next_iteration", "1", "iteration that a resumed run does next",
+                          [](auto& r) -> auto& { return r.checkpoint.next_iteration; }));
+  fields.push_back(scalar("/checkpoint/optimizer_steps", "1", "steps the optimizer has made",
+                          [](auto& r) -> auto& { return r.checkpoint.optimizer_steps; }));
+}
+
+}  // namespace
+
+const std::vector<Group>& run_groups() {
+  static const std::vector<Group> groups = {
+      {"/", "Root attributes: what the run is"},
+      {"/sites", "The L sites, in network order"},
+      {"/episodes", "The N episodes scored so far, in order"},
+      {"/updates", "The U policy updates"},
+      {"/evaluations", "The E evaluations of the policy's most probable codes while the search went on"},
+      {"/top", "The K best candidates scored on the validation split, the best first; K = 0 until the run is finished"},
+      {"/selected", "The selected codes and their one report on the test split; only in finished runs"},
+      {"/checkpoint", "What a resume needs beside the episodes"},
+      {tensor_group, "Tensors of the policy and its optimizer: f32 of any shape, by name"},
+  };
+  return groups;
+}
+
+const std::vector<Field>& run_fields() {
+  static const std::vector<Field> fields = [] {
+    std::vector<Field> all;
+    add_root(all);
+    add_sites(all);
+    add_episodes(all);
+    add_updates(all);
+    add_evaluations(all);
+    add_top(all);
+    add_selected(all);
+    add_checkpoint(all);
+    return all;
+  }();
+  return fields;
+}
+
+std::string attributes_that_may_differ() {
+  std::vector<std::string> names;
+  for (const Field& f : run_fields())
+    if (f.is_attribute() && f.may_differ) names.push_back(f.attribute_name());
+  return fmt::format("{}", fmt::join(names, ","));
+}
+
+std::string run_schema_markdown() {
+  std::string text;
+  for (const Group& group : run_groups()) {
+    text += fmt::format("### `{}`\n\n{}.\n\n", group.path, group.what);
+    std::string rows;
+    for (const Field& f : run_fields()) {
+      const std::size_t slash = f.path.rfind('/');
+      if (f.path.substr(0, std::max<std::size_t>(slash, 1)) != group.path) continue;
+      const char* role = f.role == Field::Role::derived ? "derived" : f.role == Field::Role::file ? "file" : "stored";
+      rows += fmt::format("| `{}` | {} | {} | {} | {}{} | {}{} |\n", f.is_attribute() ? f.attribute_name() : f.path.substr(slash + 1),
+                          type_name(f.type), f.dims.empty() ? "" : fmt::format("[{}]", fmt::join(f.dims, ",")), f.units,
+                          f.long_name, f.columns.empty() ? "" : fmt::format(" (columns {})", f.columns), role,
+                          f.may_differ ? ", may differ" : "");
+    }
+    if (!rows.empty())
+      text += "| name | type | shape | units | meaning | kind |\n|---|---|---|---|---|---|\n" + rows + "\n";
+  }
+  return text;
+}
+
+}  // namespace triseg
