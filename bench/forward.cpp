@@ -1,0 +1,152 @@
+// How close the CPU engine comes to oneDNN's bare int8 products, on one core.
+//
+// bare:     every convolution and inner product of the network, u8 x s8 -> s32, 32 images, and nothing else: no bias, no
+//           requantization, no table, no pooling, no attention. `any` lets oneDNN choose the layouts.
+// forward:  64 students with different codes on the same 32 images, as the search runs them. The sums of the first layer
+//           are computed once for all of them.
+// unshared: the same, but every student has its own requantization of the first layer, so that nothing is shared.
+//
+// The counters are student (or bare) images per second, and their ratio to the bare rate measured just before.
+#include "core/error.hpp"
+#include "tests/worker/random_network.hpp"
+#include "worker/onednn_engine.hpp"
+
+#include <benchmark/benchmark.h>
+#include <dnnl.hpp>
+#include <omp.h>
+
+#include <chrono>
+#include <cstring>
+#include <map>
+#include <unordered_map>
+
+namespace triseg {
+namespace {
+
+constexpr int images = 32;
+constexpr int students = 64;
+
+class BareProducts {
+ public:
+  BareProducts(const Network& network, bool nhwc) {
+    using dnnl::memory;
+    using Tag = memory::format_tag;
+    using Type = memory::data_type;
+    const Tag tag = nhwc ? Tag::nhwc : Tag::any, flat = nhwc ? Tag::nc : Tag::any;
+    for (const Layer& l : network.layers) {
+      if (l.kind == LayerKind::convolution) {
+        const dnnl::convolution_forward::primitive_desc d = describe<dnnl::convolution_forward>(
+            dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct,
+            memory::desc({images, l.in_channels, l.in_side, l.in_side}, Type::u8, tag),
+            memory::desc({l.out_channels, l.in_channels, l.kernel, l.kernel}, Type::s8, Tag::any),
+            memory::desc({images, l.out_channels, l.out_side, l.out_side}, Type::s32, tag),
+            memory::dims{l.stride, l.stride}, memory::dims{l.padding, l.padding}, memory::dims{l.padding, l.padding});
+        add(d, dnnl::convolution_forward(d));
+      } else {
+        const dnnl::inner_product_forward::primitive_desc d = describe<dnnl::inner_product_forward>(
+            dnnl::prop_kind::forward_inference, memory::desc({images, l.in_channels}, Type::u8, flat),
+            memory::desc({l.out_channels, l.in_channels}, Type::s8, Tag::any),
+            memory::desc({images, l.out_channels}, Type::s32, flat));
+        add(d, dnnl::inner_product_forward(d));
+      }
+    }
+  }
+
+  void run() {
+    for (auto& [primitive, arguments] : steps_) primitive.execute(stream_, arguments);
+    stream_.wait();
+  }
+
+ private:
+  template <class Forward, class... Args>
+  typename Forward::primitive_desc describe(const Args&... args) {
+#if DNNL_VERSION_MAJOR >= 3
+    return typename Forward::primitive_desc(engine_, args...);
+#else
+    return typename Forward::primitive_desc(typename Forward::desc(args...), engine_);
+#endif
+  }
+
+  template <class Description>
+  void add(const Description& d, dnnl::primitive primitive) {
+    std::unordered_map<int, dnnl::memory> arguments{{DNNL_ARG_SRC, dnnl::memory(d.src_desc(), engine_)},
+                                                    {DNNL_ARG_WEIGHTS, dnnl::memory(d.weights_desc(), engine_)},
+                                                    {DNNL_ARG_DST, dnnl::memory(d.dst_desc(), engine_)}};
+    for (auto& [name, memory] : arguments) std::memset(memory.get_data_handle(), 1, memory.get_desc().get_size());
+    steps_.emplace_back(std::move(primitive), std::move(arguments));
+  }
+
+  dnnl::engine engine_{dnnl::engine::kind::cpu, 0};
+  dnnl::stream stream_{engine_};
+  std::vector<std::pair<dnnl::primitive, std::unordered_map<int, dnnl::memory>>> steps_;
+};
+
+std::map<std::string, double> bare_rate;  // of each network, images/s; the faster layout
+
+void report(benchmark::State& state, const std::string& network, double images_done, double seconds, bool bare) {
+  const double rate = images_done / seconds;
+  if (bare) bare_rate[network] = std::max(bare_rate[network], rate);
+  state.counters["images/s"] = rate;
+  state.counters["GMAC/s"] = rate * make_network(network).macs() * 1e-9;
+  state.counters["of_bare"] = rate / bare_rate[network];
+}
+
+/// Times the repetitions itself: the ratio counter needs the rate.
+template <class F>
+double time(benchmark::State& state, F&& f) {
+  double seconds = 0;
+  for (auto _ : state) {
+    const auto start = std::chrono::steady_clock::now();
+    f();
+    const double taken = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    state.SetIterationTime(taken);
+    seconds += taken;
+  }
+  return seconds;
+}
+
+void bare(benchmark::State& state, const std::string& name, bool nhwc) {
+  BareProducts products(make_network(name), nhwc);
+  products.run();
+  const double seconds = time(state, [&] { products.run(); });
+  report(state, name, double(images) * state.iterations(), seconds, true);
+}
+
+void forward(benchmark::State& state, const std::string& name, bool shared) {
+  const auto model = testing::random_network(make_network(name), Scheme::fbgemm, 1);
+  const auto engine = make_onednn_engine(model);
+  engine->load_images(testing::random_codes(std::size_t(images) * model.network.input_size(), 2), images);
+  std::vector<Student> list;
+  for (int s = 0; s < students; ++s) {
+    list.push_back(testing::random_student(model.network, 100 + s));
+    if (shared) continue;
+    list.back().requantization.resize(model.layers.size());
+    list.back().requantization[0] = model.layers[0].requantization;
+  }
+  std::vector<ForwardResult> results(students);
+  engine->forward(list, results);
+  const double seconds = time(state, [&] { engine->forward(list, results); });
+  report(state, name, double(images) * students * state.iterations(), seconds, false);
+  state.SetLabel(engine->description());
+}
+
+}  // namespace
+}  // namespace triseg
+
+int main(int argc, char** argv) {
+  omp_set_num_threads(1);
+  for (const char* name : {"alexnet", "lenet5"}) {
+    const auto add = [&](const char* what, auto f, bool flag) {
+      benchmark::RegisterBenchmark((std::string(name) + "/" + what).c_str(), f, name, flag)
+          ->UseManualTime()->Unit(benchmark::kMillisecond)->MinTime(2.0);
+    };
+    add("bare/any", triseg::bare, false);
+    add("bare/nhwc", triseg::bare, true);
+    add("forward", triseg::forward, true);
+    add("forward/unshared", triseg::forward, false);
+  }
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  benchmark::RunSpecifiedBenchmarks();
+  benchmark::Shutdown();
+}

@@ -1,0 +1,125 @@
+#include "worker/requantize_kernels.hpp"
+
+#include "tests/worker/random_network.hpp"
+#include "worker/reference_engine.hpp"
+
+#include <gtest/gtest.h>
+
+namespace triseg::testing {
+namespace {
+
+class RequantizeKernelsTest : public ::testing::TestWithParam<RequantizeKernels> {
+ protected:
+  const RequantizeKernels& kernels_ = GetParam();
+  Random random_{3};
+
+  LaneRequantization requantization(int lanes) {
+    LaneRequantization r;
+    for (int c = 0; c < lanes; ++c) {
+      r.bias.push_back(random_.integer(-100000, 100000));
+      // Every third multiplier makes many products that lie exactly half way between two codes.
+      r.multiplier.push_back(c % 3 == 0 ? 1.0f / 2048 : static_cast<float>(random_.real(0.0, 0.002)));
+    }
+    return r;
+  }
+
+  std::vector<std::int32_t> sums(std::size_t count) {
+    std::vector<std::int32_t> values(count);
+    for (auto& v : values) {
+      v = random_.integer(-400000, 400000) & ~1023;
+      if (random_.integer(0, 9) == 0) v = random_.integer(-2000000000, 2000000000);
+    }
+    return values;
+  }
+};
+
+TEST_P(RequantizeKernelsTest, RequantizesAsTheContractSays) {
+  for (auto [zero, lowest] : {std::pair(0, 0), std::pair(128, 0), std::pair(7, 7), std::pair(255, 0)}) {
+    for (int lanes : {8, 16, 24, 64, 72, 136, 512}) {
+      for (int pool : {1, 2, 3}) {
+        constexpr int side = 7;
+        auto r = requantization(lanes);
+        r.bias[0] = 0;
+        r.zero_point = zero;
+        r.lowest = lowest;
+        const auto in = sums(std::size_t(side) * side * lanes);
+        const int pooled = side / pool;
+        std::vector<std::uint8_t> expected(std::size_t(pooled) * pooled * lanes, 0), actual(expected.size());
+        for (int y = 0; y < pooled * pool; ++y)
+          for (int x = 0; x < pooled * pool; ++x)
+            for (int c = 0; c < lanes; ++c) {
+              auto& q = expected[(std::size_t(y / pool) * pooled + x / pool) * lanes + c];
+              const std::int32_t sum = in[(std::size_t(y) * side + x) * lanes + c] + r.bias[c];
+              q = std::max(q, requantize(sum, r.multiplier[c], zero, lowest));
+            }
+        kernels_.requantize(in.data(), side, pool, r, actual.data());
+        ASSERT_TRUE(expected == actual) << "zero point " << zero << ", " << lanes << " lanes, pool " << pool;
+      }
+    }
+  }
+}
+
+TEST_P(RequantizeKernelsTest, RoundsHalfToEven) {
+  LaneRequantization r;
+  r.bias.assign(16, 0);
+  r.multiplier.assign(16, 0.5f);
+  const std::vector<std::int32_t> in{-1, 0, 1, 2, 3, 4, 5, 6, 7, 505, 507, 508, 509, 510, 511, 2147483647};
+  std::vector<std::uint8_t> out(16);
+  kernels_.requantize(in.data(), 1, 1, r, out.data());
+  EXPECT_EQ(out, (std::vector<std::uint8_t>{0, 0, 0, 1, 2, 2, 2, 3, 4, 252, 254, 254, 254, 255, 255, 255}));
+}
+
+TEST_P(RequantizeKernelsTest, AppliesAnyTableInPlaceAndElsewhere) {
+  Table table;
+  for (auto& entry : table) entry = static_cast<std::uint8_t>(random_.integer(0, 255));
+  for (std::size_t count : {1, 7, 63, 64, 65, 127, 128, 200, 1000}) {
+    std::vector<std::uint8_t> in = random_codes(count + 1, count);
+    std::vector<std::uint8_t> expected(in), out(count + 1, 99);
+    for (std::size_t i = 0; i < count; ++i) expected[i] = table[in[i]];
+    kernels_.apply_table(table, in.data(), count, out.data());
+    EXPECT_EQ(out[count], 99) << "written past the end";
+    out[count] = expected[count];
+    EXPECT_TRUE(out == expected) << count;
+    kernels_.apply_table(table, in.data(), count, in.data());
+    EXPECT_TRUE(in == expected) << count << " in place";
+  }
+}
+
+TEST_P(RequantizeKernelsTest, SumsSquaresOfTheChannelsOnly) {
+  for (auto [lanes, channels] : {std::pair(1, 1), std::pair(8, 5), std::pair(64, 64), std::pair(520, 513)}) {
+    constexpr int positions = 3;
+    auto codes = random_codes(std::size_t(positions) * lanes, lanes);
+    std::fill(codes.begin(), codes.begin() + lanes, std::uint8_t{255});
+    std::vector<std::uint32_t> expected(positions, 0), actual(positions);
+    for (int p = 0; p < positions; ++p)
+      for (int c = 0; c < channels; ++c) expected[p] += codes[p * lanes + c] * codes[p * lanes + c];
+    kernels_.squares(codes.data(), positions, lanes, channels, actual.data());
+    EXPECT_EQ(actual, expected) << lanes;
+  }
+}
+
+TEST_P(RequantizeKernelsTest, PoolsAndDropsTheRest) {
+  // 5 x 5 codes 0..24 in lane 0, their complement in lane 7: only the upper left 4 x 4 count.
+  std::vector<std::uint8_t> codes(25 * 8, 0), out(4 * 8, 99);
+  for (int p = 0; p < 25; ++p) {
+    codes[p * 8] = static_cast<std::uint8_t>(p);
+    codes[p * 8 + 7] = static_cast<std::uint8_t>(255 - p);
+  }
+  kernels_.pool(codes.data(), 5, 2, 8, out.data());
+  const std::vector<std::uint8_t> first{out[0], out[8], out[16], out[24]}, last{out[7], out[15], out[23], out[31]};
+  EXPECT_EQ(first, (std::vector<std::uint8_t>{6, 8, 16, 18}));
+  EXPECT_EQ(last, (std::vector<std::uint8_t>{255, 253, 245, 243}));
+  EXPECT_EQ(out[1], 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(InstructionSets, RequantizeKernelsTest, ::testing::ValuesIn(requantize_kernels().begin(), requantize_kernels().end()),
+                         [](const auto& info) {
+                           std::string name(info.param.name);
+                           std::erase(name, '-');
+                           return name;
+                         });
+
+TEST(RequantizeKernels, EndWithThePortableOnes) { EXPECT_EQ(requantize_kernels().back().name, "portable"); }
+
+}  // namespace
+}  // namespace triseg::testing

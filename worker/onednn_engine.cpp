@@ -1,0 +1,226 @@
+#include "worker/onednn_engine.hpp"
+
+#include "core/error.hpp"
+#include "worker/onednn_layer.hpp"
+#include "worker/requantize_kernels.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace triseg {
+namespace {
+
+constexpr int tile = 8;    // images per matrix product: its int32 sums are turned into codes while they are in L2
+constexpr int chunk = 32;  // images that pass through all layers together: a multiple of the tile
+
+int round_up(int x, int multiple) { return (x + multiple - 1) / multiple * multiple; }
+
+class OneDnnEngine final : public Engine {
+ public:
+  explicit OneDnnEngine(const QuantizedNetwork& model) : model_(model), input_(input_layout(model.network)) {
+    const OneThread one_thread;
+    const auto& layers = model_.network.layers;
+    CodeLayout input = input_;
+    std::size_t sums = 0, codes = 0;
+    int site = 0;
+    stages_.reserve(layers.size());
+    for (std::size_t l = 0; l < layers.size(); ++l) {
+      const CodeLayout output = output_layout(layers[l]);
+      stages_.push_back({OneDnnLayer(layers[l], model_.layers[l], input, tile), output,
+                         lanes_of(l, model_.layers[l].requantization), layers[l].site ? site++ : -1, attention_of(l),
+                         layers[l].kind == LayerKind::fully_connected ? layers[l].out_channels : layers[l].positions()});
+      sums = std::max(sums, std::size_t(layers[l].positions()) * output.lanes);
+      codes = std::max(codes, output.size());
+      input = output;
+    }
+    sums_.resize(tile * sums);
+    unpooled_.resize(sums);
+    for (auto& buffer : activations_) buffer.resize(chunk * codes);
+  }
+
+  std::string_view name() const override { return "onednn"; }
+
+  std::string description() const override {
+    std::string text;  // "conv1 conv2: int8 (...); fc1: ...; codes: AVX2"
+    for (std::size_t l = 0; l < stages_.size(); ++l) {
+      const std::string& how = stages_[l].product.how();
+      text += (l == 0 ? "" : " ") + shape(l).name;
+      if (l + 1 == stages_.size() || stages_[l + 1].product.how() != how) text += ": " + how + ";";
+    }
+    return text + " codes: " + std::string(kernels_.name);
+  }
+
+  void load_images(std::span<const std::uint8_t> codes, int images) override {
+    const OneThread one_thread;
+    const int channels = input_.channels, side = input_.side, width = side + 2 * input_.border;
+    images_ = images;
+    input_codes_.assign(round_up(images, tile) * input_.size(), static_cast<std::uint8_t>(model_.input().zero_point));
+    const std::uint8_t* from = codes.data();
+    for (int n = 0; n < images; ++n) {
+      for (int c = 0; c < channels; ++c) {
+        for (int y = 0; y < side; ++y) {
+          std::uint8_t* to = &input_codes_[n * input_.size() +
+                                           (std::size_t(y + input_.border) * width + input_.border) * input_.lanes + c];
+          for (int x = 0; x < side; ++x) to[x * input_.lanes] = *from++;
+        }
+      }
+    }
+    // All students share the first layer up to its table.
+    Stage& first = stages_.front();
+    shared_pool_ = first.pools_late(shape(0)) ? 1 : shape(0).pool;
+    const int shared_side = shape(0).out_side / shared_pool_;
+    shared_size_ = std::size_t(shared_side) * shared_side * first.output.lanes;
+    shared_codes_.resize(images * shared_size_);
+    for (int n = 0; n < images; n += tile) {
+      first.product.run(&input_codes_[n * input_.size()], sums_.data());
+      for (int i = n; i < std::min(n + tile, images); ++i)
+        kernels_.requantize(sums_of(0, i - n), shape(0).out_side, shared_pool_, first.own, &shared_codes_[i * shared_size_]);
+    }
+  }
+
+  void forward(std::span<const Student> students, std::span<ForwardResult> results) override {
+    const OneThread one_thread;
+    for (std::size_t s = 0; s < students.size(); ++s) {
+      ForwardResult& result = results[s];
+      result.logit_codes.resize(std::size_t(images_) * model_.network.classes);
+      result.attention.resize(model_.network.attention_layers.size());
+      for (const Stage& stage : stages_)
+        if (stage.attention >= 0) result.attention[stage.attention].resize(std::size_t(images_) * stage.map_size);
+    }
+    for (int first = 0; first < images_; first += chunk)
+      for (std::size_t s = 0; s < students.size(); ++s) run(students[s], first, &results[s], nullptr);
+  }
+
+  void trace(const Student& student, const TraceSink& sink) override {
+    const OneThread one_thread;
+    for (int first = 0; first < images_; first += chunk) run(student, first, nullptr, &sink);
+  }
+
+ private:
+  /// A layer, prepared.
+  struct Stage {
+    OneDnnLayer product;
+    CodeLayout output;
+    LaneRequantization own;
+    int site;       // index into Student::tables; -1: exact
+    int attention;  // index into ForwardResult::attention; -1: none
+    int map_size;   // positions of its attention map
+
+    /// An attention map needs the codes behind the table and before pooling.
+    bool pools_late(const Layer& shape) const { return attention >= 0 && shape.pool > 1; }
+  };
+
+  const Layer& shape(std::size_t l) const { return model_.network.layers[l]; }
+
+  /// The sums of image i of a tile.
+  const std::int32_t* sums_of(std::size_t l, int i) const {
+    return &sums_[std::size_t(i) * shape(l).positions() * stages_[l].output.lanes];
+  }
+
+  int attention_of(std::size_t l) const {
+    const auto& list = model_.network.attention_layers;
+    const auto found = std::find(list.begin(), list.end(), l);
+    return found == list.end() ? -1 : static_cast<int>(found - list.begin());
+  }
+
+  LaneRequantization lanes_of(std::size_t l, const Requantization& requantization) const {
+    const QuantizedLayer& layer = model_.layers[l];
+    LaneRequantization result{bias_of_plain_codes(layer, requantization.bias), requantization.multiplier,
+                              layer.output.zero_point, lowest_code(shape(l), layer)};
+    result.bias.resize(output_layout(shape(l)).lanes, 0);
+    result.multiplier.resize(result.bias.size(), 0.0f);
+    return result;
+  }
+
+  /// One chunk of images through all layers.
+  void run(const Student& student, int first, ForwardResult* result, const TraceSink* sink) {
+    const int count = std::min(chunk, images_ - first);
+    const std::uint8_t* in = &input_codes_[first * input_.size()];
+    std::size_t in_size = input_.size();
+    for (std::size_t l = 0; l < stages_.size(); ++l) {
+      Stage& stage = stages_[l];
+      const Table* table = stage.site >= 0 ? &student.tables[stage.site] : nullptr;
+      const bool replaced = !student.requantization.empty() && student.requantization[l].has_value();
+      if (replaced) replaced_ = lanes_of(l, *student.requantization[l]);
+      const LaneRequantization& requantization = replaced ? replaced_ : stage.own;
+      std::uint8_t* const out = activations_[l % 2].data();
+      if (l == 0 && !replaced && !sink) {
+        for (int i = 0; i < count; ++i)
+          finish(l, table, &shared_codes_[(first + i) * shared_size_], first + i, out + i * stage.output.size(), result);
+      } else {
+        for (int i = 0; i < count; ++i) {
+          if (i % tile == 0) stage.product.run(in + i * in_size, sums_.data());
+          const std::int32_t* const sums = sums_of(l, i % tile);
+          if (sink) show(l, requantization, sums, *sink);
+          std::uint8_t* const codes = stage.pools_late(shape(l)) ? unpooled_.data() : out + i * stage.output.size();
+          kernels_.requantize(sums, shape(l).out_side, stage.pools_late(shape(l)) ? 1 : shape(l).pool, requantization, codes);
+          finish(l, table, codes, first + i, out + i * stage.output.size(), result);
+        }
+      }
+      in = out;
+      in_size = stage.output.size();
+    }
+    if (result) {
+      const int classes = model_.network.classes;
+      for (int i = 0; i < count; ++i)
+        std::memcpy(&result->logit_codes[std::size_t(first + i) * classes], in + i * in_size, classes);
+    }
+  }
+
+  /// From requantized codes of one image, still unpooled if the stage pools late, to its output and attention map.
+  void finish(std::size_t l, const Table* table, const std::uint8_t* codes, int image, std::uint8_t* out,
+              ForwardResult* result) {
+    const Stage& stage = stages_[l];
+    const bool late = stage.pools_late(shape(l));
+    std::uint8_t* const behind = late ? unpooled_.data() : out;
+    const std::size_t size = late ? std::size_t(shape(l).positions()) * stage.output.lanes : stage.output.size();
+    if (table)
+      kernels_.apply_table(*table, codes, size, behind);
+    else if (codes != behind)
+      std::memcpy(behind, codes, size);
+    if (result && stage.attention >= 0) {
+      std::uint32_t* const map = &result->attention[stage.attention][std::size_t(image) * stage.map_size];
+      if (shape(l).kind == LayerKind::fully_connected)
+        kernels_.squares(behind, stage.map_size, 1, 1, map);
+      else
+        kernels_.squares(behind, stage.map_size, stage.output.lanes, stage.output.channels, map);
+    }
+    if (late) kernels_.pool(behind, shape(l).out_side, shape(l).pool, stage.output.lanes, out);
+  }
+
+  void show(std::size_t l, const LaneRequantization& requantization, const std::int32_t* sums, const TraceSink& sink) {
+    const int positions = shape(l).positions(), lanes = stages_[l].output.lanes, channels = shape(l).out_channels;
+    std::vector<std::uint8_t> lane_codes(std::size_t(positions) * lanes), codes(std::size_t(positions) * channels);
+    std::vector<std::int32_t> accumulators(codes.size());
+    kernels_.requantize(sums, shape(l).out_side, 1, requantization, lane_codes.data());
+    for (int p = 0; p < positions; ++p) {
+      for (int c = 0; c < channels; ++c) {
+        accumulators[std::size_t(p) * channels + c] = sums[std::size_t(p) * lanes + c] + requantization.bias[c];
+        codes[std::size_t(p) * channels + c] = lane_codes[std::size_t(p) * lanes + c];
+      }
+    }
+    sink({l, 1, positions, channels, accumulators, codes});
+  }
+
+  const QuantizedNetwork& model_;
+  const RequantizeKernels& kernels_ = requantize_kernels().front();
+  CodeLayout input_;
+  std::vector<Stage> stages_;
+  int images_ = 0;
+  std::vector<std::uint8_t> input_codes_;     // (images rounded up to tiles, input_.size())
+  std::vector<std::uint8_t> shared_codes_;    // (images, shared_size_): the first layer's codes before the table
+  std::size_t shared_size_ = 0;
+  int shared_pool_ = 1;                       // the pooling that shared_codes_ have behind them
+  std::vector<std::int32_t> sums_;            // (tile, positions, lanes) of the layer at work
+  std::vector<std::uint8_t> unpooled_;        // (positions, lanes) of one image
+  std::vector<std::uint8_t> activations_[2];  // (chunk, output size): of even and of odd layers
+  LaneRequantization replaced_;               // a student's own
+};
+
+}  // namespace
+
+std::unique_ptr<Engine> make_onednn_engine(const QuantizedNetwork& network) {
+  return std::make_unique<OneDnnEngine>(network);
+}
+
+}  // namespace triseg

@@ -1,0 +1,47 @@
+// What the CPU engine does to int32 sums and codes between two matrix products, once per instruction set.
+//
+// Data of one image lie as (side, side, lanes): `lanes` is the channel count rounded up, the lanes past the channels
+// hold whatever their bias and multiplier make of them.
+#pragma once
+
+#include "core/codes.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace triseg {
+
+/// How sums become codes: q = clamp(rint(float32(sum + bias[c]) * multiplier[c]) + zero_point, lowest, 255).
+struct LaneRequantization {
+  std::vector<std::int32_t> bias;  // (lanes)
+  std::vector<float> multiplier;   // (lanes), >= 0
+  int zero_point = 0;
+  int lowest = 0;                  // 0 or zero_point
+};
+
+/// The loops of one instruction set. All of them give the same bytes.
+struct RequantizeKernels {
+  std::string_view name;
+
+  /// Max-pooling (side and stride `pool`, a rest is dropped), then requantization. The order does not matter to the
+  /// result, and pooling first is less work. sums: (side, side, lanes); codes: (side / pool, side / pool, lanes).
+  void (*requantize)(const std::int32_t* sums, int side, int pool, const LaneRequantization& requantization,
+                     std::uint8_t* codes);
+
+  /// out[i] = table[in[i]] for `count` codes. in and out may be the same.
+  void (*apply_table)(const Table& table, const std::uint8_t* in, std::size_t count, std::uint8_t* out);
+
+  /// map[p] = sum over the first `channels` lanes of the squared code. codes: (positions, lanes); map: (positions).
+  void (*squares)(const std::uint8_t* codes, int positions, int lanes, int channels, std::uint32_t* map);
+
+  /// Max-pooling of codes: (side, side, lanes) -> (side / pool, side / pool, lanes).
+  void (*pool)(const std::uint8_t* codes, int side, int pool, int lanes, std::uint8_t* out);
+};
+
+/// The instruction sets this CPU has, the fastest first; the last one is always the portable one.
+std::span<const RequantizeKernels> requantize_kernels();
+
+}  // namespace triseg
