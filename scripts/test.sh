@@ -1,0 +1,9 @@
+#!/bin/bash
+# Installs what is missing, builds, and runs the whole test suite. Arguments go to CTest, for instance -R core.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+scripts/install-dependencies.sh --with-slurm
+configure -DTRISEG_SLURM_TEST=ON
+build
+exec ctest --preset cpu "$@"
