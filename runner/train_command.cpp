@@ -1,0 +1,206 @@
+#include "runner/train_command.hpp"
+
+#include "core/error.hpp"
+#include "learner/atomic_file.hpp"
+#include "learner/model_file.hpp"
+#include "runner/command_line.hpp"
+#include "runner/commands.hpp"
+#include "runner/progress.hpp"
+#include "worker/scorer.hpp"
+
+#include <CLI/CLI.hpp>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <memory>
+#include <numeric>
+#include <optional>
+#include <thread>
+
+namespace triseg {
+namespace {
+
+constexpr const char* changes_results = "Options that change the results";
+constexpr const char* changes_speed = "Options that change only where and how fast";
+constexpr std::uint32_t test_batch = 250;
+
+/// What the options of a stored command line stand for, or nothing if this version cannot parse it.
+std::optional<std::string> configuration_of(const std::string& line, const std::string& data_name) {
+  constexpr std::string_view prefix = "triseg train";
+  if (!line.starts_with(prefix)) return std::nullopt;
+  CLI::App app;
+  TrainOptions options;
+  declare_train_options(app, options);
+  try {
+    app.parse(line.substr(prefix.size()));
+    resolve_train_options(options);
+  } catch (const std::exception&) {
+    return std::nullopt;
+  }
+  return configuration(make_network(options.model), data_name, options.training);
+}
+
+/// True if `out` is the finished model of these options. Throws Error if it is anything else.
+bool is_done(const std::string& out, const std::string& wanted) {
+  if (!std::filesystem::exists(out)) return false;
+  if (!std::filesystem::is_regular_file(out)) fail("--out: {} exists and is not a file", out);
+  const ModelFile file = load_model_file(out);
+  if (configuration_of(file.provenance.command_line, file.network.data) != wanted)
+    fail("--out: {} holds a model of another configuration ({}); remove it or choose another --out", out,
+         file.provenance.command_line);
+  return true;
+}
+
+double int8_test_accuracy(const QuantizedNetwork& network, const DataSet& data, const TrainOptions& options) {
+  const int threads = options.training.threads > 0 ? options.training.threads
+                                                   : std::max(1, int(std::thread::hardware_concurrency()));
+  Scorer scorer(network, data, options.engine, threads, 1.0);
+  ScoreRequest request;
+  request.split = Split::test;
+  request.batch_size = test_batch;
+  request.images.resize(data.split_size(Split::test));
+  std::iota(request.images.begin(), request.images.end(), 0);
+  request.candidates.resize(1);  // the teacher
+  spdlog::info("Measuring INT8 test accuracy with engine {}", scorer.engine_description());
+  Score sum;
+  for (const Score& score : scorer.score(request, 0, request.items())) sum += score;
+  return sum.teacher_accuracy();
+}
+
+/// Engines that accumulate in float32 need every accumulator below 2^24.
+void report_bounds(const QuantizedNetwork& network) {
+  constexpr double exact = 1 << 24;
+  for (std::size_t i = 0; i < network.layers.size(); ++i) {
+    const double share = double(accumulator_bound(network.layers[i])) / exact;
+    const std::string& name = network.network.layers[i].name;
+    if (share < 1) spdlog::info("Accumulators of {} reach at most {:.3f} of 2^24", name, share);
+    else spdlog::warn("Accumulators of {} can reach {:.3f} of 2^24: float32 engines must split this layer", name, share);
+  }
+}
+
+/// The listener that keeps the terminal or the log informed. One progress display an epoch, over all images of the run.
+class Report {
+ public:
+  explicit Report(double interval_seconds) : interval_seconds_(interval_seconds) {}
+
+  TrainingListener listener() {
+    return {[this](const TrainingProgress& p) { progress(p); }, [this](const EpochRecord& r) { epoch(r); }};
+  }
+
+ private:
+  void progress(const TrainingProgress& p) {
+    const std::uint64_t done = std::uint64_t(p.epoch - 1) * p.images_total + p.images;
+    if (!display_)
+      display_ = std::make_unique<Progress>("images", done - p.images, std::uint64_t(p.epochs) * p.images_total, interval_seconds_);
+    display_->update(done, fmt::format("epoch {}/{}{}, loss {:.4f}", p.epoch, p.epochs, p.quantized ? " (INT8)" : "", p.loss));
+  }
+
+  void epoch(const EpochRecord& r) {
+    display_.reset();
+    spdlog::info("Epoch {} ({}): loss {:.4f}, validation accuracy {:.2f} %, {:.1f} s", r.epoch,
+                 r.quantized ? "quantization-aware" : "float", r.loss, r.validation_accuracy, r.seconds);
+  }
+
+  double interval_seconds_;
+  std::unique_ptr<Progress> display_;
+};
+
+void log_to_stderr() {
+  auto logger = std::make_shared<spdlog::logger>("triseg", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
+  logger->set_pattern("[%H:%M:%S] %v");
+  spdlog::set_default_logger(logger);
+}
+
+}  // namespace
+
+void declare_train_options(CLI::App& app, TrainOptions& o) {
+  const auto results = [&]<class T>(const char* name, T& value, const char* description) {
+    return app.add_option(name, value, description)->group(changes_results)->capture_default_str();
+  };
+  const auto speed = [&]<class T>(const char* name, T& value, const char* description) {
+    return app.add_option(name, value, description)->group(changes_speed)->capture_default_str();
+  };
+  TrainingOptions& t = o.training;
+  results("--model", o.model, "Network: alexnet or lenet5");
+  results("--data", o.data, "Data set: fashion-mnist, shapes, or a folder of IDX files or CIFAR-10 binary batches");
+  results("--backend", o.backend, "Quantization scheme: fbgemm (weights per channel, 7-bit activations) or qnnpack");
+  results("--epochs", t.epochs, "Epochs in float");
+  results("--qat-epochs", t.qat_epochs, "Quantization-aware epochs after that; 0: only calibrate the ranges");
+  results("--batch-size", t.batch_size, "Images a step");
+  results("--lr", t.learning_rate, "Peak learning rate of the float epochs: warm-up, then half a cosine to 0");
+  results("--qat-lr", t.qat_learning_rate, "First learning rate of the quantization-aware epochs: half a cosine to 0");
+  results("--momentum", t.momentum, "Nesterov momentum");
+  results("--weight-decay", t.weight_decay, "Decay of weights");
+  results("--shift", t.augmentation.shift, "Training images move by up to this many pixels; 0: none do");
+  app.add_flag("--flip,!--no-flip", t.augmentation.flip, "Mirror half of the training images (default)")->group(changes_results);
+  results("--seed", t.seed, "Seed of initial weights, image order, augmentation and dropout");
+
+  app.add_option("--out", o.out, "Model file (default: models/MODEL-DATA.h5, with qnnpack MODEL-DATA-qnnpack.h5)")->group(changes_speed);
+  app.add_option("--checkpoint", o.checkpoint, "State between epochs, removed once the model is written (default: OUT.checkpoint)")
+      ->group(changes_speed);
+  speed("--device", t.device, "What trains: auto, cpu or cuda");
+  speed("--threads", t.threads, "Threads; 0: one per core. Another number changes the last bits of sums");
+  speed("--engine", o.engine, "What measures the INT8 test accuracy: auto, onednn or reference");
+  speed("--progress-every", o.progress_every, "Seconds between progress lines where there is no terminal");
+}
+
+void resolve_train_options(TrainOptions& o) {
+  make_network(o.model);
+  o.training.scheme = parse_scheme(o.backend);
+  check(o.training);
+  if (o.training.device != "auto" && o.training.device != "cpu" && o.training.device != "cuda")
+    fail("--device: unknown device '{}': expected auto, cpu or cuda", o.training.device);
+  const auto engines = engine_names();
+  if (o.engine != "auto" && std::find(engines.begin(), engines.end(), o.engine) == engines.end())
+    fail("--engine: unknown engine '{}': expected auto or one of {}", o.engine, fmt::join(engines, ", "));
+  if (!(o.progress_every > 0)) fail("--progress-every must be positive");
+  if (o.out.empty())
+    o.out = fmt::format("models/{}-{}{}.h5", o.model, data_set_name(o.data), o.training.scheme == Scheme::qnnpack ? "-qnnpack" : "");
+  if (o.checkpoint.empty()) o.checkpoint = o.out + ".checkpoint";
+  if (std::filesystem::path(o.checkpoint).lexically_normal() == std::filesystem::path(o.out).lexically_normal())
+    fail("--checkpoint and --out name the same file");
+}
+
+void run_train(const TrainOptions& given) {
+  TrainOptions options = given;
+  resolve_train_options(options);
+  const Network network = make_network(options.model);
+  if (is_done(options.out, configuration(network, data_set_name(options.data), options.training))) {
+    spdlog::info("{} is there already, made by these options: nothing to do", options.out);
+    return;
+  }
+  if (std::filesystem::is_directory(options.checkpoint)) fail("--checkpoint: {} is a folder", options.checkpoint);
+  const DataSet data = load_data_set(options.data);
+  check_fit(network, data);
+  for (const std::string& file : {options.out, options.checkpoint}) {
+    const auto folder = std::filesystem::path(file).parent_path();
+    ensure_writable_folder(folder.empty() ? "." : folder);
+  }
+  Report report(options.progress_every);
+  const TrainingResult result = train(network, data, options.training, options.checkpoint, report.listener());
+  report_bounds(result.network);
+  Provenance provenance;
+  provenance.command_line = command_line();
+  provenance.seed = options.training.seed;
+  provenance.epochs = options.training.epochs + options.training.qat_epochs;
+  provenance.float_accuracy = result.checkpoint.float_test_accuracy;
+  provenance.int8_test_accuracy = int8_test_accuracy(result.network, data, options);
+  save_model(options.out, result.network, provenance);
+  std::filesystem::remove(options.checkpoint);
+  spdlog::info("{}: test accuracy {:.2f} % in float, {:.2f} % in INT8", options.out, provenance.float_accuracy,
+               provenance.int8_test_accuracy);
+}
+
+void setup_train(CLI::App& program, int& exit_code) {
+  auto options = std::make_shared<TrainOptions>();
+  CLI::App* app = program.add_subcommand("train", "Train a network and convert it to INT8");
+  declare_train_options(*app, *options);
+  app->callback([options, &exit_code] {
+    log_to_stderr();
+    run_train(*options);
+    exit_code = 0;
+  });
+}
+
+}  // namespace triseg

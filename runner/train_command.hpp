@@ -1,0 +1,34 @@
+// triseg train: options, as declared on the command line.
+#pragma once
+
+#include "trainer/training.hpp"
+
+#include <string>
+
+namespace CLI {
+class App;
+}
+
+namespace triseg {
+
+struct TrainOptions {
+  std::string model = "alexnet";
+  std::string data = "fashion-mnist";
+  std::string backend = "fbgemm";
+  TrainingOptions training;        ///< its scheme is set from `backend` by resolve_train_options
+  std::string out;                 ///< empty: models/MODEL-DATA.h5, MODEL-DATA-qnnpack.h5
+  std::string checkpoint;          ///< empty: OUT.checkpoint
+  std::string engine = "auto";     ///< what measures the INT8 accuracy
+  double progress_every = 30;      ///< seconds between plain progress lines
+};
+
+/// Declares all options on `app`, bound to `options`, grouped by whether they change results.
+void declare_train_options(CLI::App& app, TrainOptions& options);
+
+/// Fills in what was left empty and checks what can be checked without reading a file. Throws Error.
+void resolve_train_options(TrainOptions& options);
+
+/// Trains, measures and writes the model; nothing to do if the model is there already, made by equal options.
+void run_train(const TrainOptions& options);
+
+}  // namespace triseg

@@ -1,0 +1,85 @@
+#include "trainer/batches.hpp"
+
+#include "core/philox.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <numeric>
+
+namespace triseg {
+namespace {
+
+/// out(y, x) = in(y - dy, x - dx), then mirrored if `flip`.
+void move_plane(std::span<const std::uint8_t> in, std::span<std::uint8_t> out, int side, int dy, int dx, bool flip) {
+  std::fill(out.begin(), out.end(), std::uint8_t{0});
+  for (int y = std::max(0, dy); y < std::min(side, side + dy); ++y) {
+    const auto from = in.subspan((y - dy) * side, side);
+    const auto to = out.subspan(y * side, side);
+    std::copy(from.begin() + std::max(0, -dx), from.end() - std::max(0, dx), to.begin() + std::max(0, dx));
+    if (flip) std::reverse(to.begin(), to.end());
+  }
+}
+
+}  // namespace
+
+PixelSet lay_out(const Network& network, const DataSet& data, Split split) {
+  PixelSet set;
+  set.channels = network.input_channels;
+  set.side = network.input_side;
+  const Images& images = data.split_images(split);
+  const std::size_t offset = data.split_offset(split), n = data.split_size(split), size = set.image_size();
+  set.pixels.resize(n * size);
+  for (std::size_t i = 0; i < n; ++i)
+    fit_image(network, images, offset + i, std::span(set.pixels).subspan(i * size, size));
+  set.labels.assign(images.labels.begin() + offset, images.labels.begin() + offset + n);
+  return set;
+}
+
+PixelStatistics pixel_statistics(const PixelSet& set) {
+  PixelStatistics statistics;
+  const std::size_t plane = std::size_t(set.side) * set.side;
+  for (int c = 0; c < set.channels; ++c) {
+    std::array<std::uint64_t, 256> counts{};
+    for (std::size_t i = 0; i < set.size(); ++i)
+      for (const std::uint8_t p : std::span(set.pixels).subspan((i * set.channels + c) * plane, plane)) ++counts[p];
+    double sum = 0, squares = 0;
+    for (int p = 0; p < 256; ++p) {
+      sum += double(counts[p]) * (p / 255.0);
+      squares += double(counts[p]) * (p / 255.0) * (p / 255.0);
+    }
+    const double n = std::max(1.0, double(set.size() * plane)), mean = sum / n;
+    const double deviation = std::sqrt(std::max(0.0, squares / n - mean * mean));
+    statistics.mean.push_back(mean);
+    statistics.standard_deviation.push_back(deviation > 1e-6 ? deviation : 1.0);
+  }
+  return statistics;
+}
+
+std::vector<std::uint32_t> epoch_order(std::uint64_t seed, int epoch, std::size_t n) {
+  std::vector<std::uint32_t> order(n);
+  std::iota(order.begin(), order.end(), 0);
+  for (std::size_t i = n; i > 1; --i)
+    std::swap(order[i - 1], order[uniform_below(i, seed, Stream::image_order, epoch, i, 0)]);
+  return order;
+}
+
+void training_batch(const PixelSet& set, std::span<const std::uint32_t> indices, const Augmentation& augmentation,
+                    std::uint64_t seed, int epoch, std::span<std::uint8_t> pixels, std::span<std::uint8_t> labels) {
+  const std::size_t plane = std::size_t(set.side) * set.side, size = set.image_size();
+  for (std::size_t i = 0; i < indices.size(); ++i) {
+    const std::uint32_t image = indices[i];
+    const auto draw = [&](std::uint32_t bound, std::uint32_t what) {
+      return int(uniform_below(bound, seed, Stream::image_order, epoch, image, what));
+    };
+    const int dy = draw(2 * augmentation.shift + 1, 1) - augmentation.shift;
+    const int dx = draw(2 * augmentation.shift + 1, 2) - augmentation.shift;
+    const bool flip = augmentation.flip && draw(2, 3);
+    for (int c = 0; c < set.channels; ++c)
+      move_plane(std::span(set.pixels).subspan(image * size + c * plane, plane),
+                 pixels.subspan(i * size + c * plane, plane), set.side, dy, dx, flip);
+    labels[i] = set.labels[image];
+  }
+}
+
+}  // namespace triseg

@@ -1,0 +1,45 @@
+// Training pixels in a network's input geometry, their order and their augmentation: pure functions of (seed, epoch).
+#pragma once
+
+#include "core/dataset.hpp"
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace triseg {
+
+/// One split, laid into the input geometry of a network by fit_image.
+struct PixelSet {
+  int channels = 0;
+  int side = 0;
+  std::vector<std::uint8_t> pixels;  // (N, channels, side, side)
+  std::vector<std::uint8_t> labels;  // (N)
+
+  std::size_t size() const { return labels.size(); }
+  int image_size() const { return channels * side * side; }
+};
+
+PixelSet lay_out(const Network& network, const DataSet& data, Split split);
+
+/// Mean and standard deviation of pixel / 255 per channel, over the whole laid-out images, padding included.
+struct PixelStatistics {
+  std::vector<double> mean, standard_deviation;  // (channels)
+};
+/// A constant channel has standard deviation 1.
+PixelStatistics pixel_statistics(const PixelSet& set);
+
+struct Augmentation {
+  int shift = 2;     ///< each image moves by -shift..shift pixels in both directions; uncovered pixels are 0
+  bool flip = true;  ///< left-right, for half of the images
+};
+
+/// The order in which an epoch visits n images.
+std::vector<std::uint32_t> epoch_order(std::uint64_t seed, int epoch, std::size_t n);
+
+/// Some images of the set, augmented as (seed, epoch, image) says. The last images of an epoch may make a smaller batch.
+/// pixels: (indices, channels, side, side), labels: (indices).
+void training_batch(const PixelSet& set, std::span<const std::uint32_t> indices, const Augmentation& augmentation,
+                    std::uint64_t seed, int epoch, std::span<std::uint8_t> pixels, std::span<std::uint8_t> labels);
+
+}  // namespace triseg

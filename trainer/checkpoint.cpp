@@ -1,0 +1,133 @@
+#include "trainer/checkpoint.hpp"
+
+#include "core/error.hpp"
+
+#include <torch/torch.h>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+namespace triseg {
+namespace {
+
+using torch::serialize::InputArchive;
+using torch::serialize::OutputArchive;
+
+constexpr char format[] = "triseg-training 1";
+constexpr int history_columns = 5;
+
+void write_text(OutputArchive& archive, const std::string& key, const std::string& text) {
+  archive.write(key, c10::IValue(text));
+}
+
+std::string read_text(InputArchive& archive, const std::string& key) {
+  c10::IValue value;
+  archive.read(key, value);
+  return value.toStringRef();
+}
+
+void write_numbers(OutputArchive& archive, const std::string& key, const std::vector<double>& values) {
+  archive.write(key, torch::tensor(values, torch::kFloat64));
+}
+
+std::vector<double> read_numbers(InputArchive& archive, const std::string& key) {
+  torch::Tensor tensor;
+  archive.read(key, tensor);
+  tensor = tensor.to(torch::kFloat64).contiguous();
+  return {tensor.data_ptr<double>(), tensor.data_ptr<double>() + tensor.numel()};
+}
+
+/// Names of submodules may not hold dots: tensors are numbered, their names are one text.
+void write_tensors(OutputArchive& archive, const std::string& key, const TrainingTensors& tensors) {
+  std::string names;
+  int index = 0;
+  for (const auto& [name, values] : tensors) {
+    names += name + "\n";
+    archive.write(fmt::format("{}_{}", key, index++), torch::tensor(values, torch::kFloat32));
+  }
+  write_text(archive, key + "_names", names);
+}
+
+TrainingTensors read_tensors(InputArchive& archive, const std::string& key) {
+  TrainingTensors result;
+  const std::string names = read_text(archive, key + "_names");
+  int index = 0;
+  for (std::size_t begin = 0, end; (end = names.find('\n', begin)) != std::string::npos; begin = end + 1) {
+    torch::Tensor tensor;
+    archive.read(fmt::format("{}_{}", key, index++), tensor);
+    tensor = tensor.to(torch::kFloat32).contiguous();
+    result[names.substr(begin, end - begin)] = {tensor.data_ptr<float>(), tensor.data_ptr<float>() + tensor.numel()};
+  }
+  return result;
+}
+
+[[noreturn]] void system_failure(const char* what, const std::filesystem::path& path) {
+  fail("{}: cannot {}: {}", path.string(), what, std::strerror(errno));
+}
+
+void synchronize(const std::filesystem::path& path, int flags) {
+  const int file = ::open(path.c_str(), flags);
+  if (file < 0) system_failure("open", path);
+  const int status = ::fsync(file);
+  ::close(file);
+  if (status != 0) system_failure("write to disk", path);
+}
+
+}  // namespace
+
+std::optional<TrainingCheckpoint> load_checkpoint(const std::filesystem::path& path) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) return std::nullopt;
+  TrainingCheckpoint result;
+  try {
+    InputArchive archive;
+    archive.load_from(path.string());
+    if (read_text(archive, "format") != format) fail("{}: not a checkpoint of this version of triseg train", path.string());
+    result.configuration = read_text(archive, "configuration");
+    const auto scalars = read_numbers(archive, "scalars");
+    result.folded = scalars.at(0) != 0;
+    result.best_epoch = int(scalars.at(1));
+    result.float_validation_accuracy = scalars.at(2);
+    result.float_test_accuracy = scalars.at(3);
+    result.tensors = read_tensors(archive, "tensors");
+    result.best = read_tensors(archive, "best");
+    const auto history = read_numbers(archive, "history");
+    for (std::size_t i = 0; i + history_columns <= history.size(); i += history_columns)
+      result.history.push_back({int(history[i]), history[i + 1] != 0, history[i + 2], history[i + 3], history[i + 4]});
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception&) {  // LibTorch's messages span many lines
+    fail("{}: damaged, or not a checkpoint of triseg train; remove it to start again", path.string());
+  }
+  return result;
+}
+
+void save_checkpoint(const std::filesystem::path& path, const TrainingCheckpoint& checkpoint) {
+  OutputArchive archive;
+  write_text(archive, "format", format);
+  write_text(archive, "configuration", checkpoint.configuration);
+  write_numbers(archive, "scalars", {double(checkpoint.folded), double(checkpoint.best_epoch),
+                                     checkpoint.float_validation_accuracy, checkpoint.float_test_accuracy});
+  write_tensors(archive, "tensors", checkpoint.tensors);
+  write_tensors(archive, "best", checkpoint.best);
+  std::vector<double> history;
+  for (const EpochRecord& r : checkpoint.history)
+    history.insert(history.end(), {double(r.epoch), double(r.quantized), r.loss, r.validation_accuracy, r.seconds});
+  write_numbers(archive, "history", history);
+
+  const std::filesystem::path temporary = path.string() + ".tmp";
+  try {
+    archive.save_to(temporary.string());
+  } catch (const std::exception&) {
+    fail("{}: cannot write the checkpoint", temporary.string());
+  }
+  synchronize(temporary, O_RDONLY);
+  if (std::rename(temporary.c_str(), path.c_str()) != 0) system_failure("rename to its final name", temporary);
+  synchronize(path.has_parent_path() ? path.parent_path() : ".", O_RDONLY | O_DIRECTORY);
+}
+
+}  // namespace triseg

@@ -1,0 +1,41 @@
+// What a training run keeps between epochs.
+#pragma once
+
+#include "trainer/trainable_network.hpp"
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace triseg {
+
+/// One finished epoch.
+struct EpochRecord {
+  int epoch = 0;                   ///< from 1, over both phases
+  bool quantized = false;          ///< quantization-aware
+  double loss = 0;                 ///< mean cross-entropy over the epoch's augmented images [nats]
+  double validation_accuracy = 0;  ///< [percent]; of the fake-quantized network if `quantized`
+  double seconds = 0;              ///< wall clock, validation included
+};
+
+/// A training run after its last finished epoch. Shuffling, augmentation and dropout depend on (seed, epoch) only, so
+/// nothing else is needed to go on to the same result.
+struct TrainingCheckpoint {
+  std::string configuration;       ///< the options that change results, a line each: another configuration cannot resume
+  bool folded = false;
+  TrainingTensors tensors;
+  double float_validation_accuracy = 0;  ///< [percent], when the float phase ended
+  double float_test_accuracy = 0;        ///< [percent], likewise; for the record, nothing is chosen by it
+  int best_epoch = 0;              ///< of the quantization-aware epochs, the one with the highest validation accuracy
+  TrainingTensors best;            ///< its tensors, without momentum
+  std::vector<EpochRecord> history;
+};
+
+/// Nothing if there is no such file. Throws Error naming the file if it is damaged or no training checkpoint.
+std::optional<TrainingCheckpoint> load_checkpoint(const std::filesystem::path& path);
+
+/// Replaces the file as a whole: temporary name, flush to disk, rename. Throws Error naming the file.
+void save_checkpoint(const std::filesystem::path& path, const TrainingCheckpoint& checkpoint);
+
+}  // namespace triseg

@@ -1,0 +1,90 @@
+#include "trainer/conversion.hpp"
+
+#include "core/error.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace triseg {
+namespace {
+
+constexpr double smallest_range = 1e-6;
+
+float largest(std::span<const float> weights) {
+  float result = 0;
+  for (const float w : weights) result = std::max(result, std::abs(w));
+  return result;
+}
+
+QuantizedLayer convert_layer(const Network& network, const Layer& shape, Scheme scheme, const TrainedLayer& trained,
+                             const CodeScale& input) {
+  QuantizedLayer layer;
+  layer.input = input;
+  layer.output = trained.output;
+  const std::vector<float> scales = weight_scales(scheme, trained.weights, shape.out_channels);
+  const std::size_t fan_in = shape.fan_in();
+  layer.weights.resize(trained.weights.size());
+  for (int c = 0; c < shape.out_channels; ++c) {
+    const float inverse = 1.0f / scales[c];
+    for (std::size_t i = c * fan_in; i < (c + 1) * fan_in; ++i)
+      layer.weights[i] = std::int8_t(std::clamp(std::nearbyint(trained.weights[i] * inverse), -127.0f, 127.0f));
+    const double accumulator_scale = input.scale * double(scales[c]);
+    const double bias = std::nearbyint(trained.bias[c] / accumulator_scale);
+    if (!(std::abs(bias) < 2147483648.0))
+      fail("{}: layer {}: the bias of channel {} does not fit 32 bits at its scale", network.name, shape.name, c);
+    layer.weight_scale.push_back(scales[c]);
+    layer.requantization.bias.push_back(std::int32_t(bias));
+    layer.requantization.multiplier.push_back(float(accumulator_scale / trained.output.scale));
+  }
+  return layer;
+}
+
+}  // namespace
+
+std::vector<float> weight_scales(Scheme scheme, std::span<const float> weights, int channels) {
+  const float whole = std::max(largest(weights), float(smallest_range));
+  std::vector<float> scales(channels, whole / 127.0f);
+  if (scheme == Scheme::qnnpack) return scales;
+  const std::size_t fan_in = weights.size() / channels;
+  for (int c = 0; c < channels; ++c)
+    scales[c] = std::max(largest(weights.subspan(c * fan_in, fan_in)), whole / 1024.0f) / 127.0f;
+  return scales;
+}
+
+CodeScale relu_scale(Scheme scheme, double maximum) {
+  return {std::max(maximum, smallest_range) / activation_range(scheme), 0};
+}
+
+CodeScale affine_scale(Scheme scheme, double minimum, double maximum) {
+  minimum = std::min(minimum, 0.0);
+  maximum = std::max(maximum, 0.0);
+  const double scale = std::max(maximum - minimum, smallest_range) / activation_range(scheme);
+  return {scale, int(std::nearbyint(-minimum / scale))};
+}
+
+CodeScale pixel_scale(Scheme scheme, std::span<const double> mean, std::span<const double> standard_deviation) {
+  double minimum = 0, maximum = 0;
+  for (std::size_t c = 0; c < mean.size(); ++c) {
+    minimum = std::min(minimum, (0.0 - mean[c]) / standard_deviation[c]);
+    maximum = std::max(maximum, (1.0 - mean[c]) / standard_deviation[c]);
+  }
+  return affine_scale(scheme, minimum, maximum);
+}
+
+QuantizedNetwork convert(const Network& network, Scheme scheme, const std::string& data, const TrainedNetwork& trained) {
+  QuantizedNetwork result;
+  result.network = network;
+  result.scheme = scheme;
+  result.data = data;
+  result.mean = trained.mean;
+  result.standard_deviation = trained.standard_deviation;
+  CodeScale input = trained.input;
+  for (std::size_t i = 0; i < network.layers.size(); ++i) {
+    result.layers.push_back(convert_layer(network, network.layers[i], scheme, trained.layers[i], input));
+    input = trained.layers[i].output;
+  }
+  check(result);
+  return result;
+}
+
+}  // namespace triseg

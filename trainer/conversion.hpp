@@ -1,0 +1,43 @@
+// From trained float weights and observed ranges to a network in INT8.
+#pragma once
+
+#include "core/quantized_network.hpp"
+
+#include <span>
+#include <string>
+#include <vector>
+
+namespace triseg {
+
+/// One layer after training: batch norm already folded, its output range already chosen.
+struct TrainedLayer {
+  std::vector<float> weights;  // (out_channels, in_channels, kernel, kernel); fully connected (out, in)
+  std::vector<float> bias;     // (out_channels)
+  CodeScale output;
+};
+
+struct TrainedNetwork {
+  std::vector<double> mean, standard_deviation;  // (input_channels)
+  CodeScale input;
+  std::vector<TrainedLayer> layers;              // one per network.layers
+};
+
+/// Symmetric s8 weight scales, max|w| / 127 in float32: per output channel (fbgemm) or one for the layer (qnnpack).
+/// A channel whose largest weight is below 1/1024 of the layer's gets the scale of that bound, so that biases stay small.
+std::vector<float> weight_scales(Scheme scheme, std::span<const float> weights, int channels);
+
+/// A ReLU output observed up to `maximum`: zero point 0, `maximum` at code activation_range(scheme). Larger values still
+/// have codes up to 255.
+CodeScale relu_scale(Scheme scheme, double maximum);
+
+/// A signed quantity observed in [minimum, maximum] (widened to hold 0), over codes 0..activation_range(scheme).
+CodeScale affine_scale(Scheme scheme, double minimum, double maximum);
+
+/// The scale of the network input: affine over every value that a pixel 0..255 of any channel can take.
+CodeScale pixel_scale(Scheme scheme, std::span<const double> mean, std::span<const double> standard_deviation);
+
+/// Weights rint(w / s_w) in [-127, 127], bias rint(b / (s_in * s_w)), multipliers float32(s_in * s_w / s_out).
+/// Throws Error if the result does not pass check(), or a bias does not fit 32 bits.
+QuantizedNetwork convert(const Network& network, Scheme scheme, const std::string& data, const TrainedNetwork& trained);
+
+}  // namespace triseg

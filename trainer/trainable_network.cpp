@@ -1,0 +1,316 @@
+#include "trainer/trainable_network.hpp"
+
+#include "core/error.hpp"
+
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <thread>
+
+namespace triseg {
+namespace {
+
+using torch::Tensor;
+
+constexpr double norm_epsilon = 1e-5;
+constexpr double range_momentum = 0.01;  // of the moving averages of the batch extremes, as PyTorch's observer has it
+
+struct TorchLayer {
+  Tensor weight;               // (out, in, kernel, kernel) or (out, in)
+  Tensor bias;                 // (out); undefined in front of batch norm until folded
+  Tensor norm_weight, norm_bias, norm_mean, norm_variance;  // (out); defined while unfolded
+  float minimum = 0, maximum = 0;                           // output range behind pooling and ReLU
+};
+
+torch::Device choose_device(const std::string& name) {
+  if (name == "cpu") return torch::kCPU;
+  if (name != "auto" && name != "cuda") fail("unknown device '{}': expected auto, cpu or cuda", name);
+  if (torch::cuda::is_available()) return torch::kCUDA;
+  if (name == "cuda") fail("device cuda: this LibTorch finds no CUDA device");
+  return torch::kCPU;
+}
+
+std::vector<float> to_vector(const Tensor& tensor) {
+  const Tensor flat = tensor.detach().to(torch::kCPU, torch::kFloat32).contiguous();
+  return {flat.data_ptr<float>(), flat.data_ptr<float>() + flat.numel()};
+}
+
+Tensor fake_quantize_weight(const Tensor& weight, Scheme scheme) {
+  Tensor scale, whole;
+  {
+    torch::NoGradGuard no_grad;
+    const Tensor rows = weight.abs().flatten(1).amax(1);
+    whole = rows.max().clamp_min(1e-6);
+    scale = scheme == Scheme::qnnpack ? whole / 127.0f : torch::maximum(rows, whole / 1024.0f) / 127.0f;
+  }
+  if (scheme == Scheme::qnnpack)
+    return torch::fake_quantize_per_tensor_affine(weight, scale.item<double>(), 0, -127, 127);
+  const Tensor zero = torch::zeros({weight.size(0)}, scale.options().dtype(torch::kInt32));
+  return torch::fake_quantize_per_channel_affine(weight, scale, zero, 0, -127, 127);
+}
+
+}  // namespace
+
+struct TrainableNetwork::Impl {
+  Network network;
+  Scheme scheme;
+  std::vector<double> mean, standard_deviation;
+  torch::Device device = torch::kCPU;
+  std::vector<TorchLayer> layers;
+  std::map<std::string, Tensor> momentum;           // by parameter name
+  std::vector<std::array<float, 256>> pixel_values;  // (input_channels): what a pixel byte is to the network
+  bool folded = false;
+  int calibration_batches = 0;
+
+  CodeScale input() const { return pixel_scale(scheme, mean, standard_deviation); }
+
+  CodeScale output(std::size_t i) const {
+    const TorchLayer& layer = layers[i];
+    return network.layers[i].relu ? relu_scale(scheme, layer.maximum) : affine_scale(scheme, layer.minimum, layer.maximum);
+  }
+
+  /// Named tensors that training changes; `parameters_only` leaves out the running statistics.
+  std::vector<std::pair<std::string, Tensor>> named(bool parameters_only) const {
+    std::vector<std::pair<std::string, Tensor>> result;
+    const auto add = [&](const std::string& name, const Tensor& tensor) {
+      if (tensor.defined()) result.emplace_back(name, tensor);
+    };
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+      const std::string prefix = network.layers[i].name + ".";
+      add(prefix + "weight", layers[i].weight);
+      add(prefix + "bias", layers[i].bias);
+      add(prefix + "norm_weight", layers[i].norm_weight);
+      add(prefix + "norm_bias", layers[i].norm_bias);
+      if (parameters_only) continue;
+      add(prefix + "norm_mean", layers[i].norm_mean);
+      add(prefix + "norm_variance", layers[i].norm_variance);
+    }
+    return result;
+  }
+
+  void initialize(std::uint64_t seed) {
+    auto generator = at::detail::createCPUGenerator(seed);
+    for (const Layer& shape : network.layers) {
+      TorchLayer layer;
+      std::vector<std::int64_t> size = {shape.out_channels, shape.in_channels};
+      if (shape.kind == LayerKind::convolution) size.insert(size.end(), {shape.kernel, shape.kernel});
+      // He et al. 2015 in front of a ReLU; unit gain for the logits.
+      layer.weight = torch::empty(size).normal_(0.0, std::sqrt((shape.relu ? 2.0 : 1.0) / shape.fan_in()), generator);
+      if (shape.kind == LayerKind::convolution) layer.weight = layer.weight.contiguous(torch::MemoryFormat::ChannelsLast);
+      if (shape.batch_norm) {
+        layer.norm_weight = torch::ones(shape.out_channels);
+        layer.norm_bias = torch::zeros(shape.out_channels);
+        layer.norm_mean = torch::zeros(shape.out_channels);
+        layer.norm_variance = torch::ones(shape.out_channels);
+      } else {
+        layer.bias = torch::zeros(shape.out_channels);
+      }
+      layers.push_back(layer);
+    }
+    for (TorchLayer& layer : layers)
+      for (Tensor* tensor : {&layer.weight, &layer.bias, &layer.norm_weight, &layer.norm_bias, &layer.norm_mean, &layer.norm_variance})
+        if (tensor->defined()) *tensor = tensor->to(device);
+    require_gradients();
+  }
+
+  void require_gradients() {
+    for (auto& [name, tensor] : named(true)) tensor.set_requires_grad(true);
+  }
+
+  void set_pixel_values() {
+    QuantizedNetwork stub;
+    stub.network = network;
+    stub.mean = mean;
+    stub.standard_deviation = standard_deviation;
+    stub.layers.resize(1);
+    stub.layers[0].input = input();
+    pixel_values.resize(network.input_channels);
+    for (int c = 0; c < network.input_channels; ++c) {
+      const auto codes = input_codes(stub, c);
+      for (int p = 0; p < 256; ++p)
+        pixel_values[c][p] = folded ? float(input().scale * (codes[p] - input().zero_point))
+                                    : (p / 255.0f - float(mean[c])) / float(standard_deviation[c]);
+    }
+  }
+
+  Tensor images(std::span<const std::uint8_t> pixels) const {
+    const std::int64_t channels = network.input_channels, side = network.input_side, plane = side * side;
+    const std::int64_t n = pixels.size() / network.input_size();
+    Tensor result = torch::empty({n, side, side, channels});
+    float* out = result.data_ptr<float>();
+    for (std::int64_t i = 0; i < n; ++i)
+      for (std::int64_t c = 0; c < channels; ++c) {
+        const auto in = pixels.subspan((i * channels + c) * plane, plane);
+        for (std::int64_t p = 0; p < plane; ++p) out[(i * plane + p) * channels + c] = pixel_values[c][in[p]];
+      }
+    return result.permute({0, 3, 1, 2}).to(device);
+  }
+
+  enum class Ranges { fixed, follow, calibrate };
+
+  void observe(std::size_t i, const Tensor& output, Ranges ranges) {
+    torch::NoGradGuard no_grad;
+    TorchLayer& layer = layers[i];
+    const float maximum = output.max().item<float>();
+    const float minimum = network.layers[i].relu ? 0.0f : output.min().item<float>();
+    const double weight = ranges == Ranges::follow ? range_momentum : 1.0 / calibration_batches;
+    layer.maximum += float(weight * (maximum - layer.maximum));
+    layer.minimum += float(weight * (minimum - layer.minimum));
+  }
+
+  Tensor forward(Tensor x, bool training, bool fake_quantized, Ranges ranges) {
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+      const Layer& shape = network.layers[i];
+      const TorchLayer& layer = layers[i];
+      const Tensor weight = fake_quantized ? fake_quantize_weight(layer.weight, scheme) : layer.weight;
+      if (shape.kind == LayerKind::convolution) {
+        x = torch::conv2d(x, weight, layer.bias, shape.stride, shape.padding);
+      } else {
+        x = torch::linear(x.flatten(1), weight, layer.bias);
+      }
+      if (layer.norm_weight.defined())
+        x = torch::batch_norm(x, layer.norm_weight, layer.norm_bias, layer.norm_mean, layer.norm_variance, training, 0.1,
+                              norm_epsilon, true);
+      // Max-pooling commutes with ReLU and with quantization: pooled first, both have less to do.
+      if (shape.pool > 1) x = torch::max_pool2d(x, shape.pool);
+      if (shape.relu) x = torch::relu(x);
+      if (ranges != Ranges::fixed) observe(i, x, ranges);
+      if (fake_quantized) {
+        const CodeScale scale = output(i);
+        x = torch::fake_quantize_per_tensor_affine(x, scale.scale, scale.zero_point, 0, 255);
+      }
+      if (training && shape.dropout > 0) x = torch::dropout(x, shape.dropout, true);
+    }
+    return x;
+  }
+
+  void update(const StepOptions& options) {
+    torch::NoGradGuard no_grad;
+    for (auto& [name, parameter] : named(true)) {
+      Tensor gradient = parameter.grad();
+      if (options.weight_decay > 0 && parameter.dim() > 1) gradient = gradient.add(parameter, options.weight_decay);
+      Tensor& buffer = momentum[name];
+      if (!buffer.defined()) buffer = torch::zeros_like(parameter);
+      buffer.mul_(options.momentum).add_(gradient);
+      parameter.add_(gradient.add(buffer, options.momentum), -options.learning_rate);
+      parameter.mutable_grad() = Tensor();
+    }
+  }
+};
+
+TrainableNetwork::TrainableNetwork(const Network& network, Scheme scheme, std::vector<double> mean,
+                                   std::vector<double> standard_deviation, std::uint64_t seed, const std::string& device)
+    : impl_(std::make_unique<Impl>()) {
+  impl_->network = network;
+  impl_->scheme = scheme;
+  impl_->mean = std::move(mean);
+  impl_->standard_deviation = std::move(standard_deviation);
+  impl_->device = choose_device(device);
+  impl_->initialize(seed);
+  impl_->set_pixel_values();
+}
+
+TrainableNetwork::~TrainableNetwork() = default;
+
+bool TrainableNetwork::folded() const { return impl_->folded; }
+
+void TrainableNetwork::fold() {
+  if (impl_->folded) return;
+  torch::NoGradGuard no_grad;
+  for (TorchLayer& layer : impl_->layers) {
+    if (layer.norm_weight.defined()) {
+      const Tensor gain = layer.norm_weight / torch::sqrt(layer.norm_variance + norm_epsilon);
+      layer.bias = (layer.norm_bias - layer.norm_mean * gain).detach();
+      layer.weight = (layer.weight * gain.reshape({-1, 1, 1, 1})).detach();
+      layer.norm_weight = layer.norm_bias = layer.norm_mean = layer.norm_variance = Tensor();
+    }
+  }
+  impl_->momentum.clear();
+  impl_->calibration_batches = 0;
+  impl_->folded = true;
+  impl_->require_gradients();
+  impl_->set_pixel_values();
+}
+
+void TrainableNetwork::calibrate(std::span<const std::uint8_t> pixels) {
+  torch::NoGradGuard no_grad;
+  ++impl_->calibration_batches;
+  impl_->forward(impl_->images(pixels), false, false, Impl::Ranges::calibrate);
+}
+
+double TrainableNetwork::step(std::span<const std::uint8_t> pixels, std::span<const std::uint8_t> labels,
+                              const StepOptions& options) {
+  Tensor target = torch::empty({std::int64_t(labels.size())}, torch::kInt64);
+  std::copy(labels.begin(), labels.end(), target.data_ptr<std::int64_t>());
+  const auto ranges = impl_->folded && options.observe ? Impl::Ranges::follow : Impl::Ranges::fixed;
+  const Tensor logits = impl_->forward(impl_->images(pixels), true, impl_->folded, ranges);
+  const Tensor loss = torch::nll_loss(torch::log_softmax(logits, 1), target.to(impl_->device));
+  loss.backward();
+  impl_->update(options);
+  return loss.item<double>();
+}
+
+void TrainableNetwork::seed_dropout(std::uint64_t seed) { torch::manual_seed(seed); }
+
+std::vector<float> TrainableNetwork::logits(std::span<const std::uint8_t> pixels, bool fake_quantized) {
+  torch::NoGradGuard no_grad;
+  return to_vector(
+      impl_->forward(impl_->images(pixels), false, impl_->folded && fake_quantized, Impl::Ranges::fixed));
+}
+
+TrainingTensors TrainableNetwork::tensors() const {
+  TrainingTensors result;
+  for (const auto& [name, tensor] : impl_->named(false)) result[name] = to_vector(tensor);
+  for (const auto& [name, tensor] : impl_->momentum) result[name + ".momentum"] = to_vector(tensor);
+  for (std::size_t i = 0; i < impl_->layers.size(); ++i)
+    result[impl_->network.layers[i].name + ".range"] = {impl_->layers[i].minimum, impl_->layers[i].maximum};
+  return result;
+}
+
+void TrainableNetwork::set_tensors(const TrainingTensors& tensors) {
+  torch::NoGradGuard no_grad;
+  const auto find = [&](const std::string& name, std::size_t size) -> const std::vector<float>& {
+    const auto found = tensors.find(name);
+    if (found == tensors.end()) fail("training state: tensor {} is missing", name);
+    if (found->second.size() != size)
+      fail("training state: tensor {} has {} values, expected {}", name, found->second.size(), size);
+    return found->second;
+  };
+  const auto restore = [&](Tensor& tensor, const std::string& name) {
+    const std::vector<float>& values = find(name, tensor.numel());
+    tensor.copy_(torch::tensor(values).reshape(tensor.sizes()));
+  };
+  impl_->momentum.clear();
+  for (auto& [name, tensor] : impl_->named(false)) {
+    restore(tensor, name);
+    if (tensors.count(name + ".momentum")) {
+      Tensor buffer = torch::zeros_like(tensor);
+      restore(buffer, name + ".momentum");
+      impl_->momentum[name] = buffer;
+    }
+  }
+  for (std::size_t i = 0; i < impl_->layers.size(); ++i) {
+    const auto& range = find(impl_->network.layers[i].name + ".range", 2);
+    impl_->layers[i].minimum = range[0];
+    impl_->layers[i].maximum = range[1];
+  }
+}
+
+TrainedNetwork TrainableNetwork::trained() const {
+  if (!impl_->folded) fail("{}: batch norm must be folded before conversion", impl_->network.name);
+  TrainedNetwork result;
+  result.mean = impl_->mean;
+  result.standard_deviation = impl_->standard_deviation;
+  result.input = impl_->input();
+  for (std::size_t i = 0; i < impl_->layers.size(); ++i)
+    result.layers.push_back({to_vector(impl_->layers[i].weight), to_vector(impl_->layers[i].bias), impl_->output(i)});
+  return result;
+}
+
+void set_training_threads(int threads) {
+  torch::set_num_threads(threads > 0 ? threads : std::max(1, int(std::thread::hardware_concurrency())));
+}
+
+}  // namespace triseg

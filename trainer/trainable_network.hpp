@@ -1,0 +1,68 @@
+// The float network that is trained, behind an interface without LibTorch types (its headers are slow to compile).
+#pragma once
+
+#include "trainer/conversion.hpp"
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace triseg {
+
+/// Every value that training changes, by name ("conv1.weight", "conv1.weight.momentum", "conv1.range"), row-major.
+using TrainingTensors = std::map<std::string, std::vector<float>>;
+
+/// Stochastic gradient descent with Nesterov momentum. The decay applies to weights, not to biases or batch norm.
+struct StepOptions {
+  double learning_rate = 0;
+  double momentum = 0.9;
+  double weight_decay = 5e-4;
+  bool observe = true;  ///< quantization-aware steps only: let the activation ranges follow the batch
+};
+
+/// A network in training, in one of two forms: *unfolded* (float, with batch norm) as constructed, and *folded* (batch
+/// norm inside weights and biases), in which weights and activations pass through fake quantization with straight-through
+/// gradients. Pixels are (N, channels, side, side) bytes as fit_image makes them. All calls block. Not thread-safe.
+class TrainableNetwork {
+ public:
+  /// Initial weights are a function of the seed alone. device: "auto", "cpu" or "cuda"; throws Error if it is missing.
+  TrainableNetwork(const Network& network, Scheme scheme, std::vector<double> mean, std::vector<double> standard_deviation,
+                   std::uint64_t seed, const std::string& device);
+  ~TrainableNetwork();
+
+  /// Folds batch norm into weights and biases and drops all momentum.
+  void fold();
+  bool folded() const;
+
+  /// Sets each layer's output range to the mean, over the calls since `fold`, of the batch extremes, without fake
+  /// quantization.
+  void calibrate(std::span<const std::uint8_t> pixels);
+
+  /// One optimizer step on a batch; returns its mean cross-entropy [nats] before the step.
+  double step(std::span<const std::uint8_t> pixels, std::span<const std::uint8_t> labels, const StepOptions& options);
+
+  /// Seeds dropout.
+  void seed_dropout(std::uint64_t seed);
+
+  /// Inference: (N, classes). Folded: through fake quantization unless `fake_quantized` is false.
+  std::vector<float> logits(std::span<const std::uint8_t> pixels, bool fake_quantized = true);
+
+  TrainingTensors tensors() const;
+  /// Restores tensors() of a network in the same form. Throws Error naming a tensor that is missing or of another size.
+  void set_tensors(const TrainingTensors& tensors);
+
+  /// What convert() takes. Folded networks only.
+  TrainedNetwork trained() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Threads for tensor operations in this process; 0: one per core.
+void set_training_threads(int threads);
+
+}  // namespace triseg

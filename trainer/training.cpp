@@ -1,0 +1,181 @@
+#include "trainer/training.hpp"
+
+#include "core/error.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <numbers>
+
+namespace triseg {
+namespace {
+
+constexpr int inference_batch = 250;
+constexpr int calibration_batches = 20;
+constexpr double warm_up = 0.15;  // share of the float phase's steps
+
+double half_cosine(double share) { return 0.5 * (1.0 + std::cos(std::numbers::pi * share)); }
+
+double float_rate(double peak, double share) {
+  return share < warm_up ? peak * (0.1 + 0.9 * share / warm_up) : peak * half_cosine((share - warm_up) / (1.0 - warm_up));
+}
+
+/// The tensors that inference needs.
+TrainingTensors without_momentum(TrainingTensors tensors) {
+  std::erase_if(tensors, [](const auto& item) { return item.first.ends_with(".momentum"); });
+  return tensors;
+}
+
+class Run {
+ public:
+  Run(const Network& network, const DataSet& data, const TrainingOptions& options, const std::filesystem::path& path,
+      const TrainingListener& listener)
+      : description_(network), data_(data), options_(options), path_(path), listener_(listener),
+        training_(lay_out(network, data, Split::search)), validation_(lay_out(network, data, Split::validation)),
+        network_(make_trainable()) {
+    const std::string text = configuration(network, data.name, options);
+    if (auto found = load_checkpoint(path)) {
+      state_ = std::move(*found);
+      if (state_.configuration != text)
+        fail("{}: a checkpoint of another configuration; remove it, or choose another --checkpoint", path.string());
+      if (state_.folded) network_.fold();
+      network_.set_tensors(state_.tensors);
+    }
+    state_.configuration = text;
+  }
+
+  TrainingResult run() {
+    const int total = options_.epochs + options_.qat_epochs;
+    while (int(state_.history.size()) < options_.epochs) epoch(int(state_.history.size()) + 1, total);
+    if (!state_.folded) end_float_phase();
+    while (int(state_.history.size()) < total) epoch(int(state_.history.size()) + 1, total);
+    network_.set_tensors(state_.best);
+    return {convert(description_, options_.scheme, data_.name, network_.trained()), state_};
+  }
+
+ private:
+  TrainableNetwork make_trainable() {
+    set_training_threads(options_.threads);
+    PixelStatistics statistics = pixel_statistics(training_);
+    return {description_, options_.scheme, std::move(statistics.mean), std::move(statistics.standard_deviation),
+            options_.seed, options_.device};
+  }
+
+  double rate(int epoch, std::size_t step, std::size_t steps) const {
+    const bool quantized = epoch > options_.epochs;
+    const int epochs = quantized ? options_.qat_epochs : options_.epochs;
+    const double done = (epoch - 1 - (quantized ? options_.epochs : 0)) + double(step) / double(steps);
+    return quantized ? options_.qat_learning_rate * half_cosine(done / epochs)
+                     : float_rate(options_.learning_rate, done / epochs);
+  }
+
+  void epoch(int number, int total) {
+    const auto start = std::chrono::steady_clock::now();
+    const std::size_t n = training_.size(), batch = options_.batch_size, steps = (n + batch - 1) / batch;
+    const auto order = epoch_order(options_.seed, number, n);
+    std::vector<std::uint8_t> pixels, labels;
+    network_.seed_dropout(options_.seed * 1'000'003 + number);
+    const bool quantized = number > options_.epochs;
+    double sum = 0;
+    for (std::size_t step = 0, done = 0; step < steps; ++step) {
+      const std::size_t size = std::min(batch, n - done);
+      pixels.resize(size * training_.image_size());
+      labels.resize(size);
+      training_batch(training_, std::span(order).subspan(done, size), options_.augmentation, options_.seed, number, pixels, labels);
+      const double loss = network_.step(pixels, labels,
+                                        {.learning_rate = rate(number, step, steps), .momentum = options_.momentum,
+                                         .weight_decay = options_.weight_decay, .observe = number < total});
+      if (!std::isfinite(loss)) fail("training diverged in epoch {}: the loss is not finite; choose a smaller --lr", number);
+      sum += loss * double(size);
+      done += size;
+      if (listener_.progress) listener_.progress({number, total, quantized, done, n, sum / double(done)});
+    }
+    EpochRecord record{number, quantized, sum / double(n), accuracy(network_, validation_), 0};
+    state_.tensors = network_.tensors();
+    if (quantized) keep_if_best(record);
+    record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    state_.history.push_back(record);
+    save_checkpoint(path_, state_);
+    if (listener_.epoch) listener_.epoch(record);
+  }
+
+  void end_float_phase() {
+    state_.float_validation_accuracy = accuracy(network_, validation_);
+    state_.float_test_accuracy = accuracy(network_, lay_out(description_, data_, Split::test));
+    network_.fold();
+    const std::size_t size = std::min<std::size_t>(options_.batch_size, training_.size()) * training_.image_size();
+    for (std::size_t i = 0; i < calibration_batches && (i + 1) * size <= training_.pixels.size(); ++i)
+      network_.calibrate(std::span(training_.pixels).subspan(i * size, size));
+    state_.folded = true;
+    state_.tensors = network_.tensors();
+    state_.best = without_momentum(state_.tensors);
+    save_checkpoint(path_, state_);
+  }
+
+  void keep_if_best(const EpochRecord& record) {
+    const auto best = std::find_if(state_.history.begin(), state_.history.end(),
+                                   [&](const EpochRecord& r) { return r.epoch == state_.best_epoch; });
+    if (best != state_.history.end() && record.validation_accuracy < best->validation_accuracy) return;
+    state_.best_epoch = record.epoch;
+    state_.best = without_momentum(state_.tensors);
+  }
+
+  const Network& description_;
+  const DataSet& data_;
+  const TrainingOptions& options_;
+  std::filesystem::path path_;
+  const TrainingListener& listener_;
+  PixelSet training_, validation_;
+  TrainableNetwork network_;
+  TrainingCheckpoint state_;
+};
+
+}  // namespace
+
+void check(const TrainingOptions& o) {
+  const auto require = [](bool ok, const char* what) {
+    if (!ok) throw Error(what);
+  };
+  require(o.epochs >= 1, "--epochs must be at least 1");
+  require(o.qat_epochs >= 0, "--qat-epochs must not be negative");
+  require(o.batch_size >= 2, "--batch-size must be at least 2");
+  require(std::isfinite(o.learning_rate) && o.learning_rate > 0, "--lr must be positive");
+  require(std::isfinite(o.qat_learning_rate) && o.qat_learning_rate > 0, "--qat-lr must be positive");
+  require(o.momentum >= 0 && o.momentum < 1, "--momentum must be at least 0 and below 1");
+  require(std::isfinite(o.weight_decay) && o.weight_decay >= 0, "--weight-decay must not be negative");
+  require(o.augmentation.shift >= 0, "--shift must not be negative");
+  require(o.threads >= 0, "--threads must not be negative");
+}
+
+std::string configuration(const Network& network, const std::string& data_name, const TrainingOptions& o) {
+  return fmt::format(
+      "model = {}\ndata = {}\nbackend = {}\nepochs = {}\nqat_epochs = {}\nbatch_size = {}\nlr = {}\nqat_lr = {}\n"
+      "momentum = {}\nweight_decay = {}\nshift = {}\nflip = {}\nseed = {}\n",
+      network.name, data_name, scheme_name(o.scheme), o.epochs, o.qat_epochs, o.batch_size, o.learning_rate,
+      o.qat_learning_rate, o.momentum, o.weight_decay, o.augmentation.shift, o.augmentation.flip, o.seed);
+}
+
+double accuracy(TrainableNetwork& network, const PixelSet& set) {
+  std::size_t right = 0;
+  for (std::size_t first = 0; first < set.size(); first += inference_batch) {
+    const std::size_t n = std::min<std::size_t>(inference_batch, set.size() - first);
+    const auto logits = network.logits(std::span(set.pixels).subspan(first * set.image_size(), n * set.image_size()));
+    const std::size_t classes = logits.size() / n;
+    for (std::size_t i = 0; i < n; ++i) {
+      const auto row = logits.begin() + i * classes;
+      right += std::size_t(std::max_element(row, row + classes) - row) == set.labels[first + i];
+    }
+  }
+  return set.size() ? 100.0 * double(right) / double(set.size()) : 0.0;
+}
+
+TrainingResult train(const Network& network, const DataSet& data, const TrainingOptions& options,
+                     const std::filesystem::path& checkpoint_path, const TrainingListener& listener) {
+  check(options);
+  check_fit(network, data);
+  if (std::size_t(options.batch_size) > data.split_size(Split::search))
+    fail("--batch-size {} is more than the {} training images of {}", options.batch_size, data.split_size(Split::search), data.name);
+  return Run(network, data, options, checkpoint_path, listener).run();
+}
+
+}  // namespace triseg
