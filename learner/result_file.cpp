@@ -137,4 +137,12 @@ std::vector<Codes> read_result(const std::filesystem::path& path, Network& netwo
   return codes;
 }
 
+std::optional<std::string> result_model(const std::filesystem::path& path) {
+  const Json json = parse(path);
+  if (!json.is_object() || !json.contains("model") || !json["model"].is_string()) return std::nullopt;
+  const std::string name = lower_case(json["model"]);
+  const auto known = network_names();
+  return std::find(known.begin(), known.end(), name) != known.end() ? std::optional(name) : std::nullopt;
+}
+
 }  // namespace triseg

@@ -6,6 +6,8 @@
 #include "learner/run_data.hpp"
 
 #include <filesystem>
+#include <optional>
+#include <string>
 #include <vector>
 
 namespace triseg {
@@ -24,5 +26,9 @@ void write_result(const std::filesystem::path& path, const RunData& run);
 /// Returns the codes in the order of network.sites(). Throws Error naming file, key and what was expected there, also if
 /// the file names a layer that is no site or another model of make_network, or if codes make no monotone staircase.
 std::vector<Codes> read_result(const std::filesystem::path& path, Network& network);
+
+/// The model that a result file names, in lower case, if it names one of make_network's. Throws Error as read_result does
+/// if the file cannot be read as JSON.
+std::optional<std::string> result_model(const std::filesystem::path& path);
 
 }  // namespace triseg

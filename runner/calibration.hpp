@@ -1,0 +1,18 @@
+// Calibration: what the search knows of each site before its first episode.
+#pragma once
+
+#include "learner/initial_codes.hpp"
+#include "learner/run_data.hpp"
+#include "runner/rollout.hpp"
+
+#include <cstdint>
+#include <vector>
+
+namespace triseg {
+
+/// Runs the teacher over the first `batches` * `batch_size` images of the search split and returns, per site, scale,
+/// histogram, tmax, starts and state. Throws Error naming a site that has no scale or no non-zero code.
+std::vector<SiteData> calibrate(Rollout& rollout, const QuantizedNetwork& network, std::uint32_t batches,
+                                std::uint32_t batch_size, const TmaxRule& rule);
+
+}  // namespace triseg

@@ -1,0 +1,27 @@
+#include "runner/command_line.hpp"
+
+#include <filesystem>
+#include <fstream>
+
+namespace triseg {
+namespace {
+
+std::string shell_word(const std::string& word) {
+  constexpr const char* plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=./,:+@%";
+  if (!word.empty() && word.find_first_not_of(plain) == std::string::npos) return word;
+  std::string result = "'";
+  for (char c : word) result += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return result + "'";
+}
+
+}  // namespace
+
+std::string command_line() {
+  std::ifstream file("/proc/self/cmdline", std::ios::binary);
+  std::string line, word;
+  for (bool first = true; std::getline(file, word, '\0'); first = false)
+    line += first ? std::filesystem::path(word).filename().string() : " " + shell_word(word);
+  return line;
+}
+
+}  // namespace triseg

@@ -1,0 +1,17 @@
+// The subcommands: each file X_command.cpp declares its options on the program and runs it when it is chosen.
+#pragma once
+
+namespace CLI {
+class App;
+}
+
+namespace triseg {
+
+/// A setup function adds its subcommand to `program`. When the subcommand is chosen, its callback runs it and stores the
+/// exit code in `exit_code`. Failures leave the callback as exceptions.
+void setup_search(CLI::App& program, int& exit_code);
+void setup_train(CLI::App& program, int& exit_code);
+void setup_evaluate(CLI::App& program, int& exit_code);
+void setup_validate(CLI::App& program, int& exit_code);
+
+}  // namespace triseg

@@ -1,0 +1,30 @@
+// The program: parses the command line, runs the chosen subcommand, turns an exception into one line and an exit code.
+#include "runner/commands.hpp"
+#include "runner/report_error.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <exception>
+
+int main(int argc, char** argv) {
+  CLI::App program{"Distributed search for step-shaped INT8 activations of quantized networks"};
+  program.name("triseg");
+  program.set_version_flag("--version", TRISEG_VERSION);
+  program.require_subcommand(1);
+  int exit_code = 0;
+  triseg::setup_search(program, exit_code);
+  triseg::setup_evaluate(program, exit_code);
+  triseg::setup_train(program, exit_code);
+  triseg::setup_validate(program, exit_code);
+  try {
+    program.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return program.exit(error);  // --help, --version
+    triseg::report_error(error.what());
+    return 2;
+  } catch (const std::exception& error) {
+    triseg::report_error(error.what());
+    return 1;
+  }
+  return exit_code;
+}

@@ -1,0 +1,29 @@
+// How far a search is: a bar on a terminal, else a plain line now and then. On stderr.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace triseg {
+
+class Progress {
+ public:
+  /// `done` of `total` lie behind already (a resumed run); the rate counts from there. interval_seconds: between lines.
+  Progress(std::string label, std::uint64_t done, std::uint64_t total, double interval_seconds);
+  ~Progress();
+
+  /// `note` stands behind the rate: "best reward -0.0312".
+  void update(std::uint64_t done, std::string_view note);
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  std::string label_;
+  std::uint64_t first_, total_;
+  double interval_seconds_;
+  bool terminal_, shown_ = false;
+  Clock::time_point start_, last_;
+};
+
+}  // namespace triseg

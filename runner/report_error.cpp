@@ -1,0 +1,19 @@
+#include "runner/report_error.hpp"
+
+#include "runner/transport.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <string>
+
+namespace triseg {
+
+void report_error(std::string_view message) {
+  if (launcher_rank() != 0) return;
+  std::string line(message);
+  while (!line.empty() && line.back() == '\n') line.pop_back();
+  std::replace(line.begin(), line.end(), '\n', ' ');
+  std::fprintf(stderr, "triseg: error: %s\n", line.c_str());
+}
+
+}  // namespace triseg

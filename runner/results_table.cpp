@@ -1,0 +1,32 @@
+#include "runner/results_table.hpp"
+
+#include "learner/confidence.hpp"
+#include "learner/selection.hpp"
+
+#include <spdlog/fmt/fmt.h>
+
+namespace triseg {
+
+std::string results_table(const RunData& run) {
+  const Candidate& chosen = run.top[run.selected.top_index];
+  const Score& test = run.selected.test;
+  std::string table = fmt::format("{:<10}{:>6}{:>6}{:>6}{:>6}{:>6}\n", "site", "t1", "v1", "t2", "v2", "tmax");
+  for (std::size_t i = 0; i < run.sites.size(); ++i) {
+    const Codes& c = chosen.codes[i];
+    table += fmt::format("{:<10}{:>6}{:>6}{:>6}{:>6}{:>6}\n", run.sites[i].name, c.t1, c.v1, c.t2, c.v2, c.tmax);
+  }
+  const Interval teacher = wilson_95(test.both_right + test.teacher_only, test.images);
+  const Interval student = wilson_95(test.both_right + test.student_only, test.images);
+  const Interval drop = drop_95(test);
+  table += fmt::format("on {} test images, with 95 % confidence intervals:\n", test.images);
+  table += fmt::format("teacher accuracy {:6.2f} %  [{:.2f}, {:.2f}]\n", test.teacher_accuracy(), teacher.low, teacher.high);
+  table += fmt::format("student accuracy {:6.2f} %  [{:.2f}, {:.2f}]\n", test.student_accuracy(), student.low, student.high);
+  table += fmt::format("accuracy drop    {:6.2f} points  [{:.2f}, {:.2f}]\n", accuracy_drop(test), drop.low, drop.high);
+  table += fmt::format("KD {:.5f}, {:.2f} times the MSE optimum's {:.5f}\n", test.mean_kd(),
+                       test.mean_kd() / run.selected.test_mse.mean_kd(), run.selected.test_mse.mean_kd());
+  if (!run.selected.within_max_acc_drop)
+    table += "no candidate stayed within --max-acc-drop on the validation split; this is the one of best reward\n";
+  return table;
+}
+
+}  // namespace triseg

@@ -1,0 +1,42 @@
+// The work of all ranks: the learner sends a request, every rank scores its share, the records come back in order.
+#pragma once
+
+#include "core/histogram.hpp"
+#include "runner/transport.hpp"
+#include "worker/scorer.hpp"
+
+#include <vector>
+
+namespace triseg {
+
+/// Joins a transport and a scorer. Rank 0 calls score, histograms and at last finish; the other ranks call serve.
+class Rollout {
+ public:
+  Rollout(Transport& transport, Scorer& scorer) : transport_(transport), scorer_(scorer) {}
+
+  /// One record per item of the request, in item order, whatever the number of ranks. Rank 0 only.
+  std::vector<Score> score(const ScoreRequest& request);
+
+  /// Per site, the histogram of the first candidate's codes before the staircase over the whole request. Rank 0 only.
+  std::vector<Histogram> histograms(const ScoreRequest& request);
+
+  /// True once any rank has been asked to stop (runner/signals.hpp); told with the records of every request.
+  bool stop_requested() const { return stop_requested_; }
+
+  /// Ends serve on the other ranks, which return `exit_code`. Rank 0 only.
+  void finish(int exit_code);
+
+  /// Answers requests until finish; returns its exit code. Every rank but 0.
+  int serve();
+
+ private:
+  enum class Task : std::uint32_t { score, histograms, finish };
+  /// The part of a request every rank does: sends this rank's records, returns all of them on rank 0.
+  std::vector<std::byte> take_part(Task task, const ScoreRequest& request);
+
+  Transport& transport_;
+  Scorer& scorer_;
+  bool stop_requested_ = false;
+};
+
+}  // namespace triseg

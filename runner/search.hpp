@@ -1,0 +1,58 @@
+// The search loop: wires calibration, strategy, rollout, selection and the run file. Each of them is elsewhere.
+#pragma once
+
+#include "core/dataset.hpp"
+#include "learner/run_data.hpp"
+#include "learner/strategy.hpp"
+#include "runner/rollout.hpp"
+#include "runner/search_options.hpp"
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+namespace triseg {
+
+/// What the parts of a search cost [s].
+struct SearchSeconds {
+  double calibration = 0, scoring = 0, learner = 0, files = 0, final_scoring = 0;
+};
+
+/// One search on the learner rank. Everything it knows is in `data`, so a commit is write_run(data).
+class Search {
+ public:
+  /// `data` is that of a new run (its identity filled in, no sites yet) or of one to continue.
+  Search(const SearchOptions& options, const QuantizedNetwork& model, const DataSet& data_set, Rollout& rollout, RunData data,
+         std::filesystem::path run_file);
+
+  /// To the end, or to a stop signal: 0 if finished, exit_resumable if stopped after a commit.
+  int run();
+
+  const RunData& data() const { return data_; }
+  const SearchSeconds& seconds() const { return seconds_; }
+
+ private:
+  void prepare();
+  void iterate();
+  void evaluate_most_probable(std::uint64_t iteration);
+  bool score_finalists();
+  void report();
+  void commit();
+  /// Adds to `totals` (candidates) the scores over images begin .. end - 1 of a split, in image order.
+  void score_images(Split split, std::size_t begin, std::size_t end, const std::vector<std::vector<Codes>>& candidates,
+                    std::vector<Score>& totals);
+  std::vector<Codes> site_codes(Codes SiteData::*which) const;
+  bool search_done() const { return data_.episodes.size() >= data_.episodes_total; }
+
+  SearchOptions options_;
+  const QuantizedNetwork& model_;
+  const DataSet& data_set_;
+  Rollout& rollout_;
+  RunData data_;
+  std::filesystem::path run_file_;
+  std::unique_ptr<Strategy> strategy_;
+  std::vector<Codes> reference_;  ///< (sites): what every iteration's rewards are compared with
+  SearchSeconds seconds_;
+};
+
+}  // namespace triseg

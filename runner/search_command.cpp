@@ -1,0 +1,176 @@
+// triseg search: one run, on all ranks.
+#include "core/error.hpp"
+#include "learner/atomic_file.hpp"
+#include "learner/model_file.hpp"
+#include "learner/result_file.hpp"
+#include "learner/run_file.hpp"
+#include "learner/sha256.hpp"
+#include "runner/command_line.hpp"
+#include "runner/commands.hpp"
+#include "runner/model_lookup.hpp"
+#include "runner/ranks.hpp"
+#include "runner/report_error.hpp"
+#include "runner/results_table.hpp"
+#include "runner/search.hpp"
+#include "runner/search_options.hpp"
+#include "runner/signals.hpp"
+#include "runner/transport.hpp"
+
+#include <CLI/CLI.hpp>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+
+namespace triseg {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string join(const std::vector<std::string>& words) { return fmt::format("{}", fmt::join(words, ", ")); }
+
+/// What all ranks load.
+struct Inputs {
+  std::unique_ptr<ModelFile> model;
+  std::unique_ptr<DataSet> data;
+  std::unique_ptr<Scorer> scorer;
+  int threads = 1;
+};
+
+void load_inputs(const SearchOptions& o, const Transport& transport, Inputs& inputs) {
+  const fs::path path = find_model(o.teacher, o.model, o.data, o.backend);
+  inputs.model = std::make_unique<ModelFile>(load_model_file(path));
+  QuantizedNetwork& network = inputs.model->network;
+  if (network.network.name != o.model) fail("--teacher: {} is a {}, not the {} of --model", path.string(), network.network.name, o.model);
+  if (scheme_name(network.scheme) != o.backend)
+    fail("--teacher: {} is quantized for {}, not for the {} of --backend", path.string(), scheme_name(network.scheme), o.backend);
+  select_sites(network.network, o.sites);
+  select_attention_layers(network.network, o.attention_layers);
+
+  inputs.data = std::make_unique<DataSet>(load_data_set(o.data));
+  check_fit(network.network, *inputs.data);
+  if (network.data != inputs.data->name)
+    fail("--data: the model {} was trained on {}, not on {}", path.string(), network.data, inputs.data->name);
+  const std::size_t images = inputs.data->split_size(Split::search);
+  if (o.batch_size > images) fail("--batch-size: {} images, but the search split of {} has {}", o.batch_size, o.data, images);
+  if (std::uint64_t{o.batch_size} * o.calib_batches > images)
+    fail("--calib-batches: {} x {} images, but the search split of {} has {}", o.calib_batches, o.batch_size, o.data, images);
+  inputs.threads = scoring_threads(o.threads, transport);
+  inputs.scorer = std::make_unique<Scorer>(network, *inputs.data, o.engine, inputs.threads, o.temperature);
+}
+
+/// A new run: who it is, and nothing done yet.
+RunData new_run(const SearchOptions& o, const Inputs& inputs, const CLI::App& app) {
+  const Network& network = inputs.model->network.network;
+  RunData run;
+  run.model = network.name;
+  run.model_display_name = network.display_name;
+  run.backend = o.backend;
+  run.data = inputs.data->name;
+  run.selection = fmt::format("best validation reward within {:g} percentage points of accuracy", o.max_acc_drop);
+  run.model_sha256 = inputs.model->sha256;
+  run.seed = o.seed;
+  run.temperature = o.temperature;
+  run.attention_weight = o.attention_weight;
+  run.episodes_total = o.episodes;
+  for (std::size_t l : network.attention_layers) run.attention_layers.push_back(network.layers[l].name);
+  run.config = configuration_toml(app, o);
+  run.config_hash = sha256_hex(configuration_text(result_configuration(app, o, run.model_sha256)));
+  return run;
+}
+
+/// The run in `path`, if it is this one; Error if it is another.
+RunData existing_run(const fs::path& path, const RunData& wanted, const CLI::App& app, const SearchOptions& o) {
+  RunData run = read_run(path);
+  if (run.config_hash == wanted.config_hash) return run;
+  auto differing = differing_keys(run.config, app, o);
+  if (run.model_sha256 != wanted.model_sha256) differing.push_back("teacher (another model file)");
+  fail("{} holds a run with another configuration: {}; give the same options to continue it, or another --out or --result-file",
+       path.string(), join(differing));
+}
+
+void announce(const Network& network, const RunData& run, const Inputs& inputs) {
+  const auto sites = network.sites();
+  const auto convolutions = std::count_if(sites.begin(), sites.end(), [&](std::size_t l) {
+    return network.layers[l].kind == LayerKind::convolution;
+  });
+  spdlog::info("Using {} with {} layers ({} conv + {} fc)", network.display_name, sites.size(), convolutions,
+               static_cast<std::ptrdiff_t>(sites.size()) - convolutions);
+  if (!run.attention_layers.empty())
+    spdlog::info("Attention Transfer: {} layers ({})", run.attention_layers.size(), join(run.attention_layers));
+  spdlog::info("Engine {}: {}; transport {}: {} ranks x {} threads", run.engine, inputs.scorer->engine_description(),
+               run.transport, run.ranks, run.threads_per_rank);
+}
+
+/// The learner's part, once all ranks have loaded their inputs.
+int learn(const SearchOptions& o, Inputs& inputs, RunData run, Rollout& rollout, const fs::path& run_file,
+          const fs::path& result_file) {
+  announce(inputs.model->network.network, run, inputs);
+  if (run.finished) {
+    spdlog::info("{} is finished: nothing to do", run_file.string());
+  } else {
+    if (run.checkpoint.next_iteration > 0)
+      spdlog::info("Continuing {} at episode {} of {}", run_file.string(), run.episodes.size(), run.episodes_total);
+    Search search(o, inputs.model->network, *inputs.data, rollout, std::move(run), run_file);
+    const int exit_code = search.run();
+    const SearchSeconds& s = search.seconds();
+    spdlog::info("Seconds: calibration {:.2f}, scoring {:.2f}, learner {:.2f}, files {:.2f}, final scoring {:.2f}", s.calibration,
+                 s.scoring, s.learner, s.files, s.final_scoring);
+    run = search.data();
+    if (exit_code != 0) {
+      spdlog::info("Stopped by a signal at episode {} of {}; the same command continues", run.episodes.size(), run.episodes_total);
+      return exit_code;
+    }
+    write_result(result_file, run);
+  }
+  if (!fs::exists(result_file)) write_result(result_file, run);
+  std::fputs(results_table(run).c_str(), stdout);
+  fmt::print("JSON: {}\nHDF5: {}\n", result_file.string(), run_file.string());
+  return 0;
+}
+
+int run_search(CLI::App& app, SearchOptions& o) {
+  apply_config_file(app);
+  resolve_options(o);
+  const auto transport = make_transport(o.transport);
+  const fs::path folder = fs::path(o.out) / "tri_ppo_int_codes";
+  const fs::path result_file = folder / o.result_file, run_file = fs::path(result_file).replace_extension(".h5");
+  Inputs inputs;
+  RunData run;
+  agree(*transport, [&] {
+    if (transport->rank() == 0) ensure_writable_folder(folder);
+    load_inputs(o, *transport, inputs);
+    if (transport->rank() != 0) return;
+    run = new_run(o, inputs, app);
+    if (fs::exists(run_file)) run = existing_run(run_file, run, app, o);
+    run.engine = inputs.scorer->engine_name();
+    run.transport = transport->name();
+    run.ranks = transport->size();
+    run.threads_per_rank = inputs.threads;
+    run.command_line = command_line();
+  });
+  catch_stop_signals();
+  Rollout rollout(*transport, *inputs.scorer);
+  if (transport->rank() != 0) return rollout.serve();
+  try {
+    const int exit_code = learn(o, inputs, std::move(run), rollout, run_file, result_file);
+    rollout.finish(exit_code);
+    return exit_code;
+  } catch (const std::exception& error) {
+    if (transport->size() == 1) throw;
+    report_error(error.what());  // the other ranks wait for a request and cannot know
+    transport->abort(1);
+  }
+}
+
+}  // namespace
+
+void setup_search(CLI::App& program, int& exit_code) {
+  auto options = std::make_shared<SearchOptions>();
+  CLI::App* app = program.add_subcommand("search", "Search the codes of a network's sites");
+  declare_options(*app, *options);
+  app->callback([=, &exit_code] { exit_code = run_search(*app, *options); });
+}
+
+}  // namespace triseg

@@ -1,0 +1,198 @@
+#include "runner/search_options.hpp"
+
+#include "core/codes.hpp"
+#include "core/error.hpp"
+#include "core/network.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <charconv>
+#include <optional>
+#include <sstream>
+
+namespace triseg {
+namespace {
+
+constexpr const char* changes_results = "Options that change the results";
+constexpr const char* changes_speed = "Options that change only where and how fast";
+
+template <class T>
+CLI::Option* add(CLI::App& app, const char* group, const char* name, T& value, const char* description) {
+  return app.add_option(name, value, description)->group(group)->capture_default_str();
+}
+
+std::optional<double> number_in(const std::string& text) {
+  double number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc() && end == text.data() + text.size() ? std::optional(number) : std::nullopt;
+}
+
+/// "3e-4" and "0.0003" are the same setting; text that is no number stays as it is.
+std::string normal_form(const std::string& text) {
+  const auto number = number_in(text);
+  return number ? fmt::format("{}", *number) : text;
+}
+
+std::string value_of(const CLI::Option& option) {
+  return option.count() > 0 ? CLI::detail::join(option.results(), ",") : option.get_default_str();
+}
+
+/// The options of a group by name, in normal form, update-timestep resolved away.
+std::map<std::string, std::string> configuration_of(const CLI::App& app, const SearchOptions& o, std::string_view group) {
+  std::map<std::string, std::string> configuration;
+  for (const CLI::Option* option : app.get_options())
+    if (option->get_group() == group && option->get_configurable())
+      configuration[option->get_single_name()] = normal_form(value_of(*option));
+  configuration.erase("update-timestep");
+  if (configuration.contains("episodes-per-update"))
+    configuration["episodes-per-update"] = fmt::format("{}", double(o.episodes_per_update));
+  return configuration;
+}
+
+}  // namespace
+
+void declare_options(CLI::App& app, SearchOptions& o) {
+  const CLI::Range positive(1e-12, 1e12), share(0.0, 1.0), non_negative(0.0, 1e12);
+  const auto count = [](double least, double most) { return CLI::Range(least, most); };
+  const auto results = [&]<class T>(const char* name, T& value, const char* description) {
+    return add(app, changes_results, name, value, description);
+  };
+  results("--model", o.model, "Network: alexnet or lenet5");
+  results("--backend", o.backend, "Quantization scheme: fbgemm (weights per channel, 7-bit activations) or qnnpack");
+  results("--data", o.data, "Data set: fashion-mnist, shapes, or a folder of IDX files or CIFAR-10 binary batches");
+  app.add_option("--teacher", o.teacher, "Model file of the teacher (default: the shipped one for model, data and backend)")
+      ->group(changes_results);
+  results("--sites", o.sites, "Sites to approximate: all, conv, or names separated by commas; the others stay exact");
+  results("--seed", o.seed, "Seed of every random number");
+  results("--episodes", o.episodes, "Draws of codes to score")->check(count(1, 1e12));
+  auto* per_update = results("--episodes-per-update", o.episodes_per_update, "Episodes of an iteration, on the same images")
+                         ->check(count(1, 1e6));
+  app.add_option("--update-timestep", o.update_timestep,
+                 "The same counted in site decisions, as in the Python original: ceil(N / sites) episodes")
+      ->group(changes_results)->check(count(1, 1e9))->excludes(per_update);
+  results("--batch-size", o.batch_size, "Images an episode is scored on")->check(count(1, 1e6));
+  results("--calib-batches", o.calib_batches, "Batches of images for the histograms")->check(count(1, 1e6));
+  results("--kd-T", o.temperature, "Temperature of the distillation term")->check(positive);
+  results("--attention-layers", o.attention_layers, "Layers of the attention term: default, none, or names separated by commas");
+  results("--attention-weight", o.attention_weight, "Weight of the attention term in the reward")->check(non_negative);
+  results("--tmax-mode", o.tmax_mode, "tmax of a site: percentile of its non-zero codes plus offset, or fixed");
+  results("--tmax-fixed", o.tmax.fixed, "tmax in mode fixed [code]; 255 lets no value pass");
+  results("--tmax-percentile", o.tmax.percentile, "Percentile of the non-zero codes")->check(count(0, 100));
+  results("--tmax-offset", o.tmax.offset, "Added to the percentile's code [codes]")->check(count(-255, 255));
+  results("--warm-start", o.warm_start, "First draws: around the MSE optimum (mse), around tmax*k/5 (init), or cold (none)");
+  results("--warm-start-tolerance", o.ppo.prior_tolerance,
+          "Width of the first draws: the codes within it raise a site's squared error by at most this share")->check(positive);
+  results("--lr", o.ppo.learning_rate, "Learning rate of Adam")->check(positive);
+  results("--ppo-epochs", o.ppo.epochs, "Passes of an update over its episodes")->check(count(1, 1000));
+  results("--clip", o.ppo.clip, "Clipping of the probability ratio")->check(share);
+  results("--gamma", o.ppo.gamma, "Discount over sites")->check(share);
+  results("--value-coef", o.ppo.value_coefficient, "Weight of the value loss")->check(non_negative);
+  results("--entropy-coef", o.ppo.entropy_coefficient, "Weight of the entropy bonus")->check(non_negative);
+  results("--top-k", o.top_k, "Episodes that are scored again on the validation split at the end")->check(count(1, 1e6));
+  results("--max-acc-drop", o.max_acc_drop, "Accuracy the selected codes may lose on validation [percentage points]")
+      ->check(non_negative);
+  results("--eval-every", o.eval_every, "Score the most probable codes on validation every N updates; 0: never")
+      ->check(count(0, 1e12));
+
+  const auto speed = [&]<class T>(const char* name, T& value, const char* description) {
+    return add(app, changes_speed, name, value, description);
+  };
+  app.add_option("--config", "TOML file of these options (names without dashes); the command line has precedence")
+      ->group(changes_speed)->configurable(false);
+  speed("--out", o.out, "Folder of the results: OUT/tri_ppo_int_codes/NAME.json and NAME.h5");
+  app.add_option("--result-file", o.result_file, "NAME.json, without a folder (default: MODEL.json)")->group(changes_speed);
+  speed("--engine", o.engine, "What executes the network: auto, onednn or reference");
+  speed("--transport", o.transport, "What joins the ranks: auto, mpi or local");
+  speed("--threads", o.threads, "Scoring threads of a rank; 0: the cores it may use, shared among the ranks of its host")
+      ->check(count(0, 4096));
+  speed("--checkpoint-every", o.checkpoint_every, "Seconds between commits of the run file")->check(non_negative);
+  speed("--progress-every", o.progress_every, "Seconds between progress lines where there is no terminal")->check(positive);
+}
+
+void apply_config_file(CLI::App& app) {
+  const CLI::Option* config = app.get_option("--config");
+  if (config->count() == 0) return;
+  const std::string path = config->results().back();
+  std::vector<CLI::ConfigItem> items;
+  try {
+    items = CLI::ConfigTOML().from_file(path);
+  } catch (const CLI::Error& error) {
+    fail("--config: {}: cannot be read as TOML: {}", path, error.what());
+  }
+  for (const CLI::ConfigItem& item : items) {
+    CLI::Option* option = item.parents.empty() ? app.get_option_no_throw("--" + item.name) : nullptr;
+    if (!option || !option->get_configurable()) fail("--config: {}: unknown key '{}'", path, item.fullname());
+    if (option->count() > 0) continue;
+    if (item.name == "episodes-per-update" && app.count("--update-timestep") > 0) continue;
+    if (item.name == "update-timestep" && app.count("--episodes-per-update") > 0) continue;
+    if (item.inputs.size() != 1) fail("--config: {}: key '{}': expected one value", path, item.name);
+    try {
+      option->add_result(item.inputs.front());
+      option->run_callback();
+    } catch (const CLI::Error& error) {
+      fail("--config: {}: key '{}': {}", path, item.name, error.what());
+    }
+  }
+}
+
+void resolve_options(SearchOptions& o) {
+  Network network = make_network(o.model);
+  parse_scheme(o.backend);
+  select_sites(network, o.sites);
+  select_attention_layers(network, o.attention_layers);
+  if (o.update_timestep > 0) {
+    const std::uint64_t sites = network.sites().size();
+    o.episodes_per_update = (o.update_timestep + sites - 1) / sites;
+  }
+  if (o.tmax_mode == "percentile") o.tmax.mode = TmaxMode::percentile;
+  else if (o.tmax_mode == "fixed") o.tmax.mode = TmaxMode::fixed;
+  else fail("--tmax-mode: unknown mode '{}': expected percentile or fixed", o.tmax_mode);
+  if (o.tmax.fixed < smallest_tmax || o.tmax.fixed > 255)
+    fail("--tmax-fixed: {} admits no legal codes: 1 <= t1 < v1 <= t2 < v2 <= tmax <= 255 needs {} to 255", o.tmax.fixed,
+         smallest_tmax);
+  if (o.warm_start == "mse") o.ppo.warm_start = WarmStart::mse;
+  else if (o.warm_start == "init") o.ppo.warm_start = WarmStart::init;
+  else if (o.warm_start == "none") o.ppo.warm_start = WarmStart::none;
+  else fail("--warm-start: unknown start '{}': expected mse, init or none", o.warm_start);
+  if (o.result_file.empty()) o.result_file = o.model + ".json";
+  if (o.result_file.find('/') != std::string::npos)
+    fail("--result-file: '{}' has a folder in it: expected a plain name; --out takes the folder", o.result_file);
+  if (!o.result_file.ends_with(".json") || o.result_file.size() == 5 || o.result_file.starts_with('.'))
+    fail("--result-file: '{}': expected a name that ends in .json", o.result_file);
+}
+
+std::map<std::string, std::string> result_configuration(const CLI::App& app, const SearchOptions& o,
+                                                        const std::string& model_sha256) {
+  auto configuration = configuration_of(app, o, changes_results);
+  configuration["teacher"] = model_sha256;
+  return configuration;
+}
+
+std::string configuration_text(const std::map<std::string, std::string>& configuration) {
+  std::string text;
+  for (const auto& [key, value] : configuration) text += key + "=" + value + "\n";
+  return text;
+}
+
+std::string configuration_toml(const CLI::App& app, const SearchOptions& o) {
+  std::string toml;
+  for (const char* group : {changes_results, changes_speed}) {
+    toml += fmt::format("# {}\n", group);
+    for (const auto& [key, value] : configuration_of(app, o, group))
+      if (!value.empty()) toml += key + " = " + (number_in(value) ? value : '"' + value + '"') + "\n";
+  }
+  return toml;
+}
+
+std::vector<std::string> differing_keys(const std::string& toml, const CLI::App& app, const SearchOptions& o) {
+  std::istringstream stream(toml);
+  std::map<std::string, std::string> stored;
+  for (const CLI::ConfigItem& item : CLI::ConfigTOML().from_config(stream))
+    stored[item.name] = normal_form(CLI::detail::join(item.inputs, ","));
+  std::vector<std::string> differing;
+  for (const auto& [key, value] : configuration_of(app, o, changes_results))
+    if (key != "teacher" && stored[key] != value) differing.push_back(fmt::format("--{} ({} instead of {})", key, stored[key], value));
+  return differing;
+}
+
+}  // namespace triseg

@@ -1,0 +1,79 @@
+// Every knob of a search, declared once: this declaration makes the command line, the TOML file, the help, the
+// configuration stored in the run file, and its hash.
+#pragma once
+
+#include "learner/initial_codes.hpp"
+#include "learner/ppo.hpp"
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace CLI {
+class App;
+}
+
+namespace triseg {
+
+struct SearchOptions {
+  // These change the results; they make up the configuration hash.
+  std::string model = "alexnet";
+  std::string backend = "fbgemm";
+  std::string data = "fashion-mnist";
+  std::string teacher;               ///< model file; empty: the shipped one for model, data and backend
+  std::string sites = "all";
+  std::uint64_t seed = 1;
+  std::uint64_t episodes = 10000;
+  std::uint64_t episodes_per_update = 64;
+  std::uint64_t update_timestep = 0; ///< the Python original's measure, in site decisions; 0: not given
+  std::uint32_t batch_size = 32;
+  std::uint32_t calib_batches = 16;
+  double temperature = 2.0;
+  std::string attention_layers = "default";
+  double attention_weight = 0.1;
+  std::string tmax_mode = "percentile";
+  TmaxRule tmax;                     ///< its mode follows tmax_mode
+  std::string warm_start = "mse";
+  PpoOptions ppo;                    ///< its warm_start follows warm_start
+  std::size_t top_k = 30;
+  double max_acc_drop = 1.0;         ///< percentage points
+  std::uint64_t eval_every = 25;     ///< updates; 0: never
+
+  // These change only where and how fast.
+  std::string out = "results";
+  std::string result_file;           ///< empty: MODEL.json
+  std::string engine = "auto";
+  std::string transport = "auto";
+  int threads = 0;                   ///< scoring threads a rank; 0: the cores this rank may use, shared by its host's ranks
+  double checkpoint_every = 60;      ///< seconds
+  double progress_every = 10;        ///< seconds between plain progress lines
+};
+
+/// Declares all options on `app`, bound to `options`, in two groups as above.
+void declare_options(CLI::App& app, SearchOptions& options);
+
+/// Fills in from --config what the command line did not give. Call it when the command line has been parsed. Throws Error
+/// naming file and key if the file cannot be read, a key is unknown, or its value is not what the option takes.
+void apply_config_file(CLI::App& app);
+
+/// Checks what can be checked without reading a file, and fills in what follows from other options (the enumerations,
+/// result_file, episodes_per_update from update_timestep and the number of sites of the network that model and sites
+/// select). Throws Error naming the option and what it takes.
+void resolve_options(SearchOptions& options);
+
+/// The options that change results, by name, with their values in one normal form (numbers in shortest decimal form).
+/// Call it after resolve_options. The teacher stands here by its file's digest, not by its path.
+std::map<std::string, std::string> result_configuration(const CLI::App& app, const SearchOptions& options,
+                                                        const std::string& model_sha256);
+
+/// "key=value" lines of a configuration: what the configuration hash is taken over.
+std::string configuration_text(const std::map<std::string, std::string>& configuration);
+
+/// All options that have a value as TOML, as --config reads them. Call it after resolve_options.
+std::string configuration_toml(const CLI::App& app, const SearchOptions& options);
+
+/// The options that change results and stand with another value in `toml`, as "--key (old instead of new)".
+std::vector<std::string> differing_keys(const std::string& toml, const CLI::App& app, const SearchOptions& options);
+
+}  // namespace triseg

@@ -1,0 +1,46 @@
+// triseg validate: does a run file keep to the schema?
+#include "core/error.hpp"
+#include "learner/run_file.hpp"
+#include "learner/run_schema.hpp"
+#include "runner/commands.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+#include <memory>
+
+namespace triseg {
+namespace {
+
+struct ValidateOptions {
+  std::vector<std::string> files;
+  bool schema = false;
+};
+
+int run_validate(const ValidateOptions& options) {
+  if (options.schema) {
+    std::fputs(run_schema_markdown().c_str(), stdout);
+    return 0;
+  }
+  if (options.files.empty()) fail("validate: expected the name of a run file");
+  bool valid = true;
+  for (const std::string& file : options.files) {
+    const auto violations = validate_run(file);
+    for (const std::string& violation : violations) fmt::print("{}: {}\n", file, violation);
+    if (violations.empty()) fmt::print("{}: valid\n", file);
+    valid = valid && violations.empty();
+  }
+  return valid ? 0 : 1;
+}
+
+}  // namespace
+
+void setup_validate(CLI::App& program, int& exit_code) {
+  auto options = std::make_shared<ValidateOptions>();
+  CLI::App* app = program.add_subcommand("validate", "Check run files against the schema; exit code 1 if one violates it");
+  app->add_option("files", options->files, "Run files (NAME.h5)");
+  app->add_flag("--schema", options->schema, "Print the schema as Markdown and exit");
+  app->callback([=, &exit_code] { exit_code = run_validate(*options); });
+}
+
+}  // namespace triseg
