@@ -28,7 +28,7 @@ class OneDnnEngine final : public Engine {
       const CodeLayout output = output_layout(layers[l]);
       stages_.push_back({OneDnnLayer(layers[l], model_.layers[l], input, tile), output,
                          lanes_of(l, model_.layers[l].requantization), layers[l].site ? site++ : -1, attention_of(l),
-                         layers[l].kind == LayerKind::fully_connected ? layers[l].out_channels : layers[l].positions()});
+                         layers[l].kind == LayerKind::fully_connected ? output.channels : layers[l].positions()});
       sums = std::max(sums, std::size_t(layers[l].positions()) * output.lanes);
       codes = std::max(codes, output.size());
       input = output;
@@ -74,7 +74,8 @@ class OneDnnEngine final : public Engine {
     for (int n = 0; n < images; n += tile) {
       first.product.run(&input_codes_[n * input_.size()], sums_.data());
       for (int i = n; i < std::min(n + tile, images); ++i)
-        kernels_.requantize(sums_of(0, i - n), shape(0).out_side, shared_pool_, first.own, &shared_codes_[i * shared_size_]);
+        kernels_.requantize(sums_of(0, i - n), shape(0).out_side, shared_pool_, first.own,
+                            &shared_codes_[i * shared_size_]);
     }
   }
 
@@ -143,17 +144,19 @@ class OneDnnEngine final : public Engine {
       const bool replaced = !student.requantization.empty() && student.requantization[l].has_value();
       if (replaced) replaced_ = lanes_of(l, *student.requantization[l]);
       const LaneRequantization& requantization = replaced ? replaced_ : stage.own;
+      const bool late = stage.pools_late(shape(l));
       std::uint8_t* const out = activations_[l % 2].data();
       if (l == 0 && !replaced && !sink) {
         for (int i = 0; i < count; ++i)
-          finish(l, table, &shared_codes_[(first + i) * shared_size_], first + i, out + i * stage.output.size(), result);
+          finish(l, table, &shared_codes_[(first + i) * shared_size_], first + i, out + i * stage.output.size(),
+                 result);
       } else {
         for (int i = 0; i < count; ++i) {
           if (i % tile == 0) stage.product.run(in + i * in_size, sums_.data());
           const std::int32_t* const sums = sums_of(l, i % tile);
           if (sink) show(l, requantization, sums, *sink);
-          std::uint8_t* const codes = stage.pools_late(shape(l)) ? unpooled_.data() : out + i * stage.output.size();
-          kernels_.requantize(sums, shape(l).out_side, stage.pools_late(shape(l)) ? 1 : shape(l).pool, requantization, codes);
+          std::uint8_t* const codes = late ? unpooled_.data() : out + i * stage.output.size();
+          kernels_.requantize(sums, shape(l).out_side, late ? 1 : shape(l).pool, requantization, codes);
           finish(l, table, codes, first + i, out + i * stage.output.size(), result);
         }
       }

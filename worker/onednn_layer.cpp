@@ -8,7 +8,7 @@
 #include <omp.h>
 
 #include <algorithm>
-#include <cstring>
+#include <array>
 #include <unordered_map>
 
 namespace triseg {
@@ -17,8 +17,6 @@ namespace {
 using dnnl::memory;
 using Type = memory::data_type;
 using Tag = memory::format_tag;
-
-constexpr std::int64_t exact_in_float = std::int64_t{1} << 24;
 
 int round_up(int x, int multiple) { return (x + multiple - 1) / multiple * multiple; }
 
@@ -37,12 +35,14 @@ dnnl::engine& cpu() {
   return engine;
 }
 
-auto convolution(const memory::desc& source, const memory::desc& weights, const memory::desc& sums, int stride, int padding) {
+auto convolution(const memory::desc& source, const memory::desc& weights, const memory::desc& sums, int stride,
+                 int padding) {
   using dnnl::convolution_forward;
   const memory::dims strides{stride, stride}, pad{padding, padding};
 #if DNNL_VERSION_MAJOR >= 3
-  return convolution_forward::primitive_desc(cpu(), dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct,
-                                             source, weights, sums, strides, pad, pad);
+  return convolution_forward::primitive_desc(cpu(), dnnl::prop_kind::forward_inference,
+                                             dnnl::algorithm::convolution_direct, source, weights, sums, strides, pad,
+                                             pad);
 #else
   return convolution_forward::primitive_desc({dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct,
                                               source, weights, sums, strides, pad, pad}, cpu());
@@ -70,30 +70,14 @@ std::vector<std::int8_t> lane_weights(const Layer& shape, const QuantizedLayer& 
   return result;
 }
 
-/// Deals the weights into parts, each zero outside of its range of columns, such that no partial sum of codes 0..255
-/// times a part's weights leaves the integers that float32 holds. weights: (rows, columns).
-std::vector<std::vector<std::int8_t>> parts_exact_in_float(const std::vector<std::int8_t>& weights, std::size_t rows) {
-  const std::size_t columns = weights.size() / rows;
-  std::vector<std::vector<std::int8_t>> parts;
-  std::vector<std::int64_t> positive(rows), negative(rows);
-  for (std::size_t j = 0; j < columns; ++j) {
-    bool fits = !parts.empty();
-    for (std::size_t r = 0; r < rows; ++r) {
-      const std::int64_t w = weights[r * columns + j];
-      (w > 0 ? positive : negative)[r] += 255 * std::abs(w);
-      fits = fits && positive[r] < exact_in_float && negative[r] < exact_in_float;
-    }
-    if (!fits) {
-      parts.emplace_back(weights.size(), 0);
-      for (std::size_t r = 0; r < rows; ++r) {
-        const std::int64_t w = weights[r * columns + j];
-        positive[r] = 255 * std::max<std::int64_t>(w, 0);
-        negative[r] = 255 * std::max<std::int64_t>(-w, 0);
-      }
-    }
-    for (std::size_t r = 0; r < rows; ++r) parts.back()[r * columns + j] = weights[r * columns + j];
+/// w = a + b with |a|, |b| <= 64: no pair of such weights times codes 0..255 leaves 16 bits.
+std::array<std::vector<std::int8_t>, 2> halves(const std::vector<std::int8_t>& weights) {
+  std::array<std::vector<std::int8_t>, 2> result{weights, weights};
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    result[0][i] = static_cast<std::int8_t>(weights[i] / 2);
+    result[1][i] = static_cast<std::int8_t>(weights[i] - weights[i] / 2);
   }
-  return parts;
+  return result;
 }
 
 }  // namespace
@@ -111,64 +95,50 @@ CodeLayout output_layout(const Layer& layer) {
 OneThread::OneThread() : threads_before_(omp_get_max_threads()) { omp_set_num_threads(1); }
 OneThread::~OneThread() { omp_set_num_threads(threads_before_); }
 
-/// One oneDNN primitive with its weights and buffers: u8 x s8 -> s32, or everything in float32.
+/// One oneDNN primitive with its weights.
 class OneDnnLayer::Product {
  public:
-  Product(const Layer& shape, const CodeLayout& input, int tile, const std::vector<std::int8_t>& weights, bool in_float)
-      : shape_(shape), in_float_(in_float) {
+  Product(const Layer& shape, const CodeLayout& input, int tile, const std::vector<std::int8_t>& weights)
+      : shape_(shape) {
     with_onednn(shape, "creation", [&] { create(input, tile, weights); });
   }
 
   const std::string& implementation() const { return implementation_; }
 
-  /// Writes the sums or, if `add`, adds to them.
-  void run(const std::uint8_t* codes, std::int32_t* sums, bool add) {
-    if (in_float_) {
-      auto* source = static_cast<float*>(source_.get_data_handle());
-      const std::size_t count = source_.get_desc().get_size() / sizeof(float);
-      for (std::size_t i = 0; i < count; ++i) source[i] = codes[i];
-    } else {
+  void run(const std::uint8_t* codes, std::int32_t* sums) {
+    with_onednn(shape_, "execution", [&] {
       source_.set_data_handle(const_cast<std::uint8_t*>(codes));
       sums_.set_data_handle(sums);
-    }
-    with_onednn(shape_, "execution", [&] {
       primitive_.execute(stream_, arguments_);
       stream_.wait();
     });
-    if (in_float_) {
-      const auto* result = static_cast<const float*>(sums_.get_data_handle());
-      const std::size_t count = sums_.get_desc().get_size() / sizeof(float);
-      for (std::size_t i = 0; i < count; ++i) sums[i] = (add ? sums[i] : 0) + static_cast<std::int32_t>(result[i]);
-    }
   }
 
  private:
   void create(const CodeLayout& input, int tile, const std::vector<std::int8_t>& weights) {
     const int in = input.lanes, out = output_layout(shape_).lanes;
-    const Type code = in_float_ ? Type::f32 : Type::u8, weight = in_float_ ? Type::f32 : Type::s8;
-    const Type sum = in_float_ ? Type::f32 : Type::s32;
     memory::desc source, plain, chosen, sums;
     if (shape_.kind == LayerKind::convolution) {
       const int side = input.side + 2 * input.border, k = shape_.kernel;
-      source = {{tile, in, side, side}, code, Tag::nhwc};
-      sums = {{tile, out, shape_.out_side, shape_.out_side}, sum, Tag::nhwc};
+      source = {{tile, in, side, side}, Type::u8, Tag::nhwc};
+      sums = {{tile, out, shape_.out_side, shape_.out_side}, Type::s32, Tag::nhwc};
       plain = {{out, in, k, k}, Type::s8, Tag::ohwi};
-      const auto made = convolution(source, {{out, in, k, k}, weight, Tag::any}, sums, shape_.stride,
+      const auto made = convolution(source, {{out, in, k, k}, Type::s8, Tag::any}, sums, shape_.stride,
                                     input.border > 0 ? 0 : shape_.padding);
       use(made, dnnl::convolution_forward(made), chosen);
     } else {
       const int features = static_cast<int>(input.size());
-      source = {{tile, features}, code, Tag::nc};
-      sums = {{tile, out}, sum, Tag::nc};
+      source = {{tile, features}, Type::u8, Tag::nc};
+      sums = {{tile, out}, Type::s32, Tag::nc};
       plain = {{out, features}, Type::s8, Tag::oi};
-      const auto made = inner_product(source, {{out, features}, weight, Tag::any}, sums);
+      const auto made = inner_product(source, {{out, features}, Type::s8, Tag::any}, sums);
       use(made, dnnl::inner_product_forward(made), chosen);
     }
     memory from(plain, cpu(), const_cast<std::int8_t*>(weights.data())), to(chosen, cpu());
     dnnl::reorder(from, to).execute(stream_, from, to);
     stream_.wait();
-    source_ = in_float_ ? memory(source, cpu()) : memory(source, cpu(), nullptr);
-    sums_ = in_float_ ? memory(sums, cpu()) : memory(sums, cpu(), nullptr);
+    source_ = memory(source, cpu(), nullptr);
+    sums_ = memory(sums, cpu(), nullptr);
     arguments_ = {{DNNL_ARG_SRC, source_}, {DNNL_ARG_WEIGHTS, to}, {DNNL_ARG_DST, sums_}};
   }
 
@@ -180,7 +150,6 @@ class OneDnnLayer::Product {
   }
 
   const Layer& shape_;
-  bool in_float_;
   std::string implementation_;
   dnnl::stream stream_{cpu()};
   dnnl::primitive primitive_;
@@ -193,24 +162,25 @@ OneDnnLayer::OneDnnLayer(const Layer& shape, const QuantizedLayer& layer, const 
   if (layer.input.zero_point != 0 && shape.kind == LayerKind::convolution && shape.padding != input.border)
     fail("layer {}: the onednn engine pads with zero point 0 only, here it is {}", shape.name, layer.input.zero_point);
   const auto weights = lane_weights(shape, layer, input);
-  parts_.push_back(std::make_unique<Product>(shape, input, tile, weights, false));
+  parts_.push_back(std::make_unique<Product>(shape, input, tile, weights));
   how_ = fmt::format("int8 ({})", parts_[0]->implementation());
   if (matches_reference()) return;
 
   parts_.clear();
-  for (const auto& part : parts_exact_in_float(weights, output_layout(shape).lanes))
-    parts_.push_back(std::make_unique<Product>(shape, input, tile, part, true));
-  how_ = fmt::format("float32 on integers ({}{}; slower: this CPU has no exact int8)", parts_[0]->implementation(),
-                     parts_.size() > 1 ? fmt::format(", {} parts", parts_.size()) : "");
-  if (!matches_reference())
-    fail("layer {}: neither int8 nor float32 of oneDNN gives the reference's sums on this CPU", shape.name);
+  for (const auto& half : halves(weights)) parts_.push_back(std::make_unique<Product>(shape, input, tile, half));
+  second_sums_.resize(std::size_t(tile) * shape.positions() * output_layout(shape).lanes);
+  how_ = fmt::format("int8 ({}) in two halves, slower: this CPU's int8 saturates", parts_[0]->implementation());
+  if (!matches_reference()) fail("layer {}: oneDNN's int8 does not give the reference's sums on this CPU", shape.name);
 }
 
 OneDnnLayer::~OneDnnLayer() = default;
 OneDnnLayer::OneDnnLayer(OneDnnLayer&&) noexcept = default;
 
 void OneDnnLayer::run(const std::uint8_t* codes, std::int32_t* sums) {
-  for (std::size_t i = 0; i < parts_.size(); ++i) parts_[i]->run(codes, sums, i > 0);
+  parts_[0]->run(codes, sums);
+  if (parts_.size() == 1) return;
+  parts_[1]->run(codes, second_sums_.data());
+  for (std::size_t i = 0; i < second_sums_.size(); ++i) sums[i] += second_sums_[i];
 }
 
 /// Two images: one of all 255, where 16-bit pair sums saturate first, and one random, half of its codes 0 or 255.

@@ -43,8 +43,9 @@ class OneThread {
 /// Always runs `tile` images. Not thread-safe. oneDNN's failures are thrown as Error that names operation and layer.
 class OneDnnLayer {
  public:
-  /// Chooses how to run: int8 if the self-test finds it exact on this CPU, else float32 on integers, its weights split
-  /// into parts whose partial sums stay below 2^24. Throws Error naming the layer if neither is exact.
+  /// Chooses how to run. CPUs without VNNI add pairs of products in 16 bits, which saturates for large weights: if the
+  /// self-test finds that, the weights become w = a + b with |a|, |b| <= 64, two products that are always exact, and
+  /// their sums are added. Throws Error naming the layer if the self-test fails even so.
   OneDnnLayer(const Layer& shape, const QuantizedLayer& layer, const CodeLayout& input, int tile);
   ~OneDnnLayer();
   OneDnnLayer(OneDnnLayer&&) noexcept;
@@ -65,7 +66,8 @@ class OneDnnLayer {
   CodeLayout input_;
   int tile_;
   std::string how_;
-  std::vector<std::unique_ptr<Product>> parts_;  // one, or the parts of a float32 sum
+  std::vector<std::unique_ptr<Product>> parts_;  // one, or the two halves of the weights
+  std::vector<std::int32_t> second_sums_;        // (tile, positions, lanes) of the second half
 };
 
 /// bias[c] - z_in * sum(w[c]): what turns sums of plain codes into the layer's accumulators. (out_channels)

@@ -1,5 +1,7 @@
 #include "worker/requantize_kernels.hpp"
 
+#include <type_traits>
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif

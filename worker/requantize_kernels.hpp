@@ -1,7 +1,7 @@
 // What the CPU engine does to int32 sums and codes between two matrix products, once per instruction set.
 //
-// Data of one image lie as (side, side, lanes): `lanes` is the channel count rounded up, the lanes past the channels
-// hold whatever their bias and multiplier make of them.
+// Data of one image lie as (side, side, lanes): `lanes` is the channel count rounded up. The lanes past the channels
+// have sum, bias and multiplier 0, so they all hold one and the same code.
 #pragma once
 
 #include "core/codes.hpp"
@@ -34,7 +34,8 @@ struct RequantizeKernels {
   /// out[i] = table[in[i]] for `count` codes. in and out may be the same.
   void (*apply_table)(const Table& table, const std::uint8_t* in, std::size_t count, std::uint8_t* out);
 
-  /// map[p] = sum over the first `channels` lanes of the squared code. codes: (positions, lanes); map: (positions).
+  /// map[p] = sum over the first `channels` lanes of the squared code; the other lanes of a position are equal.
+  /// codes: (positions, lanes); map: (positions).
   void (*squares)(const std::uint8_t* codes, int positions, int lanes, int channels, std::uint32_t* map);
 
   /// Max-pooling of codes: (side, side, lanes) -> (side / pool, side / pool, lanes).

@@ -18,7 +18,8 @@ class Random {
   explicit Random(std::uint64_t seed) : seed_(seed) {}
   /// Uniform in low..high.
   int integer(int low, int high) {
-    return low + static_cast<int>(uniform_below(static_cast<std::uint32_t>(high - low + 1), seed_, Stream::self_test, count_++));
+    const auto bound = static_cast<std::uint32_t>(high - low + 1);
+    return low + static_cast<int>(uniform_below(bound, seed_, Stream::self_test, count_++));
   }
   /// Uniform in [low, high).
   double real(double low, double high) { return low + (high - low) * uniform(seed_, Stream::self_test, count_++); }

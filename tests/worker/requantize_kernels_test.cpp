@@ -86,10 +86,13 @@ TEST_P(RequantizeKernelsTest, AppliesAnyTableInPlaceAndElsewhere) {
 }
 
 TEST_P(RequantizeKernelsTest, SumsSquaresOfTheChannelsOnly) {
-  for (auto [lanes, channels] : {std::pair(1, 1), std::pair(8, 5), std::pair(64, 64), std::pair(520, 513)}) {
+  for (auto [lanes, channels] : {std::pair(1, 1), std::pair(8, 5), std::pair(16, 16), std::pair(16, 9), std::pair(64, 64),
+                                 std::pair(520, 513)}) {
     constexpr int positions = 3;
     auto codes = random_codes(std::size_t(positions) * lanes, lanes);
-    std::fill(codes.begin(), codes.begin() + lanes, std::uint8_t{255});
+    std::fill(codes.begin(), codes.begin() + lanes, std::uint8_t{255});  // the largest sum
+    for (int p = 0; p < positions; ++p)
+      for (int c = channels; c < lanes; ++c) codes[p * lanes + c] = 11;
     std::vector<std::uint32_t> expected(positions, 0), actual(positions);
     for (int p = 0; p < positions; ++p)
       for (int c = 0; c < channels; ++c) expected[p] += codes[p * lanes + c] * codes[p * lanes + c];
@@ -112,12 +115,14 @@ TEST_P(RequantizeKernelsTest, PoolsAndDropsTheRest) {
   EXPECT_EQ(out[1], 0);
 }
 
-INSTANTIATE_TEST_SUITE_P(InstructionSets, RequantizeKernelsTest, ::testing::ValuesIn(requantize_kernels().begin(), requantize_kernels().end()),
-                         [](const auto& info) {
-                           std::string name(info.param.name);
-                           std::erase(name, '-');
-                           return name;
-                         });
+std::string test_name(const ::testing::TestParamInfo<RequantizeKernels>& info) {
+  std::string name(info.param.name);
+  std::erase(name, '-');
+  return name;
+}
+
+INSTANTIATE_TEST_SUITE_P(InstructionSets, RequantizeKernelsTest,
+                         ::testing::ValuesIn(requantize_kernels().begin(), requantize_kernels().end()), test_name);
 
 TEST(RequantizeKernels, EndWithThePortableOnes) { EXPECT_EQ(requantize_kernels().back().name, "portable"); }
 
