@@ -11,7 +11,7 @@ fail() {
 source "$(dirname "${BASH_SOURCE[0]}")/cluster.sh"
 
 triseg=$1 source_folder=$2 python=$3
-options=(--model lenet5 --seed 7 --episodes 6400 --batch-size 128 --calib-batches 4 --top-k 5 --threads 1
+options=(--model lenet5 --seed 7 --episodes 2560 --batch-size 128 --calib-batches 4 --top-k 5 --threads 1
          --checkpoint-every 1 --progress-every 1)
 
 finish() {
@@ -25,7 +25,7 @@ trap finish EXIT
 
 # submit NAME: a job of 2 tasks that searches into the folder NAME and logs to NAME.log; prints its number.
 submit() {
-  TRISEG=$triseg sbatch --parsable --ntasks=2 --time=5 --output="$cluster/$1.log" "$source_folder/slurm/search.sbatch" \
+  TRISEG=$triseg sbatch --parsable --ntasks=2 --time=30 --output="$cluster/$1.log" "$source_folder/slurm/search.sbatch" \
     "${options[@]}" --out "$cluster/$1"
 }
 
@@ -52,7 +52,7 @@ expect_in_log whole "transport mpi: 2 ranks"
 compare whole
 
 job=$(submit interrupted)
-wait_for 60 "progress of job $job" grep -q "^episodes" "$cluster/interrupted.log"
+wait_for 60 "progress of job $job" grep -qs "^episodes" "$cluster/interrupted.log"
 scancel --signal=USR2 "$job"
 wait_for 60 "job $job to go back to the queue" job_is "$job" PENDING
 expect_in_log interrupted "exit code 85"
