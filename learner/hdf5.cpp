@@ -3,6 +3,8 @@
 #include <hdf5.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <cstring>
 #include <type_traits>
 #include <utility>
 
@@ -52,6 +54,16 @@ constexpr std::uint64_t largest_compression = 1100;
 
 Handle property_list(const Subject& call, hid_t list_class) {
   return {call("H5Pcreate", H5Pcreate(list_class)), close_list};
+}
+
+/// For creating a file, group or dataset: without times, and with all links and attributes in the object's checksummed
+/// header. Else many of them move to a heap without checksums, on whose damage 1.10 crashes.
+Handle creation_list(const Subject& call, hid_t list_class) {
+  Handle list = property_list(call, list_class);
+  call("H5Pset_obj_track_times", H5Pset_obj_track_times(list.id(), false));
+  call("H5Pset_attr_phase_change", H5Pset_attr_phase_change(list.id(), 65535, 65535));
+  if (list_class != H5P_DATASET_CREATE) call("H5Pset_link_phase_change", H5Pset_link_phase_change(list.id(), 65535, 65535));
+  return list;
 }
 
 Handle make_type(const Subject& call, Type type, std::size_t element_size) {
@@ -145,12 +157,41 @@ Handle::~Handle() {
   if (id_ >= 0) close_(id_);
 }
 
+/// The memory of a created file. The library's own copy, H5Fget_file_image, has a superblock with a wrong checksum in 1.10
+/// (the consistency flags are cleared, the checksum over them is not renewed), so the buffer of the closed file is taken.
+struct File::Image {
+  void* data = nullptr;
+
+  static void* allocate(std::size_t size, H5FD_file_image_op_t, void*) { return std::malloc(size); }
+  static void* copy(void* to, const void* from, std::size_t size, H5FD_file_image_op_t, void*) {
+    return std::memcpy(to, from, size);
+  }
+  static void* reallocate(void* data, std::size_t size, H5FD_file_image_op_t, void*) { return std::realloc(data, size); }
+  static herr_t release(void* data, H5FD_file_image_op_t operation, void* image) {
+    if (operation == H5FD_FILE_IMAGE_OP_FILE_CLOSE) std::swap(data, static_cast<Image*>(image)->data);
+    std::free(data);
+    return 0;
+  }
+  static void* share(void* image) { return image; }
+  static herr_t unshare(void*) { return 0; }
+};
+
+void File::ImageDeleter::operator()(Image* image) const {
+  std::free(image->data);
+  delete image;
+}
+
 File File::create() {
   const Subject call{"new HDF5 file"};
-  const Handle access = memory_access_list(call), creation = property_list(call, H5P_FILE_CREATE);
-  call("H5Pset_obj_track_times", H5Pset_obj_track_times(creation.id(), false));
-  Handle file(call("H5Fcreate", H5Fcreate("triseg", H5F_ACC_TRUNC, creation.id(), access.id())), close_file);
-  return File(std::move(file), "new HDF5 file", 0);
+  const Handle access = memory_access_list(call), creation = creation_list(call, H5P_FILE_CREATE);
+  std::unique_ptr<Image, ImageDeleter> image(new Image);
+  H5FD_file_image_callbacks_t callbacks{Image::allocate, Image::copy,    Image::reallocate, Image::release,
+                                        Image::share,    Image::unshare, image.get()};
+  call("H5Pset_file_image_callbacks", H5Pset_file_image_callbacks(access.id(), &callbacks));
+  Handle handle(call("H5Fcreate", H5Fcreate("triseg", H5F_ACC_TRUNC, creation.id(), access.id())), close_file);
+  File file(std::move(handle), call.name, 0);
+  file.image_ = std::move(image);
+  return file;
 }
 
 File File::open(std::span<const std::byte> bytes, std::string name) {
@@ -166,12 +207,15 @@ File File::open(std::span<const std::byte> bytes, std::string name) {
   return file;
 }
 
-std::vector<std::byte> File::bytes() const {
+std::vector<std::byte> File::close() {
   const Subject call{name_};
-  call("H5Fflush", H5Fflush(file_.id(), H5F_SCOPE_GLOBAL));
-  std::vector<std::byte> bytes(call("H5Fget_file_image", H5Fget_file_image(file_.id(), nullptr, 0)));
-  call("H5Fget_file_image", H5Fget_file_image(file_.id(), bytes.data(), bytes.size()));
-  return bytes;
+  call("H5Fclose", H5Fclose(file_.release()));
+  // The buffer is larger than the file. Superblock of version 2: byte 8 is the version, bytes 28..35 the end of the file.
+  const auto* data = static_cast<const std::byte*>(image_->data);
+  if (!data || data[8] != std::byte{2}) fail("{}: H5Fclose left no file image with a superblock of version 2", name_);
+  std::uint64_t size = 0;
+  std::memcpy(&size, data + 28, sizeof(size));
+  return {data, data + size};
 }
 
 void File::create_group(const std::string& path) {
@@ -179,8 +223,7 @@ void File::create_group(const std::string& path) {
   for (std::size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
     const std::string part = path.substr(0, end);
     if (!objects_.contains(part)) {
-      const Handle creation = property_list(call, H5P_GROUP_CREATE);
-      call("H5Pset_obj_track_times", H5Pset_obj_track_times(creation.id(), false));
+      const Handle creation = creation_list(call, H5P_GROUP_CREATE);
       Handle(call("H5Gcreate2", H5Gcreate2(file_.id(), part.c_str(), H5P_DEFAULT, creation.id(), H5P_DEFAULT)), close_group);
       objects_.emplace(part, Kind::group);
     }
@@ -192,8 +235,7 @@ void File::write_dataset(const std::string& path, const Values& values) {
   const Subject call{path};
   if (const std::size_t slash = path.rfind('/'); slash > 0) create_group(path.substr(0, slash));
   const Handle type = make_type(call, values.type, values.element_size), space = make_space(call, values.shape, true);
-  const Handle creation = property_list(call, H5P_DATASET_CREATE);
-  call("H5Pset_obj_track_times", H5Pset_obj_track_times(creation.id(), false));
+  const Handle creation = creation_list(call, H5P_DATASET_CREATE);
   if (!values.shape.empty()) set_filters(call, creation.id(), values);
   const Handle dataset(call("H5Dcreate2", H5Dcreate2(file_.id(), path.c_str(), type.id(), space.id(), H5P_DEFAULT,
                                                      creation.id(), H5P_DEFAULT)), close_dataset);

@@ -5,8 +5,10 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace triseg::hdf5 {
@@ -21,6 +23,8 @@ class Handle {
   Handle& operator=(Handle&& other) noexcept;
   ~Handle();
   std::int64_t id() const { return id_; }
+  /// Gives up the identifier, which the caller closes.
+  std::int64_t release() { return std::exchange(id_, -1); }
 
  private:
   std::int64_t id_ = -1;
@@ -47,8 +51,8 @@ class File {
   /// `name` stands for the file in messages. `bytes` are copied.
   static File open(std::span<const std::byte> bytes, std::string name);
 
-  /// The bytes of the file as written so far.
-  std::vector<std::byte> bytes() const;
+  /// Ends the writing of a created file and returns its bytes. Call once, last.
+  std::vector<std::byte> close();
 
   /// Creates the group and the missing ones above it.
   void create_group(const std::string& path);
@@ -71,9 +75,15 @@ class File {
   Values read_attribute(const std::string& object, const std::string& name) const;
 
  private:
+  struct Image;
+  struct ImageDeleter {
+    void operator()(Image* image) const;
+  };
+
   File(Handle file, std::string name, std::size_t size) : file_(std::move(file)), name_(std::move(name)), size_(size) {}
   void index();
 
+  std::unique_ptr<Image, ImageDeleter> image_;  ///< of a created file, filled when it is closed; outlives file_
   Handle file_;
   std::string name_;
   std::size_t size_;  ///< bytes of an opened file

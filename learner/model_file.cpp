@@ -31,7 +31,7 @@ class Writer {
     file_.write_attribute("/", "format", Values::string(model_format));
     file_.write_attribute("/", "schema_version", Values::scalar<std::int32_t>(model_schema_version));
     file_.write_attribute("/", content_digest_attribute, Values::string(digest_.hex()));
-    return file_.bytes();
+    return file_.close();
   }
 
  private:

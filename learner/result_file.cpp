@@ -71,7 +71,7 @@ void write_result(const std::filesystem::path& path, const RunData& run) {
   const Json metrics = {
       {"acc_teacher", test.teacher_accuracy()},
       {"acc_student", test.student_accuracy()},
-      {"acc_drop", test.teacher_accuracy() - test.student_accuracy()},
+      {"acc_drop", 100 * (double(test.teacher_only) - double(test.student_only)) / double(test.images)},
       {"acc_teacher_95", pair(wilson_95(test.both_right + test.teacher_only, test.images))},
       {"acc_student_95", pair(wilson_95(test.both_right + test.student_only, test.images))},
       {"acc_drop_95", pair(drop_95(test))},

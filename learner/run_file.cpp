@@ -65,7 +65,7 @@ hdf5::File make_file(const RunData& run) {
 void write_run(const std::filesystem::path& path, const RunData& run) {
   std::vector<std::byte> bytes;
   try {
-    bytes = make_file(run).bytes();
+    bytes = make_file(run).close();
   } catch (const Error& error) {
     fail("cannot write {}: {}", path.string(), error.what());
   }

@@ -271,6 +271,17 @@ std::string attributes_that_may_differ() {
   return fmt::format("{}", fmt::join(names, ","));
 }
 
+namespace {
+
+/// A table cell: | would end it.
+std::string cell(const std::string& text) {
+  std::string result;
+  for (const char c : text) (result += c == '|' ? "\\" : "") += c;
+  return result;
+}
+
+}  // namespace
+
 std::string run_schema_markdown() {
   std::string text;
   for (const Group& group : run_groups()) {
@@ -282,7 +293,7 @@ std::string run_schema_markdown() {
       const char* role = f.role == Field::Role::derived ? "derived" : f.role == Field::Role::file ? "file" : "stored";
       rows += fmt::format("| `{}` | {} | {} | {} | {}{} | {}{} |\n", f.is_attribute() ? f.attribute_name() : f.path.substr(slash + 1),
                           type_name(f.type), f.dims.empty() ? "" : fmt::format("[{}]", fmt::join(f.dims, ",")), f.units,
-                          f.long_name, f.columns.empty() ? "" : fmt::format(" (columns {})", f.columns), role,
+                          cell(f.long_name), f.columns.empty() ? "" : fmt::format(" (columns {})", f.columns), role,
                           f.may_differ ? ", may differ" : "");
     }
     if (!rows.empty())

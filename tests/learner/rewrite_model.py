@@ -1,0 +1,50 @@
+"""Writes the content of a model file anew, all by h5py. Usage: rewrite_model.py FROM TO"""
+import sys
+
+import h5py
+import numpy
+from content_digest import ContentDigest
+
+ROOT = ["network", "backend", "data", "creator", "creator_version", "file_time", "command_line", "seed", "epochs",
+        "float_accuracy", "int8_test_accuracy"]
+GROUP = ["index", "input_scale", "input_zero_point", "output_scale", "output_zero_point"]
+LAYER = ["weights", "weight_scale", "bias", "multiplier"]
+
+
+def put(attrs, name, value):
+    if isinstance(value, str):
+        attrs.create(name, value, dtype=h5py.string_dtype("utf-8", max(len(value.encode()), 1)))
+    else:
+        attrs.create(name, value)
+
+
+def get(attrs, name):
+    value = attrs[name]
+    return value.decode() if isinstance(value, bytes) else value
+
+
+with h5py.File(sys.argv[1], "r") as old, h5py.File(sys.argv[2], "w") as new:
+    digest = ContentDigest()
+
+    def copy_attribute(source, target, name):
+        value = get(source.attrs, name)
+        digest.add("/@" + name if source.name == "/" else f"{source.name}/@{name}", value)
+        put(target.attrs, name, value)
+
+    def copy_dataset(path):
+        digest.add(path, old[path][()])
+        new.create_dataset(path, data=old[path][()])  # contiguous, no filters
+
+    put(new.attrs, "format", "triseg-model")
+    put(new.attrs, "schema_version", numpy.int32(1))
+    for name in ROOT:
+        copy_attribute(old, new, name)
+    copy_dataset("/normalization/mean")
+    copy_dataset("/normalization/standard_deviation")
+    for layer in sorted(old["layers"].values(), key=lambda g: g.attrs["index"]):
+        group = new.create_group(layer.name)
+        for name in GROUP:
+            copy_attribute(layer, group, name)
+        for name in LAYER:
+            copy_dataset(f"{layer.name}/{name}")
+    put(new.attrs, "content_sha256", digest.hex())

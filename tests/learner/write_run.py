@@ -1,0 +1,116 @@
+"""Writes a run file by h5py, laid out by the tables of docs/run-file.md alone. Usage: write_run.py TABLES.md FILE"""
+import re
+import sys
+
+import h5py
+import numpy
+from content_digest import ContentDigest
+
+TYPES = {"u8": "u1", "s8": "i1", "s32": "i4", "u64": "u8", "f32": "f4", "f64": "f8"}
+L, N, U, E, K = 4, 6, 3, 1, 2
+SIZES = {"L": L, "N": N, "U": U, "E": E, "K": K}
+SITES = ["conv1", "conv2", "fc1", "fc2"]
+IMAGES, RIGHT, TEACHER, STUDENT = 32, 20, 5, 3
+EPISODE_KD = [(i + 1) / 3 for i in range(N)]
+
+codes = numpy.array([[[1 + i + s, 2 + i + s, 3 + i + s, 4 + i + s] for s in range(L)] for i in range(N)], "u1")
+special = {
+    "/@format": "triseg-run", "/@status": "finished", "/@model": "lenet5", "/@seed": 2**63,
+    "/@schema_version": 1, "/@attention_layers": "conv1,conv2", "/@episodes_total": N, "/@attention_weight": 0.0,
+    "/sites/name": SITES, "/sites/kind": ["conv", "conv", "fc", "fc"], "/sites/scale": 0.25, "/sites/zero_point": 0,
+    "/sites/record_key": [f"block_output.{s}" if s[0] == "c" else f"classifier.{s}.out" for s in SITES],
+    "/sites/tmax": 40, "/sites/init_codes": codes[0], "/sites/mse_codes": codes[1],
+    "/sites/histogram": numpy.arange(L * 256).reshape(L, 256),
+    "/episodes/iteration": [i // 2 for i in range(N)], "/episodes/codes": codes, "/episodes/kd_sum": EPISODE_KD,
+    "/episodes/kd": [x / IMAGES for x in EPISODE_KD], "/episodes/reward": [-x / IMAGES for x in EPISODE_KD],
+    "/updates/iteration": [0, 1, 2], "/updates/clip_fraction": 0.25, "/evaluations/codes": codes[:E],
+    "/top/origin": ["episode", "init"], "/top/episode": [3, 0], "/top/codes": codes[[3, 0]],
+    "/top/reward": [-EPISODE_KD[3] / IMAGES, -1], "/selected/top_index": 1, "/selected/codes": codes[0], "/selected/tmax": 40,
+    "/checkpoint/next_iteration": 3,
+}
+
+
+def wilson(right, n):
+    z = 1.959963984540054
+    p = right / n
+    centre, half = p + z * z / (2 * n), z * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5
+    return [100 * (centre - half) / (1 + z * z / n), 100 * (centre + half) / (1 + z * z / n)]
+
+
+def drop(b, c, n):
+    half = 100 * 1.959963984540054 * (b + c - (b - c) ** 2 / n) ** 0.5 / n
+    return [100 * (b - c) / n - half, 100 * (b - c) / n + half]
+
+
+intervals = {"test_accuracy": wilson(RIGHT + STUDENT, IMAGES), "test_accuracy_teacher": wilson(RIGHT + TEACHER, IMAGES),
+             "test_accuracy_drop": drop(TEACHER, STUDENT, IMAGES)}
+
+
+def value_of(path):
+    if path in special:
+        return special[path]
+    name = path.split("/")[-1]
+    bound = re.fullmatch(r"(.*)_(low|high)", name)
+    if bound:
+        return intervals[bound[1]][bound[2] == "high"]
+    # The columns of a score, whatever their prefix.
+    for end, value in {"kd_sum": 8.0, "attention_sum": 0.0, "both_right": RIGHT, "teacher_only": TEACHER, "student_only": STUDENT,
+                       "student_images": 1, "images": IMAGES, "kd": 8.0 / IMAGES, "attention": 0.0,
+                       "accuracy_teacher": 100 * (RIGHT + TEACHER) / IMAGES, "accuracy": 100 * (RIGHT + STUDENT) / IMAGES}.items():
+        if name.endswith(end):
+            return value
+    return 0
+
+
+def tables(text):
+    """Yields (path, type, shape, units, meaning, columns, kind) of every field in the documentation's tables."""
+    group = None
+    for line in text.split("<!-- schema begin -->")[1].split("<!-- schema end -->")[0].splitlines():
+        heading = re.match(r"### `(.*)`", line)
+        if heading:
+            group = heading[1]
+        cells = [c.strip().replace("\\|", "|") for c in re.split(r"(?<!\\)\|", line)[1:-1]]
+        if len(cells) == 6 and cells[0].startswith("`"):
+            name, type_, shape, units, meaning, kind = cells
+            columns = re.search(r" \(columns (.*)\)$", meaning)
+            meaning = meaning[:columns.start()] if columns else meaning
+            path = "/@" + name.strip("`") if group == "/" else f"{group}/{name.strip('`')}"
+            yield path, type_, shape, units, meaning, columns and columns[1], kind
+
+
+def text_type(strings):
+    return h5py.string_dtype("utf-8", max(len(s.encode()) for s in strings) or 1)
+
+
+with h5py.File(sys.argv[2], "w") as file:
+    digest = ContentDigest()
+
+    def put(attrs, name, value):
+        attrs.create(name, value, dtype=text_type([value]) if isinstance(value, str) else None)
+
+    for path, type_, shape, units, meaning, columns, kind in tables(open(sys.argv[1]).read()):
+        dims = [SIZES.get(d) or int(d) for d in shape.strip("[]").split(",")] if shape else []
+        value = value_of(path)
+        if type_ == "string":
+            value = value if value else "text" if not dims else ["text"] * dims[0]
+        else:
+            value = numpy.broadcast_to(numpy.asarray(value), dims).astype(TYPES[type_])[()]
+        if kind.startswith("stored"):
+            digest.add(path, value)
+        if path.startswith("/@"):
+            if path != "/@content_sha256":
+                put(file.attrs, path[2:], value)
+            continue
+        if type_ == "string":
+            dataset = file.create_dataset(path, data=value, dtype=text_type(value))
+        else:
+            dataset = file.create_dataset(path, data=value)
+        for name, label in (("units", units), ("long_name", meaning), ("columns", columns)):
+            if label:
+                put(dataset.attrs, name, label)
+        if "may differ" in kind:
+            put(dataset.attrs, "may_differ", numpy.uint8(1))
+    tensor = numpy.arange(6, dtype="f4").reshape(2, 3) / 2
+    file["/checkpoint/tensors/a/b"] = tensor
+    digest.add("/checkpoint/tensors/a/b", tensor)
+    put(file.attrs, "content_sha256", digest.hex())
