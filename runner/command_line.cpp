@@ -20,7 +20,7 @@ std::string command_line() {
   std::ifstream file("/proc/self/cmdline", std::ios::binary);
   std::string line, word;
   for (bool first = true; std::getline(file, word, '\0'); first = false)
-    line += first ? std::filesystem::path(word).filename().string() : " " + shell_word(word);
+    line += first ? std::filesystem::path(word).filename().string() : std::string(" ") + shell_word(word);
   return line;
 }
 

@@ -3,10 +3,14 @@
 #include "runner/report_error.hpp"
 
 #include <CLI/CLI.hpp>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
 
 #include <exception>
 
 int main(int argc, char** argv) {
+  spdlog::set_default_logger(spdlog::stderr_logger_st("triseg"));
+  spdlog::set_pattern("%H:%M:%S %v");
   CLI::App program{"Distributed search for step-shaped INT8 activations of quantized networks"};
   program.name("triseg");
   program.set_version_flag("--version", TRISEG_VERSION);

@@ -1,0 +1,186 @@
+// PPO on toy problems: draws are legal and keyed by episode alone, it learns, and it continues from a checkpoint exactly.
+#include "learner/ppo.hpp"
+
+#include "learner/action_space.hpp"
+#include "learner/initial_codes.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+namespace triseg {
+namespace {
+
+SiteData site(std::size_t index, std::size_t sites, int tmax) {
+  SiteData s;
+  s.name = "site" + std::to_string(index);
+  s.tmax = tmax;
+  for (int q = 0; q < 256; ++q) s.histogram.counts[q] = static_cast<std::uint64_t>(10000 * std::exp(-q / (10.0 + double(index))));
+  s.init = initial_codes(tmax);
+  s.mse = mse_optimum(s.histogram, tmax);
+  s.state = site_state(s.histogram, index, sites);
+  return s;
+}
+
+std::vector<SiteData> three_sites() { return {site(0, 3, 35), site(1, 3, 60), site(2, 3, 255)}; }
+
+/// Codes near the start's v1 + 3 are best: the quadratic distance of every site's v1 to that.
+double toy_reward(const std::vector<SiteData>& sites, const std::vector<Codes>& codes) {
+  double reward = 0;
+  for (std::size_t i = 0; i < sites.size(); ++i) {
+    const double d = codes[i].v1 - (sites[i].mse.v1 + 3.0);
+    reward -= d * d;
+  }
+  return reward;
+}
+
+Update one_iteration(Strategy& strategy, const std::vector<SiteData>& sites, std::uint64_t iteration, std::size_t count = 64) {
+  std::vector<Episode> episodes;
+  for (auto& codes : strategy.propose(iteration * count, count)) {
+    Episode e;
+    e.iteration = iteration;
+    e.reward = toy_reward(sites, codes);
+    e.codes = std::move(codes);
+    episodes.push_back(std::move(e));
+  }
+  Update update;
+  for (const Episode& e : episodes) update.mean_reward += e.reward / double(count);
+  strategy.learn(episodes, update);
+  return update;
+}
+
+class PpoDraws : public testing::TestWithParam<WarmStart> {};
+
+TEST_P(PpoDraws, AreLegalForEverySite) {
+  PpoOptions options;
+  options.warm_start = GetParam();
+  std::vector<SiteData> sites = three_sites();
+  sites.push_back(site(2, 4, smallest_tmax));
+  const auto strategy = make_ppo(sites, options, 7);
+  for (const auto& codes : strategy->propose(0, 500))
+    for (std::size_t i = 0; i < sites.size(); ++i) {
+      EXPECT_TRUE(is_legal(codes[i])) << to_string(codes[i]);
+      EXPECT_EQ(codes[i].tmax, sites[i].tmax);
+    }
+  for (const Codes& c : strategy->most_probable()) EXPECT_TRUE(is_legal(c)) << to_string(c);
+}
+
+INSTANTIATE_TEST_SUITE_P(Starts, PpoDraws, testing::Values(WarmStart::mse, WarmStart::init, WarmStart::none));
+
+TEST(Ppo, DrawsOfAnEpisodeDependOnItsNumberAlone) {
+  const auto strategy = make_ppo(three_sites(), {}, 7);
+  const auto all = strategy->propose(0, 64);
+  const auto part = strategy->propose(40, 10);
+  EXPECT_TRUE(std::equal(part.begin(), part.end(), all.begin() + 40));
+  EXPECT_NE(make_ppo(three_sites(), {}, 8)->propose(0, 64), all) << "another seed";
+}
+
+TEST(Ppo, FirstDrawsCentreOnTheStart) {
+  const auto sites = three_sites();
+  for (WarmStart start : {WarmStart::mse, WarmStart::init}) {
+    PpoOptions options;
+    options.warm_start = start;
+    const auto strategy = make_ppo(sites, options, 3);
+    for (std::size_t i = 0; i < sites.size(); ++i)
+      EXPECT_EQ(strategy->most_probable()[i], start == WarmStart::mse ? sites[i].mse : sites[i].init);
+    double mean = 0;
+    const auto draws = strategy->propose(0, 2000);
+    for (const auto& codes : draws) mean += codes[1].t2 / double(draws.size());
+    const double centre = start == WarmStart::mse ? sites[1].mse.t2 : sites[1].init.t2;
+    EXPECT_NEAR(mean, centre, 0.1 * sites[1].tmax);
+  }
+}
+
+TEST(Ppo, LearnsAToyProblem) {
+  const auto sites = three_sites();
+  const auto strategy = make_ppo(sites, {}, 1);
+  const double first = one_iteration(*strategy, sites, 0).mean_reward;
+  double last = 0;
+  for (std::uint64_t i = 1; i < 80; ++i) last = one_iteration(*strategy, sites, i).mean_reward;
+  EXPECT_GT(last, 0.6 * first) << "rewards are negative: the distance must shrink by 40 % at least";
+}
+
+TEST(Ppo, StatisticsAreThoseOfPpo) {
+  const auto sites = three_sites();
+  const auto strategy = make_ppo(sites, {}, 1);
+  const Update update = one_iteration(*strategy, sites, 0);
+  EXPECT_TRUE(std::isfinite(update.policy_loss));
+  EXPECT_GT(update.entropy, 0.0);
+  EXPECT_GE(update.approx_kl, 0.0);
+  EXPECT_GE(update.clip_fraction, 0.0);
+  EXPECT_LE(update.clip_fraction, 1.0);
+}
+
+TEST(Ppo, EqualRewardsTeachNothingFalse) {
+  const auto sites = three_sites();
+  PpoOptions options;
+  options.entropy_coefficient = 0;
+  const auto strategy = make_ppo(sites, options, 1);
+  const auto before = strategy->most_probable();
+  std::vector<Episode> episodes;
+  for (auto& codes : strategy->propose(0, 16)) episodes.push_back({0, -1.0, {}, codes});
+  Update update;
+  strategy->learn(episodes, update);
+  EXPECT_EQ(strategy->most_probable(), before);
+  EXPECT_TRUE(std::isfinite(update.policy_loss));
+}
+
+TEST(Ppo, ContinuesFromACheckpointToTheSameCodes) {
+  const auto sites = three_sites();
+  const auto whole = make_ppo(sites, {}, 5);
+  for (std::uint64_t i = 0; i < 6; ++i) one_iteration(*whole, sites, i);
+
+  Checkpoint checkpoint;
+  {
+    const auto first = make_ppo(sites, {}, 5);
+    for (std::uint64_t i = 0; i < 3; ++i) one_iteration(*first, sites, i);
+    first->save(checkpoint);
+  }
+  const auto second = make_ppo(sites, {}, 5);
+  second->restore(checkpoint);
+  for (std::uint64_t i = 3; i < 6; ++i) one_iteration(*second, sites, i);
+  EXPECT_EQ(second->propose(1000, 64), whole->propose(1000, 64));
+  Checkpoint a, b;
+  whole->save(a);
+  second->save(b);
+  EXPECT_EQ(a.optimizer_steps, b.optimizer_steps);
+  ASSERT_EQ(a.tensors.size(), b.tensors.size());
+  for (const auto& [name, tensor] : a.tensors) EXPECT_EQ(tensor.values, b.tensors.at(name).values) << name;
+}
+
+TEST(Ppo, RefusesACheckpointOfAnotherShape) {
+  const auto strategy = make_ppo(three_sites(), {}, 5);
+  Checkpoint checkpoint;
+  strategy->save(checkpoint);
+  checkpoint.tensors.begin()->second.shape.push_back(1);
+  EXPECT_THROW(strategy->restore(checkpoint), std::exception);
+  checkpoint.tensors.clear();
+  EXPECT_THROW(strategy->restore(checkpoint), std::exception);
+}
+
+TEST(ActionSpace, CoversExactlyTheLegalCodes) {
+  for (int tmax : {3, 4, 6, 9}) {
+    int legal = 0, reached = 0;
+    Codes c;
+    c.tmax = static_cast<std::uint8_t>(tmax);
+    for (int t1 = 0; t1 <= tmax; ++t1)
+      for (int v1 = 0; v1 <= tmax; ++v1)
+        for (int t2 = 0; t2 <= tmax; ++t2)
+          for (int v2 = 0; v2 <= tmax; ++v2) {
+            c.t1 = t1, c.v1 = v1, c.t2 = t2, c.v2 = v2;
+            legal += is_legal(c);
+            bool all = true;
+            for (Head head : heads) {
+              const auto [first, last] = legal_range(head, c);
+              all = all && code_of(c, head) >= first && code_of(c, head) <= last;
+            }
+            reached += all;
+            EXPECT_EQ(all, is_legal(c)) << to_string(c);
+          }
+    EXPECT_EQ(legal, reached);
+    EXPECT_GT(legal, 0);
+  }
+}
+
+}  // namespace
+}  // namespace triseg

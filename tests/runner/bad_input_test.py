@@ -1,0 +1,112 @@
+"""Bad input: one line that names the thing, a non-zero exit, and files left as they were."""
+import os
+import shutil
+import unittest
+
+from program import SOURCE, ProgramTest, quick, result_file, run, run_file
+
+MODEL = os.path.join(SOURCE, "models", "lenet5-fashion-mnist.h5")
+
+
+class BadInput(ProgramTest):
+    def refused(self, arguments, *fragments, ranks=None):
+        done = run(arguments, ranks, cwd=self.folder)
+        self.assert_one_line_error(done, *fragments)
+
+    def test_command_lines(self):
+        search = ["search", "--out", self.out("a")]
+        for arguments, fragments in (
+                ([], ["subcommand"]),
+                (["surch"], ["subcommand"]),
+                (search + ["--modle", "alexnet"], ["--modle"]),
+                (search + ["--model", "resnet"], ["unknown model 'resnet'", "alexnet, lenet5"]),
+                (search + ["--backend", "tensorrt"], ["unknown backend 'tensorrt'"]),
+                (search + ["--backend", "qnnpack"], ["alexnet-fashion-mnist-qnnpack.h5", "--teacher"]),
+                (search + ["--data", "imagenet"], ["imagenet"]),
+                (search + ["--episodes", "0"], ["--episodes"]),
+                (search + ["--episodes", "many"], ["--episodes"]),
+                (search + ["--lr", "-1"], ["--lr"]),
+                (search + ["--batch-size", "60000"], ["--batch-size", "50000"]),
+                (search + ["--batch-size", "1000", "--calib-batches", "51"], ["--calib-batches"]),
+                (search + ["--sites", "conv9"], ["conv9", "conv1"]),
+                (search + ["--sites", "fc3"], ["fc3"]),
+                (search + ["--sites", ""], ["--sites"]),
+                (search + ["--attention-layers", "conv3,conv3"], ["twice"]),
+                (search + ["--tmax-mode", "search"], ["--tmax-mode"]),
+                (search + ["--tmax-mode", "fixed", "--tmax-fixed", "2"], ["--tmax-fixed", "no legal codes"]),
+                (search + ["--tmax-mode", "fixed", "--tmax-fixed", "256"], ["--tmax-fixed"]),
+                (search + ["--warm-start", "hot"], ["--warm-start"]),
+                (search + ["--engine", "tpu"], ["unknown engine 'tpu'", "onednn"]),
+                (search + ["--transport", "pigeon"], ["unknown transport 'pigeon'"]),
+                (search + ["--episodes-per-update", "8", "--update-timestep", "8"], ["--update-timestep"]),
+                (search + ["--result-file", "a/b.json"], ["--result-file", "--out"]),
+                (search + ["--result-file", "../b.json"], ["--result-file"]),
+                (search + ["--result-file", "b.h5"], ["--result-file", ".json"]),
+                (search + ["--teacher", "nowhere.h5"], ["nowhere.h5"]),
+                (search + ["--teacher", MODEL], [MODEL, "lenet5", "alexnet"]),
+                (search + ["--config", "nowhere.toml"], ["nowhere.toml"])):
+            with self.subTest(arguments=arguments[-2:]):
+                self.refused(arguments, *fragments)
+        self.assertFalse(os.path.exists(run_file(self.out("a"))))
+
+    def test_config_files(self):
+        for text, fragments in (("epsiodes = 3\n", ["unknown key 'epsiodes'"]), ("[search]\nepisodes = 3\n", ["unknown key"]),
+                                ('episodes = "none"\n', ["episodes"]), ("episodes = 0\n", ["episodes"])):
+            with self.subTest(text=text):
+                with open(self.out("c.toml"), "w") as file:
+                    file.write(text)
+                self.refused(["search", "--config", "c.toml"], "c.toml", *fragments)
+
+    def test_every_rank_fails_alike(self):
+        done = run(quick("--teacher", "nowhere.h5", "--out", self.out("a")), ranks=3, cwd=self.folder)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertEqual(sum(line.startswith("triseg: error: ") for line in done.stderr.splitlines()), 1, done.stderr)
+
+    def test_model_and_data_that_do_not_fit(self):
+        self.refused(["search", "--model", "lenet5", "--teacher", MODEL, "--data", "shapes", "--out", self.out("a")],
+                     "fashion-mnist", "shapes")
+
+    def test_damaged_and_foreign_models(self):
+        with open(MODEL, "rb") as file:
+            good = file.read()
+        damaged = bytearray(good)
+        damaged[len(good) // 2] ^= 0x40
+        for name, content in (("empty.h5", b""), ("text.h5", b"not HDF5 at all\n" * 100), ("half.h5", good[:len(good) // 2]),
+                              ("flipped.h5", bytes(damaged))):
+            with self.subTest(name):
+                with open(self.out(name), "wb") as file:
+                    file.write(content)
+                self.refused(quick("--teacher", self.out(name), "--out", self.out("a")), name)
+
+    def test_unwritable_out_is_found_before_the_search(self):
+        with open(self.out("file"), "w") as file:
+            file.write("in the way\n")
+        done = run(quick("--out", self.out("file")))
+        self.assert_one_line_error(done, self.out("file"))
+        with open(self.out("file")) as file:
+            self.assertEqual(file.read(), "in the way\n")
+
+    def test_foreign_run_file_is_left_alone(self):
+        os.makedirs(os.path.dirname(run_file(self.out("a"))))
+        shutil.copy(MODEL, run_file(self.out("a")))
+        self.refused(quick("--out", self.out("a")), run_file(self.out("a")))
+        with open(MODEL, "rb") as x, open(run_file(self.out("a")), "rb") as y:
+            self.assertEqual(x.read(), y.read())
+
+    def test_evaluate_and_validate(self):
+        for arguments, fragments in ((["evaluate"], ["result"]), (["evaluate", "nowhere.json"], ["nowhere.json"]),
+                                     (["evaluate", "bad.json"], ["bad.json"]), (["evaluate", "alien.json"], ["alien.json", "layers"]),
+                                     (["validate", "nowhere.h5"], ["nowhere.h5"]), (["validate"], ["run file"])):
+            for name, text in (("bad.json", '{"layers": '), ("alien.json", '{"a": 1}')):
+                with open(self.out(name), "w") as file:
+                    file.write(text)
+            with self.subTest(arguments=arguments):
+                self.refused(arguments, *fragments)
+        self.search("a")
+        self.refused(["evaluate", result_file(self.out("a")), "--split", "training"], "training")
+        self.refused(["evaluate", result_file(self.out("a")), "--model", "alexnet"], "alexnet")
+        self.refused(["evaluate", result_file(self.out("a")), "--format", "xml"], "xml")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,125 @@
+"""Runs the real program, alone or under mpirun, for the tests of this folder."""
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+import h5py
+
+PROGRAM = os.environ["TRISEG_PROGRAM"]
+SOURCE = os.environ["TRISEG_SOURCE_DIR"]
+
+# A search that takes a second or two: LeNet-5, few episodes, few candidates to score again.
+QUICK = ["search", "--model", "lenet5", "--episodes", "192", "--episodes-per-update", "32", "--batch-size", "16",
+         "--calib-batches", "4", "--top-k", "2", "--eval-every", "3", "--result-file", "quick.json"]
+
+
+
+def quick(*more):
+    """The quick search with some of its options replaced and others added."""
+    arguments = list(QUICK)
+    for option in more:
+        if option.startswith("--") and option in arguments:
+            del arguments[arguments.index(option):arguments.index(option) + 2]
+    return arguments + list(more)
+
+
+MPI_ENVIRONMENT = {"OMPI_MCA_rmaps_base_oversubscribe": "1", "OMPI_MCA_hwloc_base_binding_policy": "none",
+                   "OMPI_MCA_btl_vader_single_copy_mechanism": "none"}
+if os.getuid() == 0:
+    MPI_ENVIRONMENT |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+
+
+def command(arguments, ranks):
+    """ranks None: no mpirun."""
+    return ([] if ranks is None else ["mpirun", "-n", str(ranks)]) + [PROGRAM] + arguments
+
+
+def environment():
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("TRISEG_MODELS")}
+    return inherited | MPI_ENVIRONMENT | {"OMP_NUM_THREADS": "1"}
+
+
+def run(arguments, ranks=None, cwd=None, timeout=280):
+    return subprocess.run(command(arguments, ranks), cwd=cwd, env=environment(), capture_output=True, text=True, timeout=timeout)
+
+
+def start(arguments, ranks=None, cwd=None):
+    return subprocess.Popen(command(arguments, ranks), cwd=cwd, env=environment(), stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True)
+
+
+def children(pid):
+    """Processes running the program below `pid`, lowest pid first."""
+    found = []
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{entry}/stat") as file:
+                parent = int(file.read().rsplit(")", 1)[1].split()[1])
+            if parent == pid and os.readlink(f"/proc/{entry}/exe") == os.path.realpath(PROGRAM):
+                found.append(int(entry))
+        except OSError:
+            continue
+    return sorted(found)
+
+
+def run_file(folder, name="quick"):
+    return os.path.join(folder, "tri_ppo_int_codes", name + ".h5")
+
+
+def result_file(folder, name="quick"):
+    return os.path.join(folder, "tri_ppo_int_codes", name + ".json")
+
+
+def episodes_in(path):
+    """Episodes in a run file, 0 while there is none. Every file ever seen must be whole: h5py opens and reads it."""
+    if not os.path.exists(path):
+        return 0
+    with h5py.File(path, "r") as file:
+        return len(file["/episodes/reward"][()])
+
+
+def wait_for_episodes(path, count, process, seconds=120):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if episodes_in(path) >= count:
+            return
+        if process.poll() is not None:
+            raise AssertionError(f"ended before {count} episodes: {process.communicate()[1]}")
+        time.sleep(0.02)
+    raise AssertionError(f"no {count} episodes in {seconds} s")
+
+
+class ProgramTest(unittest.TestCase):
+    maxDiff = None
+
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="triseg-test-")
+        self.addCleanup(shutil.rmtree, self.folder)
+
+    def out(self, name):
+        return os.path.join(self.folder, name)
+
+    def search(self, name, *more, ranks=None, expect=0):
+        done = run(quick("--out", self.out(name), *more), ranks)
+        self.assertEqual(done.returncode, expect, done.stdout + done.stderr)
+        return done
+
+    def assert_same_run(self, a, b):
+        compared = subprocess.run([sys.executable, os.path.join(SOURCE, "analysis", "compare_runs.py"), run_file(a), run_file(b)],
+                                  capture_output=True, text=True)
+        self.assertEqual(compared.returncode, 0, compared.stdout + compared.stderr)
+        with open(result_file(a), "rb") as x, open(result_file(b), "rb") as y:
+            self.assertEqual(x.read(), y.read())
+
+    def assert_one_line_error(self, done, *fragments):
+        self.assertNotEqual(done.returncode, 0, done.stdout)
+        lines = [line for line in done.stderr.splitlines() if line.startswith("triseg: error: ")]
+        self.assertEqual(len(lines), 1, done.stderr)
+        self.assertEqual(done.stderr.strip(), lines[0])
+        for fragment in fragments:
+            self.assertIn(fragment, lines[0])

@@ -1,0 +1,252 @@
+"""triseg search from outside: what it writes, what it logs, and that ranks, kills and options do what they promise."""
+import json
+import os
+import signal
+import time
+import unittest
+
+import h5py
+
+from program import (QUICK, SOURCE, ProgramTest, children, episodes_in, quick, result_file, run, run_file, start,
+                     wait_for_episodes)
+
+
+class Files(ProgramTest):
+    def test_json_and_hdf5_tell_the_same_and_are_valid(self):
+        done = self.search("a")
+        with open(result_file(self.out("a"))) as file:
+            text = file.read()
+        result = json.loads(text)
+        self.assertEqual(sum("tmax_code" in line for line in text.splitlines()), 4)
+        self.assertEqual(list(result["layers"]), ["block_output.conv1", "block_output.conv2", "classifier.fc1.out",
+                                                  "classifier.fc2.out"])
+        with h5py.File(run_file(self.out("a"))) as file:
+            self.assertEqual(file["/episodes/codes"].shape, (192, 4, 4))
+            self.assertEqual(file.attrs["status"], b"finished")
+            for i, codes in enumerate(result["layers"].values()):
+                self.assertEqual([codes[k] for k in ("t1_code", "v1_code", "t2_code", "v2_code")],
+                                 list(file["/selected/codes"][i]))
+                self.assertEqual(codes["tmax_code"], file["/sites/tmax"][i])
+            codes, tmax = file["/episodes/codes"][()].astype(int), file["/sites/tmax"][()]
+            t1, v1, t2, v2 = (codes[..., k] for k in range(4))
+            self.assertTrue(((1 <= t1) & (t1 < v1) & (v1 <= t2) & (t2 < v2) & (v2 <= tmax)).all())
+            kd, attention, reward = (file["/episodes/" + k][()] for k in ("kd", "attention", "reward"))
+            self.assertLess(abs(reward + kd + 0.1 * attention).max(), 1e-12)
+        checked = run(["validate", run_file(self.out("a"))])
+        self.assertEqual(checked.returncode, 0, checked.stdout)
+        for name, path in (("JSON", result_file(self.out("a"))), ("HDF5", run_file(self.out("a")))):
+            self.assertIn(f"{name}: {path}", done.stdout)
+        self.assertIn("teacher accuracy", done.stdout)
+
+    def test_evaluate_repeats_the_report(self):
+        self.search("a")
+        result = result_file(self.out("a"))
+        evaluated = json.loads(run(["evaluate", result, "--format", "json"]).stdout)
+        with open(result) as file:
+            metrics = json.load(file)["metrics"]
+        for key in ("acc_teacher", "acc_student", "acc_drop"):
+            self.assertAlmostEqual(evaluated[key], metrics[key], places=9)
+        for shares in evaluated["shares"].values():
+            self.assertAlmostEqual(sum(shares.values()), 100.0, places=6)
+        table = run(["evaluate", result, "--split", "validation"])
+        self.assertEqual(table.returncode, 0, table.stderr)
+        self.assertIn("10000 validation images", table.stdout)
+
+    def test_evaluate_agrees_between_engines(self):
+        self.search("a", "--data", "fashion-mnist")
+        outputs = [run(["evaluate", result_file(self.out("a")), "--format", "json", "--engine", e]).stdout
+                   for e in ("onednn", "reference")]
+        self.assertEqual(outputs[0], outputs[1])
+        self.assertIn("acc_student", outputs[0])
+
+
+class Log(ProgramTest):
+    def test_says_network_sites_and_attention(self):
+        arguments = ["search", "--episodes", "2", "--episodes-per-update", "2", "--batch-size", "2", "--calib-batches", "2",
+                     "--top-k", "1", "--eval-every", "0", "--out", self.out("a"), "--result-file", "a.json"]
+        process = start(arguments)
+        try:
+            wait_for_episodes(run_file(self.out("a"), "a"), 2, process)
+        finally:
+            process.terminate()  # the log is complete before the final scoring, which would take a minute
+            _, log = process.communicate()
+        self.assertIn("Using AlexNet with 7 layers (5 conv + 2 fc)", log)
+        for layer in ("conv1", "conv2", "conv3", "conv4", "conv5", "fc1", "fc2"):
+            self.assertRegex(log, rf"\[init\] {layer}: t1=\d+, v1=\d+, t2=\d+, v2=\d+, tmax=\d+ \(p90\+10\)")
+        self.assertIn("Attention Transfer: 3 layers (conv3, conv4, fc1)", log)
+        self.assertRegex(log, r"episodes: 2/2, .* episodes/s, ETA .*best -")
+
+
+class Ranks(ProgramTest):
+    def test_any_number_of_ranks_writes_the_same_bytes(self):
+        self.search("alone")
+        for ranks in (1, 2, 3, 4):
+            with self.subTest(ranks=ranks):
+                done = self.search(f"r{ranks}", ranks=ranks)
+                if ranks > 1:
+                    self.assertIn(f"transport mpi: {ranks} ranks", done.stderr)
+                self.assert_same_run(self.out("alone"), self.out(f"r{ranks}"))
+
+    def test_threads_and_engine_change_no_byte(self):
+        small = ["--episodes", "20", "--episodes-per-update", "10"]
+        self.search("a", *small, "--threads", "1")
+        self.search("b", *small, "--threads", "3")
+        self.search("c", *small, "--engine", "reference", "--threads", "2")
+        self.assert_same_run(self.out("a"), self.out("b"))
+        self.assert_same_run(self.out("a"), self.out("c"))
+
+
+class Resume(ProgramTest):
+    LONG = ["--episodes", "960", "--checkpoint-every", "0"]
+
+    def interrupted(self, name, signal_number, ranks, after, target):
+        process = start(quick("--out", self.out(name), *self.LONG), ranks)
+        wait_for_episodes(run_file(self.out(name)), after, process)
+        os.kill(target(process), signal_number)
+        _, log = process.communicate(timeout=120)
+        return process.returncode, log
+
+    def test_killed_runs_end_in_the_bytes_of_an_uninterrupted_one(self):
+        self.search("whole", *self.LONG)
+        for after, resumed_on in ((32, None), (320, 3)):
+            name = f"killed{after}"
+            code, _ = self.interrupted(name, signal.SIGKILL, None, after, lambda p: p.pid)
+            self.assertEqual(code, -signal.SIGKILL)
+            self.assertLess(episodes_in(run_file(self.out(name))), 960)
+            self.search(name, *self.LONG, ranks=resumed_on)
+            self.assert_same_run(self.out("whole"), self.out(name))
+
+    def test_a_dead_rank_ends_all_and_loses_nothing(self):
+        self.search("whole", *self.LONG)
+        code, _ = self.interrupted("dead", signal.SIGKILL, 2, 96, lambda p: children(p.pid)[-1])
+        self.assertNotEqual(code, 0)
+        done = self.search("dead", *self.LONG)
+        self.assertIn("Continuing", done.stderr)
+        self.assert_same_run(self.out("whole"), self.out("dead"))
+
+    def test_stop_signals_commit_and_exit_with_85(self):
+        self.search("whole", *self.LONG)
+        for name, number, ranks, target in (("term", signal.SIGTERM, None, lambda p: p.pid),
+                                            ("usr2", signal.SIGUSR2, None, lambda p: p.pid),
+                                            ("rank1", signal.SIGUSR2, 2, lambda p: children(p.pid)[-1]),
+                                            ("mpirun", signal.SIGUSR2, 2, lambda p: p.pid)):
+            with self.subTest(name):
+                # The last checkpoint is the first one here: what comes later was committed because of the signal.
+                process = start(quick("--episodes", "960", "--checkpoint-every", "1000000", "--out", self.out(name)), ranks)
+                wait_for_episodes(run_file(self.out(name)), 0, process)
+                while not os.path.exists(run_file(self.out(name))):
+                    time.sleep(0.01)
+                time.sleep(0.1)
+                os.kill(target(process), number)
+                _, log = process.communicate(timeout=120)
+                self.assertEqual(process.returncode, 85, log)
+                self.assertGreater(episodes_in(run_file(self.out(name))), 0)
+                self.search(name, *self.LONG)
+                self.assert_same_run(self.out("whole"), self.out(name))
+
+    def test_a_finished_run_is_left_alone(self):
+        self.search("a")
+        with open(run_file(self.out("a")), "rb") as file:
+            before = file.read()
+        done = self.search("a")
+        self.assertIn("nothing to do", done.stderr)
+        self.assertIn("student accuracy", done.stdout)
+        with open(run_file(self.out("a")), "rb") as file:
+            self.assertEqual(file.read(), before)
+        os.remove(result_file(self.out("a")))
+        self.search("a")
+        self.assertTrue(os.path.exists(result_file(self.out("a"))), "a lost JSON is written again")
+
+    def test_another_configuration_is_refused_by_its_keys(self):
+        self.search("a")
+        with open(run_file(self.out("a")), "rb") as file:
+            before = file.read()
+        done = run(quick("--out", self.out("a"), "--lr", "0.01", "--seed", "4"))
+        self.assert_one_line_error(done, "--lr (0.0003 instead of 0.01)", "--seed (1 instead of 4)", run_file(self.out("a")))
+        self.assertNotIn("--episodes", done.stderr)
+        with open(run_file(self.out("a")), "rb") as file:
+            self.assertEqual(file.read(), before)
+        same = run(quick("--out", self.out("a"), "--lr", "3e-4"))
+        self.assertEqual(same.returncode, 0, same.stderr)
+
+
+class Options(ProgramTest):
+    # Every option that changes results, with a value that must show in the run file.
+    CHANGES = [("--sites", "conv"), ("--seed", "2"), ("--episodes", "160"), ("--episodes-per-update", "48"), ("--batch-size", "8"),
+               ("--calib-batches", "2"), ("--kd-T", "4"), ("--attention-layers", "conv2"), ("--attention-weight", "1"),
+               ("--tmax-mode", "fixed"), ("--tmax-percentile", "50"), ("--tmax-offset", "20"), ("--warm-start", "init"),
+               ("--warm-start", "none"), ("--warm-start-tolerance", "2"), ("--lr", "0.01"), ("--ppo-epochs", "2"),
+               ("--clip", "0.001"), ("--gamma", "0.5"), ("--value-coef", "0"), ("--entropy-coef", "1"), ("--top-k", "1"),
+               ("--eval-every", "1")]
+
+    def content(self, name):
+        with h5py.File(run_file(self.out(name))) as file:
+            return {path: file[path][()].tobytes() for path in
+                    ("/sites/tmax", "/episodes/codes", "/episodes/reward", "/episodes/images", "/updates/entropy",
+                     "/updates/value_loss", "/updates/clip_fraction", "/evaluations/iteration", "/top/reward")}
+
+    def test_every_option_changes_the_run(self):
+        self.search("base")
+        before = self.content("base")
+        for i, (option, value) in enumerate(self.CHANGES):
+            with self.subTest(option=option, value=value):
+                self.search(str(i), option, value)
+                self.assertNotEqual(self.content(str(i)), before)
+
+    def test_max_acc_drop_decides_what_is_selected(self):
+        self.search("a", "--max-acc-drop", "0")
+        self.search("b", "--max-acc-drop", "100")
+        with h5py.File(run_file(self.out("a"))) as a, h5py.File(run_file(self.out("b"))) as b:
+            self.assertEqual(b["/selected/top_index"][()], 0)
+            self.assertEqual(b["/selected/within_max_acc_drop"][()], 1)
+            self.assertEqual(a["/selected/within_max_acc_drop"][()], 0)
+
+    def test_fixed_tmax_and_update_timestep(self):
+        arguments = [a for a in QUICK if a not in ("--episodes-per-update", "32")]
+        done = run(arguments + ["--tmax-mode", "fixed", "--tmax-fixed", "255", "--update-timestep", "127", "--out", self.out("a")])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        with h5py.File(run_file(self.out("a"))) as file:
+            self.assertEqual(list(file["/sites/tmax"]), [255] * 4)
+            self.assertEqual(list(file["/episodes/iteration"]).count(0), 32, "ceil(127 / 4 sites)")
+
+    def test_sites_left_out_stay_exact(self):
+        self.search("a", "--sites", "conv1,fc2")
+        with open(result_file(self.out("a"))) as file:
+            result = json.load(file)
+        self.assertEqual(list(result["layers"]), ["block_output.conv1", "classifier.fc2.out"])
+        evaluated = json.loads(run(["evaluate", result_file(self.out("a")), "--format", "json"]).stdout)
+        self.assertAlmostEqual(evaluated["acc_student"], result["metrics"]["acc_student"], places=9)
+
+    def test_config_file_and_precedence_of_the_command_line(self):
+        config = self.out("c.toml")
+        with open(config, "w") as file:
+            file.write('# a comment\nmodel = "lenet5"\nepisodes = 64\nbatch-size = 16\ncalib-batches = 4\ntop-k = 1\nseed = 9\n')
+        done = run(["search", "--config", config, "--seed", "5", "--out", self.out("a"), "--result-file", "quick.json"])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        with h5py.File(run_file(self.out("a"))) as file:
+            self.assertEqual(file.attrs["seed"], 5)
+            self.assertEqual(len(file["/episodes/reward"]), 64)
+            stored = file.attrs["config"].decode()
+        with open(self.out("again.toml"), "w") as file:
+            file.write(stored)
+        again = run(["search", "--config", self.out("again.toml")])
+        self.assertEqual(again.returncode, 0, again.stderr)
+        self.assertIn("nothing to do", again.stderr)
+
+    def test_shipped_configurations_are_accepted(self):
+        folder = os.path.join(SOURCE, "configs")
+        names = sorted(os.listdir(folder))
+        self.assertGreaterEqual(len(names), 4)
+        for name in names:
+            # An unknown transport is refused after the file has been read and checked: all keys and values were right.
+            done = run(["search", "--config", os.path.join(folder, name), "--transport", "none", "--out", self.out("a")])
+            self.assert_one_line_error(done, "unknown transport 'none'")
+
+    def test_the_default_model_is_found_from_any_working_directory(self):
+        done = run(quick("--out", "here"), cwd=self.folder)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue(os.path.exists(run_file(self.out("here"))))
+
+
+if __name__ == "__main__":
+    unittest.main()
