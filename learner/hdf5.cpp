@@ -135,6 +135,9 @@ Info make_info(const Subject& call, hid_t type, hid_t space, std::uint64_t file_
   return info;
 }
 
+/// Files live in memory, but the library wants a name, and refuses one that exists: nothing can lie below a device.
+constexpr const char* memory_name = "/dev/null/triseg";
+
 Handle memory_access_list(const Subject& call) {
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
   Handle list = property_list(call, H5P_FILE_ACCESS);
@@ -188,7 +191,7 @@ File File::create() {
   H5FD_file_image_callbacks_t callbacks{Image::allocate, Image::copy,    Image::reallocate, Image::release,
                                         Image::share,    Image::unshare, image.get()};
   call("H5Pset_file_image_callbacks", H5Pset_file_image_callbacks(access.id(), &callbacks));
-  Handle handle(call("H5Fcreate", H5Fcreate("triseg", H5F_ACC_TRUNC, creation.id(), access.id())), close_file);
+  Handle handle(call("H5Fcreate", H5Fcreate(memory_name, H5F_ACC_TRUNC, creation.id(), access.id())), close_file);
   File file(std::move(handle), call.name, 0);
   file.image_ = std::move(image);
   return file;
@@ -200,7 +203,7 @@ File File::open(std::span<const std::byte> bytes, std::string name) {
   if (bytes.empty()) fail("{}: expected an HDF5 file, found an empty file", name);
   call("H5Pset_file_image",
        H5Pset_file_image(access.id(), const_cast<std::byte*>(bytes.data()), bytes.size()));
-  const hid_t id = H5Fopen("triseg", H5F_ACC_RDONLY, access.id());
+  const hid_t id = H5Fopen(memory_name, H5F_ACC_RDONLY, access.id());
   if (id < 0) fail("{}: expected a whole HDF5 file: H5Fopen failed: {}", name, library_error());
   File file(Handle(id, close_file), std::move(name), bytes.size());
   file.index();

@@ -1,0 +1,71 @@
+#!/usr/bin/env python3
+"""Times the main job as a whole process, beside oneDNN's bare rate in the same run, and prints a table in Markdown.
+
+    bench/end_to_end.py [--build build/cpu] [--ranks 2] [--episodes 10000] [-- more options of triseg search]
+
+The bare rate is that of bench/forward.cpp: oneDNN's int8 products of the same shapes and nothing else, on one core. The bound
+is the number of student images over that rate on all ranks. Needs h5py.
+"""
+import argparse
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+import time
+
+import h5py
+
+
+def processor():
+    with open("/proc/cpuinfo") as file:
+        fields = dict(line.split(":", 1) for line in file if ":" in line)
+    names = {key.strip(): value.strip() for key, value in fields.items()}
+    return f"{names['model name']} (family {names['cpu family']}, model {names['model']}), {os.cpu_count()} cores"
+
+
+def bare_rate(build):
+    """Images a second of oneDNN's int8 products of AlexNet's shapes on one core: the better of two repetitions."""
+    output = subprocess.run([f"{build}/bin/triseg_bench_forward", "--benchmark_filter=alexnet/bare", "--benchmark_format=json",
+                             "--benchmark_repetitions=2"], capture_output=True, text=True, check=True).stdout
+    return max(b["items_per_second"] for b in json.loads(output)["benchmarks"] if b["run_type"] == "iteration")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--build", default="build/cpu")
+    parser.add_argument("--ranks", type=int, default=2)
+    parser.add_argument("--episodes", type=int, default=10000)
+    parser.add_argument("options", nargs="*", help="passed on to triseg search")
+    o = parser.parse_args()
+
+    rate = bare_rate(o.build)
+    with tempfile.TemporaryDirectory() as out:
+        command = ["mpirun", "-n", str(o.ranks), f"{o.build}/bin/triseg", "search", "--model", "alexnet", "--episodes",
+                   str(o.episodes), "--out", out, "--result-file", "run.json"] + o.options
+        start = time.monotonic()
+        done = subprocess.run(command, capture_output=True, text=True)
+        total = time.monotonic() - start
+        if done.returncode != 0:
+            sys.exit(done.stderr)
+        with h5py.File(f"{out}/tri_ppo_int_codes/run.h5") as file:
+            images = int(file.attrs["student_images"]) + len(file["/top/reward"]) * 10000 + 2 * 10000
+            version = file.attrs["creator_version"].decode()
+    parts = dict(re.findall(r"(calibration|scoring|learner|files|final scoring) ([\d.]+)", done.stderr.split("Seconds: ")[1]))
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
+    bound = images / (rate * o.ranks)
+    print(f"triseg {version}, commit {commit}; {processor()}; {platform.platform()}\n")
+    print(f"`{' '.join(command[:4])} search ...`, {o.episodes} episodes, {o.ranks} ranks\n")
+    print("| part | seconds | share |\n|---|---|---|")
+    for name, seconds in parts.items():
+        print(f"| {name} | {float(seconds):.2f} | {100 * float(seconds) / total:.1f} % |")
+    print(f"| start-up (models, data, self-test) and the rest | {total - sum(map(float, parts.values())):.2f} | |")
+    print(f"| **whole process** | **{total:.2f}** | |\n")
+    print(f"{images} student images; bare oneDNN {rate:.0f} images/s on one core: bound {bound:.1f} s, "
+          f"reached {100 * bound / total:.0f} %\n")
+    print("```\n" + done.stdout.split("JSON:")[0] + "```")
+
+
+main()

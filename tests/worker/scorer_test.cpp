@@ -1,0 +1,171 @@
+// Scores against the formulas written out again, and independence of threads and of how the work is shared.
+#include "worker/scorer.hpp"
+
+#include "tests/worker/random_network.hpp"
+#include "worker/distillation.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <numeric>
+
+namespace triseg {
+namespace {
+
+QuantizedNetwork small_network() {
+  using namespace triseg::testing;
+  return random_network(chain("small", 1, 28, {convolution("conv1", 4, 5, 3, 0, 2), fully_connected("fc1", 12), fully_connected("fc2", 10)},
+                              {0, 1}),
+                        Scheme::fbgemm, 5);
+}
+
+const DataSet& shapes() {
+  static const DataSet data = load_data_set("shapes");
+  return data;
+}
+
+ScoreRequest request(std::size_t images, std::uint32_t batch) {
+  ScoreRequest r{Split::search, batch, std::vector<std::uint32_t>(images), {{}}};
+  std::iota(r.images.begin(), r.images.end(), 3u);
+  for (int tmax : {20, 90, 200}) {
+    const auto code = [&](int k) { return static_cast<std::uint8_t>(tmax * k / 5); };
+    r.candidates.push_back({{code(1), code(2), code(3), code(4), code(5)}, {code(1), code(2), code(3), code(4), code(5)}});
+  }
+  return r;
+}
+
+std::vector<double> softmax(std::span<const std::uint8_t> codes, const CodeScale& scale, double temperature) {
+  std::vector<double> p;
+  for (std::uint8_t q : codes) p.push_back(std::exp(scale.scale * (q - scale.zero_point) / temperature));
+  const double sum = std::accumulate(p.begin(), p.end(), 0.0);
+  for (double& x : p) x /= sum;
+  return p;
+}
+
+std::vector<double> unit(std::span<const std::uint32_t> map) {
+  double norm = 0;
+  for (double x : map) norm += x * x;
+  std::vector<double> u;
+  for (double x : map) u.push_back(norm > 0 ? x / std::sqrt(norm) : 0);
+  return u;
+}
+
+TEST(Distillation, FollowsTheFormulas) {
+  const QuantizedNetwork network = small_network();
+  const int images = 7;
+  const double temperature = 3.0;
+  const auto engine = make_engine("reference", network);
+  engine->load_images(triseg::testing::random_codes(images * network.network.input_size(), 1), images);
+  const std::vector<Student> students = {teacher(network.network), triseg::testing::random_student(network.network, 2)};
+  std::vector<ForwardResult> results(2);
+  engine->forward(students, results);
+  const std::vector<std::uint8_t> labels = {0, 1, 2, 3, 4, 5, 6};
+  const Score score = TeacherTarget(network, results[0], labels, temperature).score(results[1]);
+
+  double kd = 0, attention = 0;
+  std::uint64_t both = 0, teacher_only = 0, student_only = 0;
+  for (int i = 0; i < images; ++i) {
+    const auto t = std::span(results[0].logit_codes).subspan(i * 10, 10), s = std::span(results[1].logit_codes).subspan(i * 10, 10);
+    const auto p = softmax(t, network.logits(), temperature), q = softmax(s, network.logits(), temperature);
+    for (int k = 0; k < 10; ++k) kd += temperature * temperature * p[k] * std::log(p[k] / q[k]);
+    for (std::size_t a = 0; a < 2; ++a) {
+      const std::size_t positions = results[0].attention[a].size() / images;
+      const auto x = unit(std::span(results[0].attention[a]).subspan(i * positions, positions));
+      const auto y = unit(std::span(results[1].attention[a]).subspan(i * positions, positions));
+      for (std::size_t k = 0; k < positions; ++k) attention += (x[k] - y[k]) * (x[k] - y[k]) / 2;
+    }
+    const bool t_right = predicted_class(t) == labels[i], s_right = predicted_class(s) == labels[i];
+    both += t_right && s_right;
+    teacher_only += t_right && !s_right;
+    student_only += !t_right && s_right;
+  }
+  EXPECT_GT(kd, 0.0);
+  EXPECT_GT(attention, 0.0);
+  EXPECT_NEAR(score.kd, kd, 1e-9 * kd);
+  EXPECT_NEAR(score.attention, attention, 1e-9 * attention);
+  EXPECT_EQ(score.images, 7u);
+  EXPECT_EQ(score.both_right, both);
+  EXPECT_EQ(score.teacher_only, teacher_only);
+  EXPECT_EQ(score.student_only, student_only);
+}
+
+TEST(Distillation, AMapOfZerosIsNoNaN) {
+  const QuantizedNetwork network = small_network();
+  ForwardResult a, b;
+  a.logit_codes.assign(10, 128);
+  b.logit_codes.assign(10, 128);
+  a.attention = {{0, 0, 0}, {1, 0, 0}};
+  b.attention = {{0, 0, 0}, {0, 0, 0}};
+  const std::vector<std::uint8_t> labels = {0};
+  const Score score = TeacherTarget(network, a, labels, 2.0).score(b);
+  EXPECT_EQ(score.kd, 0.0);
+  EXPECT_DOUBLE_EQ(score.attention, 0.5);
+}
+
+TEST(PredictedClass, TakesTheLowestOfEqualLogits) {
+  const std::vector<std::uint8_t> codes = {3, 9, 9, 1};
+  EXPECT_EQ(predicted_class(codes), 1);
+}
+
+TEST(Scorer, DoesNotDependOnThreadsOrOnHowItemsAreShared) {
+  const QuantizedNetwork network = small_network();
+  const ScoreRequest r = request(25, 8);  // 4 batches, the last of one image, by 4 candidates
+  ASSERT_EQ(r.items(), 16u);
+  const auto whole = Scorer(network, shapes(), "reference", 1, 2.0).score(r, 0, 16);
+  for (int threads : {2, 3, 5}) EXPECT_EQ(Scorer(network, shapes(), "reference", threads, 2.0).score(r, 0, 16), whole);
+  Scorer scorer(network, shapes(), "auto", 2, 2.0);
+  std::vector<Score> parts;
+  for (auto [first, count] : {std::pair<std::size_t, std::size_t>{0, 5}, {5, 0}, {5, 2}, {7, 9}})
+    for (const Score& s : scorer.score(r, first, count)) parts.push_back(s);
+  EXPECT_EQ(parts, whole);
+}
+
+TEST(Scorer, TheTeacherScoresZeroAgainstItself) {
+  const QuantizedNetwork network = small_network();
+  const ScoreRequest r = request(16, 16);
+  const auto scores = Scorer(network, shapes(), "auto", 1, 2.0).score(r, 0, r.items());
+  EXPECT_EQ(scores[0].kd, 0.0);
+  EXPECT_EQ(scores[0].attention, 0.0);
+  EXPECT_EQ(scores[0].teacher_only + scores[0].student_only, 0u);
+  for (std::size_t i = 1; i < scores.size(); ++i) EXPECT_GT(scores[i].kd, 0.0);
+}
+
+TEST(Scorer, SplitsShowDifferentImages) {
+  const QuantizedNetwork network = small_network();
+  Scorer scorer(network, shapes(), "auto", 1, 2.0);
+  std::vector<double> kd;
+  for (Split split : {Split::search, Split::validation, Split::test}) {
+    ScoreRequest r = request(16, 16);
+    r.split = split;
+    kd.push_back(scorer.score(r, 1, 1)[0].kd);
+  }
+  EXPECT_NE(kd[0], kd[1]);
+  EXPECT_NE(kd[1], kd[2]);
+  EXPECT_NE(kd[0], kd[2]);
+}
+
+TEST(Scorer, HistogramsCountTheCodesBeforeTheStaircase) {
+  const QuantizedNetwork network = small_network();
+  ScoreRequest r = request(10, 4);
+  r.candidates = {r.candidates[1]};
+  const auto histograms = Scorer(network, shapes(), "auto", 2, 2.0).histograms(r, 0, r.batches());
+  std::vector<Histogram> expected(2);
+  const auto engine = make_engine("reference", network);
+  std::vector<std::uint32_t> indices(r.images);
+  std::vector<std::uint8_t> input(indices.size() * network.network.input_size());
+  quantize_images(network, shapes().train, indices, input);
+  engine->load_images(input, static_cast<int>(indices.size()));
+  engine->trace(student(network.network, r.candidates[0]), [&](const LayerTrace& layer) {
+    if (layer.layer < 2) expected[layer.layer].add(layer.codes);
+  });
+  ASSERT_EQ(histograms.size(), 2u);
+  for (int s = 0; s < 2; ++s) EXPECT_EQ(histograms[s].counts, expected[s].counts);
+}
+
+TEST(Scorer, AnUnknownEngineIsNamed) {
+  const QuantizedNetwork network = small_network();
+  EXPECT_THROW(Scorer(network, shapes(), "abacus", 2, 2.0), std::exception);
+}
+
+}  // namespace
+}  // namespace triseg
