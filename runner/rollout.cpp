@@ -62,7 +62,9 @@ std::vector<std::byte> Rollout::take_part(Task task, const ScoreRequest& request
   const auto ranks = static_cast<std::size_t>(transport_.size()), rank = static_cast<std::size_t>(transport_.rank());
   const bool scores = task == Task::score;
   const std::size_t units = scores ? request.items() : request.batches();
-  const auto begin = [&](std::size_t r) { return units * r / ranks; };
+  const auto begin = [&](std::size_t r) {
+    return r < idle_ranks_ ? 0 : units * (r - idle_ranks_) / (ranks - idle_ranks_);
+  };
   const std::size_t first = begin(rank), count = begin(rank + 1) - first;
 
   std::vector<std::byte> mine;

@@ -12,7 +12,9 @@ namespace triseg {
 /// Joins a transport and a scorer. Rank 0 calls score, histograms and at last finish; the other ranks call serve.
 class Rollout {
  public:
-  Rollout(Transport& transport, Scorer& scorer) : transport_(transport), scorer_(scorer) {}
+  /// dedicated_learner: rank 0 takes no share of the work, unless it is the only rank.
+  Rollout(Transport& transport, Scorer& scorer, bool dedicated_learner)
+      : transport_(transport), scorer_(scorer), idle_ranks_(dedicated_learner && transport.size() > 1 ? 1 : 0) {}
 
   /// One record per item of the request, in item order, whatever the number of ranks. Rank 0 only.
   std::vector<Score> score(const ScoreRequest& request);
@@ -36,6 +38,7 @@ class Rollout {
 
   Transport& transport_;
   Scorer& scorer_;
+  std::size_t idle_ranks_;  ///< the first ranks that score nothing: 0 or 1
   bool stop_requested_ = false;
 };
 

@@ -151,7 +151,7 @@ int run_search(CLI::App& app, SearchOptions& o) {
     run.command_line = command_line();
   });
   catch_stop_signals();
-  Rollout rollout(*transport, *inputs.scorer);
+  Rollout rollout(*transport, *inputs.scorer, o.dedicated_learner);
   if (transport->rank() != 0) return rollout.serve();
   try {
     const int exit_code = learn(o, inputs, std::move(run), rollout, run_file, result_file);

@@ -103,6 +103,8 @@ void declare_options(CLI::App& app, SearchOptions& o) {
   app.add_option("--result-file", o.result_file, "NAME.json, without a folder (default: MODEL.json)")->group(changes_speed);
   speed("--engine", o.engine, "What executes the network: auto, onednn or reference");
   speed("--transport", o.transport, "What joins the ranks: auto, mpi or local");
+  app.add_flag("--dedicated-learner", o.dedicated_learner, "Rank 0 only learns; without it, it scores episodes too")
+      ->group(changes_speed);
   speed("--threads", o.threads, "Scoring threads of a rank; 0: the cores it may use, shared among the ranks of its host")
       ->check(count(0, 4096));
   speed("--checkpoint-every", o.checkpoint_every, "Seconds between commits of the run file")->check(non_negative);

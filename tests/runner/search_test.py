@@ -1,14 +1,16 @@
 """triseg search from outside: what it writes, what it logs, and that ranks, kills and options do what they promise."""
 import json
 import os
+import pty
 import signal
+import subprocess
 import time
 import unittest
 
 import h5py
 
-from program import (QUICK, SOURCE, ProgramTest, children, episodes_in, quick, result_file, run, run_file, start,
-                     wait_for_episodes)
+from program import (QUICK, SOURCE, ProgramTest, children, command, environment, episodes_in, quick, result_file, run, run_file,
+                     start, wait_for_episodes)
 
 
 class Files(ProgramTest):
@@ -77,6 +79,22 @@ class Log(ProgramTest):
         self.assertRegex(log, r"episodes: 2/2, .* episodes/s, ETA .*best -")
 
 
+    def test_terminals_get_a_bar_with_rate_eta_and_best_reward(self):
+        terminal, inside = pty.openpty()
+        process = subprocess.Popen(command(quick("--out", self.out("a")), None), stdout=subprocess.DEVNULL, stderr=inside,
+                                   env=environment())
+        os.close(inside)
+        shown = b""
+        try:
+            while chunk := os.read(terminal, 65536):
+                shown += chunk
+        except OSError:  # how a terminal tells that the other end is closed
+            pass
+        os.close(terminal)
+        self.assertEqual(process.wait(), 0)
+        self.assertRegex(shown.decode(), r"\r.*\[#+\.*\] \d+/192, [\d.]+ episodes/s, ETA \d+:\d\d, mean reward -[\d.]+, best -[\d.]+")
+
+
 class Ranks(ProgramTest):
     def test_any_number_of_ranks_writes_the_same_bytes(self):
         self.search("alone")
@@ -86,6 +104,12 @@ class Ranks(ProgramTest):
                 if ranks > 1:
                     self.assertIn(f"transport mpi: {ranks} ranks", done.stderr)
                 self.assert_same_run(self.out("alone"), self.out(f"r{ranks}"))
+
+    def test_a_dedicated_learner_changes_no_byte(self):
+        self.search("a")
+        for ranks in (None, 3):
+            self.search(f"b{ranks}", "--dedicated-learner", ranks=ranks)
+            self.assert_same_run(self.out("a"), self.out(f"b{ranks}"))
 
     def test_threads_and_engine_change_no_byte(self):
         small = ["--episodes", "20", "--episodes-per-update", "10"]
