@@ -8,9 +8,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <csignal>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <thread>
 #include <unistd.h>
 
 namespace triseg {
@@ -77,9 +79,13 @@ TEST(AtomicFile, FullDiskLeavesTheOldFile) {
 TEST(AtomicFile, KilledWritersLeaveAWholeFile) {
   const TemporaryFolder folder;
   const RunData a = example_run(true, 600), b = example_run(false, 200);
+  const auto begin = std::chrono::steady_clock::now();
+  write_run(folder / "run.h5", b);
   write_run(folder / "run.h5", a);
+  const auto round = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begin);
   int of_a = 0, of_b = 0;
-  for (int attempt = 0; attempt < 40; ++attempt) {
+  constexpr int attempts = 40;
+  for (int attempt = 0; attempt < attempts; ++attempt) {
     const pid_t child = fork();
     ASSERT_GE(child, 0);
     if (child == 0) {
@@ -97,7 +103,7 @@ TEST(AtomicFile, KilledWritersLeaveAWholeFile) {
       const RunData seen = read_run(folder / "run.h5");
       EXPECT_EQ(difference(seen, seen.finished ? a : b), "");
     }
-    usleep(1000 + attempt * 1700);
+    std::this_thread::sleep_for(round * 4 * attempt / attempts);
     kill(child, SIGKILL);
     int status = 0;
     waitpid(child, &status, 0);

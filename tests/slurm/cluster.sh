@@ -42,6 +42,7 @@ SlurmdParameters=config_overrides
 NodeName=$host NodeAddr=127.0.0.1 CPUs=2 State=UNKNOWN
 PartitionName=test Nodes=ALL Default=YES State=UP
 END
+  echo CgroupPlugin=cgroup/v1 > "$cluster/cgroup.conf"  # not used, but slurmd wants one: v2 needs systemd to start
   in_background munged --foreground --force --key-file="$cluster/munge/key" --socket="$cluster/munge/socket" \
     --pid-file="$cluster/munge/pid" --log-file="$cluster/munge/log" --seed-file="$cluster/munge/seed"
   wait_for 30 "munged's socket" test -S "$cluster/munge/socket"
@@ -52,9 +53,9 @@ END
 
 stop_cluster() {
   local i
-  if ((${#cluster_pids[@]} == 3)); then
+  if ((${#cluster_pids[@]} == 3)) && sinfo > /dev/null 2>&1; then
     scancel --quiet --user="$(id -un)" || true
-    wait_for 30 "the end of all jobs" node_is idle || true
+    wait_for 20 "the end of all jobs" no_jobs || true
   fi
   for ((i = ${#cluster_pids[@]} - 1; i >= 0; --i)); do
     kill "${cluster_pids[i]}" 2> /dev/null || true
@@ -70,6 +71,10 @@ in_background() {
 
 node_is() {
   [[ $(sinfo --noheader --format=%T 2> /dev/null) == "$1" ]]
+}
+
+no_jobs() {
+  [[ -z $(squeue --noheader) ]]
 }
 
 # wait_for SECONDS WHAT COMMAND...: until the command succeeds.
