@@ -24,12 +24,12 @@ Field may_differ(Field f) {
 /// The columns (or scalars) of a Score: its sums, which are stored, and the means that readers want.
 /// `add(label, access)` appends a field; its access takes the Score.
 template <class Add>
-void add_score(const std::string& prefix, const std::string& on, Add add) {
+void add_score(const std::string& prefix, const std::string& on, Add add, const std::string& student_accuracy = "accuracy") {
   add(Label{prefix + "kd", "nats", "T^2 KL(teacher || student), mean over images" + on},
       [](const Score& s) { return s.mean_kd(); });
   add(Label{prefix + "attention", "1", "attention distance, mean over images and attention layers" + on},
       [](const Score& s) { return s.mean_attention(); });
-  add(Label{prefix + "accuracy", "percent", "images that the student classifies right" + on},
+  add(Label{prefix + student_accuracy, "percent", "images that the student classifies right" + on},
       [](const Score& s) { return s.student_accuracy(); });
   add(Label{prefix + "accuracy_teacher", "percent", "images that the teacher classifies right" + on},
       [](const Score& s) { return s.teacher_accuracy(); });
@@ -188,21 +188,21 @@ void add_selected(std::vector<Field>& fields) {
       [](auto& r) -> auto& { return r.selected.within_max_acc_drop; });
   add_score("test_", ", test split", [&](Label label, auto access) {
     add(label, [access](auto& r) -> decltype(auto) { return access(r.selected.test); });
-  });
+  }, "accuracy_student");
   const auto add_bounds = [&](std::string name, std::string of, Interval (*interval)(const Score&)) {
     add({name + "_low", "percent", "lower 95 % confidence bound of " + of},
         [interval](const RunData& r) { return interval(r.selected.test).low; });
     add({name + "_high", "percent", "upper 95 % confidence bound of " + of},
         [interval](const RunData& r) { return interval(r.selected.test).high; });
   };
-  add_bounds("test_accuracy", "test_accuracy (Wilson)",
+  add_bounds("test_accuracy_student", "test_accuracy_student (Wilson)",
              [](const Score& s) { return wilson_95(s.both_right + s.student_only, s.images); });
   add_bounds("test_accuracy_teacher", "test_accuracy_teacher (Wilson)",
              [](const Score& s) { return wilson_95(s.both_right + s.teacher_only, s.images); });
   add_bounds("test_accuracy_drop", "the accuracy drop (paired)", drop_95);
   add_score("test_mse_", ", test split, student with /sites/mse_codes", [&](Label label, auto access) {
     add(label, [access](auto& r) -> decltype(auto) { return access(r.selected.test_mse); });
-  });
+  }, "accuracy_student");
 
   Field codes{"/selected/codes", Type::u8, {"L", "4"}, "1", "the selected codes: those of row top_index of /top", Role::derived};
   codes.columns = row_columns<Codes>();

@@ -35,13 +35,13 @@ class Expected {
     add(path, dtype, values);
   }
   template <class Rows, class Get>
-  void scores(const std::string& prefix, const Rows& rows, Get get) {
+  void scores(const std::string& prefix, const Rows& rows, Get get, const std::string& student_accuracy = "accuracy") {
     const auto one = [&](const std::string& name, const std::string& dtype, auto value) {
       column(prefix + name, dtype, rows, [&](const auto& row) { return value(get(row)); });
     };
     one("kd", "float64", [](const Score& s) { return s.kd / double(s.images); });
     one("attention", "float64", [](const Score& s) { return s.attention / double(s.images); });
-    one("accuracy", "float64", [](const Score& s) { return 100.0 * double(s.both_right + s.student_only) / double(s.images); });
+    one(student_accuracy, "float64", [](const Score& s) { return 100.0 * double(s.both_right + s.student_only) / double(s.images); });
     one("accuracy_teacher", "float64", [](const Score& s) { return 100.0 * double(s.both_right + s.teacher_only) / double(s.images); });
     one("images", "uint64", [](const Score& s) { return s.images; });
     one("kd_sum", "float64", [](const Score& s) { return s.kd; });
@@ -124,15 +124,15 @@ Expected expected_content(const RunData& r) {
   e.scores("/top/validation_", r.top, [](const Candidate& x) { return x.validation; });
 
   const Score& test = r.selected.test;
-  e.scores("/selected/test_", std::vector{r.selected}, [](const Selected& x) { return x.test; });
-  e.scores("/selected/test_mse_", std::vector{r.selected}, [](const Selected& x) { return x.test_mse; });
+  e.scores("/selected/test_", std::vector{r.selected}, [](const Selected& x) { return x.test; }, "accuracy_student");
+  e.scores("/selected/test_mse_", std::vector{r.selected}, [](const Selected& x) { return x.test_mse; }, "accuracy_student");
   e.make_scalars("/selected/");
   e.add("/selected/top_index", "uint64", r.selected.top_index);
   e.add("/selected/within_max_acc_drop", "uint8", 1);
   e.add("/selected/codes", "uint8", codes_json(r.top[r.selected.top_index].codes));
   e.column("/selected/tmax", "int32", r.sites, [](const SiteData& s) { return s.tmax; });
-  e.add("/selected/test_accuracy_low", "float64", wilson_95(test.both_right + test.student_only, test.images).low);
-  e.add("/selected/test_accuracy_high", "float64", wilson_95(test.both_right + test.student_only, test.images).high);
+  e.add("/selected/test_accuracy_student_low", "float64", wilson_95(test.both_right + test.student_only, test.images).low);
+  e.add("/selected/test_accuracy_student_high", "float64", wilson_95(test.both_right + test.student_only, test.images).high);
   e.add("/selected/test_accuracy_teacher_low", "float64", wilson_95(test.both_right + test.teacher_only, test.images).low);
   e.add("/selected/test_accuracy_teacher_high", "float64", wilson_95(test.both_right + test.teacher_only, test.images).high);
   e.add("/selected/test_accuracy_drop_low", "float64", drop_95(test).low);

@@ -65,7 +65,10 @@ TEST_P(PpoDraws, AreLegalForEverySite) {
   for (const Codes& c : strategy->most_probable()) EXPECT_TRUE(is_legal(c)) << to_string(c);
 }
 
-INSTANTIATE_TEST_SUITE_P(Starts, PpoDraws, testing::Values(WarmStart::mse, WarmStart::init, WarmStart::none));
+INSTANTIATE_TEST_SUITE_P(Starts, PpoDraws, testing::Values(WarmStart::mse, WarmStart::init, WarmStart::none),
+                         [](const auto& start) -> std::string {
+                           return start.param == WarmStart::mse ? "mse" : start.param == WarmStart::init ? "init" : "none";
+                         });
 
 TEST(Ppo, DrawsOfAnEpisodeDependOnItsNumberAlone) {
   const auto strategy = make_ppo(three_sites(), {}, 7);

@@ -42,7 +42,7 @@ def drop(b, c, n):
     return [100 * (b - c) / n - half, 100 * (b - c) / n + half]
 
 
-intervals = {"test_accuracy": wilson(RIGHT + STUDENT, IMAGES), "test_accuracy_teacher": wilson(RIGHT + TEACHER, IMAGES),
+intervals = {"test_accuracy_student": wilson(RIGHT + STUDENT, IMAGES), "test_accuracy_teacher": wilson(RIGHT + TEACHER, IMAGES),
              "test_accuracy_drop": drop(TEACHER, STUDENT, IMAGES)}
 
 
@@ -56,7 +56,8 @@ def value_of(path):
     # The columns of a score, whatever their prefix.
     for end, value in {"kd_sum": 8.0, "attention_sum": 0.0, "both_right": RIGHT, "teacher_only": TEACHER, "student_only": STUDENT,
                        "student_images": 1, "images": IMAGES, "kd": 8.0 / IMAGES, "attention": 0.0,
-                       "accuracy_teacher": 100 * (RIGHT + TEACHER) / IMAGES, "accuracy": 100 * (RIGHT + STUDENT) / IMAGES}.items():
+                       "accuracy_teacher": 100 * (RIGHT + TEACHER) / IMAGES, "accuracy": 100 * (RIGHT + STUDENT) / IMAGES,
+                       "accuracy_student": 100 * (RIGHT + STUDENT) / IMAGES}.items():
         if name.endswith(end):
             return value
     return 0

@@ -4,6 +4,7 @@ import os
 import pty
 import signal
 import subprocess
+import sys
 import time
 import unittest
 
@@ -39,6 +40,14 @@ class Files(ProgramTest):
         for name, path in (("JSON", result_file(self.out("a"))), ("HDF5", run_file(self.out("a")))):
             self.assertIn(f"{name}: {path}", done.stdout)
         self.assertIn("teacher accuracy", done.stdout)
+
+    def test_analysis_scripts_read_it(self):
+        self.search("a")
+        for script, fragment in (("read_run.py", "conv2"), ("table.py", "| lenet5, 4 sites | 1 |")):
+            done = subprocess.run([sys.executable, os.path.join(SOURCE, "analysis", script), run_file(self.out("a"))],
+                                  capture_output=True, text=True)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn(fragment, done.stdout)
 
     def test_evaluate_repeats_the_report(self):
         self.search("a")
