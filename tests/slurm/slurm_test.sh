@@ -57,7 +57,11 @@ scancel --signal=USR2 "$job"
 wait_for 60 "job $job to go back to the queue" job_is "$job" PENDING
 expect_in_log interrupted "exit code 85"
 [[ $(job_field "$job" Restarts) == 1 ]] || fail "job $job was not requeued"
-scontrol update JobId="$job" StartTime=now  # Slurm lets a requeued job wait for two minutes
+# Slurm lets a requeued job wait for two minutes. Start it sooner, but not in the second in which its node still revokes the
+# credential of the first start.
+wait_for 30 "an idle node" node_is idle
+sleep 3
+scontrol update JobId="$job" StartTime=now
 wait_for 90 "job $job to finish" job_completed "$job"
 expect_in_log interrupted "Continuing"
 compare interrupted
