@@ -16,6 +16,9 @@ namespace triseg {
 namespace {
 
 constexpr int codes_count = 256;
+/// Of what the network adds to the prior. At Adam's learning rate of 3e-4 and some 600 steps of a usual run, 3 lets the
+/// draws follow the rewards in time (docs/search.md).
+constexpr double learned_scale = 3.0;
 
 /// How far a start's code may move, alone, until the site's squared error has risen by `tolerance` of the start's: the
 /// mean over both directions, at least one code.
@@ -38,7 +41,8 @@ double prior_width(const SiteData& site, const Codes& start, Head head, double t
 class Ppo final : public Strategy {
  public:
   Ppo(const std::vector<SiteData>& sites, const PpoOptions& options, std::uint64_t seed)
-      : sites_(sites), options_(options), seed_(seed), policy_(seed, options.warm_start != WarmStart::none) {
+      : sites_(sites), options_(options), seed_(seed), policy_(seed, options.warm_start != WarmStart::none),
+        learned_scale_(options.warm_start != WarmStart::none ? learned_scale : 1.0) {
     const auto count = static_cast<std::int64_t>(sites.size());
     for (const SiteData& site : sites) columns_ = std::max<std::int64_t>(columns_, site.tmax + 1);
     states_ = torch::zeros({count, 4});
@@ -137,7 +141,7 @@ class Ppo final : public Strategy {
 
   torch::Tensor logits_of(const torch::Tensor& head_output) const {  // (sites, 4, 256) -> (sites, 4, columns)
     const auto learned = head_output.slice(2, 0, columns_).unsqueeze(2).matmul(smoothing_).squeeze(2);
-    return prior_ + learned;
+    return prior_ + learned_scale_ * learned;
   }
 
   torch::Tensor current_logits() const {  // (sites, 4, columns), contiguous
@@ -221,6 +225,7 @@ class Ppo final : public Strategy {
   PpoOptions options_;
   std::uint64_t seed_;
   PolicyNetwork policy_;
+  double learned_scale_;       // learned_scale, or 1 where there is no prior
   std::int64_t columns_ = 0;   // codes 0 .. largest tmax: no head can take a larger one
   torch::Tensor states_;       // (sites, 4)
   torch::Tensor prior_;        // (sites, 4, columns)

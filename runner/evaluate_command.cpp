@@ -100,13 +100,13 @@ int run_evaluate(EvaluateOptions o) {
   if (o.format != "table" && o.format != "json") fail("--format: unknown format '{}': expected table or json", o.format);
   const Split split = parse_split(o.split);
   if (o.model.empty()) o.model = result_model(o.result).value_or("alexnet");
+  const DataSet data = load_data_set(o.data);
   QuantizedNetwork model = load_model(find_model(o.teacher, make_network(o.model).name, o.data, o.backend));
   if (model.network.name != o.model) fail("--teacher: {} is a {}, not the {} of {}", o.teacher, model.network.name, o.model, o.result);
   Evaluated e;
   e.codes = read_result(o.result, model.network);
   select_attention_layers(model.network, o.attention_layers);
   e.network = model.network;
-  const DataSet data = load_data_set(o.data);
   check_fit(model.network, data);
 
   const auto transport = make_transport("local");

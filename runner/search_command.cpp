@@ -39,6 +39,7 @@ struct Inputs {
 };
 
 void load_inputs(const SearchOptions& o, const Transport& transport, Inputs& inputs) {
+  inputs.data = std::make_unique<DataSet>(load_data_set(o.data));
   const fs::path path = find_model(o.teacher, o.model, o.data, o.backend);
   inputs.model = std::make_unique<ModelFile>(load_model_file(path));
   QuantizedNetwork& network = inputs.model->network;
@@ -48,7 +49,6 @@ void load_inputs(const SearchOptions& o, const Transport& transport, Inputs& inp
   select_sites(network.network, o.sites);
   select_attention_layers(network.network, o.attention_layers);
 
-  inputs.data = std::make_unique<DataSet>(load_data_set(o.data));
   check_fit(network.network, *inputs.data);
   if (network.data != inputs.data->name)
     fail("--data: the model {} was trained on {}, not on {}", path.string(), network.data, inputs.data->name);

@@ -22,7 +22,7 @@ class BadInput(ProgramTest):
                 (search + ["--model", "resnet"], ["unknown model 'resnet'", "alexnet, lenet5"]),
                 (search + ["--backend", "tensorrt"], ["unknown backend 'tensorrt'"]),
                 (search + ["--backend", "qnnpack"], ["alexnet-fashion-mnist-qnnpack.h5", "--teacher"]),
-                (search + ["--data", "imagenet"], ["imagenet"]),
+                (search + ["--data", "imagenet"], ["unknown data set 'imagenet'"]),
                 (search + ["--episodes", "0"], ["--episodes"]),
                 (search + ["--episodes", "many"], ["--episodes"]),
                 (search + ["--lr", "-1"], ["--lr"]),
