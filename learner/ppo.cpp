@@ -6,6 +6,7 @@
 #include "learner/initial_codes.hpp"
 #include "learner/policy_network.hpp"
 
+#include <dlfcn.h>
 #include <torch/torch.h>
 
 #include <algorithm>
@@ -36,6 +37,13 @@ double prior_width(const SiteData& site, const Codes& start, Head head, double t
     total += distance;
   }
   return std::max(1.0, total / 2.0);
+}
+
+/// The tensors are tiny, and the result must not depend on the cores a learner happens to have. OpenBLAS, where it is
+/// LibTorch's BLAS, counts its threads by itself.
+void use_one_thread() {
+  torch::set_num_threads(1);
+  if (void* const function = dlsym(RTLD_DEFAULT, "openblas_set_num_threads")) reinterpret_cast<void (*)(int)>(function)(1);
 }
 
 class Ppo final : public Strategy {
@@ -235,8 +243,7 @@ class Ppo final : public Strategy {
 }  // namespace
 
 std::unique_ptr<Strategy> make_ppo(const std::vector<SiteData>& sites, const PpoOptions& options, std::uint64_t seed) {
-  // One thread: the tensors are tiny, and the result must not depend on the cores a learner happens to have.
-  torch::set_num_threads(1);
+  use_one_thread();
   return std::make_unique<Ppo>(sites, options, seed);
 }
 

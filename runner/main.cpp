@@ -24,10 +24,10 @@ int main(int argc, char** argv) {
     program.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return program.exit(error);  // --help, --version
-    triseg::report_error(error.what());
+    triseg::report_shared_error(error.what());
     return 2;
   } catch (const std::exception& error) {
-    triseg::report_error(error.what());
+    triseg::report_shared_error(error.what());
     return 1;
   }
   return exit_code;

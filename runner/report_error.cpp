@@ -8,8 +8,11 @@
 
 namespace triseg {
 
+void report_shared_error(std::string_view message) {
+  if (launcher_rank() == 0) report_error(message);
+}
+
 void report_error(std::string_view message) {
-  if (launcher_rank() != 0) return;
   std::string line(message);
   while (!line.empty() && line.back() == '\n') line.pop_back();
   std::replace(line.begin(), line.end(), '\n', ' ');

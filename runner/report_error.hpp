@@ -5,8 +5,10 @@
 
 namespace triseg {
 
-/// "triseg: error: MESSAGE" on stderr, line breaks in the message turned into blanks. Ranks other than 0 stay silent: all
-/// of them have failed in the same way.
+/// "triseg: error: MESSAGE" on stderr, line breaks in the message turned into blanks.
 void report_error(std::string_view message);
+
+/// The same for a failure that all ranks share: those other than 0 stay silent.
+void report_shared_error(std::string_view message);
 
 }  // namespace triseg

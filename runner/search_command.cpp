@@ -152,14 +152,15 @@ int run_search(CLI::App& app, SearchOptions& o) {
   });
   catch_stop_signals();
   Rollout rollout(*transport, *inputs.scorer, o.dedicated_learner);
-  if (transport->rank() != 0) return rollout.serve();
   try {
+    if (transport->rank() != 0) return rollout.serve();
     const int exit_code = learn(o, inputs, std::move(run), rollout, run_file, result_file);
     rollout.finish(exit_code);
     return exit_code;
   } catch (const std::exception& error) {
     if (transport->size() == 1) throw;
-    report_error(error.what());  // the other ranks wait for a request and cannot know
+    // The other ranks wait for this one in a collective call and cannot know: end them too.
+    report_error(fmt::format("rank {}: {}", transport->rank(), error.what()));
     transport->abort(1);
   }
 }

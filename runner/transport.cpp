@@ -21,7 +21,7 @@ class LocalTransport final : public Transport {
   std::vector<std::byte> gather(std::span<const std::byte> mine, std::span<const std::size_t>) override {
     return {mine.begin(), mine.end()};
   }
-  void abort(int exit_code) override { std::_Exit(exit_code); }
+  [[noreturn]] void abort(int exit_code) override { std::_Exit(exit_code); }
 };
 
 /// Turns an MPI return code into an Error that names the operation.
@@ -81,7 +81,7 @@ class MpiTransport final : public Transport {
     return all;
   }
 
-  void abort(int exit_code) override {
+  [[noreturn]] void abort(int exit_code) override {
     MPI_Abort(MPI_COMM_WORLD, exit_code);
     std::_Exit(exit_code);
   }

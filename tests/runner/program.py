@@ -41,7 +41,7 @@ def command(arguments, ranks):
 
 def environment():
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("TRISEG_MODELS")}
-    return inherited | MPI_ENVIRONMENT | {"OMP_NUM_THREADS": "1"}
+    return inherited | MPI_ENVIRONMENT
 
 
 def run(arguments, ranks=None, cwd=None, timeout=280):

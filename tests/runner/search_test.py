@@ -157,6 +157,17 @@ class Resume(ProgramTest):
         self.assertIn("Continuing", done.stderr)
         self.assert_same_run(self.out("whole"), self.out("dead"))
 
+    def test_a_failing_learner_ends_all_ranks_with_one_line(self):
+        process = start(quick("--out", self.out("a"), "--episodes", "100000", "--checkpoint-every", "0"), 2)
+        wait_for_episodes(run_file(self.out("a")), 32, process)
+        os.rename(self.out("a"), self.out("gone"))  # the folder disappears: the next commit fails
+        _, log = process.communicate(timeout=60)
+        self.assertNotEqual(process.returncode, 0)
+        errors = [line for line in log.splitlines() if line.startswith("triseg: error: ")]
+        self.assertEqual(len(errors), 1, log)
+        self.assertIn(run_file(self.out("a")), errors[0])
+        self.assertGreaterEqual(episodes_in(run_file(self.out("gone"))), 32, "what was committed is whole")
+
     def test_stop_signals_commit_and_exit_with_85(self):
         self.search("whole", *self.LONG)
         for name, number, ranks, target in (("term", signal.SIGTERM, None, lambda p: p.pid),
