@@ -27,7 +27,10 @@ struct TorchLayer {
 torch::Device choose_device(const std::string& name) {
   if (name == "cpu") return torch::kCPU;
   if (name != "auto" && name != "cuda") fail("unknown device '{}': expected auto, cpu or cuda", name);
-  if (torch::cuda::is_available()) return torch::kCUDA;
+  if (torch::cuda::is_available()) {
+    at::globalContext().setDeterministicCuDNN(true);
+    return torch::kCUDA;
+  }
   if (name == "cuda") fail("device cuda: this LibTorch finds no CUDA device");
   return torch::kCPU;
 }
@@ -96,8 +99,9 @@ struct TrainableNetwork::Impl {
       TorchLayer layer;
       std::vector<std::int64_t> size = {shape.out_channels, shape.in_channels};
       if (shape.kind == LayerKind::convolution) size.insert(size.end(), {shape.kernel, shape.kernel});
-      // He et al. 2015 in front of a ReLU; unit gain for the logits.
-      layer.weight = torch::empty(size).normal_(0.0, std::sqrt((shape.relu ? 2.0 : 1.0) / shape.fan_in()), generator);
+      // He et al. 2015 for convolutions; fully connected layers start smaller, so that the first losses stay near ln(classes).
+      const double gain = shape.kind == LayerKind::convolution ? 2.0 : 1.0 / 3.0;
+      layer.weight = torch::empty(size).normal_(0.0, std::sqrt(gain / shape.fan_in()), generator);
       if (shape.kind == LayerKind::convolution) layer.weight = layer.weight.contiguous(torch::MemoryFormat::ChannelsLast);
       if (shape.batch_norm) {
         layer.norm_weight = torch::ones(shape.out_channels);

@@ -17,7 +17,7 @@ namespace triseg {
 struct TrainingOptions {
   // These change results.
   Scheme scheme = Scheme::fbgemm;
-  int epochs = 12;                  ///< in float
+  int epochs = 20;                  ///< in float
   int qat_epochs = 4;               ///< quantization-aware, after folding batch norm; 0 converts with calibrated ranges
   int batch_size = 128;
   double learning_rate = 0.05;      ///< peak of the float phase: linear warm-up from a tenth, then half a cosine to 0

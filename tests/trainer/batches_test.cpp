@@ -1,0 +1,104 @@
+#include "trainer/batches.hpp"
+
+#include "tests/trainer/small_shapes.hpp"
+
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+#include <set>
+
+namespace triseg {
+namespace {
+
+/// One 4 x 4 image of one channel with pixels 1..16, repeated.
+PixelSet numbered(std::size_t n) {
+  PixelSet set;
+  set.channels = 1;
+  set.side = 4;
+  for (std::size_t i = 0; i < n; ++i) {
+    for (int p = 1; p <= 16; ++p) set.pixels.push_back(p);
+    set.labels.push_back(i % 10);
+  }
+  return set;
+}
+
+std::string moved(int dy, int dx, bool flip) {
+  std::string out(16, '\0');
+  for (int y = 0; y < 4; ++y)
+    for (int x = 0; x < 4; ++x) {
+      const int from_y = y - dy, from_x = (flip ? 3 - x : x) - dx;
+      if (from_y >= 0 && from_y < 4 && from_x >= 0 && from_x < 4) out[y * 4 + x] = char(1 + from_y * 4 + from_x);
+    }
+  return out;
+}
+
+TEST(Batches, EpochOrderIsAPermutationOfItsOwn) {
+  const auto first = epoch_order(1, 1, 1000);
+  EXPECT_EQ(std::set<std::uint32_t>(first.begin(), first.end()).size(), 1000u);
+  EXPECT_EQ(*std::max_element(first.begin(), first.end()), 999u);
+  EXPECT_EQ(first, epoch_order(1, 1, 1000));
+  EXPECT_NE(first, epoch_order(1, 2, 1000));
+  EXPECT_NE(first, epoch_order(2, 1, 1000));
+}
+
+TEST(Batches, EveryImageIsMovedAndMirroredAndKeepsItsLabel) {
+  const PixelSet set = numbered(2000);
+  std::vector<std::uint32_t> indices(set.size());
+  std::iota(indices.begin(), indices.end(), 0);
+  std::vector<std::uint8_t> pixels(set.pixels.size()), labels(set.size());
+  training_batch(set, indices, {.shift = 1, .flip = true}, 7, 3, pixels, labels);
+  EXPECT_EQ(labels, set.labels);
+  std::map<std::string, int> expected, found;
+  for (int dy : {-1, 0, 1})
+    for (int dx : {-1, 0, 1})
+      for (bool flip : {false, true}) expected[moved(dy, dx, flip)] = 0;
+  ASSERT_EQ(expected.size(), 18u);
+  for (std::size_t i = 0; i < set.size(); ++i) ++found[std::string(pixels.begin() + i * 16, pixels.begin() + (i + 1) * 16)];
+  ASSERT_EQ(found.size(), 18u);
+  for (const auto& [image, count] : found) {
+    EXPECT_TRUE(expected.count(image));
+    EXPECT_GT(count, 2000 / 18 / 2);
+  }
+}
+
+TEST(Batches, AugmentationDependsOnTheImageNotOnItsBatch) {
+  const PixelSet set = numbered(64);
+  const std::vector<std::uint32_t> both = {5, 9}, second = {9};
+  std::vector<std::uint8_t> pair(32), single(16), labels(2), label(1);
+  training_batch(set, both, {}, 1, 1, pair, labels);
+  training_batch(set, second, {}, 1, 1, single, label);
+  EXPECT_TRUE(std::equal(single.begin(), single.end(), pair.begin() + 16));
+}
+
+TEST(Batches, SwitchedOffAugmentationChangesNothing) {
+  const PixelSet set = numbered(3);
+  const std::vector<std::uint32_t> indices = {2, 0, 1};
+  std::vector<std::uint8_t> pixels(48), labels(3);
+  training_batch(set, indices, {.shift = 0, .flip = false}, 1, 1, pixels, labels);
+  EXPECT_EQ(pixels, set.pixels);
+}
+
+TEST(Batches, LayOutIsFitImageOfTheSplit) {
+  const DataSet data = small_shapes(600, 20);
+  const Network network = make_network("lenet5");
+  const PixelSet validation = lay_out(network, data, Split::validation);
+  ASSERT_EQ(validation.size(), 100u);
+  std::vector<std::uint8_t> image(network.input_size());
+  fit_image(network, data.train, 503, image);
+  EXPECT_TRUE(std::equal(image.begin(), image.end(), validation.pixels.begin() + 3 * network.input_size()));
+  EXPECT_EQ(validation.labels[3], data.train.labels[503]);
+}
+
+TEST(Batches, PixelStatistics) {
+  PixelSet set = numbered(2);
+  const PixelStatistics statistics = pixel_statistics(set);
+  EXPECT_NEAR(statistics.mean[0], 8.5 / 255, 1e-12);
+  EXPECT_NEAR(statistics.standard_deviation[0], std::sqrt(255.0 / 12) / 255, 1e-12);  // uniform on 1..16: (n^2 - 1) / 12
+  std::fill(set.pixels.begin(), set.pixels.end(), std::uint8_t{9});
+  EXPECT_EQ(pixel_statistics(set).standard_deviation[0], 1.0);
+}
+
+}  // namespace
+}  // namespace triseg

@@ -1,0 +1,70 @@
+#include "trainer/checkpoint.hpp"
+
+#include "tests/core/error_of.hpp"
+#include "tests/trainer/small_shapes.hpp"
+
+#include <gmock/gmock.h>
+
+#include <fstream>
+
+namespace triseg {
+namespace {
+
+using testing::HasSubstr;
+
+TrainingCheckpoint example() {
+  TrainingCheckpoint c;
+  c.configuration = "model = lenet5\nseed = 3\n";
+  c.folded = true;
+  c.tensors = {{"conv1.weight", {1.5f, -2.25f, 0.0f}}, {"conv1.weight.momentum", {0.1f, 0.2f, 0.3f}}, {"conv1.range", {0.0f, 7.5f}}};
+  c.best = {{"conv1.weight", {9.0f}}};
+  c.float_validation_accuracy = 91.25;
+  c.float_test_accuracy = 90.5;
+  c.best_epoch = 2;
+  c.history = {{1, false, 0.5, 80.5, 3.25}, {2, true, 0.25, 90.125, 4.5}};
+  return c;
+}
+
+TEST(Checkpoint, RestoresEveryField) {
+  const auto path = scratch_folder("checkpoint") / "a.checkpoint";
+  EXPECT_FALSE(load_checkpoint(path).has_value());
+  save_checkpoint(path, {});
+  save_checkpoint(path, example());
+  const TrainingCheckpoint expected = example(), found = load_checkpoint(path).value();
+  EXPECT_EQ(found.configuration, expected.configuration);
+  EXPECT_EQ(found.folded, expected.folded);
+  EXPECT_EQ(found.tensors, expected.tensors);
+  EXPECT_EQ(found.best, expected.best);
+  EXPECT_EQ(found.float_validation_accuracy, expected.float_validation_accuracy);
+  EXPECT_EQ(found.float_test_accuracy, expected.float_test_accuracy);
+  EXPECT_EQ(found.best_epoch, expected.best_epoch);
+  ASSERT_EQ(found.history.size(), 2u);
+  EXPECT_EQ(found.history[1].epoch, 2);
+  EXPECT_TRUE(found.history[1].quantized);
+  EXPECT_EQ(found.history[1].loss, 0.25);
+  EXPECT_EQ(found.history[1].validation_accuracy, 90.125);
+  EXPECT_EQ(found.history[1].seconds, 4.5);
+  EXPECT_FALSE(std::filesystem::exists(path.string() + ".tmp"));
+  std::filesystem::remove_all(path.parent_path());
+}
+
+TEST(Checkpoint, TruncatedFilesAreOneLineErrors) {
+  const auto path = scratch_folder("truncated") / "a.checkpoint";
+  save_checkpoint(path, example());
+  const auto size = std::filesystem::file_size(path);
+  for (const double share : {0.0, 0.01, 0.3, 0.7, 0.99}) {
+    save_checkpoint(path, example());
+    std::filesystem::resize_file(path, std::uintmax_t(share * double(size)));
+    EXPECT_THAT(error_of([&] { load_checkpoint(path); }), HasSubstr(path.string())) << share;
+  }
+  std::ofstream(path) << "not a checkpoint";
+  EXPECT_THAT(error_of([&] { load_checkpoint(path); }), HasSubstr("not a checkpoint"));
+  std::filesystem::remove_all(path.parent_path());
+}
+
+TEST(Checkpoint, UnwritablePlaceIsAnError) {
+  EXPECT_THAT(error_of([] { save_checkpoint("/nonexistent/a.checkpoint", {}); }), HasSubstr("/nonexistent/a.checkpoint"));
+}
+
+}  // namespace
+}  // namespace triseg

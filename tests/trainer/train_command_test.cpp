@@ -1,0 +1,156 @@
+#include "learner/model_file.hpp"
+#include "tests/trainer/small_shapes.hpp"
+#include "trainer/checkpoint.hpp"
+
+#include <gmock/gmock.h>
+#include <sys/wait.h>
+
+#include <chrono>
+#include <csignal>
+#include <fstream>
+#include <map>
+#include <sstream>
+#include <thread>
+
+namespace triseg {
+namespace {
+
+using testing::HasSubstr;
+using testing::StartsWith;
+
+std::string text_of(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+/// The real program with `arguments`, in a folder of its own.
+class TrainCommand : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = scratch_folder(testing::UnitTest::GetInstance()->current_test_info()->name());
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  pid_t start(std::vector<std::string> arguments) {
+    const pid_t child = ::fork();
+    if (child != 0) return child;
+    std::filesystem::current_path(folder_);
+    if (!std::freopen("stderr", "w", stderr) || !std::freopen("stdout", "w", stdout)) ::_exit(126);
+    arguments.insert(arguments.begin(), {TRISEG_BINARY, "train"});
+    std::vector<char*> argv;
+    for (std::string& argument : arguments) argv.push_back(argument.data());
+    argv.push_back(nullptr);
+    ::execv(argv[0], argv.data());
+    ::_exit(127);
+  }
+
+  int run(const std::vector<std::string>& arguments) {
+    int status = 0;
+    ::waitpid(start(arguments), &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  }
+
+  std::string error() const { return text_of(folder_ / "stderr"); }
+
+  /// Runs a command that must fail with one line and change no file.
+  std::string refused(const std::vector<std::string>& arguments, int exit_code = 1) {
+    const auto before = files();
+    EXPECT_EQ(run(arguments), exit_code) << error();
+    EXPECT_EQ(files(), before);
+    const std::string text = error();
+    EXPECT_THAT(text, StartsWith("triseg: error: "));
+    EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 1) << text;
+    return text;
+  }
+
+  /// Names and contents, the program's own output left out.
+  std::map<std::string, std::string> files() const {
+    std::map<std::string, std::string> result;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder_))
+      if (entry.path() != folder_ / "stderr" && entry.path() != folder_ / "stdout")
+        result[entry.path().string()] = entry.is_regular_file() ? text_of(entry.path()) : "";
+    return result;
+  }
+
+  std::filesystem::path folder_;
+};
+
+const std::vector<std::string> small = {"--model", "lenet5", "--data", "shapes", "--epochs", "2", "--qat-epochs", "1",
+                                        "--threads", "1", "--device", "cpu", "--batch-size", "32", "--lr", "0.03"};
+
+std::vector<std::string> with(std::vector<std::string> arguments, const std::vector<std::string>& more) {
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return arguments;
+}
+
+void expect_equal(const QuantizedNetwork& a, const QuantizedNetwork& b) {
+  EXPECT_EQ(a.mean, b.mean);
+  ASSERT_EQ(a.layers.size(), b.layers.size());
+  for (std::size_t i = 0; i < a.layers.size(); ++i) {
+    EXPECT_EQ(a.layers[i].weights, b.layers[i].weights);
+    EXPECT_EQ(a.layers[i].weight_scale, b.layers[i].weight_scale);
+    EXPECT_EQ(a.layers[i].requantization.bias, b.layers[i].requantization.bias);
+    EXPECT_EQ(a.layers[i].output.scale, b.layers[i].output.scale);
+  }
+}
+
+TEST_F(TrainCommand, KilledAndResumedEqualsUninterrupted) {
+  ASSERT_EQ(run(with(small, {"--out", "a.h5"})), 0) << error();
+  const ModelFile whole = load_model_file(folder_ / "a.h5");
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "a.h5.checkpoint"));
+  EXPECT_EQ(whole.provenance.seed, 1u);
+  EXPECT_EQ(whole.provenance.epochs, 3);
+  EXPECT_GT(whole.provenance.int8_test_accuracy, 60.0);  // chance is 10
+  EXPECT_NEAR(whole.provenance.int8_test_accuracy, whole.provenance.float_accuracy, 5.0);
+  EXPECT_THAT(whole.provenance.command_line, StartsWith("triseg train --model lenet5 --data shapes"));
+
+  const pid_t child = start(with(small, {"--out", "sub/b.h5", "--checkpoint", "b.checkpoint"}));
+  int status = 0;
+  while (!std::filesystem::exists(folder_ / "b.checkpoint") && ::waitpid(child, &status, WNOHANG) == 0)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  ::kill(child, SIGKILL);
+  ::waitpid(child, &status, 0);
+  ASSERT_FALSE(std::filesystem::exists(folder_ / "sub/b.h5"));
+  ASSERT_TRUE(load_checkpoint(folder_ / "b.checkpoint").has_value());
+
+  ASSERT_EQ(run(with(small, {"--out", "sub/b.h5", "--checkpoint", "b.checkpoint"})), 0) << error();
+  EXPECT_THAT(error(), testing::Not(HasSubstr("Epoch 1 ")));
+  const ModelFile resumed = load_model_file(folder_ / "sub/b.h5");
+  expect_equal(whole.network, resumed.network);
+  EXPECT_EQ(whole.provenance.int8_test_accuracy, resumed.provenance.int8_test_accuracy);
+  EXPECT_EQ(whole.provenance.float_accuracy, resumed.provenance.float_accuracy);
+
+  // Once more: nothing to do. Other options: refused.
+  const auto before = files();
+  ASSERT_EQ(run(with(small, {"--out", "a.h5"})), 0) << error();
+  EXPECT_THAT(error(), HasSubstr("nothing to do"));
+  EXPECT_EQ(files(), before);
+  EXPECT_THAT(refused(with(small, {"--out", "a.h5", "--weight-decay", "0"})), HasSubstr("another configuration"));
+  EXPECT_THAT(refused(with(small, {"--out", "a.h5", "--seed", "2"})), HasSubstr("remove it or choose another --out"));
+}
+
+TEST_F(TrainCommand, BadInputIsOneLine) {
+  std::ofstream(folder_ / "file") << "x";
+  EXPECT_THAT(refused({"--model", "resnet"}), HasSubstr("unknown model 'resnet'"));
+  EXPECT_THAT(refused({"--data", "nowhere"}), HasSubstr("nowhere"));
+  EXPECT_THAT(refused({"--backend", "tflite"}), HasSubstr("tflite"));
+  EXPECT_THAT(refused({"--epochs", "0"}), HasSubstr("--epochs"));
+  EXPECT_THAT(refused({"--qat-epochs", "-1"}), HasSubstr("--qat-epochs"));
+  EXPECT_THAT(refused({"--batch-size", "0"}), HasSubstr("--batch-size"));
+  EXPECT_THAT(refused({"--lr", "0"}), HasSubstr("--lr"));
+  EXPECT_THAT(refused({"--lr", "-0.1"}), HasSubstr("--lr"));
+  EXPECT_THAT(refused({"--device", "abacus"}), HasSubstr("abacus"));
+  EXPECT_THAT(refused({"--engine", "steam"}), HasSubstr("steam"));
+  EXPECT_THAT(refused({"--data", "shapes", "--out", "file"}), HasSubstr("file"));
+  EXPECT_THAT(refused({"--data", "shapes", "--out", "file/model.h5"}), HasSubstr("file"));
+  EXPECT_THAT(refused({"--data", "shapes", "--out", "a.h5", "--checkpoint", "a.h5"}), HasSubstr("--checkpoint"));
+  EXPECT_THAT(refused(with(small, {"--checkpoint", "file", "--out", "a.h5"})), HasSubstr("file"));
+  EXPECT_THAT(refused({"--data", "shapes", "--batch-size", "1000000", "--out", "a.h5"}), HasSubstr("--batch-size"));
+  EXPECT_THAT(refused({"--epochs", "many"}, 2), HasSubstr("--epochs"));
+  EXPECT_THAT(refused({"--learning", "1"}, 2), HasSubstr("--learning"));
+}
+
+}  // namespace
+}  // namespace triseg

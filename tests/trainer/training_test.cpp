@@ -1,0 +1,141 @@
+#include "trainer/training.hpp"
+
+#include "core/error.hpp"
+#include "tests/core/error_of.hpp"
+#include "tests/trainer/small_shapes.hpp"
+
+#include <gmock/gmock.h>
+
+#include <cmath>
+#include <limits>
+
+namespace triseg {
+namespace {
+
+using testing::HasSubstr;
+
+TrainingOptions quick() {
+  TrainingOptions options;
+  options.epochs = 3;
+  options.qat_epochs = 2;
+  options.batch_size = 32;
+  options.learning_rate = 0.03;
+  options.threads = 1;
+  options.device = "cpu";
+  return options;
+}
+
+bool equal(const QuantizedNetwork& a, const QuantizedNetwork& b) {
+  if (a.mean != b.mean || a.standard_deviation != b.standard_deviation || a.layers.size() != b.layers.size()) return false;
+  for (std::size_t i = 0; i < a.layers.size(); ++i) {
+    const QuantizedLayer &x = a.layers[i], &y = b.layers[i];
+    if (x.weights != y.weights || x.weight_scale != y.weight_scale || x.requantization.bias != y.requantization.bias ||
+        x.requantization.multiplier != y.requantization.multiplier || x.output.scale != y.output.scale ||
+        x.output.zero_point != y.output.zero_point)
+      return false;
+  }
+  return true;
+}
+
+TEST(Training, LearnsShapes) {
+  const auto folder = scratch_folder("learns");
+  const DataSet data = small_shapes(6000, 500);
+  const TrainingResult result = train(make_network("lenet5"), data, quick(), folder / "c", {});
+  ASSERT_EQ(result.checkpoint.history.size(), 5u);
+  EXPECT_LT(result.checkpoint.history[2].loss, 0.6 * result.checkpoint.history[0].loss);
+  EXPECT_GT(result.checkpoint.float_validation_accuracy, 60.0);  // chance is 10
+  EXPECT_GT(result.checkpoint.history.back().validation_accuracy, result.checkpoint.float_validation_accuracy - 5.0);
+  EXPECT_GE(result.checkpoint.best_epoch, 4);
+  EXPECT_EQ(result.network.data, "shapes");
+  std::filesystem::remove_all(folder);
+}
+
+TEST(Training, InterruptedRunsEndLikeUninterruptedOnes) {
+  const auto folder = scratch_folder("resume");
+  const DataSet data = small_shapes(1200, 100);
+  const Network network = make_network("lenet5");
+  const TrainingResult whole = train(network, data, quick(), folder / "whole", {});
+
+  struct Stop {};
+  int runs = 0, steps = 0;
+  for (bool finished = false; !finished; ++runs) {
+    // Stops in the middle of an epoch, a little later each time.
+    int left = 40 + 3 * runs;
+    try {
+      const TrainingResult parts = train(network, data, quick(), folder / "parts",
+                                         {[&](const TrainingProgress&) { ++steps; if (--left == 0) throw Stop(); }, {}});
+      EXPECT_TRUE(equal(whole.network, parts.network));
+      EXPECT_EQ(whole.checkpoint.tensors, parts.checkpoint.tensors);
+      EXPECT_EQ(whole.checkpoint.history.back().loss, parts.checkpoint.history.back().loss);
+      EXPECT_EQ(whole.checkpoint.best_epoch, parts.checkpoint.best_epoch);
+      finished = true;
+    } catch (const Stop&) {
+    }
+    ASSERT_LT(runs, 20);
+  }
+  EXPECT_GE(runs, 4);
+
+  // A finished run takes no further step.
+  steps = 0;
+  const TrainingResult again = train(network, data, quick(), folder / "parts", {[&](const TrainingProgress&) { ++steps; }, {}});
+  EXPECT_EQ(steps, 0);
+  EXPECT_TRUE(equal(whole.network, again.network));
+  std::filesystem::remove_all(folder);
+}
+
+TEST(Training, AnotherSeedGivesAnotherNetwork) {
+  const auto folder = scratch_folder("seeds");
+  const DataSet data = small_shapes(600, 100);
+  const Network network = make_network("lenet5");
+  TrainingOptions options = quick();
+  options.epochs = 1;
+  options.qat_epochs = 0;
+  const TrainingResult first = train(network, data, options, folder / "1", {});
+  options.seed = 2;
+  const TrainingResult second = train(network, data, options, folder / "2", {});
+  EXPECT_FALSE(equal(first.network, second.network));
+  std::filesystem::remove_all(folder);
+}
+
+TEST(Training, CheckpointOfAnotherConfigurationIsRefused) {
+  const auto folder = scratch_folder("configuration");
+  const DataSet data = small_shapes(600, 100);
+  const Network network = make_network("lenet5");
+  TrainingOptions options = quick();
+  options.epochs = 1;
+  options.qat_epochs = 0;
+  train(network, data, options, folder / "c", {});
+  options.learning_rate = 0.01;
+  EXPECT_THAT(error_of([&] { train(network, data, options, folder / "c", {}); }), HasSubstr("another configuration"));
+  std::filesystem::remove_all(folder);
+}
+
+TEST(Training, DivergenceIsAnError) {
+  const auto folder = scratch_folder("divergence");
+  TrainingOptions options = quick();
+  options.learning_rate = 1e6;
+  EXPECT_THAT(error_of([&] { train(make_network("lenet5"), small_shapes(600, 50), options, folder / "c", {}); }), HasSubstr("--lr"));
+  std::filesystem::remove_all(folder);
+}
+
+TEST(Training, OptionsOutOfRangeAreNamed) {
+  const auto message = [](auto change) {
+    TrainingOptions options;
+    change(options);
+    return error_of([&] { check(options); });
+  };
+  check(TrainingOptions());
+  EXPECT_THAT(message([](auto& o) { o.epochs = 0; }), HasSubstr("--epochs"));
+  EXPECT_THAT(message([](auto& o) { o.qat_epochs = -1; }), HasSubstr("--qat-epochs"));
+  EXPECT_THAT(message([](auto& o) { o.batch_size = 0; }), HasSubstr("--batch-size"));
+  EXPECT_THAT(message([](auto& o) { o.learning_rate = 0; }), HasSubstr("--lr"));
+  EXPECT_THAT(message([](auto& o) { o.learning_rate = std::numeric_limits<double>::quiet_NaN(); }), HasSubstr("--lr"));
+  EXPECT_THAT(message([](auto& o) { o.qat_learning_rate = -1; }), HasSubstr("--qat-lr"));
+  EXPECT_THAT(message([](auto& o) { o.momentum = 1; }), HasSubstr("--momentum"));
+  EXPECT_THAT(message([](auto& o) { o.weight_decay = -1; }), HasSubstr("--weight-decay"));
+  EXPECT_THAT(message([](auto& o) { o.augmentation.shift = -1; }), HasSubstr("--shift"));
+  EXPECT_THAT(message([](auto& o) { o.threads = -1; }), HasSubstr("--threads"));
+}
+
+}  // namespace
+}  // namespace triseg
