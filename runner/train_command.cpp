@@ -9,7 +9,6 @@
 #include "worker/scorer.hpp"
 
 #include <CLI/CLI.hpp>
-#include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -106,23 +105,17 @@ class Report {
   std::unique_ptr<Progress> display_;
 };
 
-void log_to_stderr() {
-  auto logger = std::make_shared<spdlog::logger>("triseg", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
-  logger->set_pattern("[%H:%M:%S] %v");
-  spdlog::set_default_logger(logger);
-}
-
 }  // namespace
 
 void declare_train_options(CLI::App& app, TrainOptions& o) {
-  const auto results = [&]<class T>(const char* name, T& value, const char* description) {
+  const auto results = [&]<class T>(const char* name, T& value, const std::string& description) {
     return app.add_option(name, value, description)->group(changes_results)->capture_default_str();
   };
   const auto speed = [&]<class T>(const char* name, T& value, const char* description) {
     return app.add_option(name, value, description)->group(changes_speed)->capture_default_str();
   };
   TrainingOptions& t = o.training;
-  results("--model", o.model, "Network: alexnet or lenet5");
+  results("--model", o.model, fmt::format("Network: {}", fmt::join(network_names(), " or ")));
   results("--data", o.data, "Data set: fashion-mnist, shapes, or a folder of IDX files or CIFAR-10 binary batches");
   results("--backend", o.backend, "Quantization scheme: fbgemm (weights per channel, 7-bit activations) or qnnpack");
   results("--epochs", t.epochs, "Epochs in float");
@@ -149,11 +142,6 @@ void resolve_train_options(TrainOptions& o) {
   make_network(o.model);
   o.training.scheme = parse_scheme(o.backend);
   check(o.training);
-  if (o.training.device != "auto" && o.training.device != "cpu" && o.training.device != "cuda")
-    fail("--device: unknown device '{}': expected auto, cpu or cuda", o.training.device);
-  const auto engines = engine_names();
-  if (o.engine != "auto" && std::find(engines.begin(), engines.end(), o.engine) == engines.end())
-    fail("--engine: unknown engine '{}': expected auto or one of {}", o.engine, fmt::join(engines, ", "));
   if (!(o.progress_every > 0)) fail("--progress-every must be positive");
   if (o.out.empty())
     o.out = fmt::format("models/{}-{}{}.h5", o.model, data_set_name(o.data), o.training.scheme == Scheme::qnnpack ? "-qnnpack" : "");
@@ -170,9 +158,12 @@ void run_train(const TrainOptions& given) {
     spdlog::info("{} is there already, made by these options: nothing to do", options.out);
     return;
   }
+  const auto engines = engine_names();
+  if (options.engine != "auto" && std::find(engines.begin(), engines.end(), options.engine) == engines.end())
+    fail("--engine: unknown engine '{}': expected auto or one of {}", options.engine, fmt::join(engines, ", "));
   if (std::filesystem::is_directory(options.checkpoint)) fail("--checkpoint: {} is a folder", options.checkpoint);
   const DataSet data = load_data_set(options.data);
-  check_fit(network, data);
+  check(options.training, network, data);
   for (const std::string& file : {options.out, options.checkpoint}) {
     const auto folder = std::filesystem::path(file).parent_path();
     ensure_writable_folder(folder.empty() ? "." : folder);
@@ -197,7 +188,6 @@ void setup_train(CLI::App& program, int& exit_code) {
   CLI::App* app = program.add_subcommand("train", "Train a network and convert it to INT8");
   declare_train_options(*app, *options);
   app->callback([options, &exit_code] {
-    log_to_stderr();
     run_train(*options);
     exit_code = 0;
   });

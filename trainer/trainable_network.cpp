@@ -26,12 +26,12 @@ struct TorchLayer {
 
 torch::Device choose_device(const std::string& name) {
   if (name == "cpu") return torch::kCPU;
-  if (name != "auto" && name != "cuda") fail("unknown device '{}': expected auto, cpu or cuda", name);
+  if (name != "auto" && name != "cuda") fail("--device: unknown device '{}': expected auto, cpu or cuda", name);
   if (torch::cuda::is_available()) {
     at::globalContext().setDeterministicCuDNN(true);
     return torch::kCUDA;
   }
-  if (name == "cuda") fail("device cuda: this LibTorch finds no CUDA device");
+  if (name == "cuda") fail("--device: no CUDA device is there, or this LibTorch is built without CUDA");
   return torch::kCPU;
 }
 
@@ -312,6 +312,8 @@ TrainedNetwork TrainableNetwork::trained() const {
     result.layers.push_back({to_vector(impl_->layers[i].weight), to_vector(impl_->layers[i].bias), impl_->output(i)});
   return result;
 }
+
+void check_device(const std::string& device) { choose_device(device); }
 
 void set_training_threads(int threads) {
   torch::set_num_threads(threads > 0 ? threads : std::max(1, int(std::thread::hardware_concurrency())));

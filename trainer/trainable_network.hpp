@@ -62,6 +62,9 @@ class TrainableNetwork {
   std::unique_ptr<Impl> impl_;
 };
 
+/// Throws Error unless `device` is "auto", "cpu" or "cuda" and there.
+void check_device(const std::string& device);
+
 /// Threads for tensor operations in this process; 0: one per core.
 void set_training_threads(int threads);
 

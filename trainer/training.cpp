@@ -147,6 +147,14 @@ void check(const TrainingOptions& o) {
   require(o.threads >= 0, "--threads must not be negative");
 }
 
+void check(const TrainingOptions& options, const Network& network, const DataSet& data) {
+  check(options);
+  check_fit(network, data);
+  if (std::size_t(options.batch_size) > data.split_size(Split::search))
+    fail("--batch-size {} is more than the {} training images of {}", options.batch_size, data.split_size(Split::search), data.name);
+  check_device(options.device);
+}
+
 std::string configuration(const Network& network, const std::string& data_name, const TrainingOptions& o) {
   return fmt::format(
       "model = {}\ndata = {}\nbackend = {}\nepochs = {}\nqat_epochs = {}\nbatch_size = {}\nlr = {}\nqat_lr = {}\n"
@@ -171,10 +179,7 @@ double accuracy(TrainableNetwork& network, const PixelSet& set) {
 
 TrainingResult train(const Network& network, const DataSet& data, const TrainingOptions& options,
                      const std::filesystem::path& checkpoint_path, const TrainingListener& listener) {
-  check(options);
-  check_fit(network, data);
-  if (std::size_t(options.batch_size) > data.split_size(Split::search))
-    fail("--batch-size {} is more than the {} training images of {}", options.batch_size, data.split_size(Split::search), data.name);
+  check(options, network, data);
   return Run(network, data, options, checkpoint_path, listener).run();
 }
 

@@ -54,13 +54,15 @@ struct TrainingResult {
 
 /// Trains on the search split of `data`, choosing by the validation split. Resumes from `checkpoint_path` if it exists,
 /// and writes it after every epoch. Equal options, build and thread count give equal results for any history of kills
-/// and resumes. Throws Error for options out of range, for data that does not fit, for a checkpoint of another
-/// configuration, and if the loss stops being finite.
+/// and resumes. Throws Error if check() does, for a checkpoint of another configuration, and if the
+/// loss stops being finite.
 TrainingResult train(const Network& network, const DataSet& data, const TrainingOptions& options,
                      const std::filesystem::path& checkpoint_path, const TrainingListener& listener);
 
 /// Throws Error naming the first option that is out of range, as the command line spells it.
 void check(const TrainingOptions& options);
+/// The same, and for data that does not fit the network or the batch size, and for a device that is not there.
+void check(const TrainingOptions& options, const Network& network, const DataSet& data);
 
 /// Shares of images whose largest logit is that of the label [percent].
 double accuracy(TrainableNetwork& network, const PixelSet& set);

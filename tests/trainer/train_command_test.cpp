@@ -147,7 +147,7 @@ TEST_F(TrainCommand, BadInputIsOneLine) {
   EXPECT_THAT(refused({"--data", "shapes", "--out", "file/model.h5"}), HasSubstr("file"));
   EXPECT_THAT(refused({"--data", "shapes", "--out", "a.h5", "--checkpoint", "a.h5"}), HasSubstr("--checkpoint"));
   EXPECT_THAT(refused(with(small, {"--checkpoint", "file", "--out", "a.h5"})), HasSubstr("file"));
-  EXPECT_THAT(refused({"--data", "shapes", "--batch-size", "1000000", "--out", "a.h5"}), HasSubstr("--batch-size"));
+  EXPECT_THAT(refused({"--data", "shapes", "--batch-size", "1000000", "--out", "new/a.h5"}), HasSubstr("--batch-size"));
   EXPECT_THAT(refused({"--epochs", "many"}, 2), HasSubstr("--epochs"));
   EXPECT_THAT(refused({"--learning", "1"}, 2), HasSubstr("--learning"));
 }
