@@ -17,7 +17,8 @@ function(triseg_include_folder target folder visibility)
 endfunction()
 
 function(triseg_compile_options target)
-  target_compile_options(${target} PRIVATE -Wall -Wextra -Wno-sign-compare -Wno-missing-field-initializers)
+  # The arithmetic is a contract: no product is fused with a sum behind its back.
+  target_compile_options(${target} PRIVATE -ffp-contract=off -Wall -Wextra -Wno-sign-compare -Wno-missing-field-initializers)
   if(TRISEG_WARNINGS_AS_ERRORS)
     target_compile_options(${target} PRIVATE -Werror)
   endif()

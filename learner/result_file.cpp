@@ -3,6 +3,7 @@
 #include "core/error.hpp"
 #include "learner/atomic_file.hpp"
 #include "learner/confidence.hpp"
+#include "learner/selection.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -71,7 +72,7 @@ void write_result(const std::filesystem::path& path, const RunData& run) {
   const Json metrics = {
       {"acc_teacher", test.teacher_accuracy()},
       {"acc_student", test.student_accuracy()},
-      {"acc_drop", 100 * (double(test.teacher_only) - double(test.student_only)) / double(test.images)},
+      {"acc_drop", accuracy_drop(test)},
       {"acc_teacher_95", pair(wilson_95(test.both_right + test.teacher_only, test.images))},
       {"acc_student_95", pair(wilson_95(test.both_right + test.student_only, test.images))},
       {"acc_drop_95", pair(drop_95(test))},
@@ -81,10 +82,12 @@ void write_result(const std::filesystem::path& path, const RunData& run) {
       {"kd_mse_codes", run.selected.test_mse.mean_kd()},
       {"acc_mse_codes", run.selected.test_mse.student_accuracy()},
   };
+  const std::string attention = run.attention_layers.empty() ? "none" : fmt::format("{}", fmt::join(run.attention_layers, ","));
   const Json result = {{"layers", layers},       {"backend", run.backend},           {"model", run.model},
                        {"selection", selection}, {"metrics", metrics},               {"data", run.data},
                        {"seed", run.seed},       {"episodes", run.episodes.size()},  {"model_sha256", run.model_sha256},
-                       {"config_hash", run.config_hash}};
+                       {"config_hash", run.config_hash}, {"temperature", run.temperature},
+                       {"attention_layers", attention}};
   commit_file(path, result.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
 }
 
@@ -137,12 +140,17 @@ std::vector<Codes> read_result(const std::filesystem::path& path, Network& netwo
   return codes;
 }
 
-std::optional<std::string> result_model(const std::filesystem::path& path) {
+ResultOrigin read_result_origin(const std::filesystem::path& path) {
   const Json json = parse(path);
-  if (!json.is_object() || !json.contains("model") || !json["model"].is_string()) return std::nullopt;
-  const std::string name = lower_case(json["model"]);
-  const auto known = network_names();
-  return std::find(known.begin(), known.end(), name) != known.end() ? std::optional(name) : std::nullopt;
+  if (!json.is_object()) fail("{}: top level: expected an object, found {}", path.string(), excerpt(json));
+  const auto text = [&](const char* key) -> std::optional<std::string> {
+    return json.contains(key) && json[key].is_string() ? std::optional(json[key].get<std::string>()) : std::nullopt;
+  };
+  ResultOrigin origin{text("model"), text("backend"), text("data"), text("attention_layers"), std::nullopt,
+                      text("model_sha256").value_or(""), text("config_hash").value_or("")};
+  if (origin.model) origin.model = lower_case(*origin.model);
+  if (json.contains("temperature") && json["temperature"].is_number()) origin.temperature = json["temperature"].get<double>();
+  return origin;
 }
 
 }  // namespace triseg

@@ -1,5 +1,6 @@
 #include "learner/run_file.hpp"
 #include "learner/run_layout.hpp"
+#include "learner/selection.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -124,9 +125,9 @@ void check_episodes(const RunData& run, Report& report) {
     if (i > 0 && e.iteration < run.episodes[i - 1].iteration)
       report.add("/episodes/iteration", fmt::format("row {}: {} after {}: expected ascending iterations", i, e.iteration,
                                                     run.episodes[i - 1].iteration));
-    const double reward = -(e.score.mean_kd() + run.attention_weight * e.score.mean_attention());
-    if (std::abs(e.reward - reward) > 1e-9 * (1 + std::abs(reward)))
-      report.add("/episodes/reward", fmt::format("row {}: {} is not -(kd + attention_weight attention) = {}", i, e.reward, reward));
+    const double expected = reward(e.score, run.attention_weight);
+    if (std::abs(e.reward - expected) > 1e-9 * (1 + std::abs(expected)))
+      report.add("/episodes/reward", fmt::format("row {}: {} is not -(kd + attention_weight attention) = {}", i, e.reward, expected));
     check_score("/episodes", e.score, i, report);
     check_codes("/episodes/codes", e.codes, i, run, report);
   }

@@ -1,17 +1,19 @@
 // triseg evaluate: the student of a result file on a split.
 #include "core/error.hpp"
-#include "learner/confidence.hpp"
 #include "learner/model_file.hpp"
 #include "learner/result_file.hpp"
 #include "learner/selection.hpp"
 #include "runner/commands.hpp"
 #include "runner/model_lookup.hpp"
 #include "runner/ranks.hpp"
+#include "runner/results_table.hpp"
+#include "runner/search_options.hpp"
 #include "runner/transport.hpp"
 #include "worker/scorer.hpp"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
+#include <spdlog/spdlog.h>
 
 #include <cstdio>
 #include <memory>
@@ -22,20 +24,15 @@ namespace {
 
 struct EvaluateOptions {
   std::string result;
-  std::string model;
-  std::string backend = "fbgemm";
-  std::string data = "fashion-mnist";
+  // Empty or 0: what the result file says, else the default of a search.
+  std::string model, backend, data, attention_layers;
+  double temperature = 0;
   std::string teacher;
   std::string split = "test";
-  std::string attention_layers = "default";
-  double temperature = 2.0;
   std::string engine = "auto";
   int threads = 0;
   std::string format = "table";
 };
-
-/// Images of one record; fixed, because it decides in which order floating-point sums are made.
-constexpr std::uint32_t batch_size = 125;
 
 /// Shares of a site's codes per segment of the staircase [percent].
 struct Shares {
@@ -67,13 +64,7 @@ void print_table(const EvaluateOptions& o, const Evaluated& e) {
     fmt::print("{:<10}{:>6}{:>6}{:>6}{:>6}{:>6}   {:>6.2f}{:>8.2f}{:>8.2f}{:>8.2f}\n", e.network.layers[sites[i]].name, c.t1, c.v1,
                c.t2, c.v2, c.tmax, s.zero, s.v1, s.v2, s.passed);
   }
-  const Interval teacher = wilson_95(e.score.both_right + e.score.teacher_only, e.score.images);
-  const Interval student = wilson_95(e.score.both_right + e.score.student_only, e.score.images);
-  const Interval drop = drop_95(e.score);
-  fmt::print("on {} {} images, with 95 % confidence intervals:\n", e.score.images, o.split);
-  fmt::print("teacher accuracy {:6.2f} %  [{:.2f}, {:.2f}]\n", e.score.teacher_accuracy(), teacher.low, teacher.high);
-  fmt::print("student accuracy {:6.2f} %  [{:.2f}, {:.2f}]\n", e.score.student_accuracy(), student.low, student.high);
-  fmt::print("accuracy drop    {:6.2f} points  [{:.2f}, {:.2f}]\n", accuracy_drop(e.score), drop.low, drop.high);
+  fmt::print("{}", accuracy_lines(e.score, o.split));
   fmt::print("KD {:.6f}, attention {:.6f}\n", e.score.mean_kd(), e.score.mean_attention());
 }
 
@@ -96,22 +87,35 @@ void print_json(const EvaluateOptions& o, const Evaluated& e) {
   fmt::print("{}\n", json.dump(2));
 }
 
-int run_evaluate(EvaluateOptions o) {
+/// Fills in what the command line left open.
+void resolve(EvaluateOptions& o, const ResultOrigin& origin) {
+  const SearchOptions search;
+  if (o.model.empty()) o.model = origin.model.value_or(search.model);
+  if (o.backend.empty()) o.backend = origin.backend.value_or(search.backend);
+  if (o.data.empty()) o.data = origin.data.value_or(search.data);
+  if (o.attention_layers.empty()) o.attention_layers = origin.attention_layers.value_or(search.attention_layers);
+  if (o.temperature == 0) o.temperature = origin.temperature.value_or(search.temperature);
   if (o.format != "table" && o.format != "json") fail("--format: unknown format '{}': expected table or json", o.format);
+  make_network(o.model);
+}
+
+int run_evaluate(EvaluateOptions o) {
+  const ResultOrigin origin = read_result_origin(o.result);
+  resolve(o, origin);
   const Split split = parse_split(o.split);
-  if (o.model.empty()) o.model = result_model(o.result).value_or("alexnet");
   const DataSet data = load_data_set(o.data);
-  QuantizedNetwork model = load_model(find_model(o.teacher, make_network(o.model).name, o.data, o.backend));
-  if (model.network.name != o.model) fail("--teacher: {} is a {}, not the {} of {}", o.teacher, model.network.name, o.model, o.result);
+  ModelFile file = load_teacher(o.teacher, o.model, o.data, o.backend, data);
+  QuantizedNetwork& model = file.network;
   Evaluated e;
   e.codes = read_result(o.result, model.network);
+  if (!origin.model_sha256.empty() && origin.model_sha256 != file.sha256)
+    spdlog::warn("{} was found with another model file: its accuracies need not come out again", o.result);
   select_attention_layers(model.network, o.attention_layers);
   e.network = model.network;
-  check_fit(model.network, data);
 
   const auto transport = make_transport("local");
   Scorer scorer(model, data, o.engine, scoring_threads(o.threads, *transport), o.temperature);
-  ScoreRequest request{split, batch_size, std::vector<std::uint32_t>(data.split_size(split)), {e.codes}};
+  ScoreRequest request{split, split_batch, std::vector<std::uint32_t>(data.split_size(split)), {e.codes}};
   std::iota(request.images.begin(), request.images.end(), 0u);
   for (const Score& score : scorer.score(request, 0, request.items())) e.score += score;
   const auto histograms = scorer.histograms(request, 0, request.batches());
@@ -128,12 +132,14 @@ void setup_evaluate(CLI::App& program, int& exit_code) {
   CLI::App* app = program.add_subcommand("evaluate", "Accuracy, KD and shares of activations of a result file on a split");
   app->add_option("result", o.result, "Result file (NAME.json), triseg's or the Python original's")->required();
   app->add_option("--split", o.split, "Images: search, validation or test")->capture_default_str();
-  app->add_option("--model", o.model, "Network (default: the result file's, or alexnet if it names none)");
-  app->add_option("--backend", o.backend, "Quantization scheme: fbgemm or qnnpack")->capture_default_str();
-  app->add_option("--data", o.data, "Data set: fashion-mnist, shapes, or a folder")->capture_default_str();
+  app->add_option("--model", o.model, "Network (default: the result file's, or alexnet)");
+  app->add_option("--backend", o.backend, "Quantization scheme: fbgemm or qnnpack (default: the result file's, or fbgemm)");
+  app->add_option("--data", o.data, "Data set: fashion-mnist, shapes, or a folder (default: the result file's, or fashion-mnist)");
   app->add_option("--teacher", o.teacher, "Model file of the teacher (default: the shipped one)");
-  app->add_option("--kd-T", o.temperature, "Temperature of the distillation term")->check(CLI::Range(1e-12, 1e12))->capture_default_str();
-  app->add_option("--attention-layers", o.attention_layers, "default, none, or names separated by commas")->capture_default_str();
+  app->add_option("--kd-T", o.temperature, "Temperature of the distillation term (default: the result file's, or 2)")
+      ->check(CLI::Range(1e-12, 1e12));
+  app->add_option("--attention-layers", o.attention_layers,
+                  "default, none, or names separated by commas (default: the result file's, or default)");
   app->add_option("--engine", o.engine, "auto, onednn or reference")->capture_default_str();
   app->add_option("--threads", o.threads, "Scoring threads; 0: all cores")->check(CLI::Range(0, 4096))->capture_default_str();
   app->add_option("--format", o.format, "table or json")->capture_default_str();

@@ -1,6 +1,5 @@
 #include "runner/model_lookup.hpp"
 
-#include "core/dataset.hpp"
 #include "core/error.hpp"
 
 #include <cstdlib>
@@ -30,6 +29,20 @@ fs::path find_model(const std::string& explicit_path, const std::string& model, 
   }
   fail("no model {} in {}: train one (triseg train --model {} --data {} --backend {}) and name it with --teacher", name, looked,
        model, data, backend);
+}
+
+ModelFile load_teacher(const std::string& explicit_path, const std::string& model, const std::string& data_name,
+                       const std::string& backend, const DataSet& data) {
+  parse_scheme(backend);
+  const fs::path path = find_model(explicit_path, model, data_name, backend);
+  ModelFile file = load_model_file(path);
+  const QuantizedNetwork& network = file.network;
+  if (network.network.name != model) fail("{} is a {}, not the model {} asked for", path.string(), network.network.name, model);
+  if (scheme_name(network.scheme) != backend)
+    fail("{} is quantized for {}, not for the backend {} asked for", path.string(), scheme_name(network.scheme), backend);
+  check_fit(network.network, data);
+  if (network.data != data.name) fail("{} was trained on {}, not on the data set {} asked for", path.string(), network.data, data.name);
+  return file;
 }
 
 }  // namespace triseg

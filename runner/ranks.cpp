@@ -28,6 +28,18 @@ void agree(Transport& transport, const std::function<void()>& work) {
   if (verdict[0] != std::byte{0}) throw Error(reinterpret_cast<const char*>(verdict.data()));
 }
 
+void agree_on(Transport& transport, const std::string& text, const std::string& message) {
+  constexpr std::size_t length = 256;
+  std::vector<std::byte> mine(length);
+  std::memcpy(mine.data(), text.data(), std::min(text.size(), length - 1));
+  const auto all = transport.gather(mine, std::vector<std::size_t>(transport.size(), length));
+  agree(transport, [&] {
+    for (std::size_t at = 0; at < all.size(); at += length)
+      if (!std::equal(mine.begin(), mine.end(), all.begin() + static_cast<std::ptrdiff_t>(at)))
+        fail("rank {}: {}", at / length, message);
+  });
+}
+
 int scoring_threads(int threads, const Transport& transport) {
   if (threads > 0) return threads;
   cpu_set_t mine;

@@ -7,6 +7,16 @@
 
 namespace triseg {
 
+std::string accuracy_lines(const Score& score, std::string_view split) {
+  const Interval teacher = wilson_95(score.both_right + score.teacher_only, score.images);
+  const Interval student = wilson_95(score.both_right + score.student_only, score.images);
+  const Interval drop = drop_95(score);
+  return fmt::format("on {} {} images, with 95 % confidence intervals:\n", score.images, split) +
+         fmt::format("teacher accuracy {:6.2f} %  [{:.2f}, {:.2f}]\n", score.teacher_accuracy(), teacher.low, teacher.high) +
+         fmt::format("student accuracy {:6.2f} %  [{:.2f}, {:.2f}]\n", score.student_accuracy(), student.low, student.high) +
+         fmt::format("accuracy drop    {:6.2f} points  [{:.2f}, {:.2f}]\n", accuracy_drop(score), drop.low, drop.high);
+}
+
 std::string results_table(const RunData& run) {
   const Candidate& chosen = run.top[run.selected.top_index];
   const Score& test = run.selected.test;
@@ -15,13 +25,7 @@ std::string results_table(const RunData& run) {
     const Codes& c = chosen.codes[i];
     table += fmt::format("{:<10}{:>6}{:>6}{:>6}{:>6}{:>6}\n", run.sites[i].name, c.t1, c.v1, c.t2, c.v2, c.tmax);
   }
-  const Interval teacher = wilson_95(test.both_right + test.teacher_only, test.images);
-  const Interval student = wilson_95(test.both_right + test.student_only, test.images);
-  const Interval drop = drop_95(test);
-  table += fmt::format("on {} test images, with 95 % confidence intervals:\n", test.images);
-  table += fmt::format("teacher accuracy {:6.2f} %  [{:.2f}, {:.2f}]\n", test.teacher_accuracy(), teacher.low, teacher.high);
-  table += fmt::format("student accuracy {:6.2f} %  [{:.2f}, {:.2f}]\n", test.student_accuracy(), student.low, student.high);
-  table += fmt::format("accuracy drop    {:6.2f} points  [{:.2f}, {:.2f}]\n", accuracy_drop(test), drop.low, drop.high);
+  table += accuracy_lines(test, "test");
   table += fmt::format("KD {:.5f}, {:.2f} times the MSE optimum's {:.5f}\n", test.mean_kd(),
                        test.mean_kd() / run.selected.test_mse.mean_kd(), run.selected.test_mse.mean_kd());
   if (!run.selected.within_max_acc_drop)

@@ -16,7 +16,7 @@ struct MessageHeader {
   std::int32_t exit_code = 0;
   std::uint64_t images = 0;
   std::uint64_t candidates = 0;
-  std::uint64_t sites = 0;  // codes of each candidate; an exact candidate is sent as zeros
+  std::uint64_t sites = 0;  // codes of each candidate; each is preceded by a byte that is 1 if it is exact, with zeros for codes
 };
 
 template <class T>
@@ -33,7 +33,11 @@ std::vector<std::byte> encode(std::uint32_t task, const ScoreRequest& request, i
   append(bytes, &header, 1);
   append(bytes, request.images.data(), request.images.size());
   const std::vector<Codes> exact(header.sites);
-  for (const auto& codes : request.candidates) append(bytes, codes.empty() ? exact.data() : codes.data(), header.sites);
+  for (const auto& codes : request.candidates) {
+    const std::uint8_t is_exact = codes.empty();
+    append(bytes, &is_exact, 1);
+    append(bytes, is_exact ? exact.data() : codes.data(), header.sites);
+  }
   return bytes;
 }
 
@@ -45,11 +49,10 @@ std::pair<MessageHeader, ScoreRequest> decode(const std::vector<std::byte>& byte
   std::memcpy(request.images.data(), at, header.images * sizeof(std::uint32_t));
   at += header.images * sizeof(std::uint32_t);
   for (std::uint64_t c = 0; c < header.candidates; ++c) {
-    std::vector<Codes> codes(header.sites);
-    std::memcpy(codes.data(), at, header.sites * sizeof(Codes));
+    std::vector<Codes> codes(*at++ == std::byte{1} ? 0 : header.sites);
+    std::memcpy(codes.data(), at, codes.size() * sizeof(Codes));
     at += header.sites * sizeof(Codes);
-    const bool exact = codes.empty() || codes.front() == Codes{};
-    request.candidates.push_back(exact ? std::vector<Codes>{} : std::move(codes));
+    request.candidates.push_back(std::move(codes));
   }
   return {header, request};
 }

@@ -16,8 +16,6 @@
 namespace triseg {
 namespace {
 
-/// Images of one record when a split is scored. Fixed, because it decides in which order floating-point sums are made.
-constexpr std::uint32_t split_batch = 125;
 /// Validation images between two looks for a stop signal, a multiple of split_batch.
 constexpr std::size_t images_between_stops = 16 * split_batch;
 /// Validation images of an evaluation during the search.
@@ -149,7 +147,7 @@ bool Search::score_finalists() {
   std::vector<Score> totals(candidates.size());
   for (std::size_t begin = 0; begin < images; begin += images_between_stops) {
     score_images(Split::validation, begin, std::min(begin + images_between_stops, images), candidates, totals);
-    if (rollout_.stop_requested()) return false;
+    if (rollout_.stop_requested() && begin + images_between_stops < images) return false;
   }
   for (std::size_t i = 0; i < finalists.size(); ++i) {
     finalists[i].validation = totals[i];

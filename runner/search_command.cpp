@@ -38,20 +38,23 @@ struct Inputs {
   int threads = 1;
 };
 
+/// SHA-256 over everything a data set holds: equal on all ranks, and for a run and its continuation.
+std::string content_sha256(const DataSet& data) {
+  Sha256 sha;
+  for (const Images* images : {&data.train, &data.test}) {
+    sha.add(fmt::format("{} x {} x {} x {};", images->size(), images->channels, images->height, images->width));
+    sha.add(std::as_bytes(std::span(images->pixels)));
+    sha.add(std::as_bytes(std::span(images->labels)));
+  }
+  return sha.hex();
+}
+
 void load_inputs(const SearchOptions& o, const Transport& transport, Inputs& inputs) {
   inputs.data = std::make_unique<DataSet>(load_data_set(o.data));
-  const fs::path path = find_model(o.teacher, o.model, o.data, o.backend);
-  inputs.model = std::make_unique<ModelFile>(load_model_file(path));
+  inputs.model = std::make_unique<ModelFile>(load_teacher(o.teacher, o.model, o.data, o.backend, *inputs.data));
   QuantizedNetwork& network = inputs.model->network;
-  if (network.network.name != o.model) fail("--teacher: {} is a {}, not the {} of --model", path.string(), network.network.name, o.model);
-  if (scheme_name(network.scheme) != o.backend)
-    fail("--teacher: {} is quantized for {}, not for the {} of --backend", path.string(), scheme_name(network.scheme), o.backend);
   select_sites(network.network, o.sites);
   select_attention_layers(network.network, o.attention_layers);
-
-  check_fit(network.network, *inputs.data);
-  if (network.data != inputs.data->name)
-    fail("--data: the model {} was trained on {}, not on {}", path.string(), network.data, inputs.data->name);
   const std::size_t images = inputs.data->split_size(Split::search);
   if (o.batch_size > images) fail("--batch-size: {} images, but the search split of {} has {}", o.batch_size, o.data, images);
   if (std::uint64_t{o.batch_size} * o.calib_batches > images)
@@ -76,7 +79,7 @@ RunData new_run(const SearchOptions& o, const Inputs& inputs, const CLI::App& ap
   run.episodes_total = o.episodes;
   for (std::size_t l : network.attention_layers) run.attention_layers.push_back(network.layers[l].name);
   run.config = configuration_toml(app, o);
-  run.config_hash = sha256_hex(configuration_text(result_configuration(app, o, run.model_sha256)));
+  run.config_hash = sha256_hex(configuration_text(result_configuration(app, o, run.model_sha256, content_sha256(*inputs.data))));
   return run;
 }
 
@@ -85,9 +88,10 @@ RunData existing_run(const fs::path& path, const RunData& wanted, const CLI::App
   RunData run = read_run(path);
   if (run.config_hash == wanted.config_hash) return run;
   auto differing = differing_keys(run.config, app, o);
-  if (run.model_sha256 != wanted.model_sha256) differing.push_back("teacher (another model file)");
-  fail("{} holds a run with another configuration: {}; give the same options to continue it, or another --out or --result-file",
-       path.string(), join(differing));
+  if (run.model_sha256 != wanted.model_sha256) differing.push_back("--teacher (another model file)");
+  if (differing.empty()) differing.push_back("--data (other images or labels)");
+  fail("{} holds a run with another configuration: {}; give the same options to continue it, choose another --out or "
+       "--result-file, or remove the file", path.string(), join(differing));
 }
 
 void announce(const Network& network, const RunData& run, const Inputs& inputs) {
@@ -101,6 +105,15 @@ void announce(const Network& network, const RunData& run, const Inputs& inputs) 
     spdlog::info("Attention Transfer: {} layers ({})", run.attention_layers.size(), join(run.attention_layers));
   spdlog::info("Engine {}: {}; transport {}: {} ranks x {} threads", run.engine, inputs.scorer->engine_description(),
                run.transport, run.ranks, run.threads_per_rank);
+}
+
+/// True if the JSON is there and this run's.
+bool is_result_of(const fs::path& result_file, const RunData& run) {
+  try {
+    return fs::exists(result_file) && read_result_origin(result_file).config_hash == run.config_hash;
+  } catch (const Error&) {
+    return false;
+  }
 }
 
 /// The learner's part, once all ranks have loaded their inputs.
@@ -122,15 +135,15 @@ int learn(const SearchOptions& o, Inputs& inputs, RunData run, Rollout& rollout,
       spdlog::info("Stopped by a signal at episode {} of {}; the same command continues", run.episodes.size(), run.episodes_total);
       return exit_code;
     }
-    write_result(result_file, run);
   }
-  if (!fs::exists(result_file)) write_result(result_file, run);
+  if (!is_result_of(result_file, run)) write_result(result_file, run);
   std::fputs(results_table(run).c_str(), stdout);
   fmt::print("JSON: {}\nHDF5: {}\n", result_file.string(), run_file.string());
   return 0;
 }
 
 int run_search(CLI::App& app, SearchOptions& o) {
+  catch_stop_signals();
   apply_config_file(app);
   resolve_options(o);
   const auto transport = make_transport(o.transport);
@@ -140,9 +153,13 @@ int run_search(CLI::App& app, SearchOptions& o) {
   RunData run;
   agree(*transport, [&] {
     if (transport->rank() == 0) ensure_writable_folder(folder);
+    if (fs::is_directory(result_file)) fail("--result-file: {} is a folder", result_file.string());
     load_inputs(o, *transport, inputs);
-    if (transport->rank() != 0) return;
     run = new_run(o, inputs, app);
+  });
+  agree_on(*transport, run.config_hash, "options, model file or data set differ from those of rank 0");
+  agree(*transport, [&] {
+    if (transport->rank() != 0) return;
     if (fs::exists(run_file)) run = existing_run(run_file, run, app, o);
     run.engine = inputs.scorer->engine_name();
     run.transport = transport->name();
@@ -150,19 +167,22 @@ int run_search(CLI::App& app, SearchOptions& o) {
     run.threads_per_rank = inputs.threads;
     run.command_line = command_line();
   });
-  catch_stop_signals();
   Rollout rollout(*transport, *inputs.scorer, o.dedicated_learner);
+  int exit_code = 1;
   try {
-    if (transport->rank() != 0) return rollout.serve();
-    const int exit_code = learn(o, inputs, std::move(run), rollout, run_file, result_file);
-    rollout.finish(exit_code);
-    return exit_code;
+    if (transport->rank() == 0) {
+      exit_code = learn(o, inputs, std::move(run), rollout, run_file, result_file);
+      rollout.finish(exit_code);
+    } else {
+      exit_code = rollout.serve();
+    }
   } catch (const std::exception& error) {
     if (transport->size() == 1) throw;
     // The other ranks wait for this one in a collective call and cannot know: end them too.
     report_error(fmt::format("rank {}: {}", transport->rank(), error.what()));
     transport->abort(1);
   }
+  return exit_code;
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 
 #include <charconv>
 #include <optional>
+#include <set>
 #include <sstream>
 
 namespace triseg {
@@ -21,16 +22,37 @@ CLI::Option* add(CLI::App& app, const char* group, const char* name, T& value, c
   return app.add_option(name, value, description)->group(group)->capture_default_str();
 }
 
-std::optional<double> number_in(const std::string& text) {
-  double number = 0;
+template <class T>
+std::optional<T> number_in(const std::string& text) {
+  T number{};
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   return error == std::errc() && end == text.data() + text.size() ? std::optional(number) : std::nullopt;
 }
 
-/// "3e-4" and "0.0003" are the same setting; text that is no number stays as it is.
-std::string normal_form(const std::string& text) {
-  const auto number = number_in(text);
+bool is_text(const CLI::Option& option) { return option.get_type_name().starts_with("TEXT"); }
+
+/// "3e-4" and "0.0003" are the same setting; integers and text stay as they are.
+std::string normal_form(const CLI::Option& option, const std::string& text) {
+  if (is_text(option) || number_in<std::uint64_t>(text)) return text;
+  const auto number = number_in<double>(text);
   return number ? fmt::format("{}", *number) : text;
+}
+
+/// Checks that the text is a number from `least` to `most`; not-a-number is none.
+CLI::Validator within(double least, double most) {
+  return CLI::Validator(
+      [=](std::string& text) -> std::string {
+        const auto number = number_in<double>(text);
+        if (number && *number >= least && *number <= most) return {};
+        return fmt::format("expected a number from {:g} to {:g}, found '{}'", least, most, text);
+      },
+      "");
+}
+
+std::string toml_value(const CLI::Option& option, const std::string& value) {
+  if (!is_text(option)) return value;
+  const char quote = value.find('"') == std::string::npos ? '"' : '\'';
+  return quote + value + quote;
 }
 
 std::string value_of(const CLI::Option& option) {
@@ -42,18 +64,18 @@ std::map<std::string, std::string> configuration_of(const CLI::App& app, const S
   std::map<std::string, std::string> configuration;
   for (const CLI::Option* option : app.get_options())
     if (option->get_group() == group && option->get_configurable())
-      configuration[option->get_single_name()] = normal_form(value_of(*option));
+      configuration[option->get_single_name()] = normal_form(*option, value_of(*option));
   configuration.erase("update-timestep");
   if (configuration.contains("episodes-per-update"))
-    configuration["episodes-per-update"] = fmt::format("{}", double(o.episodes_per_update));
+    configuration["episodes-per-update"] = fmt::format("{}", o.episodes_per_update);
   return configuration;
 }
 
 }  // namespace
 
 void declare_options(CLI::App& app, SearchOptions& o) {
-  const CLI::Range positive(1e-12, 1e12), share(0.0, 1.0), non_negative(0.0, 1e12);
-  const auto count = [](double least, double most) { return CLI::Range(least, most); };
+  const CLI::Validator positive = within(1e-12, 1e12), share = within(0.0, 1.0), non_negative = within(0.0, 1e12);
+  const auto count = within;
   const auto results = [&]<class T>(const char* name, T& value, const char* description) {
     return add(app, changes_results, name, value, description);
   };
@@ -63,7 +85,7 @@ void declare_options(CLI::App& app, SearchOptions& o) {
   app.add_option("--teacher", o.teacher, "Model file of the teacher (default: the shipped one for model, data and backend)")
       ->group(changes_results);
   results("--sites", o.sites, "Sites to approximate: all, conv, or names separated by commas; the others stay exact");
-  results("--seed", o.seed, "Seed of every random number");
+  results("--seed", o.seed, "Seed of every random number")->check(count(0, 18446744073709551615.0));
   results("--episodes", o.episodes, "Draws of codes to score")->check(count(1, 1e12));
   auto* per_update = results("--episodes-per-update", o.episodes_per_update, "Episodes of an iteration, on the same images")
                          ->check(count(1, 1e6));
@@ -76,7 +98,7 @@ void declare_options(CLI::App& app, SearchOptions& o) {
   results("--attention-layers", o.attention_layers, "Layers of the attention term: default, none, or names separated by commas");
   results("--attention-weight", o.attention_weight, "Weight of the attention term in the reward")->check(non_negative);
   results("--tmax-mode", o.tmax_mode, "tmax of a site: percentile of its non-zero codes plus offset, or fixed");
-  results("--tmax-fixed", o.tmax.fixed, "tmax in mode fixed [code]; 255 lets no value pass");
+  results("--tmax-fixed", o.tmax.fixed, "tmax in mode fixed [code]; 255 lets no value pass")->check(count(-1e6, 1e6));
   results("--tmax-percentile", o.tmax.percentile, "Percentile of the non-zero codes")->check(count(0, 100));
   results("--tmax-offset", o.tmax.offset, "Added to the percentile's code [codes]")->check(count(-255, 255));
   results("--warm-start", o.warm_start, "First draws: around the MSE optimum (mse), around tmax*k/5 (init), or cold (none)");
@@ -121,12 +143,18 @@ void apply_config_file(CLI::App& app) {
   } catch (const CLI::Error& error) {
     fail("--config: {}: cannot be read as TOML: {}", path, error.what());
   }
+  std::set<std::string> keys;
   for (const CLI::ConfigItem& item : items) {
+    keys.insert(item.name);
     CLI::Option* option = item.parents.empty() ? app.get_option_no_throw("--" + item.name) : nullptr;
     if (!option || !option->get_configurable()) fail("--config: {}: unknown key '{}'", path, item.fullname());
-    if (option->count() > 0) continue;
-    if (item.name == "episodes-per-update" && app.count("--update-timestep") > 0) continue;
-    if (item.name == "update-timestep" && app.count("--episodes-per-update") > 0) continue;
+    if (option->count() > 0) continue;  // the command line has precedence
+    const bool counts_episodes = item.name == "episodes-per-update", counts_decisions = item.name == "update-timestep";
+    if (counts_episodes || counts_decisions) {  // two measures of one thing
+      if (keys.contains(counts_episodes ? "update-timestep" : "episodes-per-update"))
+        fail("--config: {}: expected one of episodes-per-update and update-timestep, found both", path);
+      if (app.count(counts_episodes ? "--update-timestep" : "--episodes-per-update") > 0) continue;
+    }
     if (item.inputs.size() != 1) fail("--config: {}: key '{}': expected one value", path, item.name);
     try {
       option->add_result(item.inputs.front());
@@ -164,9 +192,10 @@ void resolve_options(SearchOptions& o) {
 }
 
 std::map<std::string, std::string> result_configuration(const CLI::App& app, const SearchOptions& o,
-                                                        const std::string& model_sha256) {
+                                                        const std::string& model_sha256, const std::string& data_sha256) {
   auto configuration = configuration_of(app, o, changes_results);
   configuration["teacher"] = model_sha256;
+  configuration["data"] = data_sha256;
   return configuration;
 }
 
@@ -181,7 +210,7 @@ std::string configuration_toml(const CLI::App& app, const SearchOptions& o) {
   for (const char* group : {changes_results, changes_speed}) {
     toml += fmt::format("# {}\n", group);
     for (const auto& [key, value] : configuration_of(app, o, group))
-      if (!value.empty()) toml += key + " = " + (number_in(value) ? value : '"' + value + '"') + "\n";
+      if (!value.empty()) toml += key + " = " + toml_value(*app.get_option("--" + key), value) + "\n";
   }
   return toml;
 }
@@ -189,11 +218,11 @@ std::string configuration_toml(const CLI::App& app, const SearchOptions& o) {
 std::vector<std::string> differing_keys(const std::string& toml, const CLI::App& app, const SearchOptions& o) {
   std::istringstream stream(toml);
   std::map<std::string, std::string> stored;
-  for (const CLI::ConfigItem& item : CLI::ConfigTOML().from_config(stream))
-    stored[item.name] = normal_form(CLI::detail::join(item.inputs, ","));
+  for (const CLI::ConfigItem& item : CLI::ConfigTOML().from_config(stream)) stored[item.name] = CLI::detail::join(item.inputs, ",");
   std::vector<std::string> differing;
   for (const auto& [key, value] : configuration_of(app, o, changes_results))
-    if (key != "teacher" && stored[key] != value) differing.push_back(fmt::format("--{} ({} instead of {})", key, stored[key], value));
+    if (key != "teacher" && key != "data" && stored[key] != value)
+      differing.push_back(fmt::format("--{} ({} instead of {})", key, stored[key], value));
   return differing;
 }
 

@@ -64,9 +64,9 @@ void apply_config_file(CLI::App& app);
 void resolve_options(SearchOptions& options);
 
 /// The options that change results, by name, with their values in one normal form (numbers in shortest decimal form).
-/// Call it after resolve_options. The teacher stands here by its file's digest, not by its path.
+/// Call it after resolve_options. Teacher and data set stand here by their content's digests, not by their paths.
 std::map<std::string, std::string> result_configuration(const CLI::App& app, const SearchOptions& options,
-                                                        const std::string& model_sha256);
+                                                        const std::string& model_sha256, const std::string& data_sha256);
 
 /// "key=value" lines of a configuration: what the configuration hash is taken over.
 std::string configuration_text(const std::map<std::string, std::string>& configuration);
@@ -74,7 +74,8 @@ std::string configuration_text(const std::map<std::string, std::string>& configu
 /// All options that have a value as TOML, as --config reads them. Call it after resolve_options.
 std::string configuration_toml(const CLI::App& app, const SearchOptions& options);
 
-/// The options that change results and stand with another value in `toml`, as "--key (old instead of new)".
+/// The options that change results and stand with another value in `toml`, as "--key (old instead of new)". Teacher and
+/// data are left out: their paths say nothing.
 std::vector<std::string> differing_keys(const std::string& toml, const CLI::App& app, const SearchOptions& options);
 
 }  // namespace triseg

@@ -1,8 +1,11 @@
 #include "worker/engine.hpp"
 
 #include "core/error.hpp"
+#include "core/philox.hpp"
 #include "worker/onednn_engine.hpp"
 #include "worker/reference_engine.hpp"
+
+#include <array>
 
 namespace triseg {
 namespace {
@@ -19,6 +22,21 @@ constexpr EngineEntry engines[] = {
 #endif
     {"reference", make_reference_engine},
 };
+
+/// One random image through the whole engine, with staircases, compared with the reference.
+void self_test(Engine& engine, const QuantizedNetwork& network) {
+  std::vector<std::uint8_t> image(network.network.input_size());
+  for (std::size_t i = 0; i < image.size(); ++i) image[i] = static_cast<std::uint8_t>(uniform_below(256, 0, Stream::self_test, i));
+  const Student candidate = student(network.network, std::vector<Codes>(network.network.sites().size(), Codes{9, 18, 27, 45, 60}));
+  std::array<ForwardResult, 2> results;
+  const auto reference = make_reference_engine(network);
+  for (Engine* each : {&engine, reference.get()}) {
+    each->load_images(image, 1);
+    each->forward(std::span(&candidate, 1), std::span(results).subspan(each == &engine ? 0 : 1, 1));
+  }
+  if (results[0].logit_codes != results[1].logit_codes || results[0].attention != results[1].attention)
+    fail("engine {}: its start-up self-test gives other codes than the reference; --engine reference works", engine.name());
+}
 
 }  // namespace
 
@@ -40,7 +58,11 @@ std::vector<std::string_view> engine_names() {
 
 std::unique_ptr<Engine> make_engine(std::string_view name, const QuantizedNetwork& network) {
   for (const auto& entry : engines)
-    if (name == "auto" || name == entry.name) return entry.make(network);
+    if (name == "auto" || name == entry.name) {
+      auto engine = entry.make(network);
+      if (entry.make != make_reference_engine) self_test(*engine, network);
+      return engine;
+    }
   fail("unknown engine '{}': expected auto, {}", name, fmt::join(engine_names(), ", "));
 }
 

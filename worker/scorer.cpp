@@ -4,30 +4,34 @@
 
 #include <algorithm>
 #include <exception>
+#include <optional>
 #include <thread>
 
 namespace triseg {
 namespace {
+
+/// Bounds the memory of their results, whatever the number of candidates.
+constexpr std::size_t students_at_once = 64;
 
 /// Part `index` of `parts` contiguous parts of 0..count-1, as equal as can be: [begin, end).
 std::pair<std::size_t, std::size_t> share(std::size_t count, std::size_t index, std::size_t parts) {
   return {count * index / parts, count * (index + 1) / parts};
 }
 
-/// Calls work(lane) for every lane at once; the calling thread takes lane 0. Rethrows the first exception.
+/// Calls work(index) for every index below `count` at once; the calling thread takes 0. Rethrows the first exception.
 template <class Work>
-void run_lanes(std::size_t lanes, const Work& work) {
-  std::vector<std::exception_ptr> errors(lanes);
-  const auto guarded = [&](std::size_t lane) {
+void run_threads(std::size_t count, const Work& work) {
+  std::vector<std::exception_ptr> errors(count);
+  const auto guarded = [&](std::size_t index) {
     try {
-      work(lane);
+      work(index);
     } catch (...) {
-      errors[lane] = std::current_exception();
+      errors[index] = std::current_exception();
     }
   };
   {
     std::vector<std::jthread> threads;
-    for (std::size_t lane = 1; lane < lanes; ++lane) threads.emplace_back(guarded, lane);
+    for (std::size_t i = 1; i < count; ++i) threads.emplace_back(guarded, i);
     guarded(0);
   }
   for (const auto& error : errors)
@@ -37,7 +41,7 @@ void run_lanes(std::size_t lanes, const Work& work) {
 }  // namespace
 
 /// One thread's engine and the batch it holds.
-struct Scorer::Lane {
+struct Scorer::Thread {
   std::unique_ptr<Engine> engine;
   std::vector<std::uint8_t> input, labels;
   std::vector<ForwardResult> results;
@@ -58,14 +62,14 @@ struct Scorer::Lane {
 
 Scorer::Scorer(const QuantizedNetwork& network, const DataSet& data, std::string_view engine, int threads, double temperature)
     : network_(network), data_(data), temperature_(temperature) {
-  for (int i = 0; i < threads; ++i) lanes_.push_back(std::make_unique<Lane>());
-  run_lanes(lanes_.size(), [&](std::size_t lane) { lanes_[lane]->engine = make_engine(engine, network); });
+  for (int i = 0; i < threads; ++i) threads_.push_back(std::make_unique<Thread>());
+  run_threads(threads_.size(), [&](std::size_t index) { threads_[index]->engine = make_engine(engine, network); });
 }
 
 Scorer::~Scorer() = default;
 
-std::string_view Scorer::engine_name() const { return lanes_.front()->engine->name(); }
-std::string Scorer::engine_description() const { return lanes_.front()->engine->description(); }
+std::string_view Scorer::engine_name() const { return threads_.front()->engine->name(); }
+std::string Scorer::engine_description() const { return threads_.front()->engine->description(); }
 
 std::vector<Score> Scorer::score(const ScoreRequest& request, std::size_t first, std::size_t count) {
   const Student exact = teacher(network_.network);
@@ -74,18 +78,23 @@ std::vector<Score> Scorer::score(const ScoreRequest& request, std::size_t first,
     students.push_back(codes.empty() ? exact : student(network_.network, codes));
 
   std::vector<Score> scores(count);
-  run_lanes(lanes_.size(), [&](std::size_t index) {
-    Lane& lane = *lanes_[index];
-    const auto [begin, end] = share(count, index, lanes_.size());
+  run_threads(threads_.size(), [&](std::size_t index) {
+    Thread& thread = *threads_[index];
+    const auto [begin, end] = share(count, index, threads_.size());
+    thread.results.resize(students_at_once);
+    std::optional<TeacherTarget> target;
+    std::size_t loaded = request.batches();  // none
     for (std::size_t item = begin; item < end;) {
       const std::size_t batch = (first + item) / students.size(), candidate = (first + item) % students.size();
-      const std::size_t run = std::min(end - item, students.size() - candidate);
-      lane.load(network_, data_, request, batch);
-      lane.results.resize(std::max<std::size_t>(lane.results.size(), run));
-      lane.engine->forward(std::span(&exact, 1), std::span(lane.results).first(1));
-      const TeacherTarget target(network_, lane.results.front(), lane.labels, temperature_);
-      lane.engine->forward(std::span(students).subspan(candidate, run), std::span(lane.results).first(run));
-      for (std::size_t i = 0; i < run; ++i) scores[item + i] = target.score(lane.results[i]);
+      const std::size_t run = std::min({end - item, students.size() - candidate, students_at_once});
+      if (batch != loaded) {
+        thread.load(network_, data_, request, batch);
+        thread.engine->forward(std::span(&exact, 1), std::span(thread.results).first(1));
+        target.emplace(network_, thread.results.front(), thread.labels, temperature_);
+        loaded = batch;
+      }
+      thread.engine->forward(std::span(students).subspan(candidate, run), std::span(thread.results).first(run));
+      for (std::size_t i = 0; i < run; ++i) scores[item + i] = target->score(thread.results[i]);
       item += run;
     }
   });
@@ -96,13 +105,13 @@ std::vector<Histogram> Scorer::histograms(const ScoreRequest& request, std::size
   const auto& codes = request.candidates.front();
   const Student traced = codes.empty() ? teacher(network_.network) : student(network_.network, codes);
   const auto sites = network_.network.sites();
-  std::vector<std::vector<Histogram>> parts(lanes_.size(), std::vector<Histogram>(sites.size()));
-  run_lanes(lanes_.size(), [&](std::size_t index) {
-    Lane& lane = *lanes_[index];
-    const auto [begin, end] = share(count, index, lanes_.size());
+  std::vector<std::vector<Histogram>> parts(threads_.size(), std::vector<Histogram>(sites.size()));
+  run_threads(threads_.size(), [&](std::size_t index) {
+    Thread& thread = *threads_[index];
+    const auto [begin, end] = share(count, index, threads_.size());
     for (std::size_t batch = first + begin; batch < first + end; ++batch) {
-      lane.load(network_, data_, request, batch);
-      lane.engine->trace(traced, [&](const LayerTrace& layer) {
+      thread.load(network_, data_, request, batch);
+      thread.engine->trace(traced, [&](const LayerTrace& layer) {
         const auto site = std::find(sites.begin(), sites.end(), layer.layer);
         if (site != sites.end()) parts[index][site - sites.begin()].add(layer.codes);
       });

@@ -13,6 +13,9 @@
 
 namespace triseg {
 
+/// Images of one record when whole splits are scored. Fixed, because it decides in which order floating-point sums are made.
+inline constexpr std::uint32_t split_batch = 125;
+
 /// Every candidate on every batch. An item is one candidate on one batch; items are ordered by batch, then candidate.
 struct ScoreRequest {
   Split split = Split::search;
@@ -41,11 +44,11 @@ class Scorer {
   std::vector<Histogram> histograms(const ScoreRequest& request, std::size_t first, std::size_t count);
 
  private:
-  struct Lane;
+  struct Thread;
   const QuantizedNetwork& network_;
   const DataSet& data_;
   double temperature_;
-  std::vector<std::unique_ptr<Lane>> lanes_;
+  std::vector<std::unique_ptr<Thread>> threads_;
 };
 
 }  // namespace triseg

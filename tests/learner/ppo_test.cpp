@@ -114,6 +114,44 @@ TEST(Ppo, StatisticsAreThoseOfPpo) {
   EXPECT_LE(update.clip_fraction, 1.0);
 }
 
+TEST(Ppo, TheFirstPassHasTheValuesOfTheFormulas) {
+  const auto sites = three_sites();
+  PpoOptions options;
+  options.epochs = 1;
+  options.gamma = 0.5;
+  const auto strategy = make_ppo(sites, options, 1);
+  const auto codes = strategy->propose(0, 2);
+  const std::vector<Episode> episodes = {{0, -1.0, {}, codes[0]}, {0, -3.0, {}, codes[1]}};
+  Update update;
+  strategy->learn(episodes, update);
+  // Rewards normalize to +1 and -1; the returns of the three sites are those times 0.25, 0.5 and 1; the critic starts at 0,
+  // and the ratio is 1.
+  EXPECT_NEAR(update.value_loss, (0.0625 + 0.25 + 1.0) / 3, 1e-6);
+  EXPECT_NEAR(update.policy_loss, 0.0, 1e-6);
+  EXPECT_NEAR(update.approx_kl, 0.0, 1e-6);
+  EXPECT_EQ(update.clip_fraction, 0.0);
+}
+
+TEST(Ppo, OneStepMakesGoodDrawsLikelierAndBadOnesLessLikely) {
+  // Two values of v1 at one site, one rewarded: after an update its share of the draws has grown.
+  const std::vector<SiteData> sites = {site(0, 1, 35)};
+  PpoOptions options;
+  options.entropy_coefficient = 0;
+  options.learning_rate = 0.01;
+  const auto strategy = make_ppo(sites, options, 1);
+  const auto share = [&] {
+    int good = 0;
+    for (const auto& codes : strategy->propose(5000, 2000)) good += codes[0].v1 > sites[0].mse.v1;
+    return good / 2000.0;
+  };
+  const double before = share();
+  std::vector<Episode> episodes;
+  for (auto& codes : strategy->propose(0, 64)) episodes.push_back({0, codes[0].v1 > sites[0].mse.v1 ? 1.0 : 0.0, {}, codes});
+  Update update;
+  strategy->learn(episodes, update);
+  EXPECT_GT(share(), before + 0.02);
+}
+
 TEST(Ppo, EqualRewardsTeachNothingFalse) {
   const auto sites = three_sites();
   PpoOptions options;

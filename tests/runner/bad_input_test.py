@@ -3,7 +3,7 @@ import os
 import shutil
 import unittest
 
-from program import SOURCE, ProgramTest, quick, result_file, run, run_file
+from program import SOURCE, ProgramTest, quick, result_file, run, run_file, run_with_one_broken_rank
 
 MODEL = os.path.join(SOURCE, "models", "lenet5-fashion-mnist.h5")
 
@@ -26,6 +26,10 @@ class BadInput(ProgramTest):
                 (search + ["--episodes", "0"], ["--episodes"]),
                 (search + ["--episodes", "many"], ["--episodes"]),
                 (search + ["--lr", "-1"], ["--lr"]),
+                (search + ["--lr", "nan"], ["--lr", "nan"]),
+                (search + ["--attention-weight", "nan"], ["--attention-weight", "nan"]),
+                (search + ["--max-acc-drop", "inf"], ["--max-acc-drop", "inf"]),
+                (search + ["--seed", "-1"], ["--seed"]),
                 (search + ["--batch-size", "60000"], ["--batch-size", "50000"]),
                 (search + ["--batch-size", "1000", "--calib-batches", "51"], ["--calib-batches"]),
                 (search + ["--sites", "conv9"], ["conv9", "conv1"]),
@@ -51,6 +55,8 @@ class BadInput(ProgramTest):
 
     def test_config_files(self):
         for text, fragments in (("epsiodes = 3\n", ["unknown key 'epsiodes'"]), ("[search]\nepisodes = 3\n", ["unknown key"]),
+                                ("episodes = 3\nepisodes = 4\n", ["episodes", "expected one value"]),
+                                ("update-timestep = 70\nepisodes-per-update = 10\n", ["update-timestep", "both"]),
                                 ('episodes = "none"\n', ["episodes"]), ("episodes = 0\n", ["episodes"])):
             with self.subTest(text=text):
                 with open(self.out("c.toml"), "w") as file:
@@ -61,6 +67,24 @@ class BadInput(ProgramTest):
         done = run(quick("--teacher", "nowhere.h5", "--out", self.out("a")), ranks=3, cwd=self.folder)
         self.assertNotEqual(done.returncode, 0)
         self.assertEqual(sum(line.startswith("triseg: error: ") for line in done.stderr.splitlines()), 1, done.stderr)
+
+    def test_a_failure_of_one_rank_alone_ends_all(self):
+        for broken in (0, 1):
+            with self.subTest(rank=broken):
+                done = run_with_one_broken_rank(quick("--out", self.out("a")), broken, {"TRISEG_FASHION_MNIST": self.out("nowhere")})
+                self.assertNotEqual(done.returncode, 0)
+                errors = [line for line in done.stderr.splitlines() if line.startswith("triseg: error: ")]
+                self.assertEqual(len(errors), 1, done.stderr)
+                self.assertIn(self.out("nowhere"), errors[0])
+
+    def test_ranks_that_differ_are_refused(self):
+        done = run_with_one_broken_rank(quick("--out", self.out("a")), 1, {}, ["--seed", "2"])
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("rank 1: options, model file or data set differ", done.stderr)
+
+    def test_a_folder_in_the_place_of_the_result(self):
+        os.makedirs(result_file(self.out("a")))
+        self.refused(quick("--out", self.out("a")), "is a folder")
 
     def test_model_and_data_that_do_not_fit(self):
         self.refused(["search", "--model", "lenet5", "--teacher", MODEL, "--data", "shapes", "--out", self.out("a")],
@@ -106,6 +130,14 @@ class BadInput(ProgramTest):
         self.refused(["evaluate", result_file(self.out("a")), "--split", "training"], "training")
         self.refused(["evaluate", result_file(self.out("a")), "--model", "alexnet"], "alexnet")
         self.refused(["evaluate", result_file(self.out("a")), "--format", "xml"], "xml")
+        self.refused(["evaluate", result_file(self.out("a")), "--backend", "foo"], "unknown backend 'foo'")
+        self.refused(["evaluate", result_file(self.out("a")), "--backend", "qnnpack", "--teacher", MODEL], "fbgemm", "qnnpack")
+        self.refused(["evaluate", result_file(self.out("a")), "--data", "shapes", "--teacher", MODEL], "shapes")
+        with open(result_file(self.out("a"))) as file:
+            text = file.read()
+        with open(self.out("vgg.json"), "w") as file:
+            file.write(text.replace('"model": "lenet5"', '"model": "vgg16"'))
+        self.refused(["evaluate", self.out("vgg.json")], "unknown model 'vgg16'")
 
 
 if __name__ == "__main__":

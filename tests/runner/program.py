@@ -48,6 +48,15 @@ def run(arguments, ranks=None, cwd=None, timeout=280):
     return subprocess.run(command(arguments, ranks), cwd=cwd, env=environment(), capture_output=True, text=True, timeout=timeout)
 
 
+def run_with_one_broken_rank(arguments, broken, variables, more=()):
+    """Two ranks, one of which sees other environment variables or gets more arguments."""
+    parts = []
+    for rank in (0, 1):
+        settings = [x for k, v in variables.items() for x in ("-x", f"{k}={v}")] if rank == broken else []
+        parts.append(["-n", "1"] + settings + [PROGRAM] + arguments + (list(more) if rank == broken else []))
+    return subprocess.run(["mpirun"] + parts[0] + [":"] + parts[1], env=environment(), capture_output=True, text=True, timeout=60)
+
+
 def start(arguments, ranks=None, cwd=None):
     return subprocess.Popen(command(arguments, ranks), cwd=cwd, env=environment(), stdout=subprocess.PIPE,
                             stderr=subprocess.PIPE, text=True)

@@ -57,6 +57,7 @@ class Files(ProgramTest):
             metrics = json.load(file)["metrics"]
         for key in ("acc_teacher", "acc_student", "acc_drop"):
             self.assertAlmostEqual(evaluated[key], metrics[key], places=9)
+        self.assertEqual((evaluated["kd"], evaluated["attention"]), (metrics["kd"], metrics["attention"]), "to the last bit")
         for shares in evaluated["shares"].values():
             self.assertAlmostEqual(sum(shares.values()), 100.0, places=6)
         table = run(["evaluate", result, "--split", "validation"])
@@ -210,6 +211,10 @@ class Resume(ProgramTest):
         self.assertNotIn("--episodes", done.stderr)
         with open(run_file(self.out("a")), "rb") as file:
             self.assertEqual(file.read(), before)
+        close = run(quick("--out", self.out("b"), "--seed", "12345678901234567"))
+        self.assertEqual(close.returncode, 0, close.stderr)
+        close = run(quick("--out", self.out("b"), "--seed", "12345678901234569"))
+        self.assert_one_line_error(close, "--seed (12345678901234567 instead of 12345678901234569)")
         same = run(quick("--out", self.out("a"), "--lr", "3e-4"))
         self.assertEqual(same.returncode, 0, same.stderr)
 
