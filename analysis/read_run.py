@@ -46,7 +46,7 @@ def main(path):
             s = file["selected"]
             print(f"test: teacher {s['test_accuracy_teacher'][()]:.2f} %, student {s['test_accuracy_student'][()]:.2f} % "
                   f"(95 %: {s['test_accuracy_student_low'][()]:.2f} to {s['test_accuracy_student_high'][()]:.2f}), KD {s['test_kd'][()]:.6g} nats; "
-                  f"MSE codes: {s['test_mse_accuracy'][()]:.2f} %, KD {s['test_mse_kd'][()]:.6g} nats")
+                  f"MSE codes: {s['test_mse_accuracy_student'][()]:.2f} %, KD {s['test_mse_kd'][()]:.6g} nats")
             print("selected codes:")
             print_codes(file, s["codes"][()])
         elif len(kd):
