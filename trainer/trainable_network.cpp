@@ -2,6 +2,7 @@
 
 #include "core/error.hpp"
 
+#include <dlfcn.h>
 #include <torch/torch.h>
 
 #include <algorithm>
@@ -316,7 +317,10 @@ TrainedNetwork TrainableNetwork::trained() const {
 void check_device(const std::string& device) { choose_device(device); }
 
 void set_training_threads(int threads) {
-  torch::set_num_threads(threads > 0 ? threads : std::max(1, int(std::thread::hardware_concurrency())));
+  const int n = threads > 0 ? threads : std::max(1, int(std::thread::hardware_concurrency()));
+  torch::set_num_threads(n);
+  // OpenBLAS, where it is LibTorch's BLAS, counts its threads by itself.
+  if (void* const function = dlsym(RTLD_DEFAULT, "openblas_set_num_threads")) reinterpret_cast<void (*)(int)>(function)(n);
 }
 
 }  // namespace triseg

@@ -87,6 +87,7 @@ void compare_with_fake_quantization(const Comparison& c) {
   const PixelSet training = lay_out(network, data, Split::search), test = lay_out(network, data, Split::test);
   const PixelStatistics statistics = pixel_statistics(training);
   TrainableNetwork trainable(network, c.scheme, statistics.mean, statistics.standard_deviation, 1, "cpu");
+  trainable.seed_dropout(1);
   const auto batch = [&](int i, int n) { return std::span(training.pixels).subspan(i * n * training.image_size(), n * training.image_size()); };
   for (int i = 0; i < 10; ++i)
     trainable.step(batch(i, 16), std::span(training.labels).subspan(i * 16, 16), {.learning_rate = c.learning_rate});
