@@ -30,7 +30,7 @@ def bare_rate(build):
     """Images a second of oneDNN's int8 products of AlexNet's shapes on one core: the better of two repetitions."""
     output = subprocess.run([f"{build}/bin/triseg_bench_forward", "--benchmark_filter=alexnet/bare", "--benchmark_format=json",
                              "--benchmark_repetitions=2"], capture_output=True, text=True, check=True).stdout
-    return max(b["items_per_second"] for b in json.loads(output)["benchmarks"] if b["run_type"] == "iteration")
+    return max(b["images/s"] for b in json.loads(output)["benchmarks"] if b["run_type"] == "iteration")
 
 
 def main():

@@ -26,7 +26,9 @@ double reward(const Score& score, double attention_weight) {
   return -(score.mean_kd() + attention_weight * score.mean_attention());
 }
 
-double accuracy_drop(const Score& score) { return score.teacher_accuracy() - score.student_accuracy(); }
+double accuracy_drop(const Score& score) {
+  return score.images ? 100.0 * (double(score.teacher_only) - double(score.student_only)) / double(score.images) : 0;
+}
 
 Choice choose(std::span<const Candidate> candidates, double max_acc_drop) {
   for (std::size_t i = 0; i < candidates.size(); ++i)
