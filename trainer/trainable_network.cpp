@@ -125,15 +125,15 @@ struct TrainableNetwork::Impl {
   }
 
   void set_pixel_values() {
-    QuantizedNetwork stub;
-    stub.network = network;
-    stub.mean = mean;
-    stub.standard_deviation = standard_deviation;
-    stub.layers.resize(1);
-    stub.layers[0].input = input();
+    QuantizedNetwork carrier;
+    carrier.network = network;
+    carrier.mean = mean;
+    carrier.standard_deviation = standard_deviation;
+    carrier.layers.resize(1);
+    carrier.layers[0].input = input();
     pixel_values.resize(network.input_channels);
     for (int c = 0; c < network.input_channels; ++c) {
-      const auto codes = input_codes(stub, c);
+      const auto codes = input_codes(carrier, c);
       for (int p = 0; p < 256; ++p)
         pixel_values[c][p] = folded ? float(input().scale * (codes[p] - input().zero_point))
                                     : (p / 255.0f - float(mean[c])) / float(standard_deviation[c]);
