@@ -18,10 +18,11 @@ endfunction()
 
 function(triseg_compile_options target)
   # The arithmetic is a contract: no product is fused with a sum behind its back.
-  target_compile_options(${target} PRIVATE -ffp-contract=off -Wall -Wextra -Wno-sign-compare -Wno-missing-field-initializers)
+  set(flags -ffp-contract=off -Wall -Wextra -Wno-sign-compare -Wno-missing-field-initializers)
   if(TRISEG_WARNINGS_AS_ERRORS)
-    target_compile_options(${target} PRIVATE -Werror)
+    list(APPEND flags -Werror)
   endif()
+  target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:C,CXX>:${flags}> $<$<COMPILE_LANGUAGE:CUDA>:--fmad=false>)
 endfunction()
 
 # triseg_use_torch(TARGET): LibTorch as a system library. Its headers take half a minute a file: only .cpp files include

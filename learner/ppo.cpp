@@ -6,12 +6,10 @@
 #include "learner/initial_codes.hpp"
 #include "learner/policy_network.hpp"
 
-#include <dlfcn.h>
-#include <torch/torch.h>
-
 #include <algorithm>
+#include <array>
 #include <cmath>
-#include <limits>
+#include <map>
 
 namespace triseg {
 namespace {
@@ -39,31 +37,51 @@ double prior_width(const SiteData& site, const Codes& start, Head head, double t
   return std::max(1.0, total / 2.0);
 }
 
-/// The tensors are tiny, and the result must not depend on the cores a learner happens to have. OpenBLAS, where it is
-/// LibTorch's BLAS, counts its threads by itself.
-void use_one_thread() {
-  torch::set_num_threads(1);
-  if (void* const function = dlsym(RTLD_DEFAULT, "openblas_set_num_threads")) reinterpret_cast<void (*)(int)>(function)(1);
-}
+/// The draws of one head at one site that had the same legal codes: they share one categorical distribution.
+struct DrawGroup {
+  std::size_t site = 0;
+  Head head = Head::t1;
+  int first = 0, last = 0;              // the legal codes
+  std::vector<std::size_t> episodes;    // indices within the iteration
+  std::vector<int> codes;               // drawn by them
+
+  // Set by evaluate().
+  std::vector<double> log_p;            // (last - first + 1)
+  double entropy = 0;                   // [nats]
+
+  /// logits: those of codes 0, 1, ... of this site and head.
+  void evaluate(const double* logits) {
+    const double largest = *std::max_element(logits + first, logits + last + 1);
+    double total = 0;
+    for (int q = first; q <= last; ++q) total += std::exp(logits[q] - largest);
+    const double log_total = largest + std::log(total);
+    log_p.resize(last - first + 1);
+    entropy = 0;
+    for (int q = first; q <= last; ++q) {
+      const double l = log_p[q - first] = logits[q] - log_total;
+      entropy -= std::exp(l) * l;
+    }
+  }
+};
 
 class Ppo final : public Strategy {
  public:
   Ppo(const std::vector<SiteData>& sites, const PpoOptions& options, std::uint64_t seed)
-      : sites_(sites), options_(options), seed_(seed), policy_(seed, options.warm_start != WarmStart::none),
-        learned_scale_(options.warm_start != WarmStart::none ? learned_scale : 1.0) {
-    const auto count = static_cast<std::int64_t>(sites.size());
-    for (const SiteData& site : sites) columns_ = std::max<std::int64_t>(columns_, site.tmax + 1);
-    states_ = torch::zeros({count, 4});
-    prior_ = torch::zeros({count, 4, columns_});
-    smoothing_ = torch::eye(columns_).expand({count, 4, columns_, columns_}).clone();
-    for (std::int64_t l = 0; l < count; ++l) {
-      for (int k = 0; k < 4; ++k) states_[l][k] = sites[l].state[k];
-      if (options.warm_start != WarmStart::none) centre_draws(l);
-    }
+      : sites_(sites), options_(options), seed_(seed), columns_(columns_of(sites)),
+        policy_(states_of(sites), columns_, seed, options.warm_start != WarmStart::none),
+        learned_scale_(options.warm_start != WarmStart::none ? learned_scale : 1.0),
+        prior_(sites.size() * heads.size() * columns_), smoothing_(sites.size() * heads.size() * smoothing_width()) {
+    for (std::size_t l = 0; l < sites.size(); ++l)
+      for (Head head : heads) {
+        if (options.warm_start == WarmStart::none)
+          smoothing(l, head)[columns_ - 1] = 1.0;
+        else
+          centre_draws(l, head);
+      }
   }
 
   std::vector<std::vector<Codes>> propose(std::uint64_t first_episode, std::size_t count) override {
-    const auto logits = current_logits();
+    const auto logits = logits_of(policy_.forward());
     std::vector<std::vector<Codes>> result(count);
     for (std::size_t i = 0; i < count; ++i) {
       for (std::size_t l = 0; l < sites_.size(); ++l) {
@@ -72,7 +90,7 @@ class Ppo final : public Strategy {
         for (Head head : heads) {
           const double u = uniform(seed_, Stream::action, first_episode + i, static_cast<std::uint32_t>(l),
                                    static_cast<std::uint32_t>(head));
-          code_of(codes, head) = draw(row(logits, l, head), legal_range(head, codes), u);
+          code_of(codes, head) = draw(&logits[row(l, head)], legal_range(head, codes), u);
         }
         result[i].push_back(codes);
       }
@@ -81,40 +99,56 @@ class Ppo final : public Strategy {
   }
 
   void learn(std::span<const Episode> episodes, Update& update) override {
-    const Batch batch = make_batch(episodes);
-    torch::Tensor old_log_probability;
+    const std::size_t n = episodes.size(), count = sites_.size(), entries = n * count;
+    const auto returns = returns_of(episodes);
+    auto groups = group_draws(episodes);
+    std::vector<double> old_log_probability;
     for (int epoch = 0; epoch < options_.epochs; ++epoch) {
-      const auto [log_probability, entropy, value] = evaluate(batch);
-      if (epoch == 0) old_log_probability = log_probability.detach();
-      // Each site is a step: the return is the episode's normalized reward, discounted over the sites still to come.
-      const auto advantage = batch.returns - value.detach();
-      const auto log_ratio = log_probability - old_log_probability;
-      const auto ratio = log_ratio.exp();
-      const auto clipped = ratio.clamp(1.0 - options_.clip, 1.0 + options_.clip);
-      const auto policy_loss = -torch::min(ratio * advantage, clipped * advantage).mean();
-      const auto value_loss = (value - batch.returns).square().mean();
-      const auto mean_entropy = entropy.mean();
-      const auto loss =
-          policy_loss + options_.value_coefficient * value_loss - options_.entropy_coefficient * mean_entropy;
-      policy_.step(loss, options_.learning_rate);
-      update.policy_loss = policy_loss.item<double>();
-      update.value_loss = value_loss.item<double>();
-      update.entropy = mean_entropy.item<double>();
-      // Schulman's low-variance estimate of KL(old || new): mean of (ratio - 1) - log ratio.
-      update.approx_kl = (ratio - 1.0 - log_ratio).mean().item<double>();
-      update.clip_fraction = ((ratio - 1.0).abs() > options_.clip).to(torch::kFloat).mean().item<double>();
+      const auto output = policy_.forward();
+      const auto logits = logits_of(output);
+      std::vector<double> log_probability(entries), entropy(entries);  // (episodes, sites): of the four draws together
+      for (DrawGroup& group : groups) {
+        group.evaluate(&logits[row(group.site, group.head)]);
+        for (std::size_t k = 0; k < group.episodes.size(); ++k) {
+          const std::size_t at = group.episodes[k] * count + group.site;
+          log_probability[at] += group.log_p[group.codes[k] - group.first];
+          entropy[at] += group.entropy;
+        }
+      }
+      if (epoch == 0) old_log_probability = log_probability;
+
+      update.policy_loss = update.value_loss = update.entropy = update.approx_kl = update.clip_fraction = 0;
+      std::vector<double> d_log_probability(entries);  // of the loss, which is a mean over all entries
+      PolicyNetwork::Output gradient{std::vector<double>(prior_.size()), std::vector<double>(count)};
+      for (std::size_t at = 0; at < entries; ++at) {
+        // Each site is a step: the return is the episode's normalized reward, discounted over the sites still to come.
+        const double error = output.values[at % count] - returns[at], advantage = -error;
+        const double log_ratio = log_probability[at] - old_log_probability[at], ratio = std::exp(log_ratio);
+        const double clipped = std::clamp(ratio, 1.0 - options_.clip, 1.0 + options_.clip);
+        update.policy_loss -= std::min(ratio * advantage, clipped * advantage) / double(entries);
+        update.value_loss += error * error / double(entries);
+        update.entropy += entropy[at] / double(entries);
+        // Schulman's low-variance estimate of KL(old || new): mean of (ratio - 1) - log ratio.
+        update.approx_kl += (ratio - 1.0 - log_ratio) / double(entries);
+        update.clip_fraction += (std::abs(ratio - 1.0) > options_.clip) / double(entries);
+        // The clipped branch is constant; inside the clip range both branches are the ratio's.
+        if (ratio * advantage <= clipped * advantage) d_log_probability[at] = -ratio * advantage / double(entries);
+        gradient.values[at % count] += options_.value_coefficient * 2.0 * error / double(entries);
+      }
+      gradient.heads = heads_gradient(groups, d_log_probability, options_.entropy_coefficient / double(entries));
+      policy_.step(gradient, options_.learning_rate);
     }
   }
 
   std::vector<Codes> most_probable() const override {
-    const auto logits = current_logits();
+    const auto logits = logits_of(policy_.forward());
     std::vector<Codes> result;
     for (std::size_t l = 0; l < sites_.size(); ++l) {
       Codes codes;
       codes.tmax = static_cast<std::uint8_t>(sites_[l].tmax);
       for (Head head : heads) {
         const auto [first, last] = legal_range(head, codes);
-        const float* z = row(logits, l, head);
+        const double* z = &logits[row(l, head)];
         code_of(codes, head) = static_cast<std::uint8_t>(std::max_element(z + first, z + last + 1) - z);
       }
       result.push_back(codes);
@@ -126,43 +160,90 @@ class Ppo final : public Strategy {
   void restore(const Checkpoint& checkpoint) override { policy_.restore(checkpoint); }
 
  private:
-  struct Batch {
-    std::array<torch::Tensor, 4> chosen;  // per head (episodes, sites, 1) s64
-    std::array<torch::Tensor, 4> legal;   // per head (episodes, sites, columns) bool
-    torch::Tensor returns;                // (episodes, sites)
-  };
+  /// Codes 0 .. largest tmax: no head can take a larger one.
+  static std::size_t columns_of(const std::vector<SiteData>& sites) {
+    std::size_t columns = 0;
+    for (const SiteData& site : sites) columns = std::max<std::size_t>(columns, site.tmax + 1);
+    return columns;
+  }
 
-  void centre_draws(std::int64_t l) {
+  static std::vector<std::array<double, 4>> states_of(const std::vector<SiteData>& sites) {
+    std::vector<std::array<double, 4>> states(sites.size());
+    for (std::size_t l = 0; l < sites.size(); ++l)
+      for (std::size_t k = 0; k < 4; ++k) states[l][k] = sites[l].state[k];
+    return states;
+  }
+
+  /// Where the columns of one head at one site begin in (sites, 4, columns).
+  std::size_t row(std::size_t site, Head head) const {
+    return (site * heads.size() + static_cast<std::size_t>(head)) * columns_;
+  }
+  /// Weights by distance -(columns - 1) .. columns - 1.
+  std::size_t smoothing_width() const { return 2 * columns_ - 1; }
+  double* smoothing(std::size_t site, Head head) { return &smoothing_[row(site, head) / columns_ * smoothing_width()]; }
+  const double* smoothing(std::size_t site, Head head) const { return const_cast<Ppo*>(this)->smoothing(site, head); }
+
+  void centre_draws(std::size_t l, Head head) {
     const SiteData& site = sites_[l];
     const bool mse = options_.warm_start == WarmStart::mse;
     const Codes& start = mse ? site.mse : site.init;
-    const auto code = torch::arange(columns_, torch::kFloat);
-    for (Head head : heads) {
-      const auto h = static_cast<std::int64_t>(head);
-      const double width = mse ? prior_width(site, start, head, options_.prior_tolerance) : std::max(1.0, site.tmax / 10.0);
-      prior_[l][h] = -(code - double(code_of(start, head))).square() / (2 * width * width);
-      // What the network learns of one code holds, by degrees, for its neighbours within the same width.
-      const auto distance = code.unsqueeze(0) - code.unsqueeze(1);
-      smoothing_[l][h] = (-distance.square() / (2 * width * width)).exp();
+    const double width = mse ? prior_width(site, start, head, options_.prior_tolerance) : std::max(1.0, site.tmax / 10.0);
+    for (std::size_t c = 0; c < columns_; ++c) {
+      const double distance = double(c) - double(code_of(start, head));
+      prior_[row(l, head) + c] = -distance * distance / (2 * width * width);
+    }
+    // What the network learns of one code holds, by degrees, for its neighbours within the same width.
+    for (std::size_t i = 0; i < smoothing_width(); ++i) {
+      const double distance = double(i) - double(columns_ - 1);
+      smoothing(l, head)[i] = std::exp(-distance * distance / (2 * width * width));
     }
   }
 
-  torch::Tensor logits_of(const torch::Tensor& head_output) const {  // (sites, 4, 256) -> (sites, 4, columns)
-    const auto learned = head_output.slice(2, 0, columns_).unsqueeze(2).matmul(smoothing_).squeeze(2);
-    return prior_ + learned_scale_ * learned;
+  /// (sites, 4, columns): the prior and what the network adds, smoothed over codes.
+  std::vector<double> logits_of(const PolicyNetwork::Output& output) const {
+    auto logits = prior_;
+    for_each_row([&](std::size_t at, const double* weights) {
+      for (std::size_t j = 0; j < columns_; ++j)
+        for (std::size_t c = 0; c < columns_; ++c)
+          logits[at + c] += learned_scale_ * output.heads[at + j] * weights[columns_ - 1 + c - j];
+    });
+    return logits;
   }
 
-  torch::Tensor current_logits() const {  // (sites, 4, columns), contiguous
-    torch::NoGradGuard no_gradients;
-    return logits_of(policy_.forward(states_).first).contiguous();
+  /// The loss's gradient by the network's heads, given that by every draw's log-probability and the weight of every
+  /// distribution's entropy: d log p(a) / d z_c = [a = c] - p_c and dH / d z_c = -p_c (log p_c + H).
+  std::vector<double> heads_gradient(const std::vector<DrawGroup>& groups, const std::vector<double>& d_log_probability,
+                                     double entropy_weight) const {
+    std::vector<double> d_logits(prior_.size()), result(prior_.size());
+    for (const DrawGroup& group : groups) {
+      double* d = &d_logits[row(group.site, group.head)];
+      double total = 0;
+      for (std::size_t k = 0; k < group.episodes.size(); ++k) {
+        const double g = d_log_probability[group.episodes[k] * sites_.size() + group.site];
+        d[group.codes[k]] += g;
+        total += g;
+      }
+      for (int q = group.first; q <= group.last; ++q) {
+        const double log_p = group.log_p[q - group.first], p = std::exp(log_p);
+        d[q] += p * (entropy_weight * double(group.episodes.size()) * (log_p + group.entropy) - total);
+      }
+    }
+    for_each_row([&](std::size_t at, const double* weights) {  // the smoothing is symmetric
+      for (std::size_t c = 0; c < columns_; ++c)
+        for (std::size_t j = 0; j < columns_; ++j)
+          result[at + j] += learned_scale_ * d_logits[at + c] * weights[columns_ - 1 + j - c];
+    });
+    return result;
   }
 
-  const float* row(const torch::Tensor& logits, std::size_t site, Head head) const {
-    return logits.data_ptr<float>() + (site * 4 + static_cast<std::size_t>(head)) * columns_;
+  template <class F>
+  void for_each_row(const F& f) const {
+    for (std::size_t l = 0; l < sites_.size(); ++l)
+      for (Head head : heads) f(row(l, head), smoothing(l, head));
   }
 
   /// The categorical draw over first..last by inversion of u in [0, 1).
-  static std::uint8_t draw(const float* logits, std::pair<int, int> range, double u) {
+  static std::uint8_t draw(const double* logits, std::pair<int, int> range, double u) {
     const auto [first, last] = range;
     const double largest = *std::max_element(logits + first, logits + last + 1);
     double total = 0;
@@ -175,75 +256,54 @@ class Ppo final : public Strategy {
     return static_cast<std::uint8_t>(last);
   }
 
-  Batch make_batch(std::span<const Episode> episodes) const {
-    const auto n = static_cast<std::int64_t>(episodes.size()), count = static_cast<std::int64_t>(sites_.size());
-    Batch batch;
+  /// (episodes, sites): rewards normalized within the iteration, discounted.
+  std::vector<double> returns_of(std::span<const Episode> episodes) const {
+    const double n = double(episodes.size());
     double mean = 0, variance = 0;
-    for (const Episode& e : episodes) mean += e.reward / double(n);
-    for (const Episode& e : episodes) variance += (e.reward - mean) * (e.reward - mean) / double(n);
+    for (const Episode& e : episodes) mean += e.reward / n;
+    for (const Episode& e : episodes) variance += (e.reward - mean) * (e.reward - mean) / n;
     const double scale = variance > 0 ? 1.0 / std::sqrt(variance) : 0.0;
-    batch.returns = torch::zeros({n, count});
-    for (Head head : heads) {
-      const auto h = static_cast<std::size_t>(head);
-      batch.chosen[h] = torch::zeros({n, count, 1}, torch::kLong);
-      batch.legal[h] = torch::zeros({n, count, columns_}, torch::kBool);
-    }
-    auto returns = batch.returns.accessor<float, 2>();
-    for (std::int64_t i = 0; i < n; ++i) {
-      for (std::int64_t l = 0; l < count; ++l) {
-        returns[i][l] = static_cast<float>((episodes[i].reward - mean) * scale * std::pow(options_.gamma, double(count - 1 - l)));
-        const Codes& codes = episodes[i].codes[l];
-        for (Head head : heads) {
-          const auto h = static_cast<std::size_t>(head);
-          const auto [first, last] = legal_range(head, codes);
-          batch.chosen[h].accessor<std::int64_t, 3>()[i][l][0] = code_of(codes, head);
-          bool* mask = batch.legal[h].data_ptr<bool>() + (i * count + l) * columns_;
-          std::fill(mask + first, mask + last + 1, true);
-        }
-      }
-    }
-    return batch;
+    std::vector<double> returns;
+    for (const Episode& e : episodes)
+      for (std::size_t l = 0; l < sites_.size(); ++l)
+        returns.push_back((e.reward - mean) * scale * std::pow(options_.gamma, double(sites_.size() - 1 - l)));
+    return returns;
   }
 
-  struct Evaluation {
-    torch::Tensor log_probability;  // (episodes, sites): of the four draws together
-    torch::Tensor entropy;          // (episodes, sites): sum of the four conditional entropies [nats]
-    torch::Tensor value;            // (sites): broadcasts over episodes
-  };
-
-  Evaluation evaluate(const Batch& batch) const {
-    const auto [output, value] = policy_.forward(states_);
-    const auto logits = logits_of(output);
-    Evaluation result;
-    result.value = value;
-    for (Head head : heads) {
-      const auto h = static_cast<std::int64_t>(head);
-      // A finite floor instead of -inf keeps 0 * log 0 = 0 in the entropy and its gradient.
-      const auto masked = logits.select(1, h).unsqueeze(0).masked_fill(batch.legal[h].logical_not(), -1e9);
-      const auto log_p = masked.log_softmax(2);
-      const auto chosen = log_p.gather(2, batch.chosen[h]).squeeze(2);
-      const auto entropy = -(log_p.exp() * log_p).sum(2);
-      result.log_probability = result.log_probability.defined() ? result.log_probability + chosen : chosen;
-      result.entropy = result.entropy.defined() ? result.entropy + entropy : entropy;
-    }
-    return result;
+  std::vector<DrawGroup> group_draws(std::span<const Episode> episodes) const {
+    std::vector<DrawGroup> groups;
+    for (std::size_t l = 0; l < sites_.size(); ++l)
+      for (Head head : heads) {
+        std::map<std::pair<int, int>, DrawGroup> by_range;
+        for (std::size_t i = 0; i < episodes.size(); ++i) {
+          const Codes& codes = episodes[i].codes[l];
+          const auto range = legal_range(head, codes);
+          DrawGroup& group = by_range[range];
+          group.site = l;
+          group.head = head;
+          group.first = range.first;
+          group.last = range.second;
+          group.episodes.push_back(i);
+          group.codes.push_back(code_of(codes, head));
+        }
+        for (auto& [range, group] : by_range) groups.push_back(std::move(group));
+      }
+    return groups;
   }
 
   std::vector<SiteData> sites_;
   PpoOptions options_;
   std::uint64_t seed_;
+  std::size_t columns_;
   PolicyNetwork policy_;
-  double learned_scale_;       // learned_scale, or 1 where there is no prior
-  std::int64_t columns_ = 0;   // codes 0 .. largest tmax: no head can take a larger one
-  torch::Tensor states_;       // (sites, 4)
-  torch::Tensor prior_;        // (sites, 4, columns)
-  torch::Tensor smoothing_;    // (sites, 4, columns, columns)
+  double learned_scale_;           // learned_scale, or 1 where there is no prior
+  std::vector<double> prior_;      // (sites, 4, columns)
+  std::vector<double> smoothing_;  // (sites, 4, smoothing_width())
 };
 
 }  // namespace
 
 std::unique_ptr<Strategy> make_ppo(const std::vector<SiteData>& sites, const PpoOptions& options, std::uint64_t seed) {
-  use_one_thread();
   return std::make_unique<Ppo>(sites, options, seed);
 }
 

@@ -2,6 +2,7 @@
 
 #include "core/error.hpp"
 #include "core/philox.hpp"
+#include "worker/cuda_engine.hpp"
 #include "worker/onednn_engine.hpp"
 #include "worker/reference_engine.hpp"
 
@@ -12,28 +13,62 @@ namespace {
 
 struct EngineEntry {
   std::string_view name;
-  std::unique_ptr<Engine> (*make)(const QuantizedNetwork&);
+  bool (*runs_here)();
+  std::unique_ptr<Engine> (*make)(const QuantizedNetwork&, int device);
 };
 
-/// Fastest first: "auto" takes the first.
+bool always() { return true; }
+
+/// Fastest first: "auto" takes the first that runs here.
 constexpr EngineEntry engines[] = {
-#ifdef TRISEG_HAVE_ONEDNN
-    {"onednn", make_onednn_engine},
+#ifdef TRISEG_HAVE_CUDA
+    {"cuda", [] { return cuda_devices() > 0; }, make_cuda_engine},
 #endif
-    {"reference", make_reference_engine},
+#ifdef TRISEG_HAVE_ONEDNN
+    {"onednn", always, [](const QuantizedNetwork& network, int) { return make_onednn_engine(network); }},
+#endif
+    {"reference", always, [](const QuantizedNetwork& network, int) { return make_reference_engine(network); }},
 };
 
-/// One random image through the whole engine, with staircases, compared with the reference.
+const EngineEntry& find_engine(std::string_view name) {
+  for (const auto& entry : engines)
+    if (name == entry.name || (name == "auto" && entry.runs_here())) return entry;
+  fail("unknown engine '{}': expected auto, {}", name, fmt::join(engine_names(), ", "));
+}
+
+struct Traced {
+  std::vector<std::int32_t> accumulators;
+  std::vector<std::uint8_t> codes;
+};
+
+std::vector<Traced> trace_layers(Engine& engine, const Student& student, std::size_t layers) {
+  std::vector<Traced> all(layers);
+  engine.trace(student, [&](const LayerTrace& t) {
+    all[t.layer].accumulators.insert(all[t.layer].accumulators.end(), t.accumulators.begin(), t.accumulators.end());
+    all[t.layer].codes.insert(all[t.layer].codes.end(), t.codes.begin(), t.codes.end());
+  });
+  return all;
+}
+
+/// One random image through every layer and through the whole engine, with staircases, compared with the reference.
 void self_test(Engine& engine, const QuantizedNetwork& network) {
-  std::vector<std::uint8_t> image(network.network.input_size());
+  const Network& shape = network.network;
+  std::vector<std::uint8_t> image(shape.input_size());
   for (std::size_t i = 0; i < image.size(); ++i) image[i] = static_cast<std::uint8_t>(uniform_below(256, 0, Stream::self_test, i));
-  const Student candidate = student(network.network, std::vector<Codes>(network.network.sites().size(), Codes{9, 18, 27, 45, 60}));
-  std::array<ForwardResult, 2> results;
+  const Student candidate = student(shape, std::vector<Codes>(shape.sites().size(), Codes{9, 18, 27, 45, 60}));
   const auto reference = make_reference_engine(network);
-  for (Engine* each : {&engine, reference.get()}) {
-    each->load_images(image, 1);
-    each->forward(std::span(&candidate, 1), std::span(results).subspan(each == &engine ? 0 : 1, 1));
+  std::array<ForwardResult, 2> results;
+  std::array<std::vector<Traced>, 2> layers;
+  for (int i = 0; i < 2; ++i) {
+    Engine& each = i == 0 ? *reference : engine;
+    each.load_images(image, 1);
+    each.forward(std::span(&candidate, 1), std::span(results).subspan(i, 1));
+    layers[i] = trace_layers(each, candidate, shape.layers.size());
   }
+  for (std::size_t l = 0; l < shape.layers.size(); ++l)
+    if (layers[0][l].accumulators != layers[1][l].accumulators || layers[0][l].codes != layers[1][l].codes)
+      fail("engine {}: its start-up self-test of layer {} gives other codes than the reference; --engine reference works",
+           engine.name(), shape.layers[l].name);
   if (results[0].logit_codes != results[1].logit_codes || results[0].attention != results[1].attention)
     fail("engine {}: its start-up self-test gives other codes than the reference; --engine reference works", engine.name());
 }
@@ -56,14 +91,13 @@ std::vector<std::string_view> engine_names() {
   return names;
 }
 
-std::unique_ptr<Engine> make_engine(std::string_view name, const QuantizedNetwork& network) {
-  for (const auto& entry : engines)
-    if (name == "auto" || name == entry.name) {
-      auto engine = entry.make(network);
-      if (entry.make != make_reference_engine) self_test(*engine, network);
-      return engine;
-    }
-  fail("unknown engine '{}': expected auto, {}", name, fmt::join(engine_names(), ", "));
+std::string_view resolve_engine(std::string_view name) { return find_engine(name).name; }
+
+std::unique_ptr<Engine> make_engine(std::string_view name, const QuantizedNetwork& network, int device) {
+  const EngineEntry& entry = find_engine(name);
+  auto engine = entry.make(network, device);
+  if (entry.name != "reference") self_test(*engine, network);
+  return engine;
 }
 
 }  // namespace triseg

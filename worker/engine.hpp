@@ -53,6 +53,8 @@ class Engine {
   virtual std::string_view name() const = 0;
   /// How it executes, for logs: "int8 (AVX512-VNNI)".
   virtual std::string description() const = 0;
+  /// True if one engine keeps its device busy: threads then share its results instead of having engines of their own.
+  virtual bool feeds_many_threads() const { return false; }
 
   /// Sets the images that the following calls run on, and copies them. codes: (images, channels, side, side) input codes.
   virtual void load_images(std::span<const std::uint8_t> codes, int images) = 0;
@@ -64,12 +66,16 @@ class Engine {
   virtual void trace(const Student& student, const TraceSink& sink) = 0;
 };
 
-/// What --engine takes, of what this build has: "reference", "onednn".
+/// What --engine takes, of what this build has, fastest first: "cuda", "onednn", "reference".
 std::vector<std::string_view> engine_names();
 
-/// The engine called `name` ("auto": the fastest this build has), self-tested against the reference layer by layer on
-/// random codes. Throws Error if the name is unknown or if no exact way to run a layer is left.
-/// `network` must outlive the engine.
-std::unique_ptr<Engine> make_engine(std::string_view name, const QuantizedNetwork& network);
+/// The name that `name` stands for: "auto" is the fastest engine this build has and this machine can run.
+/// Throws Error if the name is unknown.
+std::string_view resolve_engine(std::string_view name);
+
+/// The engine called `name`, as resolve_engine takes it, self-tested against the reference layer by layer on random codes.
+/// device: the GPU of an engine that runs on one. Throws Error if the name is unknown, if its device is missing or if no
+/// exact way to run a layer is left. `network` must outlive the engine.
+std::unique_ptr<Engine> make_engine(std::string_view name, const QuantizedNetwork& network, int device = 0);
 
 }  // namespace triseg

@@ -11,7 +11,7 @@ namespace triseg {
 namespace {
 
 /// Bounds the memory of their results, whatever the number of candidates.
-constexpr std::size_t students_at_once = 64;
+constexpr std::size_t students_at_once = 128;
 
 /// Part `index` of `parts` contiguous parts of 0..count-1, as equal as can be: [begin, end).
 std::pair<std::size_t, std::size_t> share(std::size_t count, std::size_t index, std::size_t parts) {
@@ -32,7 +32,7 @@ void run_threads(std::size_t count, const Work& work) {
   {
     std::vector<std::jthread> threads;
     for (std::size_t i = 1; i < count; ++i) threads.emplace_back(guarded, i);
-    guarded(0);
+    if (count > 0) guarded(0);
   }
   for (const auto& error : errors)
     if (error) std::rethrow_exception(error);
@@ -40,8 +40,8 @@ void run_threads(std::size_t count, const Work& work) {
 
 }  // namespace
 
-/// One thread's engine and the batch it holds.
-struct Scorer::Thread {
+/// An engine and the batch it holds.
+struct Scorer::Lane {
   std::unique_ptr<Engine> engine;
   std::vector<std::uint8_t> input, labels;
   std::vector<ForwardResult> results;
@@ -60,16 +60,23 @@ struct Scorer::Thread {
   }
 };
 
-Scorer::Scorer(const QuantizedNetwork& network, const DataSet& data, std::string_view engine, int threads, double temperature)
+Scorer::Scorer(const QuantizedNetwork& network, const DataSet& data, std::string_view engine, int threads, double temperature,
+               int device)
     : network_(network), data_(data), temperature_(temperature) {
-  for (int i = 0; i < threads; ++i) threads_.push_back(std::make_unique<Thread>());
-  run_threads(threads_.size(), [&](std::size_t index) { threads_[index]->engine = make_engine(engine, network); });
+  lanes_.push_back(std::make_unique<Lane>());
+  lanes_.front()->engine = make_engine(engine, network, device);
+  if (lanes_.front()->engine->feeds_many_threads()) {
+    threads_per_lane_ = threads;
+    return;
+  }
+  for (int i = 1; i < threads; ++i) lanes_.push_back(std::make_unique<Lane>());
+  run_threads(lanes_.size() - 1, [&](std::size_t i) { lanes_[i + 1]->engine = make_engine(engine, network, device); });
 }
 
 Scorer::~Scorer() = default;
 
-std::string_view Scorer::engine_name() const { return threads_.front()->engine->name(); }
-std::string Scorer::engine_description() const { return threads_.front()->engine->description(); }
+std::string_view Scorer::engine_name() const { return lanes_.front()->engine->name(); }
+std::string Scorer::engine_description() const { return lanes_.front()->engine->description(); }
 
 std::vector<Score> Scorer::score(const ScoreRequest& request, std::size_t first, std::size_t count) {
   const Student exact = teacher(network_.network);
@@ -78,23 +85,26 @@ std::vector<Score> Scorer::score(const ScoreRequest& request, std::size_t first,
     students.push_back(codes.empty() ? exact : student(network_.network, codes));
 
   std::vector<Score> scores(count);
-  run_threads(threads_.size(), [&](std::size_t index) {
-    Thread& thread = *threads_[index];
-    const auto [begin, end] = share(count, index, threads_.size());
-    thread.results.resize(students_at_once);
+  run_threads(lanes_.size(), [&](std::size_t index) {
+    Lane& lane = *lanes_[index];
+    const auto [begin, end] = share(count, index, lanes_.size());
+    lane.results.resize(students_at_once);
     std::optional<TeacherTarget> target;
     std::size_t loaded = request.batches();  // none
     for (std::size_t item = begin; item < end;) {
       const std::size_t batch = (first + item) / students.size(), candidate = (first + item) % students.size();
       const std::size_t run = std::min({end - item, students.size() - candidate, students_at_once});
       if (batch != loaded) {
-        thread.load(network_, data_, request, batch);
-        thread.engine->forward(std::span(&exact, 1), std::span(thread.results).first(1));
-        target.emplace(network_, thread.results.front(), thread.labels, temperature_);
+        lane.load(network_, data_, request, batch);
+        lane.engine->forward(std::span(&exact, 1), std::span(lane.results).first(1));
+        target.emplace(network_, lane.results.front(), lane.labels, temperature_);
         loaded = batch;
       }
-      thread.engine->forward(std::span(students).subspan(candidate, run), std::span(thread.results).first(run));
-      for (std::size_t i = 0; i < run; ++i) scores[item + i] = target->score(thread.results[i]);
+      lane.engine->forward(std::span(students).subspan(candidate, run), std::span(lane.results).first(run));
+      run_threads(std::min(threads_per_lane_, run), [&](std::size_t thread) {
+        const auto [from, to] = share(run, thread, std::min(threads_per_lane_, run));
+        for (std::size_t i = from; i < to; ++i) scores[item + i] = target->score(lane.results[i]);
+      });
       item += run;
     }
   });
@@ -105,13 +115,13 @@ std::vector<Histogram> Scorer::histograms(const ScoreRequest& request, std::size
   const auto& codes = request.candidates.front();
   const Student traced = codes.empty() ? teacher(network_.network) : student(network_.network, codes);
   const auto sites = network_.network.sites();
-  std::vector<std::vector<Histogram>> parts(threads_.size(), std::vector<Histogram>(sites.size()));
-  run_threads(threads_.size(), [&](std::size_t index) {
-    Thread& thread = *threads_[index];
-    const auto [begin, end] = share(count, index, threads_.size());
+  std::vector<std::vector<Histogram>> parts(lanes_.size(), std::vector<Histogram>(sites.size()));
+  run_threads(lanes_.size(), [&](std::size_t index) {
+    Lane& lane = *lanes_[index];
+    const auto [begin, end] = share(count, index, lanes_.size());
     for (std::size_t batch = first + begin; batch < first + end; ++batch) {
-      thread.load(network_, data_, request, batch);
-      thread.engine->trace(traced, [&](const LayerTrace& layer) {
+      lane.load(network_, data_, request, batch);
+      lane.engine->trace(traced, [&](const LayerTrace& layer) {
         const auto site = std::find(sites.begin(), sites.end(), layer.layer);
         if (site != sites.end()) parts[index][site - sites.begin()].add(layer.codes);
       });

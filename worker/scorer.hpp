@@ -27,11 +27,13 @@ struct ScoreRequest {
   std::size_t items() const { return batches() * candidates.size(); }
 };
 
-/// Scores with `threads` engines at once. The result does not depend on the number of threads.
+/// Scores with `threads` threads: each with an engine of its own, or all with the results of one that runs on a device.
+/// The result does not depend on the number of threads.
 class Scorer {
  public:
-  /// `network` and `data` must outlive the scorer. Engines are made (and self-test) here.
-  Scorer(const QuantizedNetwork& network, const DataSet& data, std::string_view engine, int threads, double temperature);
+  /// `network` and `data` must outlive the scorer. Engines are made (and self-test) here, on GPU `device` if they use one.
+  Scorer(const QuantizedNetwork& network, const DataSet& data, std::string_view engine, int threads, double temperature,
+         int device = 0);
   ~Scorer();
 
   std::string_view engine_name() const;
@@ -44,11 +46,12 @@ class Scorer {
   std::vector<Histogram> histograms(const ScoreRequest& request, std::size_t first, std::size_t count);
 
  private:
-  struct Thread;
+  struct Lane;
   const QuantizedNetwork& network_;
   const DataSet& data_;
   double temperature_;
-  std::vector<std::unique_ptr<Thread>> threads_;
+  std::vector<std::unique_ptr<Lane>> lanes_;
+  std::size_t threads_per_lane_ = 1;
 };
 
 }  // namespace triseg

@@ -1,0 +1,132 @@
+// How close the cuda engine comes to what the card does at best, measured in the same process.
+//
+// int8 rate:  an 8192 x 8192 x 8192 product s8 x s8 -> s32 by cuBLAS on random data.
+// copy rate:  device memory, bytes read plus bytes written.
+// forward:    students with different codes on the same images, as the search runs them, results on the host.
+//             The first layer is computed once for all of them and counted as if for each: it is their work.
+// Shares are of the int8 rate (multiply-accumulates of the students' forwards) and of the copy rate (bytes that every
+// layer reads and writes at least: its input and output codes, its weights once).
+//
+// usage: triseg_bench_forward_cuda [seconds a measurement]
+#include "core/error.hpp"
+#include "tests/worker/random_network.hpp"
+#include "worker/cuda_engine.hpp"
+#include "worker/cuda_memory.hpp"
+
+#include <cublas_v2.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <vector>
+
+namespace triseg {
+namespace {
+
+double seconds_per_measurement = 1.0;
+
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+/// Median seconds of a call that waits for the device.
+template <class F>
+double median_seconds(const F& f) {
+  for (int i = 0; i < 3; ++i) f();
+  std::vector<double> seconds;
+  for (const double start = now(); now() - start < seconds_per_measurement || seconds.size() < 5;) {
+    const double before = now();
+    f();
+    seconds.push_back(now() - before);
+  }
+  std::nth_element(seconds.begin(), seconds.begin() + seconds.size() / 2, seconds.end());
+  return seconds[seconds.size() / 2];
+}
+
+void wait() { check_cuda(cudaDeviceSynchronize(), "execution"); }
+
+double int8_operations_per_second() {
+  constexpr int n = 8192;
+  const auto codes = testing::random_codes(std::size_t(n) * n, 3);
+  const auto a = on_device(std::span<const std::uint8_t>(codes)), b = on_device(std::span<const std::uint8_t>(codes));
+  DeviceArray<std::int32_t> c;
+  c.reserve(std::size_t(n) * n);
+  cublasHandle_t handle = nullptr;
+  if (cublasCreate(&handle) != CUBLAS_STATUS_SUCCESS) fail("cuBLAS does not start");
+  const std::int32_t one = 1, zero = 0;
+  const double seconds = median_seconds([&] {
+    for (int i = 0; i < 4; ++i)
+      if (cublasGemmEx(handle, CUBLAS_OP_T, CUBLAS_OP_N, n, n, n, &one, a.data(), CUDA_R_8I, n, b.data(), CUDA_R_8I, n, &zero,
+                       c.data(), CUDA_R_32I, n, CUBLAS_COMPUTE_32I, CUBLAS_GEMM_DEFAULT) != CUBLAS_STATUS_SUCCESS)
+        fail("cuBLAS has no int8 product");
+    wait();
+  });
+  cublasDestroy(handle);
+  return 4 * 2.0 * n * n * n / seconds;
+}
+
+double copied_bytes_per_second() {
+  constexpr std::size_t bytes = std::size_t{4} << 30;
+  DeviceArray<std::uint8_t> from, to;
+  from.reserve(bytes);
+  to.reserve(bytes);
+  const double seconds = median_seconds([&] {
+    check_cuda(cudaMemcpy(to.data(), from.data(), bytes, cudaMemcpyDeviceToDevice), "copy");
+    wait();
+  });
+  return 2.0 * bytes / seconds;
+}
+
+Network vgg16() {
+  const auto conv = [](const char* name, int out, int pool = 1) { return testing::convolution(name, out, 3, 1, 1, pool); };
+  return testing::chain("vgg16", 3, 32,
+                        {conv("conv1_1", 64), conv("conv1_2", 64, 2), conv("conv2_1", 128), conv("conv2_2", 128, 2),
+                         conv("conv3_1", 256), conv("conv3_2", 256), conv("conv3_3", 256, 2), conv("conv4_1", 512),
+                         conv("conv4_2", 512), conv("conv4_3", 512, 2), conv("conv5_1", 512), conv("conv5_2", 512),
+                         conv("conv5_3", 512, 2), testing::fully_connected("fc", 10)},
+                        {4, 7, 10});
+}
+
+/// Bytes that one call moves at least.
+double bytes_of(const Network& network, double students, double images) {
+  double bytes = 0;
+  for (std::size_t l = 0; l < network.layers.size(); ++l) {
+    const Layer& layer = network.layers[l];
+    bytes += double(layer.out_channels) * layer.fan_in();
+    bytes += students * images * layer.output_size();
+    if (l > 0) bytes += students * images * network.layers[l - 1].output_size();
+  }
+  return bytes;
+}
+
+void measure(const Network& network, int images, int students, double operations, double copied) {
+  const auto model = testing::random_network(network, Scheme::fbgemm, 1);
+  const auto engine = make_engine("cuda", model);
+  const auto codes = testing::random_codes(std::size_t(images) * network.input_size(), 2);
+  engine->load_images(codes, images);
+  std::vector<Student> list;
+  for (int s = 0; s < students; ++s) list.push_back(testing::random_student(network, 100 + s));
+  std::vector<ForwardResult> results(students);
+  const double seconds = median_seconds([&] { engine->forward(list, results); });
+  const double rate = double(images) * students / seconds;
+  std::printf("| %s | %d x %d | %.3f | %.0f | %.0f | %.2f | %.2f |\n", network.name.c_str(), students, images, seconds * 1e3, rate,
+              rate * 2e-12 * network.macs(), rate * 2 * network.macs() / operations, bytes_of(network, students, images) / seconds / copied);
+  std::fflush(stdout);
+}
+
+}  // namespace
+}  // namespace triseg
+
+int main(int argc, char** argv) try {
+  using namespace triseg;
+  if (argc > 1) seconds_per_measurement = std::atof(argv[1]);
+  const double operations = int8_operations_per_second(), copied = copied_bytes_per_second();
+  std::printf("int8 rate %.0f TOPS, copy rate %.2f TB/s\n\n", operations * 1e-12, copied * 1e-12);
+  std::printf("| network | students x images | ms | images/s | TOPS | of the int8 rate | of the copy rate |\n|---|---|---|---|---|---|---|\n");
+  for (const auto& [images, students] : {std::pair(32, 1), {32, 8}, {32, 64}, {125, 33}, {128, 128}})
+    measure(make_network("alexnet"), images, students, operations, copied);
+  for (const auto& [images, students] : {std::pair(32, 64), {128, 64}}) measure(vgg16(), images, students, operations, copied);
+  measure(make_network("lenet5"), 32, 64, operations, copied);
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "triseg_bench_forward_cuda: error: %s\n", error.what());
+  return 1;
+}

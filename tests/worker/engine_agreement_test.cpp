@@ -1,0 +1,227 @@
+// Every engine of this build against the reference: all layers, odd shapes, many students, batches of any size.
+
+#include "core/error.hpp"
+#include "tests/worker/random_network.hpp"
+#include "worker/reference_engine.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <tuple>
+
+namespace triseg::testing {
+namespace {
+
+constexpr int largest_batch = 33;
+
+/// False for an engine whose device this machine lacks. The fastest engine that runs here comes before the slower ones.
+bool runs_here(std::string_view name) {
+  const auto names = engine_names();
+  return std::find(names.begin(), names.end(), name) >= std::find(names.begin(), names.end(), resolve_engine("auto"));
+}
+
+struct Case {
+  const char* name;
+  Network (*network)();
+  Scheme scheme;
+  int images;      // that the comparisons with many students run on
+  int students;
+};
+
+/// Odd sides and channels, stride 2, pooling that drops a rest, attention on a pooled and on a fully connected layer.
+Network odd() {
+  return chain("odd", 5, 9,
+               {convolution("conv1", 7, 3, 1, 1, 2), convolution("conv2", 17, 3, 2, 1, 1), fully_connected("fc1", 13),
+                fully_connected("fc2", 3)},
+               {0, 2});
+}
+
+/// Pooling by 3 with a rest, stride 2 with border padding on the input, no pooling on an attention layer.
+Network three() {
+  return chain("three", 1, 23,
+               {convolution("conv1", 5, 3, 2, 2, 1), convolution("conv2", 7, 3, 1, 2, 3),
+                convolution("conv3", 33, 1, 1, 0, 1), fully_connected("fc1", 4)},
+               {0, 1, 2});
+}
+
+/// No convolution at all.
+Network dense() { return chain("dense", 3, 6, {fully_connected("fc1", 21), fully_connected("fc2", 10)}, {0}); }
+
+/// No attention layer, a layer that is not a site, a convolution that makes the logits.
+Network bare() {
+  Network n = chain("bare", 2, 5, {convolution("conv1", 9, 3, 1, 1, 1), convolution("conv2", 6, 5, 1, 0, 1)}, {});
+  n.layers[0].site = false;
+  return n;
+}
+
+class EngineAgreement : public ::testing::TestWithParam<std::tuple<std::string_view, Case>> {
+ protected:
+  static const Case& shape() { return std::get<Case>(GetParam()); }
+
+  void SetUp() override {
+    const auto name = std::get<std::string_view>(GetParam());
+    if (!runs_here(name)) GTEST_SKIP() << "engine " << name << " does not run on this machine";
+    engine_ = make_engine(name, model_);
+  }
+
+  QuantizedNetwork model_ = random_network(shape().network(), shape().scheme, 11);
+  std::unique_ptr<Engine> reference_ = make_reference_engine(model_);
+  std::unique_ptr<Engine> engine_;
+  std::vector<std::uint8_t> images_ = random_codes(std::size_t(largest_batch) * model_.network.input_size(), 12);
+
+  void load(int images) {
+    const std::span codes = std::span(images_).first(std::size_t(images) * model_.network.input_size());
+    reference_->load_images(codes, images);
+    engine_->load_images(codes, images);
+  }
+
+  static std::vector<ForwardResult> forward(Engine& engine, std::span<const Student> students) {
+    std::vector<ForwardResult> results(students.size());
+    engine.forward(students, results);
+    return results;
+  }
+
+  struct Traced {
+    int images = 0;
+    std::vector<std::int32_t> accumulators;
+    std::vector<std::uint8_t> codes;
+  };
+  std::vector<Traced> trace(Engine& engine, const Student& student) {
+    std::vector<Traced> layers(model_.layers.size());
+    engine.trace(student, [&](const LayerTrace& t) {
+      EXPECT_EQ(t.positions, model_.network.layers[t.layer].positions());
+      EXPECT_EQ(t.channels, model_.network.layers[t.layer].out_channels);
+      EXPECT_EQ(t.codes.size(), std::size_t(t.images) * t.positions * t.channels);
+      Traced& layer = layers[t.layer];
+      layer.images += t.images;
+      layer.accumulators.insert(layer.accumulators.end(), t.accumulators.begin(), t.accumulators.end());
+      layer.codes.insert(layer.codes.end(), t.codes.begin(), t.codes.end());
+    });
+    return layers;
+  }
+
+  std::vector<Student> students(int count) {
+    std::vector<Student> list{teacher(model_.network)};
+    for (int i = 1; i < count; ++i) {
+      list.push_back(random_student(model_.network, 100 + i));
+      if (i % 3 == 1) replace_requantization(list.back(), model_, i % 2, 200 + i);
+    }
+    return list;
+  }
+};
+
+void expect_equal(const ForwardResult& expected, const ForwardResult& actual, const std::string& what) {
+  EXPECT_TRUE(expected.logit_codes == actual.logit_codes) << what << ": logits";
+  ASSERT_EQ(expected.attention.size(), actual.attention.size());
+  for (std::size_t a = 0; a < expected.attention.size(); ++a)
+    EXPECT_TRUE(expected.attention[a] == actual.attention[a]) << what << ": attention map " << a;
+}
+
+TEST_P(EngineAgreement, TracesTheReferencesAccumulatorsAndCodes) {
+  load(shape().images);
+  for (const Student& student : students(3)) {
+    const auto expected = trace(*reference_, student), actual = trace(*engine_, student);
+    for (std::size_t l = 0; l < expected.size(); ++l) {
+      const std::string& layer = model_.network.layers[l].name;
+      EXPECT_EQ(actual[l].images, shape().images) << layer;
+      EXPECT_TRUE(expected[l].accumulators == actual[l].accumulators) << layer << ": accumulators";
+      EXPECT_TRUE(expected[l].codes == actual[l].codes) << layer << ": codes";
+      const auto [low, high] = std::minmax_element(expected[l].codes.begin(), expected[l].codes.end());
+      EXPECT_GT(*high - *low, 60) << layer << ": the test's codes do not spread";
+    }
+  }
+}
+
+TEST_P(EngineAgreement, ForwardsManyStudentsAsTheReference) {
+  load(shape().images);
+  const auto list = students(shape().students);
+  const auto expected = forward(*reference_, list), actual = forward(*engine_, list);
+  for (std::size_t s = 0; s < list.size(); ++s) expect_equal(expected[s], actual[s], fmt::format("student {}", s));
+  EXPECT_FALSE(expected[0].logit_codes == expected[1].logit_codes) << "the test's students do not differ";
+}
+
+TEST_P(EngineAgreement, ForwardsBatchesOfAnySize) {
+  const auto list = students(2);
+  load(largest_batch);
+  const auto all = forward(*reference_, list);
+  std::vector<ForwardResult> actual(list.size());
+  for (int images : {33, 1, 2, 3, 7, 32, 33}) {
+    load(images);
+    engine_->forward(list, actual);
+    for (std::size_t s = 0; s < list.size(); ++s) {
+      ForwardResult expected = all[s];  // images do not depend on each other: the first ones are the small batch
+      expected.logit_codes.resize(expected.logit_codes.size() / largest_batch * images);
+      for (auto& map : expected.attention) map.resize(map.size() / largest_batch * images);
+      expect_equal(expected, actual[s], fmt::format("{} images, student {}", images, s));
+    }
+  }
+}
+
+std::vector<std::string_view> engines_to_test() {
+  auto names = engine_names();
+  std::erase(names, "reference");
+  return names;
+}
+
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(EngineAgreement);
+INSTANTIATE_TEST_SUITE_P(
+    Networks, EngineAgreement,
+    ::testing::Combine(
+        ::testing::ValuesIn(engines_to_test()),
+        ::testing::Values(Case{"alexnet_fbgemm", [] { return make_network("alexnet"); }, Scheme::fbgemm, 2, 8},
+                          Case{"alexnet_qnnpack", [] { return make_network("alexnet"); }, Scheme::qnnpack, 1, 5},
+                          Case{"lenet5_fbgemm", [] { return make_network("lenet5"); }, Scheme::fbgemm, 9, 30},
+                          Case{"lenet5_qnnpack", [] { return make_network("lenet5"); }, Scheme::qnnpack, 9, 30},
+                          Case{"odd", odd, Scheme::qnnpack, 11, 40}, Case{"three", three, Scheme::fbgemm, 11, 40},
+                          Case{"dense", dense, Scheme::qnnpack, 11, 40}, Case{"bare", bare, Scheme::qnnpack, 11, 2})),
+    [](const auto& info) { return fmt::format("{}_{}", std::get<0>(info.param), std::get<1>(info.param).name); });
+
+class EveryEngine : public ::testing::TestWithParam<std::string_view> {
+ protected:
+  void SetUp() override {
+    if (!runs_here(GetParam())) GTEST_SKIP() << "engine " << GetParam() << " does not run on this machine";
+  }
+};
+
+TEST_P(EveryEngine, IsExactForTheLargestSums) {
+  // 1728 weights of 127 or -128 and codes of 255: sums of 56 million, beyond 2^24, where float32 would round.
+  auto model = random_network(
+      chain("large", 192, 4, {convolution("conv1", 8, 3, 1, 1, 1), fully_connected("fc1", 4)}, {0}),
+      Scheme::qnnpack, 5);
+  auto& layer = model.layers[0];
+  const std::size_t fan_in = layer.weights.size() / 8;
+  for (std::size_t i = 0; i < layer.weights.size(); ++i) layer.weights[i] = i / fan_in % 2 ? 127 : -128;
+  for (auto& b : layer.requantization.bias) b = 1 - (1 << 25);
+  ASSERT_GT(accumulator_bound(layer), 1 << 24);
+  const auto reference = make_reference_engine(model), engine = make_engine(GetParam(), model);
+  const std::vector<std::uint8_t> codes(model.network.input_size(), 255);
+  std::vector<std::int32_t> expected, actual;
+  for (auto [each, sums] : {std::pair(reference.get(), &expected), std::pair(engine.get(), &actual)}) {
+    each->load_images(codes, 1);
+    each->trace(teacher(model.network), [&, out = sums](const LayerTrace& t) {
+      out->insert(out->end(), t.accumulators.begin(), t.accumulators.end());
+    });
+  }
+  EXPECT_GT(*std::max_element(expected.begin(), expected.end()), 1 << 23);
+  EXPECT_TRUE(expected == actual);
+}
+
+TEST_P(EveryEngine, NamesTheLayerItCannotPad) {
+  auto model = random_network(
+      chain("n", 3, 6, {convolution("conv1", 8, 3, 1, 1, 1), convolution("conv2", 4, 6, 1, 1, 1)}, {}), Scheme::qnnpack,
+      5);
+  model.network.layers[0].relu = false;
+  model.layers[0].output.zero_point = model.layers[1].input.zero_point = 9;
+  EXPECT_THAT([&] { make_engine(GetParam(), model); },
+              ::testing::ThrowsMessage<Error>(::testing::HasSubstr("layer conv2")));
+}
+
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(EveryEngine);
+INSTANTIATE_TEST_SUITE_P(Engines, EveryEngine, ::testing::ValuesIn(engines_to_test()),
+                         [](const auto& info) { return std::string(info.param); });
+
+}  // namespace
+}  // namespace triseg::testing

@@ -1,0 +1,425 @@
+#include "worker/cuda_engine.hpp"
+
+#include "worker/cuda_kernels.hpp"
+#include "worker/cuda_memory.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <tuple>
+
+namespace triseg {
+namespace {
+
+/// Device memory for activations: more students than fit run in several parts.
+constexpr std::size_t activation_bytes = std::size_t{6} << 30;
+
+int round_up(int value, int multiple) { return (value + multiple - 1) / multiple * multiple; }
+
+/// One layer on the device.
+struct DeviceLayer {
+  Convolution convolution{};
+  OutputShape shape{};
+  Epilogue epilogue{};
+  DeviceArray<std::int8_t> weights;
+  DeviceArray<Tap> taps;
+  Requantization own;                      // padded, bias corrected
+  std::vector<std::int32_t> correction;    // (channels): -z_in * sum of the channel's weights
+  DeviceArray<float> own_multiplier;
+  DeviceArray<std::int32_t> own_bias;
+  DeviceArray<std::uint8_t> output;
+  std::ptrdiff_t attention = -1;           // index of its map
+  std::ptrdiff_t site = -1;
+
+  std::size_t output_bytes() const { return std::size_t(shape.pooled_side) * shape.pooled_side * shape.padded_channels; }
+  /// Elements of one image's attention map.
+  std::size_t map_size() const { return epilogue.attention_per_channel ? shape.channels : std::size_t(shape.side) * shape.side; }
+};
+
+/// A stream and the graphs captured on it, on one device.
+class Stream {
+ public:
+  Stream() { check_cuda(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "creation of a stream"); }
+  Stream(const Stream&) = delete;
+  ~Stream() {
+    forget();
+    cudaStreamDestroy(stream_);
+  }
+  operator cudaStream_t() const { return stream_; }
+  void wait() { check_cuda(cudaStreamSynchronize(stream_), "execution"); }
+
+  /// Enqueues what `work` enqueues, recorded at its first call with this key and replayed at the next ones.
+  template <class Work>
+  void replay(const std::vector<std::size_t>& key, const Work& work) {
+    auto found = graphs_.find(key);
+    if (found == graphs_.end()) {
+      check_cuda(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal), "begin of a capture");
+      cudaGraph_t graph = nullptr;
+      try {
+        work();
+      } catch (...) {
+        cudaStreamEndCapture(stream_, &graph);
+        if (graph) cudaGraphDestroy(graph);
+        throw;
+      }
+      check_cuda(cudaStreamEndCapture(stream_, &graph), "end of a capture");
+      cudaGraphExec_t executable = nullptr;
+      const cudaError_t code = cudaGraphInstantiate(&executable, graph, 0);
+      cudaGraphDestroy(graph);
+      check_cuda(code, "instantiation of a graph");
+      found = graphs_.emplace(key, executable).first;
+    }
+    check_cuda(cudaGraphLaunch(found->second, stream_), "launch of a graph");
+  }
+  /// Drops all recordings: a buffer they name has moved.
+  void forget() {
+    for (auto& [key, graph] : graphs_) cudaGraphExecDestroy(graph);
+    graphs_.clear();
+  }
+
+ private:
+  cudaStream_t stream_ = nullptr;
+  std::map<std::vector<std::size_t>, cudaGraphExec_t> graphs_;
+};
+
+/// What every call uploads per student or gets back, in device memory and its page-locked mirror.
+template <class T>
+struct Mirrored {
+  DeviceArray<T> device;
+  PinnedArray<T> host;
+  bool reserve(std::size_t size) {
+    const bool moved = host.reserve(size);
+    return device.reserve(size) || moved;
+  }
+  void upload(std::size_t count, cudaStream_t stream) {
+    check_cuda(cudaMemcpyAsync(device.data(), host.data(), count * sizeof(T), cudaMemcpyHostToDevice, stream), "copy to the device");
+  }
+  void download(std::size_t count, cudaStream_t stream) {
+    check_cuda(cudaMemcpyAsync(host.data(), device.data(), count * sizeof(T), cudaMemcpyDeviceToHost, stream), "copy from the device");
+  }
+};
+
+class CudaEngine final : public Engine {
+ public:
+  CudaEngine(const QuantizedNetwork& network, int device) : model_(network), device_((use(device), device)) {
+    cudaDeviceProp properties{};
+    check_cuda(cudaGetDeviceProperties(&properties, device), "query of a device");
+    description_ = fmt::format("int8 tensor cores ({}, GPU {})", properties.name, device);
+    if (properties.major < 8)
+      fail("engine cuda: GPU {} ({}) has compute capability {}.{}, at least 8.0 is needed", device, properties.name,
+           properties.major, properties.minor);
+    for (std::size_t l = 0; l < model_.layers.size(); ++l) layers_.push_back(make_layer(l));
+    for (const DeviceLayer& layer : layers_) {
+      bytes_per_image_ += layer.output_bytes();
+      if (layer.attention >= 0) bytes_per_image_ += layer.map_size() * sizeof(std::uint32_t);
+    }
+  }
+
+  std::string_view name() const override { return "cuda"; }
+  std::string description() const override { return description_; }
+  bool feeds_many_threads() const override { return true; }
+
+  void load_images(std::span<const std::uint8_t> codes, int images) override {
+    use(device_);
+    stream_.wait();
+    DeviceLayer& first = layers_.front();
+    const std::size_t positions = std::size_t(images) * first.shape.side * first.shape.side;
+    bool moved = input_.reserve(codes.size());
+    moved = windows_.reserve(positions * first.convolution.inner) || moved;
+    moved = first_sums_.reserve(positions * first.shape.padded_channels) || moved;
+    if (moved) stream_.forget();
+    std::memcpy(input_.host.data(), codes.data(), codes.size());
+    images_ = images;
+    stream_.replay({0, std::size_t(images)}, [&] {
+      input_.upload(codes.size(), stream_);
+      const Layer& shape = model_.network.layers.front();
+      const bool flat = shape.kind == LayerKind::fully_connected;
+      const int side = model_.network.input_side;
+      check_cuda(launch_input_windows({input_.device.data(), windows_.data(), images, model_.network.input_channels, side,
+                                       flat ? side : shape.kernel, shape.stride, shape.padding, shape.out_side,
+                                       first.convolution.inner, static_cast<std::uint8_t>(model_.input().zero_point)}, stream_),
+                 "gathering of the input");
+      // The gathered matrix is an image of out_side x out_side with a window a position; its sums are kept, not its codes.
+      Convolution product = first.convolution;
+      product.input = windows_.data();
+      product.sums = first_sums_.data();
+      OutputShape plain = shape_for(first, images);
+      plain.pool = 1;
+      plain.windows = plain.side;
+      check_cuda(launch_convolution(product, plain, Epilogue{}, stream_), "first product");
+    });
+  }
+
+  void forward(std::span<const Student> students, std::span<ForwardResult> results) override {
+    use(device_);
+    const std::size_t at_once = std::max<std::size_t>(1, activation_bytes / (bytes_per_image_ * images_));
+    for (std::size_t begin = 0; begin < students.size(); begin += at_once) {
+      const std::size_t count = std::min(at_once, students.size() - begin);
+      run(students.subspan(begin, count), results.subspan(begin, count));
+    }
+  }
+
+  void trace(const Student& student, const TraceSink& sink) override {
+    use(device_);
+    prepare(std::span(&student, 1));
+    upload(1);
+    for (std::size_t l = 0; l < layers_.size(); ++l) {
+      const DeviceLayer& layer = layers_[l];
+      const std::size_t positions = std::size_t(images_) * layer.shape.side * layer.shape.side;
+      const std::size_t padded = positions * layer.shape.padded_channels;
+      trace_codes_.reserve(padded);
+      trace_sums_.reserve(padded);
+      enqueue_layer(l, 1, trace_codes_.device.data(), trace_sums_.device.data());
+      if (l == 0)
+        check_cuda(cudaMemcpyAsync(trace_sums_.device.data(), first_sums_.data(), padded * sizeof(std::int32_t),
+                                   cudaMemcpyDeviceToDevice, stream_), "copy of sums");
+      trace_codes_.download(padded, stream_);
+      trace_sums_.download(padded, stream_);
+      stream_.wait();
+
+      const int channels = layer.shape.channels, stride = layer.shape.padded_channels;
+      const std::int32_t* bias = requantization_mask_[l] ? bias_.host.data() + requantization_offset_[l] : layer.own.bias.data();
+      std::vector<std::int32_t> accumulators(positions * channels);
+      std::vector<std::uint8_t> codes(positions * channels);
+      for (std::size_t p = 0; p < positions; ++p)
+        for (int c = 0; c < channels; ++c) {
+          accumulators[p * channels + c] = trace_sums_.host.data()[p * stride + c] + bias[c];
+          codes[p * channels + c] = trace_codes_.host.data()[p * stride + c];
+        }
+      sink({l, images_, layer.shape.side * layer.shape.side, channels, accumulators, codes});
+    }
+  }
+
+ private:
+  static void use(int device) { check_cuda(cudaSetDevice(device), fmt::format("selection of GPU {}", device)); }
+
+  DeviceLayer make_layer(std::size_t l) const {
+    const Layer& shape = model_.network.layers[l];
+    const QuantizedLayer& layer = model_.layers[l];
+    DeviceLayer d;
+    d.shape.side = shape.out_side;
+    d.shape.pool = shape.pool;
+    d.shape.windows = (shape.out_side + shape.pool - 1) / shape.pool;
+    d.shape.pooled_side = shape.pooled_side;
+    d.shape.channels = shape.out_channels;
+    d.shape.padded_channels = round_up(shape.out_channels, channel_vector);
+
+    // Order of the inner dimension: for the first layer as the weights have it, else by position and then channel, as
+    // the activations lie. A fully connected layer is a convolution over the whole image before it.
+    const bool first = l == 0, flat = shape.kind == LayerKind::fully_connected;
+    const int side = first ? shape.out_side : flat ? layers_.back().shape.pooled_side : shape.in_side;
+    const int kernel = flat && !first ? side : shape.kernel;
+    const int area = first ? 1 : kernel * kernel;
+    const int in_channels = shape.fan_in() / area, padded_in = first ? round_up(in_channels, inner_block) : round_up(in_channels, channel_vector);
+    d.convolution.side = side;
+    d.convolution.channels = padded_in;
+    d.convolution.stride = first ? 1 : shape.stride;
+    d.convolution.padding = first ? 0 : shape.padding;
+    d.convolution.inner = round_up(area * padded_in, inner_block);
+    if (!first && shape.padding > 0 && layer.input.zero_point != 0)
+      fail("engine cuda: layer {}: border padding with input zero point {} is not supported", shape.name, layer.input.zero_point);
+
+    const int inner = d.convolution.inner;
+    std::vector<std::int8_t> weights(std::size_t(round_up(d.shape.padded_channels, output_block)) * inner, 0);
+    for (int o = 0; o < shape.out_channels; ++o) {
+      std::int32_t sum = 0;
+      for (int i = 0; i < in_channels; ++i)
+        for (int at = 0; at < area; ++at) {
+          const std::int8_t w = layer.weights[(std::size_t(o) * in_channels + i) * area + at];
+          weights[std::size_t(o) * inner + at * padded_in + i] = w;
+          sum += w;
+        }
+      d.correction.push_back(-layer.input.zero_point * sum);
+    }
+    std::vector<Tap> taps(inner / channel_vector, Tap{0, no_tap, no_tap});
+    for (int v = 0; v * channel_vector < area * padded_in; ++v) {
+      const int at = v * channel_vector / padded_in, channel = v * channel_vector % padded_in;
+      const int dy = at / kernel, dx = at % kernel;
+      if (first)
+        taps[v] = {channel, 0, 0};
+      else
+        taps[v] = {(dy * side + dx) * padded_in + channel, static_cast<short>(dy), static_cast<short>(dx)};
+    }
+    d.weights = on_device(std::span<const std::int8_t>(weights));
+    d.taps = on_device(std::span<const Tap>(taps));
+    d.convolution.weights = d.weights.data();
+    d.convolution.taps = d.taps.data();
+
+    d.own.multiplier.resize(d.shape.padded_channels);
+    d.own.bias.resize(d.shape.padded_channels);
+    fill(d, layer.requantization, d.own.multiplier.data(), d.own.bias.data());
+    d.own_multiplier = on_device(std::span<const float>(d.own.multiplier));
+    d.own_bias = on_device(std::span<const std::int32_t>(d.own.bias));
+
+    d.epilogue.zero_point = layer.output.zero_point;
+    d.epilogue.lowest = lowest_code(shape, layer);
+    d.epilogue.attention_per_channel = flat;
+    const auto& maps = model_.network.attention_layers;
+    if (const auto map = std::find(maps.begin(), maps.end(), l); map != maps.end()) d.attention = map - maps.begin();
+    if (shape.site) d.site = std::count_if(layers_.begin(), layers_.end(), [](const DeviceLayer& other) { return other.site >= 0; });
+    return d;
+  }
+
+  /// A requantization as the device has it: bias corrected for the input's zero point. The rest of the arrays stays 0.
+  static void fill(const DeviceLayer& layer, const Requantization& from, float* multiplier, std::int32_t* bias) {
+    std::copy(from.multiplier.begin(), from.multiplier.end(), multiplier);
+    for (int c = 0; c < layer.shape.channels; ++c) bias[c] = from.bias[c] + layer.correction[c];
+  }
+
+  OutputShape shape_for(const DeviceLayer& layer, std::size_t instances) const {
+    OutputShape shape = layer.shape;
+    shape.images = images_;
+    shape.instances = static_cast<int>(instances);
+    return shape;
+  }
+
+  /// Writes tables and requantizations of the students into the page-locked buffers and sizes all buffers for them.
+  void prepare(std::span<const Student> students) {
+    stream_.wait();
+    const std::size_t instances = students.size() * images_, sites = students.front().tables.size();
+    requantization_mask_.assign(layers_.size(), 0);
+    requantization_offset_.assign(layers_.size(), 0);
+    std::size_t requantizations = 0, maps = 0;
+    for (std::size_t l = 0; l < layers_.size(); ++l) {
+      requantization_mask_[l] = std::any_of(students.begin(), students.end(), [l](const Student& s) {
+        return !s.requantization.empty() && s.requantization[l].has_value();
+      });
+      requantization_offset_[l] = requantizations;
+      if (requantization_mask_[l]) requantizations += students.size() * layers_[l].shape.padded_channels;
+      if (layers_[l].attention >= 0) maps += instances * layers_[l].map_size();
+    }
+    table_bytes_ = students.size() * sites * sizeof(Table);
+    requantizations_ = requantizations;
+    map_elements_ = maps;
+    logit_bytes_ = instances * layers_.back().shape.padded_channels;
+
+    bool moved = tables_.reserve(std::max<std::size_t>(table_bytes_, 1));
+    moved = multiplier_.reserve(std::max<std::size_t>(requantizations, 1)) || moved;
+    moved = bias_.reserve(std::max<std::size_t>(requantizations, 1)) || moved;
+    moved = attention_.reserve(std::max<std::size_t>(maps, 1)) || moved;
+    moved = logits_.reserve(logit_bytes_) || moved;
+    for (std::size_t l = 0; l + 1 < layers_.size(); ++l) moved = layers_[l].output.reserve(instances * layers_[l].output_bytes()) || moved;
+    if (moved) stream_.forget();
+
+    for (std::size_t s = 0; s < students.size(); ++s) {
+      std::memcpy(tables_.host.data() + s * sites * sizeof(Table), students[s].tables.data(), sites * sizeof(Table));
+      for (std::size_t l = 0; l < layers_.size(); ++l) {
+        if (!requantization_mask_[l]) continue;
+        const Requantization& own = model_.layers[l].requantization;
+        const std::size_t at = requantization_offset_[l] + s * layers_[l].shape.padded_channels;
+        std::fill_n(multiplier_.host.data() + at, layers_[l].shape.padded_channels, 0.0f);
+        std::fill_n(bias_.host.data() + at, layers_[l].shape.padded_channels, 0);
+        fill(layers_[l], students[s].requantization.empty() ? own : students[s].requantization[l].value_or(own),
+             multiplier_.host.data() + at, bias_.host.data() + at);
+      }
+    }
+  }
+
+  void upload(std::size_t students) {
+    if (students > 0 && table_bytes_ > 0) tables_.upload(table_bytes_, stream_);
+    if (requantizations_ > 0) {
+      multiplier_.upload(requantizations_, stream_);
+      bias_.upload(requantizations_, stream_);
+    }
+    if (map_elements_ > 0)
+      check_cuda(cudaMemsetAsync(attention_.device.data(), 0, map_elements_ * sizeof(std::uint32_t), stream_), "clearing of maps");
+  }
+
+  /// codes and sums: where to store them untabled and unfinished, or null.
+  void enqueue_layer(std::size_t l, std::size_t students, std::uint8_t* codes, std::int32_t* sums) {
+    const DeviceLayer& layer = layers_[l];
+    const std::size_t sites = table_bytes_ / sizeof(Table) / students;
+    const OutputShape shape = shape_for(layer, students * images_);
+    Epilogue epilogue = layer.epilogue;
+    const bool replaced = requantization_mask_[l];
+    epilogue.multiplier = replaced ? multiplier_.device.data() + requantization_offset_[l] : layer.own_multiplier.data();
+    epilogue.bias = replaced ? bias_.device.data() + requantization_offset_[l] : layer.own_bias.data();
+    epilogue.requantization_stride = replaced ? shape.padded_channels : 0;
+    epilogue.tables = layer.site >= 0 ? tables_.device.data() + layer.site * sizeof(Table) : nullptr;
+    epilogue.table_stride = static_cast<int>(sites * sizeof(Table));
+    epilogue.output = l + 1 < layers_.size() ? layer.output.data() : logits_.device.data();
+    epilogue.codes = codes;
+    if (layer.attention >= 0) epilogue.attention = attention_.device.data() + map_offset(l, students * images_);
+    if (l == 0) {
+      check_cuda(launch_epilogue(first_sums_.data(), shape, epilogue, stream_), "first layer");
+    } else {
+      Convolution product = layer.convolution;
+      product.input = layers_[l - 1].output.data();
+      product.sums = sums;
+      check_cuda(launch_convolution(product, shape, epilogue, stream_), model_.network.layers[l].name);
+    }
+  }
+
+  /// Maps lie one after the other in the order of the layers.
+  std::size_t map_offset(std::size_t layer, std::size_t instances) const {
+    std::size_t offset = 0;
+    for (std::size_t l = 0; l < layer; ++l)
+      if (layers_[l].attention >= 0) offset += instances * layers_[l].map_size();
+    return offset;
+  }
+
+  void run(std::span<const Student> students, std::span<ForwardResult> results) {
+    prepare(students);
+    std::vector<std::size_t> key{1, std::size_t(images_), students.size()};
+    key.insert(key.end(), requantization_mask_.begin(), requantization_mask_.end());
+    stream_.replay(key, [&] {
+      upload(students.size());
+      for (std::size_t l = 0; l < layers_.size(); ++l) enqueue_layer(l, students.size(), nullptr, nullptr);
+      logits_.download(logit_bytes_, stream_);
+      if (map_elements_ > 0) attention_.download(map_elements_, stream_);
+    });
+    stream_.wait();
+
+    const OutputShape& last = layers_.back().shape;
+    for (std::size_t s = 0; s < students.size(); ++s) {
+      results[s].logit_codes.resize(std::size_t(images_) * last.channels);
+      for (int i = 0; i < images_; ++i)
+        std::copy_n(logits_.host.data() + (s * images_ + i) * last.padded_channels, last.channels,
+                    results[s].logit_codes.begin() + std::size_t(i) * last.channels);
+      results[s].attention.resize(model_.network.attention_layers.size());
+      for (std::size_t l = 0; l < layers_.size(); ++l) {
+        if (layers_[l].attention < 0) continue;
+        const std::size_t size = images_ * layers_[l].map_size();
+        const std::uint32_t* map = attention_.host.data() + map_offset(l, students.size() * images_) + s * size;
+        results[s].attention[layers_[l].attention].assign(map, map + size);
+      }
+    }
+  }
+
+  const QuantizedNetwork& model_;
+  int device_;
+  std::string description_;
+  Stream stream_;
+  std::vector<DeviceLayer> layers_;
+  std::size_t bytes_per_image_ = 0;  // on the device, of one student
+  int images_ = 0;
+  Mirrored<std::uint8_t> input_;
+  DeviceArray<std::uint8_t> windows_;
+  DeviceArray<std::int32_t> first_sums_;  // (images, positions, padded_channels)
+
+  // Of the students of the current call.
+  Mirrored<std::uint8_t> tables_;  // (students, sites, 256)
+  std::vector<std::uint8_t> requantization_mask_;       // (layers): whether any student has its own
+  std::vector<std::size_t> requantization_offset_;      // (layers): into multiplier_ and bias_
+  Mirrored<float> multiplier_;
+  Mirrored<std::int32_t> bias_;
+  Mirrored<std::uint32_t> attention_;
+  Mirrored<std::uint8_t> logits_;
+  std::size_t table_bytes_ = 0, requantizations_ = 0, map_elements_ = 0, logit_bytes_ = 0;
+  Mirrored<std::uint8_t> trace_codes_;
+  Mirrored<std::int32_t> trace_sums_;
+};
+
+}  // namespace
+
+int cuda_devices() {
+  int count = 0;
+  return cudaGetDeviceCount(&count) == cudaSuccess ? count : 0;
+}
+
+std::unique_ptr<Engine> make_cuda_engine(const QuantizedNetwork& network, int device) {
+  if (device >= cuda_devices()) fail("engine cuda: there is no GPU {}: {} can be used", device, cuda_devices());
+  return std::make_unique<CudaEngine>(network, device);
+}
+
+}  // namespace triseg

@@ -1,0 +1,334 @@
+#include "worker/cuda_kernels.hpp"
+
+#include <algorithm>
+
+namespace triseg {
+namespace {
+
+// ---- requantization, table, attention, pooling ------------------------------------------------------------------------
+
+/// A row of the product: one output position. Rows are ordered by instance, then pooling window, then position within
+/// the window, so that a window's rows are neighbours.
+struct Row {
+  int instance, y, x;
+  __device__ Row(const OutputShape& s, long long row) {
+    const int in_window = s.pool * s.pool, in_instance = s.windows * s.windows * in_window;
+    instance = static_cast<int>(row / in_instance);
+    const int rest = static_cast<int>(row % in_instance), window = rest / in_window, at = rest % in_window;
+    y = window / s.windows * s.pool + at / s.pool;
+    x = window % s.windows * s.pool + at % s.pool;
+  }
+  __device__ bool valid(const OutputShape& s) const { return instance < s.instances && y < s.side && x < s.side; }
+  __device__ long long position(const OutputShape& s) const { return (static_cast<long long>(instance) * s.side + y) * s.side + x; }
+};
+
+/// The contract's q = clamp(rint(float32(acc) * m) + z, lo, 255), every operation rounded as on the CPU.
+__device__ __forceinline__ std::uint8_t requantize(std::int32_t accumulator, float multiplier, const Epilogue& e) {
+  const float scaled = rintf(__fmul_rn(__int2float_rn(accumulator), multiplier));
+  const float shifted = __fadd_rn(scaled, static_cast<float>(e.zero_point));
+  return static_cast<std::uint8_t>(fminf(fmaxf(shifted, static_cast<float>(e.lowest)), 255.0f));
+}
+
+__device__ __forceinline__ std::uint8_t look_up(std::uint8_t q, int candidate, const Epilogue& e) {
+  return e.tables ? __ldg(e.tables + candidate * e.table_stride + q) : q;
+}
+
+__device__ __forceinline__ uint4 maximum(uint4 a, uint4 b) {
+  return {__vmaxu4(a.x, b.x), __vmaxu4(a.y, b.y), __vmaxu4(a.z, b.z), __vmaxu4(a.w, b.w)};
+}
+
+/// Attention of 16 channels from `channel` on at one position; channels that only pad hold 0.
+__device__ void add_attention(uint4 q, const Row& row, int channel, const OutputShape& s, const Epilogue& e) {
+  if (e.attention_per_channel) {
+    const std::uint32_t words[] = {q.x, q.y, q.z, q.w};
+    std::uint32_t* map = e.attention + static_cast<long long>(row.instance) * s.channels + channel;
+    for (int i = 0; i < channel_vector && channel + i < s.channels; ++i) {
+      const std::uint32_t code = words[i / 4] >> (8 * (i % 4)) & 255;
+      map[i] = code * code;
+    }
+  } else {
+    std::uint32_t sum = __dp4a(q.x, q.x, 0u);
+    sum = __dp4a(q.y, q.y, sum);
+    sum = __dp4a(q.z, q.z, sum);
+    sum = __dp4a(q.w, q.w, sum);
+    if (sum > 0) atomicAdd(e.attention + row.position(s), sum);
+  }
+}
+
+/// Stores a pooled vector of 16 channels at the window of `row`, its first row. Incomplete windows are dropped.
+__device__ void store_pooled(uint4 q, const Row& row, int channel, const OutputShape& s, const Epilogue& e) {
+  const int y = row.y / s.pool, x = row.x / s.pool;
+  if (y >= s.pooled_side || x >= s.pooled_side) return;
+  const long long at = ((static_cast<long long>(row.instance) * s.pooled_side + y) * s.pooled_side + x) * s.padded_channels + channel;
+  *reinterpret_cast<uint4*>(e.output + at) = q;
+}
+
+__global__ void run_epilogue(const std::int32_t* sums, const OutputShape s, const Epilogue e) {
+  const int vectors = s.padded_channels / channel_vector, in_window = s.pool * s.pool;
+  const long long items = static_cast<long long>(s.instances) * s.windows * s.windows * vectors;
+  for (long long item = blockIdx.x * static_cast<long long>(blockDim.x) + threadIdx.x; item < items;
+       item += static_cast<long long>(gridDim.x) * blockDim.x) {
+    const int channel = static_cast<int>(item % vectors) * channel_vector;
+    const long long first = item / vectors * in_window;
+    uint4 pooled{0, 0, 0, 0};
+    for (int at = 0; at < in_window; ++at) {
+      const Row row(s, first + at);
+      if (!row.valid(s)) continue;
+      const int candidate = row.instance / s.images, image = row.instance % s.images;
+      const long long position = (static_cast<long long>(image) * s.side + row.y) * s.side + row.x;
+      const int4* from = reinterpret_cast<const int4*>(sums + position * s.padded_channels + channel);
+      const float4* multiplier = reinterpret_cast<const float4*>(e.multiplier + candidate * e.requantization_stride + channel);
+      const int4* bias = reinterpret_cast<const int4*>(e.bias + candidate * e.requantization_stride + channel);
+      std::uint32_t before[4], after[4];
+      for (int i = 0; i < 4; ++i) {
+        const int4 acc = from[i], b = bias[i];
+        const float4 m = multiplier[i];
+        const std::uint8_t q[4] = {requantize(acc.x + b.x, m.x, e), requantize(acc.y + b.y, m.y, e),
+                                   requantize(acc.z + b.z, m.z, e), requantize(acc.w + b.w, m.w, e)};
+        before[i] = after[i] = 0;
+        for (int j = 0; j < 4; ++j) {
+          if (channel + i * 4 + j >= s.channels) continue;
+          before[i] |= static_cast<std::uint32_t>(q[j]) << (8 * j);
+          after[i] |= static_cast<std::uint32_t>(look_up(q[j], candidate, e)) << (8 * j);
+        }
+      }
+      if (e.codes) {
+        std::uint8_t* codes = e.codes + row.position(s) * s.padded_channels + channel;
+        *reinterpret_cast<uint4*>(codes) = {before[0], before[1], before[2], before[3]};
+      }
+      const uint4 q{after[0], after[1], after[2], after[3]};
+      if (e.attention) add_attention(q, row, channel, s, e);
+      pooled = maximum(pooled, q);
+    }
+    store_pooled(pooled, Row(s, first), channel, s, e);
+  }
+}
+
+// ---- the product ------------------------------------------------------------------------------------------------------
+
+__device__ __forceinline__ std::uint32_t shared_address(const void* pointer) {
+  return static_cast<std::uint32_t>(__cvta_generic_to_shared(pointer));
+}
+
+/// 16 bytes from global to shared memory, zeros if not `inside`; asynchronous.
+__device__ __forceinline__ void copy_async(void* to, const void* from, bool inside) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)), "l"(from), "r"(inside ? 16 : 0));
+}
+__device__ __forceinline__ void commit_copies() { asm volatile("cp.async.commit_group;"); }
+template <int Pending>
+__device__ __forceinline__ void wait_for_copies() {
+  asm volatile("cp.async.wait_group %0;" ::"n"(Pending) : "memory");
+}
+
+/// Four 8 x 16-byte matrices; lane l passes the address of row l % 8 of matrix l / 8.
+__device__ __forceinline__ void load_matrices(std::uint32_t (&r)[4], const void* row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+               : "r"(shared_address(row)));
+}
+
+/// c += a (16 x 32, u8) * b (32 x 8, s8).
+__device__ __forceinline__ void multiply(std::int32_t (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1) {
+  asm volatile("mma.sync.aligned.m16n8k32.row.col.s32.u8.s8.s32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+               : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3])
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+/// Offset of 16-byte chunk `chunk` of row `row` in a tile with 64-byte rows; rotated so that 8 rows hit 8 banks.
+__device__ __forceinline__ int tile_offset(int row, int chunk) { return row * inner_block + ((chunk ^ (row >> 1 & 3)) << 4); }
+
+/// A block computes M rows x N channels; a warp of it WM x WN.
+template <int M, int N, int WM, int WN, int Stages>
+struct Tile {
+  static constexpr int warps_m = M / WM, warps_n = N / WN;
+  static constexpr int threads = warps_m * warps_n * 32;
+  static constexpr int stage_bytes = (M + N) * inner_block;
+  static constexpr int code_stride = N + 16;  // of the tile of codes that the epilogue lays over the stages
+  static constexpr int shared_bytes = std::max(Stages * stage_bytes, M * code_stride);
+
+  /// Rows that a tile uses: whole pooling windows.
+  __host__ __device__ static int rows(const OutputShape& s) { return M - M % (s.pool * s.pool); }
+};
+
+template <int M, int N, int WM, int WN, int Stages>
+__global__ void __launch_bounds__(Tile<M, N, WM, WN, Stages>::threads)
+    convolve(const Convolution c, const OutputShape s, const Epilogue e) {
+  using T = Tile<M, N, WM, WN, Stages>;
+  constexpr int chunks = inner_block / channel_vector;  // of a row
+  constexpr int a_loads = M * chunks / T::threads;
+  static_assert(M * chunks % T::threads == 0 && T::threads % chunks == 0);
+  extern __shared__ __align__(128) std::uint8_t shared[];
+
+  const int thread = threadIdx.x, lane = thread % 32, warp = thread / 32;
+  const int tiles_n = (s.padded_channels + N - 1) / N;
+  const int n0 = static_cast<int>(blockIdx.x % tiles_n) * N;
+  const long long row0 = static_cast<long long>(blockIdx.x / tiles_n) * T::rows(s);
+
+  // Each thread loads the same chunk of some rows of the input, for every step of the inner dimension.
+  const int chunk = thread % chunks;
+  const std::uint8_t* source[a_loads];
+  int first_y[a_loads], first_x[a_loads];
+  for (int i = 0; i < a_loads; ++i) {
+    const int in_tile = thread / chunks + i * (T::threads / chunks);
+    const Row row(s, row0 + in_tile);
+    const bool used = in_tile < T::rows(s) && row.valid(s);
+    first_y[i] = used ? row.y * c.stride - c.padding : -2 * no_tap;
+    first_x[i] = row.x * c.stride - c.padding;
+    source[i] = c.input + ((static_cast<long long>(row.instance) * c.side + first_y[i]) * c.side + first_x[i]) * c.channels;
+  }
+  const auto load = [&](int step) {
+    std::uint8_t* a = shared + step % Stages * T::stage_bytes;
+    std::uint8_t* b = a + M * inner_block;
+    const Tap tap = c.taps[step * chunks + chunk];
+    for (int i = 0; i < a_loads; ++i) {
+      const bool inside = static_cast<unsigned>(first_y[i] + tap.dy) < c.side && static_cast<unsigned>(first_x[i] + tap.dx) < c.side;
+      copy_async(a + tile_offset(thread / chunks + i * (T::threads / chunks), chunk), inside ? source[i] + tap.offset : c.input, inside);
+    }
+    for (int at = thread; at < N * chunks; at += T::threads)
+      copy_async(b + tile_offset(at / chunks, chunk),
+                 c.weights + static_cast<long long>(n0 + at / chunks) * c.inner + step * inner_block + chunk * channel_vector, true);
+  };
+
+  std::int32_t acc[WM / 16][WN / 8][4] = {};
+  const int warp_m = warp / T::warps_n * WM, warp_n = warp % T::warps_n * WN;
+  const int steps = c.inner / inner_block;
+  for (int step = 0; step < Stages - 1; ++step) {
+    if (step < steps) load(step);
+    commit_copies();
+  }
+  for (int step = 0; step < steps; ++step) {
+    wait_for_copies<Stages - 2>();
+    __syncthreads();
+    if (step + Stages - 1 < steps) load(step + Stages - 1);
+    commit_copies();
+    const std::uint8_t* a = shared + step % Stages * T::stage_bytes;
+    const std::uint8_t* b = a + M * inner_block;
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      std::uint32_t fa[WM / 16][4], fb[WN / 16][4];
+#pragma unroll
+      for (int i = 0; i < WM / 16; ++i)
+        load_matrices(fa[i], a + tile_offset(warp_m + i * 16 + lane % 16, half * 2 + lane / 16));
+#pragma unroll
+      for (int j = 0; j < WN / 16; ++j)
+        load_matrices(fb[j], b + tile_offset(warp_n + j * 16 + lane / 16 * 8 + lane % 8, half * 2 + lane / 8 % 2));
+#pragma unroll
+      for (int i = 0; i < WM / 16; ++i)
+#pragma unroll
+        for (int j = 0; j < WN / 8; ++j) multiply(acc[i][j], fa[i], fb[j / 2][j % 2 * 2], fb[j / 2][j % 2 * 2 + 1]);
+    }
+  }
+  wait_for_copies<0>();
+  __syncthreads();
+
+  // Accumulators to codes, into shared memory. A thread holds rows g and g + 8 of each 16 x 8 product, two channels each.
+  const int pair = lane % 4 * 2;
+#pragma unroll
+  for (int i = 0; i < WM / 16; ++i) {
+#pragma unroll
+    for (int h = 0; h < 2; ++h) {
+      const int in_tile = warp_m + i * 16 + h * 8 + lane / 4;
+      const Row row(s, row0 + in_tile);
+      if (in_tile >= T::rows(s) || !row.valid(s)) {
+        for (int j = 0; j < WN / 8; ++j)
+          *reinterpret_cast<std::uint16_t*>(shared + in_tile * T::code_stride + warp_n + j * 8 + pair) = 0;
+        continue;
+      }
+      const int candidate = row.instance / s.images;
+#pragma unroll
+      for (int j = 0; j < WN / 8; ++j) {
+        const int in_tile_n = warp_n + j * 8 + pair, channel = n0 + in_tile_n;
+        if (channel >= s.padded_channels) continue;
+        const std::int32_t sum0 = acc[i][j][h * 2], sum1 = acc[i][j][h * 2 + 1];
+        if (c.sums) *reinterpret_cast<int2*>(c.sums + row.position(s) * s.padded_channels + channel) = {sum0, sum1};
+        if (!e.output) continue;
+        const int at = candidate * e.requantization_stride + channel;
+        const float2 m = __ldg(reinterpret_cast<const float2*>(e.multiplier + at));
+        const int2 b = __ldg(reinterpret_cast<const int2*>(e.bias + at));
+        const std::uint8_t q0 = requantize(sum0 + b.x, m.x, e), q1 = requantize(sum1 + b.y, m.y, e);
+        if (e.codes) *reinterpret_cast<uchar2*>(e.codes + row.position(s) * s.padded_channels + channel) = {q0, q1};
+        uchar2 q{look_up(q0, candidate, e), look_up(q1, candidate, e)};
+        if (channel >= s.channels) q.x = 0;
+        if (channel + 1 >= s.channels) q.y = 0;
+        *reinterpret_cast<uchar2*>(shared + in_tile * T::code_stride + in_tile_n) = q;
+      }
+    }
+  }
+  if (!e.output) return;
+  __syncthreads();
+
+  // Whole vectors of 16 channels of one window: attention, pooling, store.
+  const int in_window = s.pool * s.pool, windows = T::rows(s) / in_window;
+  for (int item = thread; item < windows * (N / channel_vector); item += T::threads) {
+    const int window = item / (N / channel_vector), in_tile_n = item % (N / channel_vector) * channel_vector;
+    if (n0 + in_tile_n >= s.padded_channels) continue;
+    const Row first(s, row0 + window * in_window);
+    if (first.instance >= s.instances) continue;
+    uint4 pooled{0, 0, 0, 0};
+    for (int at = 0; at < in_window; ++at) {
+      const int in_tile = window * in_window + at;
+      const uint4 q = *reinterpret_cast<const uint4*>(shared + in_tile * T::code_stride + in_tile_n);
+      if (e.attention) {
+        const Row row(s, row0 + in_tile);
+        if (row.valid(s)) add_attention(q, row, n0 + in_tile_n, s, e);
+      }
+      pooled = maximum(pooled, q);
+    }
+    store_pooled(pooled, first, n0 + in_tile_n, s, e);
+  }
+}
+
+template <int M, int N, int WM, int WN, int Stages>
+cudaError_t launch_tiles(const Convolution& c, const OutputShape& s, const Epilogue& e, cudaStream_t stream) {
+  using T = Tile<M, N, WM, WN, Stages>;
+  const auto kernel = convolve<M, N, WM, WN, Stages>;
+  const cudaError_t code = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, T::shared_bytes);
+  if (code != cudaSuccess) return code;
+  const long long rows = static_cast<long long>(s.instances) * s.windows * s.windows * s.pool * s.pool;
+  const long long tiles = (rows + T::rows(s) - 1) / T::rows(s) * ((s.padded_channels + N - 1) / N);
+  kernel<<<static_cast<unsigned>(tiles), T::threads, T::shared_bytes, stream>>>(c, s, e);
+  return cudaGetLastError();
+}
+
+__global__ void gather_windows(const InputWindows w) {
+  const long long items = static_cast<long long>(w.images) * w.out_side * w.out_side * w.inner;
+  for (long long item = blockIdx.x * static_cast<long long>(blockDim.x) + threadIdx.x; item < items;
+       item += static_cast<long long>(gridDim.x) * blockDim.x) {
+    const int k = static_cast<int>(item % w.inner);
+    const long long position = item / w.inner;
+    const int area = w.kernel * w.kernel, channel = k / area;
+    const int x = static_cast<int>(position % w.out_side) * w.stride - w.padding + k % w.kernel;
+    const int y = static_cast<int>(position / w.out_side % w.out_side) * w.stride - w.padding + k % area / w.kernel;
+    const long long image = position / w.out_side / w.out_side;
+    std::uint8_t q = w.zero_point;
+    if (channel < w.channels && x >= 0 && x < w.side && y >= 0 && y < w.side)
+      q = w.codes[((image * w.channels + channel) * w.side + y) * w.side + x];
+    w.matrix[item] = q;
+  }
+}
+
+unsigned blocks_for(long long items, int threads) {
+  return static_cast<unsigned>(std::clamp<long long>((items + threads - 1) / threads, 1, 1 << 20));
+}
+
+}  // namespace
+
+cudaError_t launch_convolution(const Convolution& c, const OutputShape& s, const Epilogue& e, cudaStream_t stream) {
+  if (s.padded_channels <= 32) return launch_tiles<128, 32, 32, 16, 4>(c, s, e, stream);
+  if (s.padded_channels % 128 == 0) return launch_tiles<128, 128, 64, 32, 4>(c, s, e, stream);
+  return launch_tiles<128, 64, 32, 32, 4>(c, s, e, stream);
+}
+
+cudaError_t launch_epilogue(const std::int32_t* sums, const OutputShape& s, const Epilogue& e, cudaStream_t stream) {
+  const long long items = static_cast<long long>(s.instances) * s.windows * s.windows * (s.padded_channels / channel_vector);
+  run_epilogue<<<blocks_for(items, 128), 128, 0, stream>>>(sums, s, e);
+  return cudaGetLastError();
+}
+
+cudaError_t launch_input_windows(const InputWindows& w, cudaStream_t stream) {
+  const long long items = static_cast<long long>(w.images) * w.out_side * w.out_side * w.inner;
+  gather_windows<<<blocks_for(items, 256), 256, 0, stream>>>(w);
+  return cudaGetLastError();
+}
+
+}  // namespace triseg
