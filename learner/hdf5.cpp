@@ -366,4 +366,10 @@ Values File::read_attribute(const std::string& object, const std::string& name) 
   return values;
 }
 
+std::string version() {
+  unsigned major = 0, minor = 0, release = 0;
+  H5get_libversion(&major, &minor, &release);
+  return fmt::format("{}.{}.{}", major, minor, release);
+}
+
 }  // namespace triseg::hdf5

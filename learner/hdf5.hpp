@@ -13,6 +13,9 @@
 
 namespace triseg::hdf5 {
 
+/// "1.10.8": of the library in this process.
+std::string version();
+
 /// An HDF5 identifier, closed with its object.
 class Handle {
  public:

@@ -13,5 +13,6 @@ void setup_search(CLI::App& program, int& exit_code);
 void setup_train(CLI::App& program, int& exit_code);
 void setup_evaluate(CLI::App& program, int& exit_code);
 void setup_validate(CLI::App& program, int& exit_code);
+void setup_doctor(CLI::App& program, int& exit_code);
 
 }  // namespace triseg

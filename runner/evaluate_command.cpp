@@ -113,9 +113,8 @@ int run_evaluate(EvaluateOptions o) {
   select_attention_layers(model.network, o.attention_layers);
   e.network = model.network;
 
-  const auto transport = make_transport("local");
-  Scorer scorer(model, data, o.engine, scoring_threads(o.threads, *transport), o.temperature);
-  ScoreRequest request{split, split_batch, std::vector<std::uint32_t>(data.split_size(split)), {e.codes}};
+  Scorer scorer(model, data, o.engine, scoring_threads(o.threads, *make_local_transport()), o.temperature);
+  ScoreRequest request{split, split_batch, std::vector<std::uint32_t>(data.split_size(split)), {e.codes}, {}};
   std::iota(request.images.begin(), request.images.end(), 0u);
   for (const Score& score : scorer.score(request, 0, request.items())) e.score += score;
   const auto histograms = scorer.histograms(request, 0, request.batches());
@@ -140,7 +139,7 @@ void setup_evaluate(CLI::App& program, int& exit_code) {
       ->check(CLI::Range(1e-12, 1e12));
   app->add_option("--attention-layers", o.attention_layers,
                   "default, none, or names separated by commas (default: the result file's, or default)");
-  app->add_option("--engine", o.engine, "auto, onednn or reference")->capture_default_str();
+  app->add_option("--engine", o.engine, "auto, cuda, onednn or reference")->capture_default_str();
   app->add_option("--threads", o.threads, "Scoring threads; 0: all cores")->check(CLI::Range(0, 4096))->capture_default_str();
   app->add_option("--format", o.format, "table or json")->capture_default_str();
   app->callback([options, &exit_code] { exit_code = run_evaluate(*options); });

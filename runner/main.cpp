@@ -20,6 +20,7 @@ int main(int argc, char** argv) {
   triseg::setup_evaluate(program, exit_code);
   triseg::setup_train(program, exit_code);
   triseg::setup_validate(program, exit_code);
+  triseg::setup_doctor(program, exit_code);
   try {
     program.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -15,8 +15,8 @@ fs::path find_model(const std::string& explicit_path, const std::string& model, 
     if (!fs::is_regular_file(explicit_path)) fail("--teacher: {}: no such file", explicit_path);
     return explicit_path;
   }
-  const std::string name =
-      fmt::format("{}-{}{}.h5", model, data_set_name(data), backend == "fbgemm" ? "" : "-" + backend);
+  const std::string name = fmt::format("{}-{}{}{}.h5", model, data_set_name(data), backend == "fbgemm" ? "" : "-",
+                                       backend == "fbgemm" ? "" : backend);
   const fs::path program = fs::read_symlink("/proc/self/exe").parent_path();
   std::vector<fs::path> folders;
   if (const char* folder = std::getenv("TRISEG_MODELS")) folders.emplace_back(folder);

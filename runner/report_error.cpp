@@ -1,6 +1,6 @@
 #include "runner/report_error.hpp"
 
-#include "runner/transport.hpp"
+#include "runner/launcher.hpp"
 
 #include <algorithm>
 #include <cstdio>

@@ -16,18 +16,21 @@ struct MessageHeader {
   std::int32_t exit_code = 0;
   std::uint64_t images = 0;
   std::uint64_t candidates = 0;
+  char phase[40] = {};      // ends with a zero
   std::uint64_t sites = 0;  // codes of each candidate; each is preceded by a byte that is 1 if it is exact, with zeros for codes
 };
 
 template <class T>
 void append(std::vector<std::byte>& bytes, const T* values, std::size_t count) {
-  const auto* begin = reinterpret_cast<const std::byte*>(values);
-  bytes.insert(bytes.end(), begin, begin + count * sizeof(T));
+  const std::size_t end = bytes.size();
+  bytes.resize(end + count * sizeof(T));
+  if (count > 0) std::memcpy(&bytes[end], values, count * sizeof(T));
 }
 
 std::vector<std::byte> encode(std::uint32_t task, const ScoreRequest& request, int exit_code) {
   MessageHeader header{task, static_cast<std::uint32_t>(request.split), request.batch_size, exit_code,
-                       request.images.size(), request.candidates.size(), 0};
+                       request.images.size(), request.candidates.size(), {}, 0};
+  request.phase.copy(header.phase, sizeof header.phase - 1);
   for (const auto& codes : request.candidates) header.sites = std::max<std::uint64_t>(header.sites, codes.size());
   std::vector<std::byte> bytes;
   append(bytes, &header, 1);
@@ -44,7 +47,7 @@ std::vector<std::byte> encode(std::uint32_t task, const ScoreRequest& request, i
 std::pair<MessageHeader, ScoreRequest> decode(const std::vector<std::byte>& bytes) {
   MessageHeader header;
   std::memcpy(&header, bytes.data(), sizeof header);
-  ScoreRequest request{static_cast<Split>(header.split), header.batch_size, std::vector<std::uint32_t>(header.images), {}};
+  ScoreRequest request{static_cast<Split>(header.split), header.batch_size, std::vector<std::uint32_t>(header.images), {}, header.phase};
   const std::byte* at = bytes.data() + sizeof header;
   std::memcpy(request.images.data(), at, header.images * sizeof(std::uint32_t));
   at += header.images * sizeof(std::uint32_t);
@@ -62,6 +65,7 @@ using SiteHistograms = std::vector<Histogram>;
 }  // namespace
 
 std::vector<std::byte> Rollout::take_part(Task task, const ScoreRequest& request) {
+  transport_.set_phase(request.phase);
   const auto ranks = static_cast<std::size_t>(transport_.size()), rank = static_cast<std::size_t>(transport_.rank());
   const bool scores = task == Task::score;
   const std::size_t units = scores ? request.items() : request.batches();

@@ -91,7 +91,7 @@ void Search::iterate() {
     update.iteration = data_.checkpoint.next_iteration;
     ScoreRequest request{Split::search, options_.batch_size,
                          iteration_images(data_set_.split_size(Split::search), options_.batch_size, options_.seed, update.iteration),
-                         {}};
+                         {}, fmt::format("iteration {}", update.iteration)};
     {
       Stopwatch watch(seconds_.learner);
       request.candidates = strategy_->propose(first, count);
@@ -175,7 +175,8 @@ void Search::report() {
 
 void Search::score_images(Split split, std::size_t begin, std::size_t end, const std::vector<std::vector<Codes>>& candidates,
                           std::vector<Score>& totals) {
-  ScoreRequest request{split, split_batch, std::vector<std::uint32_t>(end - begin), candidates};
+  ScoreRequest request{split, split_batch, std::vector<std::uint32_t>(end - begin), candidates,
+                       fmt::format("scoring on the {} split", split_name(split))};
   std::iota(request.images.begin(), request.images.end(), static_cast<std::uint32_t>(begin));
   const auto scores = rollout_.score(request);
   for (std::size_t i = 0; i < scores.size(); ++i) totals[i % candidates.size()] += scores[i];

@@ -7,6 +7,7 @@
 #include "learner/sha256.hpp"
 #include "runner/command_line.hpp"
 #include "runner/commands.hpp"
+#include "runner/inputs.hpp"
 #include "runner/model_lookup.hpp"
 #include "runner/ranks.hpp"
 #include "runner/report_error.hpp"
@@ -30,39 +31,6 @@ namespace fs = std::filesystem;
 
 std::string join(const std::vector<std::string>& words) { return fmt::format("{}", fmt::join(words, ", ")); }
 
-/// What all ranks load.
-struct Inputs {
-  std::unique_ptr<ModelFile> model;
-  std::unique_ptr<DataSet> data;
-  std::unique_ptr<Scorer> scorer;
-  int threads = 1;
-};
-
-/// SHA-256 over everything a data set holds: equal on all ranks, and for a run and its continuation.
-std::string content_sha256(const DataSet& data) {
-  Sha256 sha;
-  for (const Images* images : {&data.train, &data.test}) {
-    sha.add(fmt::format("{} x {} x {} x {};", images->size(), images->channels, images->height, images->width));
-    sha.add(std::as_bytes(std::span(images->pixels)));
-    sha.add(std::as_bytes(std::span(images->labels)));
-  }
-  return sha.hex();
-}
-
-void load_inputs(const SearchOptions& o, const Transport& transport, Inputs& inputs) {
-  inputs.data = std::make_unique<DataSet>(load_data_set(o.data));
-  inputs.model = std::make_unique<ModelFile>(load_teacher(o.teacher, o.model, o.data, o.backend, *inputs.data));
-  QuantizedNetwork& network = inputs.model->network;
-  select_sites(network.network, o.sites);
-  select_attention_layers(network.network, o.attention_layers);
-  const std::size_t images = inputs.data->split_size(Split::search);
-  if (o.batch_size > images) fail("--batch-size: {} images, but the search split of {} has {}", o.batch_size, o.data, images);
-  if (std::uint64_t{o.batch_size} * o.calib_batches > images)
-    fail("--calib-batches: {} x {} images, but the search split of {} has {}", o.calib_batches, o.batch_size, o.data, images);
-  inputs.threads = scoring_threads(o.threads, transport);
-  inputs.scorer = std::make_unique<Scorer>(network, *inputs.data, o.engine, inputs.threads, o.temperature);
-}
-
 /// A new run: who it is, and nothing done yet.
 RunData new_run(const SearchOptions& o, const Inputs& inputs, const CLI::App& app) {
   const Network& network = inputs.model->network.network;
@@ -79,7 +47,7 @@ RunData new_run(const SearchOptions& o, const Inputs& inputs, const CLI::App& ap
   run.episodes_total = o.episodes;
   for (std::size_t l : network.attention_layers) run.attention_layers.push_back(network.layers[l].name);
   run.config = configuration_toml(app, o);
-  run.config_hash = sha256_hex(configuration_text(result_configuration(app, o, run.model_sha256, content_sha256(*inputs.data))));
+  run.config_hash = sha256_hex(configuration_text(result_configuration(app, o, run.model_sha256, inputs.data_sha256)));
   return run;
 }
 
@@ -146,7 +114,8 @@ int run_search(CLI::App& app, SearchOptions& o) {
   catch_stop_signals();
   apply_config_file(app);
   resolve_options(o);
-  const auto transport = make_transport(o.transport);
+  std::string why;
+  const auto transport = make_transport(o.transport, o.engine, o.rank_timeout, &why);
   const fs::path folder = fs::path(o.out) / "tri_ppo_int_codes";
   const fs::path result_file = folder / o.result_file, run_file = fs::path(result_file).replace_extension(".h5");
   Inputs inputs;
@@ -154,7 +123,7 @@ int run_search(CLI::App& app, SearchOptions& o) {
   agree(*transport, [&] {
     if (transport->rank() == 0) ensure_writable_folder(folder);
     if (fs::is_directory(result_file)) fail("--result-file: {} is a folder", result_file.string());
-    load_inputs(o, *transport, inputs);
+    inputs = load_inputs(o, *transport);
     run = new_run(o, inputs, app);
   });
   agree_on(*transport, run.config_hash, "options, model file or data set differ from those of rank 0");
@@ -166,6 +135,7 @@ int run_search(CLI::App& app, SearchOptions& o) {
     run.ranks = transport->size();
     run.threads_per_rank = inputs.threads;
     run.command_line = command_line();
+    if (run.engine == "cuda" && transport->size() > 1) spdlog::info("Transport {}: {}", transport->name(), why);
   });
   Rollout rollout(*transport, *inputs.scorer, o.dedicated_learner);
   int exit_code = 1;

@@ -123,8 +123,9 @@ void declare_options(CLI::App& app, SearchOptions& o) {
       ->group(changes_speed)->configurable(false);
   speed("--out", o.out, "Folder of the results: OUT/tri_ppo_int_codes/NAME.json and NAME.h5");
   app.add_option("--result-file", o.result_file, "NAME.json, without a folder (default: MODEL.json)")->group(changes_speed);
-  speed("--engine", o.engine, "What executes the network: auto, onednn or reference");
-  speed("--transport", o.transport, "What joins the ranks: auto, mpi or local");
+  speed("--engine", o.engine, "What executes the network: auto, cuda, onednn or reference");
+  speed("--transport", o.transport, "What joins the ranks: auto, local, mpi, or nccl between GPUs");
+  speed("--rank-timeout", o.rank_timeout, "Seconds after which transport nccl gives up a rank that does not answer")->check(positive);
   app.add_flag("--dedicated-learner", o.dedicated_learner, "Rank 0 only learns; without it, it scores episodes too")
       ->group(changes_speed);
   speed("--threads", o.threads, "Scoring threads of a rank; 0: the cores it may use, shared among the ranks of its host")

@@ -45,6 +45,7 @@ struct SearchOptions {
   std::string result_file;           ///< empty: MODEL.json
   std::string engine = "auto";
   std::string transport = "auto";
+  double rank_timeout = 600;         ///< seconds
   bool dedicated_learner = false;    ///< rank 0 scores nothing
   int threads = 0;                   ///< scoring threads a rank; 0: the cores this rank may use, shared by its host's ranks
   double checkpoint_every = 60;      ///< seconds

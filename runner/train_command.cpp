@@ -134,7 +134,7 @@ void declare_train_options(CLI::App& app, TrainOptions& o) {
       ->group(changes_speed);
   speed("--device", t.device, "What trains: auto, cpu or cuda");
   speed("--threads", t.threads, "Threads; 0: one per core. Another number changes the last bits of sums");
-  speed("--engine", o.engine, "What measures the INT8 test accuracy: auto, onednn or reference");
+  speed("--engine", o.engine, "What measures the INT8 test accuracy: auto, cuda, onednn or reference");
   speed("--progress-every", o.progress_every, "Seconds between progress lines where there is no terminal");
 }
 

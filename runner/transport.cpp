@@ -1,11 +1,15 @@
 #include "runner/transport.hpp"
 
 #include "core/error.hpp"
+#include "runner/launcher.hpp"
+#include "runner/mpi_transport.hpp"
+#include "runner/nccl_transport.hpp"
+#include "worker/devices.hpp"
+#include "worker/engine.hpp"
 
-#include <mpi.h>
-
-#include <climits>
 #include <cstdlib>
+#include <cstring>
+#include <map>
 #include <string>
 
 namespace triseg {
@@ -16,6 +20,7 @@ class LocalTransport final : public Transport {
   std::string_view name() const override { return "local"; }
   int rank() const override { return 0; }
   int size() const override { return 1; }
+  int local_rank() const override { return 0; }
   int local_size() const override { return 1; }
   void broadcast(std::vector<std::byte>&) override {}
   std::vector<std::byte> gather(std::span<const std::byte> mine, std::span<const std::size_t>) override {
@@ -24,107 +29,60 @@ class LocalTransport final : public Transport {
   [[noreturn]] void abort(int exit_code) override { std::_Exit(exit_code); }
 };
 
-/// Turns an MPI return code into an Error that names the operation.
-void check_mpi(int code, std::string_view operation) {
-  if (code == MPI_SUCCESS) return;
-  char text[MPI_MAX_ERROR_STRING];
-  int length = 0;
-  MPI_Error_string(code, text, &length);
-  fail("MPI: {} failed: {}", operation, std::string_view(text, length));
-}
-
-int checked_count(std::size_t bytes, std::string_view operation) {
-  if (bytes > INT_MAX) fail("MPI: {}: {} bytes in one message, at most {} are possible", operation, bytes, INT_MAX);
-  return static_cast<int>(bytes);
-}
-
-class MpiTransport final : public Transport {
- public:
-  MpiTransport() {
-    check_mpi(MPI_Init(nullptr, nullptr), "MPI_Init");
-    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
-    check_mpi(MPI_Comm_rank(MPI_COMM_WORLD, &rank_), "MPI_Comm_rank");
-    check_mpi(MPI_Comm_size(MPI_COMM_WORLD, &size_), "MPI_Comm_size");
-    MPI_Comm local = MPI_COMM_NULL;
-    check_mpi(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &local), "MPI_Comm_split_type");
-    check_mpi(MPI_Comm_size(local, &local_size_), "MPI_Comm_size");
-    MPI_Comm_free(&local);
+/// Empty if every rank has a GPU of its own, else why not; the same on all ranks.
+std::string why_not_a_gpu_each(Transport& transport) {
+  constexpr std::size_t length = 64;
+  const auto gpus = devices();
+  const std::string uuid = gpus.empty() ? "" : gpus[transport.local_rank() % gpus.size()].uuid;
+  std::vector<std::byte> mine(length);
+  std::memcpy(mine.data(), uuid.data(), std::min(uuid.size(), length - 1));
+  const auto all = transport.gather(mine, std::vector<std::size_t>(transport.size(), length));
+  std::string verdict;
+  std::map<std::string, std::size_t> ranks;
+  for (std::size_t r = 0; r * length < all.size() && verdict.empty(); ++r) {
+    const std::string theirs(reinterpret_cast<const char*>(&all[r * length]));
+    const auto [other, is_new] = ranks.emplace(theirs, r);
+    if (theirs.empty()) verdict = fmt::format("rank {} has no GPU", r);
+    else if (!is_new) verdict = fmt::format("ranks {} and {} share a GPU", other->second, r);
   }
-  ~MpiTransport() override { MPI_Finalize(); }
-
-  std::string_view name() const override { return "mpi"; }
-  int rank() const override { return rank_; }
-  int size() const override { return size_; }
-  int local_size() const override { return local_size_; }
-
-  void broadcast(std::vector<std::byte>& message) override {
-    unsigned long long bytes = message.size();
-    check_mpi(MPI_Bcast(&bytes, 1, MPI_UNSIGNED_LONG_LONG, 0, MPI_COMM_WORLD), "broadcast of a size");
-    message.resize(bytes);
-    check_mpi(MPI_Bcast(message.data(), checked_count(bytes, "broadcast"), MPI_BYTE, 0, MPI_COMM_WORLD), "broadcast");
-  }
-
-  std::vector<std::byte> gather(std::span<const std::byte> mine, std::span<const std::size_t> bytes) override {
-    std::vector<std::byte> all;
-    std::vector<int> counts, offsets;
-    if (rank_ == 0) {
-      std::size_t total = 0;
-      for (std::size_t b : bytes) {
-        counts.push_back(checked_count(b, "gather"));
-        offsets.push_back(checked_count(total, "gather"));
-        total += b;
-      }
-      all.resize(total);
-    }
-    check_mpi(MPI_Gatherv(mine.data(), checked_count(mine.size(), "gather"), MPI_BYTE, all.data(), counts.data(),
-                          offsets.data(), MPI_BYTE, 0, MPI_COMM_WORLD), "gather");
-    return all;
-  }
-
-  [[noreturn]] void abort(int exit_code) override {
-    MPI_Abort(MPI_COMM_WORLD, exit_code);
-    std::_Exit(exit_code);
-  }
-
- private:
-  int rank_ = 0, size_ = 1, local_size_ = 1;
-};
-
-int environment_number(const char* name, int otherwise) {
-  const char* value = std::getenv(name);
-  return value ? std::atoi(value) : otherwise;
+  std::vector<std::byte> message(verdict.size());
+  std::memcpy(message.data(), verdict.data(), verdict.size());
+  transport.broadcast(message);
+  return {reinterpret_cast<const char*>(message.data()), message.size()};
 }
-
-/// Processes that the launcher started together with this one, 0 if no launcher did.
-int launched_tasks() {
-  if (const int n = environment_number("OMPI_COMM_WORLD_SIZE", 0)) return n;
-  if (const int n = environment_number("PMI_SIZE", 0)) return n;
-  // SLURM_PROCID alone is also set in a batch script; a step's tasks are counted by srun.
-  if (std::getenv("SLURM_PROCID") && std::getenv("SLURM_STEP_ID")) return environment_number("SLURM_STEP_NUM_TASKS", 0);
-  return 0;
-}
-
-bool launched_by_slurm() { return std::getenv("OMPI_COMM_WORLD_SIZE") == nullptr && std::getenv("SLURM_STEP_ID") != nullptr; }
 
 }  // namespace
 
-int launcher_rank() {
-  for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"})
-    if (std::getenv(name)) return environment_number(name, 0);
-  return 0;
-}
+std::unique_ptr<Transport> make_local_transport() { return std::make_unique<LocalTransport>(); }
 
-std::unique_ptr<Transport> make_transport(std::string_view name) {
+std::unique_ptr<Transport> make_transport(std::string_view name, std::string_view engine, double timeout, std::string* why) {
+  std::string ignored;
+  std::string& reason = why ? *why : ignored;
+  reason = "as asked for";
+  const bool automatic = name == "auto";
   const int tasks = launched_tasks();
-  if (name == "local" || (name == "auto" && tasks <= 1)) {
+  if (name == "local" || (automatic && tasks <= 1)) {
     if (tasks > 1) fail("--transport local: the launcher started {} processes, and local is for one", tasks);
-    return std::make_unique<LocalTransport>();
+    if (automatic) reason = "one process";
+    return make_local_transport();
   }
-  if (name != "auto" && name != "mpi") fail("unknown transport '{}': expected auto, local or mpi", name);
-  auto transport = std::make_unique<MpiTransport>();
-  if (launched_by_slurm() && tasks != transport->size())
-    fail("srun started {} tasks but MPI joined {}: use srun --mpi=pmix", tasks, transport->size());
-  return transport;
+  if (!automatic && name != "mpi" && name != "nccl") fail("unknown transport '{}': expected auto, local, mpi or nccl", name);
+  if (name == "nccl" && !nccl_in_this_build()) fail("--transport nccl: this build has no NCCL; mpi works");
+  auto mpi = std::make_unique<MpiTransport>();
+  if (launched_by_slurm() && tasks != mpi->size())
+    fail("srun started {} tasks but MPI joined {}: use srun --mpi=pmix", tasks, mpi->size());
+  if (name == "mpi") return mpi;
+  if (automatic && (!nccl_in_this_build() || resolve_engine(engine) != "cuda")) {
+    reason = "several processes, engine not cuda";
+    return mpi;
+  }
+  if (const std::string obstacle = why_not_a_gpu_each(*mpi); !obstacle.empty()) {
+    if (!automatic) fail("--transport nccl: {}: start one rank per GPU, or use --transport mpi", obstacle);
+    reason = obstacle;
+    return mpi;
+  }
+  if (automatic) reason = "every rank has its own GPU";
+  return make_nccl_transport(std::move(mpi), timeout);
 }
 
 }  // namespace triseg

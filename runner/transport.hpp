@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -17,7 +18,8 @@ class Transport {
   virtual std::string_view name() const = 0;
   virtual int rank() const = 0;
   virtual int size() const = 0;
-  /// Ranks on this rank's host.
+  /// This rank among those of its host, and how many they are.
+  virtual int local_rank() const = 0;
   virtual int local_size() const = 0;
 
   /// Rank 0's message reaches all: the others' argument is replaced by it.
@@ -26,16 +28,24 @@ class Transport {
   /// Rank r sends bytes[r] bytes; rank 0 gets all of them in rank order, the others an empty vector.
   virtual std::vector<std::byte> gather(std::span<const std::byte> mine, std::span<const std::size_t> bytes) = 0;
 
+  /// What the ranks are at, "iteration 17", for the messages of failures.
+  virtual void set_phase(std::string_view) {}
+
   /// Ends all ranks at once with this exit code; for a failure that the others cannot know of.
   [[noreturn]] virtual void abort(int exit_code) = 0;
 };
 
-/// What --transport takes: "auto", "local", "mpi". auto takes mpi if a launcher (mpirun, srun) started this process, else
-/// local, which is one rank in one process and needs no MPI at run time.
-/// Throws Error for an unknown name, and where a launcher started several processes that MPI does not join to one world.
-std::unique_ptr<Transport> make_transport(std::string_view name);
+/// What --transport takes: "auto", "local", "mpi", "nccl".
+///   local  one rank in one process; needs no MPI at run time
+///   mpi    the ranks that a launcher (mpirun, srun) started
+///   nccl   the same, each with a GPU of its own; a rank that does not answer within `timeout` seconds ends them all
+///   auto   local without a launcher; nccl if `engine` is cuda and every one of several ranks has its own GPU; else mpi
+/// `why`, if not null, becomes the reason of auto's choice in a few words.
+/// Throws Error for an unknown name, for one that is impossible here, and where a launcher started several processes that
+/// MPI does not join to one world.
+std::unique_ptr<Transport> make_transport(std::string_view name, std::string_view engine, double timeout, std::string* why = nullptr);
 
-/// This process's rank as its launcher's environment tells it, before any transport exists; 0 without a launcher.
-int launcher_rank();
+/// One rank that needs nobody.
+std::unique_ptr<Transport> make_local_transport();
 
 }  // namespace triseg

@@ -412,13 +412,11 @@ class CudaEngine final : public Engine {
 
 }  // namespace
 
-int cuda_devices() {
-  int count = 0;
-  return cudaGetDeviceCount(&count) == cudaSuccess ? count : 0;
-}
-
 std::unique_ptr<Engine> make_cuda_engine(const QuantizedNetwork& network, int device) {
-  if (device >= cuda_devices()) fail("engine cuda: there is no GPU {}: {} can be used", device, cuda_devices());
+  int count = 0;
+  if (const cudaError_t code = cudaGetDeviceCount(&count); code != cudaSuccess)
+    fail("engine cuda: no GPU can be used: {}", cudaGetErrorString(code));
+  if (device >= count) fail("engine cuda: there is no GPU {}: {} can be used", device, count);
   return std::make_unique<CudaEngine>(network, device);
 }
 

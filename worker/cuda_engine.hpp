@@ -6,10 +6,7 @@
 
 namespace triseg {
 
-/// Usable GPUs; 0 without a driver.
-int cuda_devices();
-
-/// An engine on GPU `device` (0 .. cuda_devices() - 1). Integer products need no bound on the weights. The first layer,
+/// An engine on GPU `device`, as devices() numbers them. Integer products need no bound on the weights. The first layer,
 /// which no staircase precedes, is computed once for all students of the loaded images.
 /// Throws Error if there is no such device, if it is older than compute capability 8.0, or, naming the layer, for border
 /// padding of a layer whose input zero point is not 0, the first excepted. `network` must outlive the engine.

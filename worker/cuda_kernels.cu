@@ -134,29 +134,31 @@ __device__ __forceinline__ void multiply(std::int32_t (&c)[4], const std::uint32
                : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
-/// Offset of 16-byte chunk `chunk` of row `row` in a tile with 64-byte rows; rotated so that 8 rows hit 8 banks.
-__device__ __forceinline__ int tile_offset(int row, int chunk) { return row * inner_block + ((chunk ^ (row >> 1 & 3)) << 4); }
-
-/// A block computes M rows x N channels; a warp of it WM x WN.
-template <int M, int N, int WM, int WN, int Stages>
+/// A block computes M rows x N channels, K of the inner dimension a step; a warp of it WM x WN. Copies run Stages - 1 steps
+/// ahead. Blocks is how many share a multiprocessor.
+template <int M_, int N_, int K_, int WM_, int WN_, int Stages_, int Blocks_>
 struct Tile {
+  static constexpr int M = M_, N = N_, K = K_, WM = WM_, WN = WN_, Stages = Stages_, Blocks = Blocks_;
   static constexpr int warps_m = M / WM, warps_n = N / WN;
   static constexpr int threads = warps_m * warps_n * 32;
-  static constexpr int stage_bytes = (M + N) * inner_block;
+  static constexpr int chunks = K / channel_vector;  // of a row
+  static constexpr int stage_bytes = (M + N) * K;
   static constexpr int code_stride = N + 16;  // of the tile of codes that the epilogue lays over the stages
   static constexpr int shared_bytes = std::max(Stages * stage_bytes, M * code_stride);
 
+  /// Where chunk `chunk` of row `row` lies; rotated so that a chunk of 8 rows lies in 8 different groups of banks.
+  __device__ static int offset(int row, int chunk) {
+    return row * K + ((chunk ^ (K == 128 ? row & 7 : row >> 1 & 3)) << 4);
+  }
   /// Rows that a tile uses: whole pooling windows.
   __host__ __device__ static int rows(const OutputShape& s) { return M - M % (s.pool * s.pool); }
 };
 
-template <int M, int N, int WM, int WN, int Stages>
-__global__ void __launch_bounds__(Tile<M, N, WM, WN, Stages>::threads)
-    convolve(const Convolution c, const OutputShape s, const Epilogue e) {
-  using T = Tile<M, N, WM, WN, Stages>;
-  constexpr int chunks = inner_block / channel_vector;  // of a row
-  constexpr int a_loads = M * chunks / T::threads;
-  static_assert(M * chunks % T::threads == 0 && T::threads % chunks == 0);
+template <class T>
+__global__ void __launch_bounds__(T::threads, T::Blocks) convolve(const Convolution c, const OutputShape s, const Epilogue e) {
+  constexpr int M = T::M, N = T::N, WM = T::WM, WN = T::WN, Stages = T::Stages;
+  constexpr int load_rows = T::threads / T::chunks;  // that all threads load at once
+  static_assert(M % load_rows == 0 && inner_block % T::K == 0 && output_block % N == 0);
   extern __shared__ __align__(128) std::uint8_t shared[];
 
   const int thread = threadIdx.x, lane = thread % 32, warp = thread / 32;
@@ -164,34 +166,40 @@ __global__ void __launch_bounds__(Tile<M, N, WM, WN, Stages>::threads)
   const int n0 = static_cast<int>(blockIdx.x % tiles_n) * N;
   const long long row0 = static_cast<long long>(blockIdx.x / tiles_n) * T::rows(s);
 
-  // Each thread loads the same chunk of some rows of the input, for every step of the inner dimension.
-  const int chunk = thread % chunks;
-  const std::uint8_t* source[a_loads];
-  int first_y[a_loads], first_x[a_loads];
-  for (int i = 0; i < a_loads; ++i) {
-    const int in_tile = thread / chunks + i * (T::threads / chunks);
+  // Each thread loads the same chunk of some rows, for every step of the inner dimension.
+  const int chunk = thread % T::chunks, load_row = thread / T::chunks;
+  const std::uint8_t* source[M / load_rows];
+  int first_y[M / load_rows], first_x[M / load_rows];
+#pragma unroll
+  for (int i = 0; i < M / load_rows; ++i) {
+    const int in_tile = load_row + i * load_rows;
     const Row row(s, row0 + in_tile);
     const bool used = in_tile < T::rows(s) && row.valid(s);
     first_y[i] = used ? row.y * c.stride - c.padding : -2 * no_tap;
     first_x[i] = row.x * c.stride - c.padding;
     source[i] = c.input + ((static_cast<long long>(row.instance) * c.side + first_y[i]) * c.side + first_x[i]) * c.channels;
   }
+  const std::int8_t* weights = c.weights + static_cast<long long>(n0 + load_row) * c.inner + chunk * channel_vector;
+  const Tap* taps = c.taps + chunk;
+  Tap tap = *taps;  // of the next load
+  const int steps = c.inner / T::K;
   const auto load = [&](int step) {
     std::uint8_t* a = shared + step % Stages * T::stage_bytes;
-    std::uint8_t* b = a + M * inner_block;
-    const Tap tap = c.taps[step * chunks + chunk];
-    for (int i = 0; i < a_loads; ++i) {
+    std::uint8_t* b = a + M * T::K;
+#pragma unroll
+    for (int i = 0; i < M / load_rows; ++i) {
       const bool inside = static_cast<unsigned>(first_y[i] + tap.dy) < c.side && static_cast<unsigned>(first_x[i] + tap.dx) < c.side;
-      copy_async(a + tile_offset(thread / chunks + i * (T::threads / chunks), chunk), inside ? source[i] + tap.offset : c.input, inside);
+      copy_async(a + T::offset(load_row + i * load_rows, chunk), inside ? source[i] + tap.offset : c.input, inside);
     }
-    for (int at = thread; at < N * chunks; at += T::threads)
-      copy_async(b + tile_offset(at / chunks, chunk),
-                 c.weights + static_cast<long long>(n0 + at / chunks) * c.inner + step * inner_block + chunk * channel_vector, true);
+#pragma unroll
+    for (int i = 0; i < (N + load_rows - 1) / load_rows; ++i)
+      if (N % load_rows == 0 || load_row + i * load_rows < N)
+        copy_async(b + T::offset(load_row + i * load_rows, chunk), weights + i * load_rows * c.inner + step * T::K, true);
+    if (step + 1 < steps) tap = taps[(step + 1) * T::chunks];
   };
 
   std::int32_t acc[WM / 16][WN / 8][4] = {};
   const int warp_m = warp / T::warps_n * WM, warp_n = warp % T::warps_n * WN;
-  const int steps = c.inner / inner_block;
   for (int step = 0; step < Stages - 1; ++step) {
     if (step < steps) load(step);
     commit_copies();
@@ -202,16 +210,16 @@ __global__ void __launch_bounds__(Tile<M, N, WM, WN, Stages>::threads)
     if (step + Stages - 1 < steps) load(step + Stages - 1);
     commit_copies();
     const std::uint8_t* a = shared + step % Stages * T::stage_bytes;
-    const std::uint8_t* b = a + M * inner_block;
+    const std::uint8_t* b = a + M * T::K;
 #pragma unroll
-    for (int half = 0; half < 2; ++half) {
+    for (int k = 0; k < T::K / 32; ++k) {
       std::uint32_t fa[WM / 16][4], fb[WN / 16][4];
 #pragma unroll
       for (int i = 0; i < WM / 16; ++i)
-        load_matrices(fa[i], a + tile_offset(warp_m + i * 16 + lane % 16, half * 2 + lane / 16));
+        load_matrices(fa[i], a + T::offset(warp_m + i * 16 + lane % 16, k * 2 + lane / 16));
 #pragma unroll
       for (int j = 0; j < WN / 16; ++j)
-        load_matrices(fb[j], b + tile_offset(warp_n + j * 16 + lane / 16 * 8 + lane % 8, half * 2 + lane / 8 % 2));
+        load_matrices(fb[j], b + T::offset(warp_n + j * 16 + lane / 16 * 8 + lane % 8, k * 2 + lane / 8 % 2));
 #pragma unroll
       for (int i = 0; i < WM / 16; ++i)
 #pragma unroll
@@ -278,14 +286,18 @@ __global__ void __launch_bounds__(Tile<M, N, WM, WN, Stages>::threads)
   }
 }
 
-template <int M, int N, int WM, int WN, int Stages>
+// Chosen by measurement (bench/results/forward-cuda.md).
+using Wide = Tile<128, 128, 128, 64, 32, 3, 2>;
+using Medium = Tile<128, 64, 128, 32, 32, 3, 2>;
+using Narrow = Tile<128, 32, 64, 32, 16, 4, 2>;
+
+template <class T>
 cudaError_t launch_tiles(const Convolution& c, const OutputShape& s, const Epilogue& e, cudaStream_t stream) {
-  using T = Tile<M, N, WM, WN, Stages>;
-  const auto kernel = convolve<M, N, WM, WN, Stages>;
+  const auto kernel = convolve<T>;
   const cudaError_t code = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, T::shared_bytes);
   if (code != cudaSuccess) return code;
   const long long rows = static_cast<long long>(s.instances) * s.windows * s.windows * s.pool * s.pool;
-  const long long tiles = (rows + T::rows(s) - 1) / T::rows(s) * ((s.padded_channels + N - 1) / N);
+  const long long tiles = (rows + T::rows(s) - 1) / T::rows(s) * ((s.padded_channels + T::N - 1) / T::N);
   kernel<<<static_cast<unsigned>(tiles), T::threads, T::shared_bytes, stream>>>(c, s, e);
   return cudaGetLastError();
 }
@@ -314,9 +326,9 @@ unsigned blocks_for(long long items, int threads) {
 }  // namespace
 
 cudaError_t launch_convolution(const Convolution& c, const OutputShape& s, const Epilogue& e, cudaStream_t stream) {
-  if (s.padded_channels <= 32) return launch_tiles<128, 32, 32, 16, 4>(c, s, e, stream);
-  if (s.padded_channels % 128 == 0) return launch_tiles<128, 128, 64, 32, 4>(c, s, e, stream);
-  return launch_tiles<128, 64, 32, 32, 4>(c, s, e, stream);
+  if (s.padded_channels <= 32) return launch_tiles<Narrow>(c, s, e, stream);
+  if (s.padded_channels % 128 == 0) return launch_tiles<Wide>(c, s, e, stream);
+  return launch_tiles<Medium>(c, s, e, stream);
 }
 
 cudaError_t launch_epilogue(const std::int32_t* sums, const OutputShape& s, const Epilogue& e, cudaStream_t stream) {

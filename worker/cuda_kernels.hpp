@@ -11,7 +11,7 @@ namespace triseg {
 /// Channels are stored in vectors of so many codes.
 inline constexpr int channel_vector = 16;
 /// The products' inner dimension is a multiple of this.
-inline constexpr int inner_block = 64;
+inline constexpr int inner_block = 128;
 /// Rows of a weight matrix are a multiple of this.
 inline constexpr int output_block = 128;
 

@@ -3,6 +3,7 @@
 #include "core/error.hpp"
 #include "core/philox.hpp"
 #include "worker/cuda_engine.hpp"
+#include "worker/devices.hpp"
 #include "worker/onednn_engine.hpp"
 #include "worker/reference_engine.hpp"
 
@@ -22,7 +23,7 @@ bool always() { return true; }
 /// Fastest first: "auto" takes the first that runs here.
 constexpr EngineEntry engines[] = {
 #ifdef TRISEG_HAVE_CUDA
-    {"cuda", [] { return cuda_devices() > 0; }, make_cuda_engine},
+    {"cuda", [] { return !devices().empty(); }, make_cuda_engine},
 #endif
 #ifdef TRISEG_HAVE_ONEDNN
     {"onednn", always, [](const QuantizedNetwork& network, int) { return make_onednn_engine(network); }},

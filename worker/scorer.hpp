@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -22,6 +23,7 @@ struct ScoreRequest {
   std::uint32_t batch_size = 0;                // the last batch may be smaller
   std::vector<std::uint32_t> images;           // indices within the split
   std::vector<std::vector<Codes>> candidates;  // (candidates)(sites); an empty candidate is the teacher
+  std::string phase;                           // what it is for, "iteration 17", for messages of failures
 
   std::size_t batches() const { return (images.size() + batch_size - 1) / batch_size; }
   std::size_t items() const { return batches() * candidates.size(); }

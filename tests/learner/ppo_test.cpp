@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 
 namespace triseg {
@@ -150,6 +151,36 @@ TEST(Ppo, OneStepMakesGoodDrawsLikelierAndBadOnesLessLikely) {
   Update update;
   strategy->learn(episodes, update);
   EXPECT_GT(share(), before + 0.02);
+}
+
+TEST(Ppo, GradientsAreThoseOfTheLoss) {
+  // A small step changes the loss by gradient times step. The critic stays at zero: its change is not the policy's.
+  const auto sites = three_sites();
+  for (double entropy_coefficient : {0.0, 0.3}) {
+    PpoOptions options;
+    options.value_coefficient = 0;
+    options.entropy_coefficient = entropy_coefficient;
+    options.learning_rate = 1e-5;
+    const auto loss = [&](const Update& u) { return u.policy_loss - entropy_coefficient * u.entropy; };
+    Checkpoint before, after;
+    std::array<Update, 2> updates;  // the last of one pass and of two: the losses before and after the first step
+    for (int epochs : {1, 2}) {
+      options.epochs = epochs;
+      const auto strategy = make_ppo(sites, options, 3);
+      strategy->save(before);
+      updates[epochs - 1] = one_iteration(*strategy, sites, 0);
+      if (epochs == 1) strategy->save(after);
+    }
+    double expected = 0;
+    for (const auto& [name, tensor] : before.tensors) {
+      if (name.substr(0, 7) != "policy/") continue;
+      const auto& moved = after.tensors.at(name).values;
+      const auto& moment = after.tensors.at("adam_m/" + name.substr(7)).values;  // 0.1 of the gradient
+      for (std::size_t i = 0; i < moved.size(); ++i) expected += moment[i] / 0.1 * (double(moved[i]) - double(tensor.values[i]));
+    }
+    EXPECT_LT(expected, 0.0);
+    EXPECT_NEAR((loss(updates[1]) - loss(updates[0])) / expected, 1.0, 0.02) << entropy_coefficient;
+  }
 }
 
 TEST(Ppo, EqualRewardsTeachNothingFalse) {

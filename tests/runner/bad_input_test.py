@@ -40,7 +40,7 @@ class BadInput(ProgramTest):
                 (search + ["--tmax-mode", "fixed", "--tmax-fixed", "2"], ["--tmax-fixed", "no legal codes"]),
                 (search + ["--tmax-mode", "fixed", "--tmax-fixed", "256"], ["--tmax-fixed"]),
                 (search + ["--warm-start", "hot"], ["--warm-start"]),
-                (search + ["--engine", "tpu"], ["unknown engine 'tpu'", "onednn"]),
+                (search + ["--engine", "tpu"], ["unknown engine 'tpu'", "reference"]),
                 (search + ["--transport", "pigeon"], ["unknown transport 'pigeon'"]),
                 (search + ["--episodes-per-update", "8", "--update-timestep", "8"], ["--update-timestep"]),
                 (search + ["--result-file", "a/b.json"], ["--result-file", "--out"]),

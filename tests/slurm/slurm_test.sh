@@ -1,6 +1,6 @@
 #!/bin/bash
 # slurm_test.sh TRISEG SOURCE_FOLDER PYTHON
-# Submits slurm/search.sbatch to a real Slurm: 2 tasks form one MPI world and finish; a job that gets SIGUSR2 commits,
+# Doctor under srun with and without pmix, then slurm/search.sbatch, on a real Slurm: 2 tasks form one MPI world and finish; a job that gets SIGUSR2 commits,
 # ends with code 85, goes back to the queue, and continues to the bytes of an uninterrupted run without Slurm and MPI.
 set -euo pipefail
 
@@ -45,6 +45,14 @@ start_cluster
 cd "$source_folder"
 
 "$triseg" search "${options[@]}" --out "$cluster/plain" > "$cluster/plain.log" 2>&1
+
+if srun --quiet --ntasks=2 --mpi=none "$triseg" doctor --model lenet5 --out "$cluster/doctor" > "$cluster/doctor.log" 2>&1; then
+  fail "doctor does not see that srun started tasks that MPI does not join"
+fi
+expect_in_log doctor "use srun --mpi=pmix"
+srun --quiet --ntasks=2 --mpi=pmix "$triseg" doctor --model lenet5 --out "$cluster/doctor" > "$cluster/joined.log" 2>&1 ||
+  fail "doctor finds problems: $(cat "$cluster/joined.log")"
+expect_in_log joined "2 started, 2 joined"
 
 job=$(submit whole)
 wait_for 90 "job $job to finish" job_completed "$job"

@@ -1,0 +1,173 @@
+// triseg doctor: would this search start here, and with what? Takes the options of a search.
+#include "core/error.hpp"
+#include "learner/atomic_file.hpp"
+#include "learner/hdf5.hpp"
+#include "runner/commands.hpp"
+#include "runner/inputs.hpp"
+#include "runner/launcher.hpp"
+#include "runner/mpi_transport.hpp"
+#include "runner/nccl_transport.hpp"
+#include "runner/ranks.hpp"
+#include "runner/report_error.hpp"
+#include "runner/search_options.hpp"
+#include "trainer/training.hpp"
+#include "worker/devices.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <memory>
+#include <set>
+
+namespace triseg {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Prints the checks of rank 0's report and remembers whether one failed.
+class Report {
+ public:
+  explicit Report(bool prints) : prints_(prints) {}
+  void ok(std::string_view what, std::string_view text) const { line("ok", what, text); }
+  void warning(std::string_view what, std::string_view text) const { line("warning", what, text); }
+  void problem(std::string_view what, std::string_view text) {
+    line("problem", what, text);
+    failed_ = true;
+  }
+  bool failed() const { return failed_; }
+
+ private:
+  void line(std::string_view verdict, std::string_view what, std::string_view text) const {
+    if (prints_) fmt::print("{:<8} {:<10} {}\n", verdict, what, text);
+  }
+  bool prints_, failed_ = false;
+};
+
+std::string or_none(const std::string& text) { return text.empty() ? "none" : text; }
+
+void print_versions() {
+  const CudaVersions cuda = cuda_versions();
+  const NcclVersions nccl = nccl_versions();
+  fmt::print("triseg {}, LibTorch {}, HDF5 {}, {}\n", TRISEG_VERSION, torch_version(), hdf5::version(), mpi_version());
+  fmt::print("CUDA: compiled with {}, driver for {}; NCCL: compiled with {}, loaded {}\n", or_none(cuda.compiled), or_none(cuda.driver),
+             or_none(nccl.compiled), or_none(nccl.loaded));
+}
+
+/// Different files of one library that are mapped into this process.
+std::set<std::string> loaded_libraries(std::string_view name) {
+  std::set<std::string> paths;
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) {
+    const auto path = line.find('/');
+    if (path != std::string::npos && fs::path(line.substr(path)).filename().string().starts_with(name)) paths.insert(line.substr(path));
+  }
+  return paths;
+}
+
+/// One row a rank: host, GPU, engine.
+struct RankRow {
+  char host[64] = {}, gpu[96] = {}, uuid[40] = {};
+};
+
+std::vector<RankRow> gather_rows(Transport& transport) {
+  RankRow mine;
+  gethostname(mine.host, sizeof mine.host - 1);
+  if (const auto gpus = devices(); !gpus.empty()) {
+    const std::size_t number = transport.local_rank() % gpus.size();
+    fmt::format("GPU {}: {}, sm_{}", number, gpus[number].name, gpus[number].capability).copy(mine.gpu, sizeof mine.gpu - 1);
+    gpus[number].uuid.copy(mine.uuid, sizeof mine.uuid - 1);
+  }
+  const auto bytes = transport.gather(std::as_bytes(std::span(&mine, 1)), std::vector<std::size_t>(transport.size(), sizeof mine));
+  std::vector<RankRow> rows(bytes.size() / sizeof mine);
+  std::copy(bytes.begin(), bytes.end(), reinterpret_cast<std::byte*>(rows.data()));
+  return rows;
+}
+
+void check_gpus(const std::vector<RankRow>& rows, bool in_use, Report& report) {
+  if (!in_use) return report.ok("GPUs", "not used by this engine");
+  std::map<std::string, std::size_t> ranks;
+  for (std::size_t r = 0; r < rows.size(); ++r) {
+    if (!rows[r].uuid[0]) return report.problem("GPUs", fmt::format("rank {} has none", r));
+    const auto [other, is_new] = ranks.emplace(rows[r].uuid, r);
+    if (!is_new)
+      return report.warning("GPUs", fmt::format("ranks {} and {} share one: start one rank per GPU for speed", other->second, r));
+  }
+  report.ok("GPUs", "one per rank");
+}
+
+/// Runs a check on all ranks; its error becomes a problem.
+void check(Transport& transport, Report& report, std::string_view what, std::string_view good, const std::function<void()>& work) {
+  try {
+    agree(transport, work);
+    report.ok(what, good);
+  } catch (const Error& error) {
+    report.problem(what, error.what());
+  }
+}
+
+int run_doctor(CLI::App& app, SearchOptions& o) {
+  apply_config_file(app);
+  resolve_options(o);
+  Report report(launcher_rank() == 0);
+  if (launcher_rank() == 0) print_versions();
+  std::string why;
+  std::unique_ptr<Transport> transport;
+  try {
+    transport = make_transport(o.transport, o.engine, o.rank_timeout, &why);
+  } catch (const Error& error) {
+    report.problem("ranks", error.what());
+    return 1;
+  }
+  const std::string_view engine = resolve_engine(o.engine);
+  const auto rows = gather_rows(*transport);
+  for (std::size_t r = 0; r < rows.size(); ++r)
+    fmt::print("rank {}: host {}, {}\n", r, rows[r].host, rows[r].gpu[0] ? rows[r].gpu : "no GPU");
+
+  report.ok("transport", fmt::format("{} ({})", transport->name(), why));
+  report.ok("ranks", launched_tasks() > 0 ? fmt::format("{} started, {} joined", launched_tasks(), transport->size())
+                                          : std::string("one, started without a launcher"));
+  if (transport->rank() == 0) check_gpus(rows, engine == "cuda", report);
+  const auto libraries = loaded_libraries("libnccl.so");
+  if (libraries.size() > 1)
+    report.problem("NCCL", fmt::format("{} libraries in one process: {}: build with the one that LibTorch brings", libraries.size(),
+                                       fmt::join(libraries, ", ")));
+  else
+    report.ok("NCCL", libraries.empty() ? "not in this build" : "one library, " + *libraries.begin());
+
+  check(*transport, report, "output", fmt::format("{}: writes, syncs and renames files", o.out), [&] {
+    if (transport->rank() != 0) return;
+    const fs::path folder = fs::path(o.out) / "tri_ppo_int_codes";
+    ensure_writable_folder(folder);
+    const fs::path probe = folder / fmt::format(".doctor-{}", ::getpid());
+    commit_file(probe, std::string_view("first"));
+    commit_file(probe, std::string_view("second"));
+    fs::remove(probe);
+  });
+  std::string description;
+  check(*transport, report, "inputs", fmt::format("{} on {} with {}: loaded and fitting", o.model, o.data, o.backend), [&] {
+    const Inputs inputs = load_inputs(o, *transport);
+    description = fmt::format("{}: {}, {} threads a rank; self-test passed", engine, inputs.scorer->engine_description(), inputs.threads);
+  });
+  if (description.empty())
+    report.warning("engine", fmt::format("{}: not tried", engine));
+  else
+    report.ok("engine", description);
+  if (transport->rank() == 0) fmt::print("{}\n", report.failed() ? "A search would not start." : "A search would start.");
+  return report.failed() ? 1 : 0;
+}
+
+}  // namespace
+
+void setup_doctor(CLI::App& program, int& exit_code) {
+  auto options = std::make_shared<SearchOptions>();
+  CLI::App* app = program.add_subcommand("doctor", "Say what a search with these options would run on, and whether it would start");
+  declare_options(*app, *options);
+  app->callback([=, &exit_code] { exit_code = run_doctor(*app, *options); });
+}
+
+}  // namespace triseg

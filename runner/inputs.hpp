@@ -1,0 +1,26 @@
+// What every rank loads before a search.
+#pragma once
+
+#include "core/dataset.hpp"
+#include "learner/model_file.hpp"
+#include "runner/search_options.hpp"
+#include "runner/transport.hpp"
+#include "worker/scorer.hpp"
+
+#include <memory>
+#include <string>
+
+namespace triseg {
+
+struct Inputs {
+  std::unique_ptr<ModelFile> model;
+  std::unique_ptr<DataSet> data;
+  std::string data_sha256;         ///< over everything the data set holds: equal on all ranks, and for a continuation
+  std::unique_ptr<Scorer> scorer;  ///< refers to model and data; its engine has passed its self-test
+  int threads = 1;
+};
+
+/// Throws Error naming the option, file or layer that does not fit. GPU engines take the GPU of the rank's number on its host.
+Inputs load_inputs(const SearchOptions& options, const Transport& transport);
+
+}  // namespace triseg

@@ -1,0 +1,15 @@
+// What mpirun or srun say, in the environment, of the processes they started.
+#pragma once
+
+namespace triseg {
+
+/// Processes that the launcher started together with this one, 0 if no launcher did.
+int launched_tasks();
+
+/// True if srun started this process without an mpirun in between.
+bool launched_by_slurm();
+
+/// This process's rank as its launcher's environment tells it, before any transport exists; 0 without a launcher.
+int launcher_rank();
+
+}  // namespace triseg

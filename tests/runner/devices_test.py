@@ -1,0 +1,129 @@
+"""triseg doctor, and what needs GPUs: the cuda engine and the NCCL transport in the real program."""
+import os
+import re
+import signal
+import time
+import unittest
+
+from program import ProgramTest, children, episodes_in, quick, run, run_file, start, wait_for_episodes
+
+
+def gpus():
+    """GPUs that the program sees: as many ranks as cores would be too many to ask, so each rank tells its own."""
+    seen = set()
+    for line in run(["doctor", "--engine", "reference", "--out", "/tmp"], ranks=2).stdout.splitlines():
+        seen |= set(re.findall(r"GPU (\d+):", line))
+    return len(seen)
+
+
+class Doctor(ProgramTest):
+    def doctor(self, *arguments, ranks=None):
+        return run(["doctor", "--model", "lenet5", "--out", self.out("results"), *arguments], ranks)
+
+    def test_says_what_a_search_would_run_on(self):
+        done = self.doctor()
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        for fragment in ("triseg 0.", "LibTorch ", "HDF5 1.", "CUDA: compiled with", "rank 0: host ", "local (one process)",
+                         "self-test passed", "A search would start."):
+            self.assertIn(fragment, done.stdout)
+        self.assertNotIn("problem", done.stdout)
+        self.assertEqual(os.listdir(os.path.join(self.out("results"), "tri_ppo_int_codes")), [], "its probe is gone")
+
+    def test_joins_the_ranks(self):
+        done = self.doctor("--engine", "reference", ranks=2)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("2 started, 2 joined", done.stdout)
+        self.assertIn("rank 1: host ", done.stdout)
+        self.assertEqual(done.stdout.count("A search would start."), 1)
+
+    def test_finds_what_would_stop_a_search(self):
+        for arguments, fragment in ((["--out", "/proc/nowhere"], "/proc/nowhere"), (["--teacher", "missing.h5"], "missing.h5"),
+                                    (["--data", "/nowhere"], "/nowhere"), (["--batch-size", "999999"], "--batch-size")):
+            with self.subTest(arguments=arguments):
+                out = [] if "--out" in arguments else ["--out", self.out("results")]
+                done = run(["doctor", "--model", "lenet5", *out, *arguments])
+                self.assertEqual(done.returncode, 1, done.stdout)
+                problems = [line for line in done.stdout.splitlines() if line.startswith("problem ")]
+                self.assertEqual(len(problems), 1, done.stdout)
+                self.assertIn(fragment, problems[0])
+                self.assertIn("A search would not start.", done.stdout)
+
+    def test_refuses_bad_options_like_a_search(self):
+        self.assert_one_line_error(self.doctor("--engine", "tpu"), "unknown engine 'tpu'")
+        self.assert_one_line_error(self.doctor("--episodes", "0"), "--episodes")
+
+
+class WithoutGpu(ProgramTest):
+    def setUp(self):
+        super().setUp()
+        if gpus() > 0:
+            self.skipTest("this machine has a GPU")
+
+    def test_what_needs_one_is_refused_in_one_line(self):
+        for arguments, ranks in ((["--engine", "cuda"], None), (["--engine", "cuda"], 2), (["--transport", "nccl"], 2)):
+            with self.subTest(arguments=arguments, ranks=ranks):
+                done = run(quick("--out", self.out("a"), *arguments), ranks)
+                self.assertNotEqual(done.returncode, 0)
+                errors = [line for line in done.stderr.splitlines() if line.startswith("triseg: error: ")]
+                self.assertEqual(len(errors), 1, done.stderr)
+                self.assertRegex(errors[0], "no GPU|unknown engine|no NCCL")
+                self.assertFalse(os.path.exists(run_file(self.out("a"))))
+
+
+class OneGpu(ProgramTest):
+    def setUp(self):
+        super().setUp()
+        if gpus() < 1:
+            self.skipTest("no GPU that the program can use")
+
+    def test_the_cuda_engine_writes_the_bytes_of_the_reference(self):
+        self.search("gpu", "--engine", "cuda")
+        self.search("cpu", "--engine", "reference")
+        self.assert_same_run(self.out("gpu"), self.out("cpu"))
+
+    def test_one_rank_over_nccl_writes_the_same_bytes(self):
+        self.search("alone", "--engine", "cuda")
+        done = self.search("nccl", "--engine", "cuda", "--transport", "nccl", ranks=1)
+        self.assertIn("transport nccl", done.stderr)
+        self.assert_same_run(self.out("alone"), self.out("nccl"))
+
+    def test_ranks_that_share_a_gpu_take_mpi_and_say_so(self):
+        if gpus() > 1:
+            self.skipTest("there are several GPUs")
+        self.search("alone", "--engine", "cuda")
+        done = self.search("both", "--engine", "cuda", ranks=2)
+        self.assertIn("Transport mpi: ranks 0 and 1 share a GPU", done.stderr)
+        self.assert_same_run(self.out("alone"), self.out("both"))
+        refused = run(quick("--out", self.out("c"), "--engine", "cuda", "--transport", "nccl"), 2)
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertIn("ranks 0 and 1 share a GPU", refused.stderr)
+
+
+class TwoGpus(ProgramTest):
+    def setUp(self):
+        super().setUp()
+        if gpus() < 2:
+            self.skipTest("fewer than two GPUs that the program can use")
+
+    def test_nccl_is_chosen_and_writes_the_same_bytes(self):
+        self.search("alone", "--engine", "cuda")
+        done = self.search("two", "--engine", "cuda", ranks=2)
+        self.assertIn("Transport nccl: every rank has its own GPU", done.stderr)
+        self.assert_same_run(self.out("alone"), self.out("two"))
+
+    def test_a_rank_that_hangs_ends_all_with_a_line_that_names_it(self):
+        process = start(quick("--out", self.out("a"), "--episodes", "10000000", "--checkpoint-every", "0", "--engine", "cuda",
+                              "--rank-timeout", "3"), 2)
+        wait_for_episodes(run_file(self.out("a")), 32, process)
+        hanging = children(process.pid)[-1]
+        os.kill(hanging, signal.SIGSTOP)
+        begun = time.monotonic()
+        _, log = process.communicate(timeout=60)
+        self.assertNotEqual(process.returncode, 0)
+        self.assertLess(time.monotonic() - begun, 30)
+        self.assertRegex(log, r"NCCL: (gather|broadcast): rank [01] did not answer within 3 s \(iteration \d+\)")
+        self.assertGreater(episodes_in(run_file(self.out("a"))), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,24 @@
+// The GPUs that the cuda engine could run on. Without CUDA in this build there are none.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace triseg {
+
+struct Device {
+  std::string name;        ///< "NVIDIA H200"
+  std::string uuid;        ///< of the card, different for any two, on whatever hosts
+  std::string capability;  ///< "9.0"
+};
+
+/// In the order of CUDA's numbers; empty without a driver.
+std::vector<Device> devices();
+
+/// CUDA as "X.Y": what this build was compiled with and what the driver supports. Empty where there is none.
+struct CudaVersions {
+  std::string compiled, driver;
+};
+CudaVersions cuda_versions();
+
+}  // namespace triseg
