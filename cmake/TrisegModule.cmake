@@ -29,7 +29,8 @@ endfunction()
 # them, and those of a target share one precompiled header.
 function(triseg_use_torch target)
   target_include_directories(${target} SYSTEM PRIVATE ${TORCH_INCLUDE_DIRS})
-  target_link_libraries(${target} PRIVATE ${TORCH_LIBRARIES})
+  # LibTorch from pip exports parts of the C++ library it was built with, which crash in ours: ours must be found first.
+  target_link_libraries(${target} PRIVATE stdc++ ${TORCH_LIBRARIES})
   target_precompile_headers(${target} PRIVATE <torch/torch.h>)
   # LibTorch from pip brings fmt's headers in another version and finds them before ours, but no library to them.
   target_compile_definitions(${target} PRIVATE FMT_HEADER_ONLY)

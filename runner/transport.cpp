@@ -68,6 +68,7 @@ std::unique_ptr<Transport> make_transport(std::string_view name, std::string_vie
   }
   if (!automatic && name != "mpi" && name != "nccl") fail("unknown transport '{}': expected auto, local, mpi or nccl", name);
   if (name == "nccl" && !nccl_in_this_build()) fail("--transport nccl: this build has no NCCL; mpi works");
+  if (!launcher_speaks_to_mpi()) fail("srun started {} tasks that MPI cannot join: use srun --mpi=pmix", tasks);
   auto mpi = std::make_unique<MpiTransport>();
   if (launched_by_slurm() && tasks != mpi->size())
     fail("srun started {} tasks but MPI joined {}: use srun --mpi=pmix", tasks, mpi->size());

@@ -1,7 +1,7 @@
 #!/bin/bash
 # slurm_test.sh TRISEG SOURCE_FOLDER PYTHON
-# Doctor under srun with and without pmix, then slurm/search.sbatch, on a real Slurm: 2 tasks form one MPI world and finish; a job that gets SIGUSR2 commits,
-# ends with code 85, goes back to the queue, and continues to the bytes of an uninterrupted run without Slurm and MPI.
+# On a real Slurm: doctor under srun with and without pmix; then slurm/search.sbatch: 2 tasks form one MPI world and finish; a
+# job that gets SIGUSR2 commits, ends with code 85, goes back to the queue, and continues to the bytes of an uninterrupted run without Slurm and MPI.
 set -euo pipefail
 
 fail() {
