@@ -11,9 +11,6 @@
 namespace triseg {
 namespace {
 
-/// Device memory for activations: more students than fit run in several parts.
-constexpr std::size_t activation_bytes = std::size_t{6} << 30;
-
 int round_up(int value, int multiple) { return (value + multiple - 1) / multiple * multiple; }
 
 /// One layer on the device.
@@ -94,14 +91,15 @@ struct Mirrored {
   void upload(std::size_t count, cudaStream_t stream) {
     check_cuda(cudaMemcpyAsync(device.data(), host.data(), count * sizeof(T), cudaMemcpyHostToDevice, stream), "copy to the device");
   }
-  void download(std::size_t count, cudaStream_t stream) {
-    check_cuda(cudaMemcpyAsync(host.data(), device.data(), count * sizeof(T), cudaMemcpyDeviceToHost, stream), "copy from the device");
+  void download(std::size_t count, cudaStream_t stream, std::size_t to = 0) {
+    check_cuda(cudaMemcpyAsync(host.data() + to, device.data(), count * sizeof(T), cudaMemcpyDeviceToHost, stream), "copy from the device");
   }
 };
 
 class CudaEngine final : public Engine {
  public:
-  CudaEngine(const QuantizedNetwork& network, int device) : model_(network), device_((use(device), device)) {
+  CudaEngine(const QuantizedNetwork& network, int device, std::size_t activation_bytes)
+      : model_(network), device_((use(device), device)), activation_bytes_(activation_bytes) {
     cudaDeviceProp properties{};
     check_cuda(cudaGetDeviceProperties(&properties, device), "query of a device");
     description_ = fmt::format("int8 tensor cores ({}, GPU {})", properties.name, device);
@@ -111,8 +109,9 @@ class CudaEngine final : public Engine {
     for (std::size_t l = 0; l < model_.layers.size(); ++l) layers_.push_back(make_layer(l));
     for (const DeviceLayer& layer : layers_) {
       bytes_per_image_ += layer.output_bytes();
-      if (layer.attention >= 0) bytes_per_image_ += layer.map_size() * sizeof(std::uint32_t);
+      if (layer.attention >= 0) maps_per_image_ += layer.map_size();
     }
+    bytes_per_image_ += maps_per_image_ * sizeof(std::uint32_t);
   }
 
   std::string_view name() const override { return "cuda"; }
@@ -152,10 +151,17 @@ class CudaEngine final : public Engine {
 
   void forward(std::span<const Student> students, std::span<ForwardResult> results) override {
     use(device_);
-    const std::size_t at_once = std::max<std::size_t>(1, activation_bytes / (bytes_per_image_ * images_));
+    const std::size_t at_once = std::max<std::size_t>(1, activation_bytes_ / (bytes_per_image_ * images_));
+    // The results of all parts stay on the host side by side: they are views until the next call.
+    stream_.wait();
+    const std::size_t instances = students.size() * images_;
+    bool moved = logits_.host.reserve(instances * layers_.back().shape.padded_channels);
+    moved = attention_.host.reserve(std::max<std::size_t>(instances * maps_per_image_, 1)) || moved;
+    if (moved) stream_.forget();
+    logit_codes_.resize(std::max(logit_codes_.size(), instances * layers_.back().shape.channels));
     for (std::size_t begin = 0; begin < students.size(); begin += at_once) {
       const std::size_t count = std::min(at_once, students.size() - begin);
-      run(students.subspan(begin, count), results.subspan(begin, count));
+      run(students.subspan(begin, count), results.subspan(begin, count), begin * images_);
     }
   }
 
@@ -220,7 +226,7 @@ class CudaEngine final : public Engine {
       fail("engine cuda: layer {}: border padding with input zero point {} is not supported", shape.name, layer.input.zero_point);
 
     const int inner = d.convolution.inner;
-    std::vector<std::int8_t> weights(std::size_t(round_up(d.shape.padded_channels, output_block)) * inner, 0);
+    std::vector<std::int8_t> weights(std::size_t(d.shape.padded_channels + output_block) * inner, 0);
     for (int o = 0; o < shape.out_channels; ++o) {
       std::int32_t sum = 0;
       for (int i = 0; i < in_channels; ++i)
@@ -279,14 +285,14 @@ class CudaEngine final : public Engine {
     const std::size_t instances = students.size() * images_, sites = students.front().tables.size();
     requantization_mask_.assign(layers_.size(), 0);
     requantization_offset_.assign(layers_.size(), 0);
-    std::size_t requantizations = 0, maps = 0;
+    std::size_t requantizations = 0;
+    const std::size_t maps = instances * maps_per_image_;
     for (std::size_t l = 0; l < layers_.size(); ++l) {
       requantization_mask_[l] = std::any_of(students.begin(), students.end(), [l](const Student& s) {
         return !s.requantization.empty() && s.requantization[l].has_value();
       });
       requantization_offset_[l] = requantizations;
       if (requantization_mask_[l]) requantizations += students.size() * layers_[l].shape.padded_channels;
-      if (layers_[l].attention >= 0) maps += instances * layers_[l].map_size();
     }
     table_bytes_ = students.size() * sites * sizeof(Table);
     requantizations_ = requantizations;
@@ -296,8 +302,8 @@ class CudaEngine final : public Engine {
     bool moved = tables_.reserve(std::max<std::size_t>(table_bytes_, 1));
     moved = multiplier_.reserve(std::max<std::size_t>(requantizations, 1)) || moved;
     moved = bias_.reserve(std::max<std::size_t>(requantizations, 1)) || moved;
-    moved = attention_.reserve(std::max<std::size_t>(maps, 1)) || moved;
-    moved = logits_.reserve(logit_bytes_) || moved;
+    moved = attention_.device.reserve(std::max<std::size_t>(maps, 1)) || moved;
+    moved = logits_.device.reserve(logit_bytes_) || moved;
     for (std::size_t l = 0; l + 1 < layers_.size(); ++l) moved = layers_[l].output.reserve(instances * layers_[l].output_bytes()) || moved;
     if (moved) stream_.forget();
 
@@ -358,40 +364,44 @@ class CudaEngine final : public Engine {
     return offset;
   }
 
-  void run(std::span<const Student> students, std::span<ForwardResult> results) {
+  /// before: instances of this call in parts that came earlier.
+  void run(std::span<const Student> students, std::span<ForwardResult> results, std::size_t before) {
     prepare(students);
-    std::vector<std::size_t> key{1, std::size_t(images_), students.size()};
+    const OutputShape& last = layers_.back().shape;
+    const std::size_t logits_before = before * last.padded_channels, maps_before = before * maps_per_image_;
+    std::vector<std::size_t> key{1, std::size_t(images_), students.size(), before};
     key.insert(key.end(), requantization_mask_.begin(), requantization_mask_.end());
     stream_.replay(key, [&] {
       upload(students.size());
       for (std::size_t l = 0; l < layers_.size(); ++l) enqueue_layer(l, students.size(), nullptr, nullptr);
-      logits_.download(logit_bytes_, stream_);
-      if (map_elements_ > 0) attention_.download(map_elements_, stream_);
+      logits_.download(logit_bytes_, stream_, logits_before);
+      if (map_elements_ > 0) attention_.download(map_elements_, stream_, maps_before);
     });
     stream_.wait();
 
-    const OutputShape& last = layers_.back().shape;
     for (std::size_t s = 0; s < students.size(); ++s) {
-      results[s].logit_codes.resize(std::size_t(images_) * last.channels);
       for (int i = 0; i < images_; ++i)
-        std::copy_n(logits_.host.data() + (s * images_ + i) * last.padded_channels, last.channels,
-                    results[s].logit_codes.begin() + std::size_t(i) * last.channels);
+        std::copy_n(logits_.host.data() + logits_before + (s * images_ + i) * last.padded_channels, last.channels,
+                    logit_codes_.begin() + (before + s * images_ + i) * last.channels);
+      results[s].logit_codes = std::span(logit_codes_).subspan((before + s * images_) * last.channels, std::size_t(images_) * last.channels);
       results[s].attention.resize(model_.network.attention_layers.size());
       for (std::size_t l = 0; l < layers_.size(); ++l) {
         if (layers_[l].attention < 0) continue;
         const std::size_t size = images_ * layers_[l].map_size();
-        const std::uint32_t* map = attention_.host.data() + map_offset(l, students.size() * images_) + s * size;
-        results[s].attention[layers_[l].attention].assign(map, map + size);
+        const std::uint32_t* map = attention_.host.data() + maps_before + map_offset(l, students.size() * images_) + s * size;
+        results[s].attention[layers_[l].attention] = {map, size};
       }
     }
   }
 
   const QuantizedNetwork& model_;
   int device_;
+  std::size_t activation_bytes_;
   std::string description_;
   Stream stream_;
   std::vector<DeviceLayer> layers_;
   std::size_t bytes_per_image_ = 0;  // on the device, of one student
+  std::size_t maps_per_image_ = 0;   // elements of its attention maps
   int images_ = 0;
   Mirrored<std::uint8_t> input_;
   DeviceArray<std::uint8_t> windows_;
@@ -405,6 +415,7 @@ class CudaEngine final : public Engine {
   Mirrored<std::int32_t> bias_;
   Mirrored<std::uint32_t> attention_;
   Mirrored<std::uint8_t> logits_;
+  std::vector<std::uint8_t> logit_codes_;  // without padding
   std::size_t table_bytes_ = 0, requantizations_ = 0, map_elements_ = 0, logit_bytes_ = 0;
   Mirrored<std::uint8_t> trace_codes_;
   Mirrored<std::int32_t> trace_sums_;
@@ -412,12 +423,12 @@ class CudaEngine final : public Engine {
 
 }  // namespace
 
-std::unique_ptr<Engine> make_cuda_engine(const QuantizedNetwork& network, int device) {
+std::unique_ptr<Engine> make_cuda_engine(const QuantizedNetwork& network, int device, std::size_t activation_bytes) {
   int count = 0;
   if (const cudaError_t code = cudaGetDeviceCount(&count); code != cudaSuccess)
     fail("engine cuda: no GPU can be used: {}", cudaGetErrorString(code));
   if (device >= count) fail("engine cuda: there is no GPU {}: {} can be used", device, count);
-  return std::make_unique<CudaEngine>(network, device);
+  return std::make_unique<CudaEngine>(network, device, activation_bytes);
 }
 
 }  // namespace triseg

@@ -120,6 +120,15 @@ __device__ __forceinline__ void wait_for_copies() {
   asm volatile("cp.async.wait_group %0;" ::"n"(Pending) : "memory");
 }
 
+// Two ways to the same sums. Hopper's warpgroup instructions (targets that end in "a": sm_90a) read both operands from
+// shared memory and run beside the copies of the next steps; elsewhere every warp loads its fragments into registers.
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+#define TRISEG_WARPGROUPS 1
+#else
+#define TRISEG_WARPGROUPS 0
+#endif
+
+#if !TRISEG_WARPGROUPS
 /// Four 8 x 16-byte matrices; lane l passes the address of row l % 8 of matrix l / 8.
 __device__ __forceinline__ void load_matrices(std::uint32_t (&r)[4], const void* row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
@@ -133,33 +142,114 @@ __device__ __forceinline__ void multiply(std::int32_t (&c)[4], const std::uint32
                : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3])
                : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
+#else
+#define TRISEG_FOUR(i) "+r"(c[i][0]), "+r"(c[i][1]), "+r"(c[i][2]), "+r"(c[i][3])
+/// c += a (64 x 32, u8) * b (32 x N, s8), both in shared memory as descriptors say; asynchronous. Row r of the product lies in
+/// warp r / 16 as rows of multiply() do.
+template <int N>
+__device__ void warpgroup_multiply(std::int32_t (&c)[N / 8][4], std::uint64_t a, std::uint64_t b);
+template <>
+__device__ __forceinline__ void warpgroup_multiply<32>(std::int32_t (&c)[4][4], std::uint64_t a, std::uint64_t b) {
+  asm volatile("wgmma.mma_async.sync.aligned.m64n32k32.s32.u8.s8 {"
+               "%0, %1, %2, %3, %4, %5, %6, %7, "
+               "%8, %9, %10, %11, %12, %13, %14, %15}, "
+               "%16, %17, 1;"
+               : TRISEG_FOUR(0), TRISEG_FOUR(1), TRISEG_FOUR(2), TRISEG_FOUR(3)
+               : "l"(a), "l"(b));
+}
+template <>
+__device__ __forceinline__ void warpgroup_multiply<64>(std::int32_t (&c)[8][4], std::uint64_t a, std::uint64_t b) {
+  asm volatile("wgmma.mma_async.sync.aligned.m64n64k32.s32.u8.s8 {"
+               "%0, %1, %2, %3, %4, %5, %6, %7, "
+               "%8, %9, %10, %11, %12, %13, %14, %15, "
+               "%16, %17, %18, %19, %20, %21, %22, %23, "
+               "%24, %25, %26, %27, %28, %29, %30, %31}, "
+               "%32, %33, 1;"
+               : TRISEG_FOUR(0), TRISEG_FOUR(1), TRISEG_FOUR(2), TRISEG_FOUR(3), TRISEG_FOUR(4), TRISEG_FOUR(5), TRISEG_FOUR(6), TRISEG_FOUR(7)
+               : "l"(a), "l"(b));
+}
+template <>
+__device__ __forceinline__ void warpgroup_multiply<128>(std::int32_t (&c)[16][4], std::uint64_t a, std::uint64_t b) {
+  asm volatile("wgmma.mma_async.sync.aligned.m64n128k32.s32.u8.s8 {"
+               "%0, %1, %2, %3, %4, %5, %6, %7, "
+               "%8, %9, %10, %11, %12, %13, %14, %15, "
+               "%16, %17, %18, %19, %20, %21, %22, %23, "
+               "%24, %25, %26, %27, %28, %29, %30, %31, "
+               "%32, %33, %34, %35, %36, %37, %38, %39, "
+               "%40, %41, %42, %43, %44, %45, %46, %47, "
+               "%48, %49, %50, %51, %52, %53, %54, %55, "
+               "%56, %57, %58, %59, %60, %61, %62, %63}, "
+               "%64, %65, 1;"
+               : TRISEG_FOUR(0), TRISEG_FOUR(1), TRISEG_FOUR(2), TRISEG_FOUR(3), TRISEG_FOUR(4), TRISEG_FOUR(5), TRISEG_FOUR(6), TRISEG_FOUR(7), TRISEG_FOUR(8), TRISEG_FOUR(9), TRISEG_FOUR(10), TRISEG_FOUR(11), TRISEG_FOUR(12), TRISEG_FOUR(13), TRISEG_FOUR(14), TRISEG_FOUR(15)
+               : "l"(a), "l"(b));
+}
+template <>
+__device__ __forceinline__ void warpgroup_multiply<192>(std::int32_t (&c)[24][4], std::uint64_t a, std::uint64_t b) {
+  asm volatile("wgmma.mma_async.sync.aligned.m64n192k32.s32.u8.s8 {"
+               "%0, %1, %2, %3, %4, %5, %6, %7, "
+               "%8, %9, %10, %11, %12, %13, %14, %15, "
+               "%16, %17, %18, %19, %20, %21, %22, %23, "
+               "%24, %25, %26, %27, %28, %29, %30, %31, "
+               "%32, %33, %34, %35, %36, %37, %38, %39, "
+               "%40, %41, %42, %43, %44, %45, %46, %47, "
+               "%48, %49, %50, %51, %52, %53, %54, %55, "
+               "%56, %57, %58, %59, %60, %61, %62, %63, "
+               "%64, %65, %66, %67, %68, %69, %70, %71, "
+               "%72, %73, %74, %75, %76, %77, %78, %79, "
+               "%80, %81, %82, %83, %84, %85, %86, %87, "
+               "%88, %89, %90, %91, %92, %93, %94, %95}, "
+               "%96, %97, 1;"
+               : TRISEG_FOUR(0), TRISEG_FOUR(1), TRISEG_FOUR(2), TRISEG_FOUR(3), TRISEG_FOUR(4), TRISEG_FOUR(5), TRISEG_FOUR(6), TRISEG_FOUR(7), TRISEG_FOUR(8), TRISEG_FOUR(9), TRISEG_FOUR(10), TRISEG_FOUR(11), TRISEG_FOUR(12), TRISEG_FOUR(13), TRISEG_FOUR(14), TRISEG_FOUR(15), TRISEG_FOUR(16), TRISEG_FOUR(17), TRISEG_FOUR(18), TRISEG_FOUR(19), TRISEG_FOUR(20), TRISEG_FOUR(21), TRISEG_FOUR(22), TRISEG_FOUR(23)
+               : "l"(a), "l"(b));
+}
+#undef TRISEG_FOUR
 
-/// A block computes M rows x N channels, K of the inner dimension a step; a warp of it WM x WN. Copies run Stages - 1 steps
-/// ahead. Blocks is how many share a multiprocessor.
-template <int M_, int N_, int K_, int WM_, int WN_, int Stages_, int Blocks_>
+/// Describes rows of 128 bytes, swizzled within groups of 8 rows that begin at multiples of 1024 bytes (PTX ISA, "Matrix
+/// descriptor"): address and stride between the groups in units of 16 bytes, swizzling mode 1.
+__device__ __forceinline__ std::uint64_t descriptor(const void* rows) {
+  return (shared_address(rows) & 0x3ffff) >> 4 | std::uint64_t{1} << 16 | std::uint64_t{1024 >> 4} << 32 | std::uint64_t{1} << 62;
+}
+__device__ __forceinline__ void begin_warpgroup_products() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
+__device__ __forceinline__ void commit_warpgroup_products() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
+template <int Pending>
+__device__ __forceinline__ void wait_for_warpgroup_products() {
+  asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(Pending) : "memory");
+}
+/// What this thread has copied to shared memory becomes visible to the warpgroup instructions.
+__device__ __forceinline__ void publish_copies() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
+#endif
+
+/// A block of 8 warps computes M rows x N channels, 128 of the inner dimension a step. Blocks is how many share a
+/// multiprocessor.
+template <int M_, int N_, int Stages_, int Blocks_>
 struct Tile {
-  static constexpr int M = M_, N = N_, K = K_, WM = WM_, WN = WN_, Stages = Stages_, Blocks = Blocks_;
-  static constexpr int warps_m = M / WM, warps_n = N / WN;
-  static constexpr int threads = warps_m * warps_n * 32;
+  static constexpr int M = M_, N = N_, K = 128, Stages = Stages_, Blocks = Blocks_;
+  static constexpr int threads = M * 2;
   static constexpr int chunks = K / channel_vector;  // of a row
   static constexpr int stage_bytes = (M + N) * K;
+#if TRISEG_WARPGROUPS
+  static constexpr int warps_n = 1;  // a warp computes 16 rows x all channels
+  static constexpr int ahead = Stages - 2;  // steps that copies run ahead: one step more is still being read
+#else
+  static constexpr int warps_n = N >= 128 ? 4 : 2;
+  static constexpr int ahead = Stages - 1;
+#endif
+  static constexpr int WM = M / (threads / 32 / warps_n), WN = N / warps_n;  // of a warp
   static constexpr int code_stride = N + 16;  // of the tile of codes that the epilogue lays over the stages
   static constexpr int shared_bytes = std::max(Stages * stage_bytes, M * code_stride);
 
-  /// Where chunk `chunk` of row `row` lies; rotated so that a chunk of 8 rows lies in 8 different groups of banks.
-  __device__ static int offset(int row, int chunk) {
-    return row * K + ((chunk ^ (K == 128 ? row & 7 : row >> 1 & 3)) << 4);
-  }
+  /// Where 16-byte chunk `chunk` of row `row` lies; rotated so that a chunk of 8 rows lies in 8 different groups of banks.
+  __device__ static int offset(int row, int chunk) { return row * K + ((chunk ^ (row & 7)) << 4); }
   /// Rows that a tile uses: whole pooling windows.
   __host__ __device__ static int rows(const OutputShape& s) { return M - M % (s.pool * s.pool); }
 };
 
 template <class T>
 __global__ void __launch_bounds__(T::threads, T::Blocks) convolve(const Convolution c, const OutputShape s, const Epilogue e) {
-  constexpr int M = T::M, N = T::N, WM = T::WM, WN = T::WN, Stages = T::Stages;
+  constexpr int M = T::M, N = T::N, WM = T::WM, WN = T::WN;
   constexpr int load_rows = T::threads / T::chunks;  // that all threads load at once
-  static_assert(M % load_rows == 0 && inner_block % T::K == 0 && output_block % N == 0);
-  extern __shared__ __align__(128) std::uint8_t shared[];
+  static_assert(M % load_rows == 0 && N % load_rows == 0 && inner_block == T::K);
+  extern __shared__ __align__(1024) std::uint8_t shared[];
 
   const int thread = threadIdx.x, lane = thread % 32, warp = thread / 32;
   const int tiles_n = (s.padded_channels + N - 1) / N;
@@ -184,7 +274,7 @@ __global__ void __launch_bounds__(T::threads, T::Blocks) convolve(const Convolut
   Tap tap = *taps;  // of the next load
   const int steps = c.inner / T::K;
   const auto load = [&](int step) {
-    std::uint8_t* a = shared + step % Stages * T::stage_bytes;
+    std::uint8_t* a = shared + step % T::Stages * T::stage_bytes;
     std::uint8_t* b = a + M * T::K;
 #pragma unroll
     for (int i = 0; i < M / load_rows; ++i) {
@@ -192,31 +282,41 @@ __global__ void __launch_bounds__(T::threads, T::Blocks) convolve(const Convolut
       copy_async(a + T::offset(load_row + i * load_rows, chunk), inside ? source[i] + tap.offset : c.input, inside);
     }
 #pragma unroll
-    for (int i = 0; i < (N + load_rows - 1) / load_rows; ++i)
-      if (N % load_rows == 0 || load_row + i * load_rows < N)
-        copy_async(b + T::offset(load_row + i * load_rows, chunk), weights + i * load_rows * c.inner + step * T::K, true);
+    for (int i = 0; i < N / load_rows; ++i)
+      copy_async(b + T::offset(load_row + i * load_rows, chunk), weights + i * load_rows * c.inner + step * T::K, true);
     if (step + 1 < steps) tap = taps[(step + 1) * T::chunks];
   };
 
   std::int32_t acc[WM / 16][WN / 8][4] = {};
   const int warp_m = warp / T::warps_n * WM, warp_n = warp % T::warps_n * WN;
-  for (int step = 0; step < Stages - 1; ++step) {
+  for (int step = 0; step < T::ahead; ++step) {
     if (step < steps) load(step);
     commit_copies();
   }
   for (int step = 0; step < steps; ++step) {
-    wait_for_copies<Stages - 2>();
-    __syncthreads();
-    if (step + Stages - 1 < steps) load(step + Stages - 1);
-    commit_copies();
-    const std::uint8_t* a = shared + step % Stages * T::stage_bytes;
+    wait_for_copies<T::ahead - 1>();
+    const std::uint8_t* a = shared + step % T::Stages * T::stage_bytes;
     const std::uint8_t* b = a + M * T::K;
+#if TRISEG_WARPGROUPS
+    publish_copies();
+    wait_for_warpgroup_products<1>();  // those of the step whose stage is overwritten next
+    __syncthreads();
+    begin_warpgroup_products();
+    const std::uint64_t da = descriptor(a + warp_m / 64 * 64 * T::K), db = descriptor(b);
+#pragma unroll
+    for (int k = 0; k < T::K / 32; ++k) warpgroup_multiply<N>(acc[0], da + k * 2, db + k * 2);
+    commit_warpgroup_products();
+    if (step + T::ahead < steps) load(step + T::ahead);
+    commit_copies();
+#else
+    __syncthreads();
+    if (step + T::ahead < steps) load(step + T::ahead);
+    commit_copies();
 #pragma unroll
     for (int k = 0; k < T::K / 32; ++k) {
       std::uint32_t fa[WM / 16][4], fb[WN / 16][4];
 #pragma unroll
-      for (int i = 0; i < WM / 16; ++i)
-        load_matrices(fa[i], a + T::offset(warp_m + i * 16 + lane % 16, k * 2 + lane / 16));
+      for (int i = 0; i < WM / 16; ++i) load_matrices(fa[i], a + T::offset(warp_m + i * 16 + lane % 16, k * 2 + lane / 16));
 #pragma unroll
       for (int j = 0; j < WN / 16; ++j)
         load_matrices(fb[j], b + T::offset(warp_n + j * 16 + lane / 16 * 8 + lane % 8, k * 2 + lane / 8 % 2));
@@ -225,7 +325,11 @@ __global__ void __launch_bounds__(T::threads, T::Blocks) convolve(const Convolut
 #pragma unroll
         for (int j = 0; j < WN / 8; ++j) multiply(acc[i][j], fa[i], fb[j / 2][j % 2 * 2], fb[j / 2][j % 2 * 2 + 1]);
     }
+#endif
   }
+#if TRISEG_WARPGROUPS
+  wait_for_warpgroup_products<0>();
+#endif
   wait_for_copies<0>();
   __syncthreads();
 
@@ -287,9 +391,11 @@ __global__ void __launch_bounds__(T::threads, T::Blocks) convolve(const Convolut
 }
 
 // Chosen by measurement (bench/results/forward-cuda.md).
-using Wide = Tile<128, 128, 128, 64, 32, 3, 2>;
-using Medium = Tile<128, 64, 128, 32, 32, 3, 2>;
-using Narrow = Tile<128, 32, 64, 32, 16, 4, 2>;
+// Chosen by measurement (bench/results/forward-cuda.md).
+using Narrow = Tile<128, 32, 4, 2>;
+using Medium = Tile<128, 64, 4, 2>;
+using Wide = Tile<128, 128, 3, 2>;
+using Wider = Tile<128, 192, 4, 1>;
 
 template <class T>
 cudaError_t launch_tiles(const Convolution& c, const OutputShape& s, const Epilogue& e, cudaStream_t stream) {
@@ -327,7 +433,8 @@ unsigned blocks_for(long long items, int threads) {
 
 cudaError_t launch_convolution(const Convolution& c, const OutputShape& s, const Epilogue& e, cudaStream_t stream) {
   if (s.padded_channels <= 32) return launch_tiles<Narrow>(c, s, e, stream);
-  if (s.padded_channels % 128 == 0) return launch_tiles<Wide>(c, s, e, stream);
+  if (s.padded_channels % Wide::N == 0) return launch_tiles<Wide>(c, s, e, stream);
+  if (s.padded_channels % 192 == 0) return launch_tiles<Wider>(c, s, e, stream);
   return launch_tiles<Medium>(c, s, e, stream);
 }
 

@@ -12,8 +12,8 @@ namespace triseg {
 inline constexpr int channel_vector = 16;
 /// The products' inner dimension is a multiple of this.
 inline constexpr int inner_block = 128;
-/// Rows of a weight matrix are a multiple of this.
-inline constexpr int output_block = 128;
+/// A weight matrix has so many rows more than it needs, so that the largest tile stays inside.
+inline constexpr int output_block = 192;
 
 /// Where 16 consecutive elements of the inner dimension come from, relative to the window's first input position.
 struct Tap {
@@ -51,7 +51,7 @@ struct Convolution {
   int side, channels, stride, padding;  // input; channels a multiple of channel_vector
   int inner;                            // a multiple of inner_block
   const std::uint8_t* input;
-  const std::int8_t* weights;           // (padded_channels rounded up to output_block, inner)
+  const std::int8_t* weights;           // (padded_channels + output_block, inner), zeros beyond
   const Tap* taps;                      // (inner / channel_vector)
   std::int32_t* sums;                   // (instances, positions, padded_channels), bias not included; or null: not stored
 };

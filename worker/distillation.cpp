@@ -13,9 +13,9 @@ double inverse_norm(std::span<const std::uint32_t> map) {
   return sum > 0 ? 1.0 / std::sqrt(sum) : 0.0;
 }
 
-std::span<const std::uint32_t> row(const std::vector<std::uint32_t>& maps, std::size_t image, std::size_t images) {
+std::span<const std::uint32_t> row(std::span<const std::uint32_t> maps, std::size_t image, std::size_t images) {
   const std::size_t positions = maps.size() / images;
-  return std::span(maps).subspan(image * positions, positions);
+  return maps.subspan(image * positions, positions);
 }
 
 }  // namespace
@@ -33,7 +33,7 @@ TeacherTarget::TeacherTarget(const QuantizedNetwork& network, const ForwardResul
       log_p_(log_probabilities(result.logit_codes)) {
   const std::size_t images = labels_.size();
   for (std::size_t i = 0; i < images; ++i)
-    right_.push_back(predicted_class(std::span(result.logit_codes).subspan(i * classes_, classes_)) == labels_[i]);
+    right_.push_back(predicted_class(result.logit_codes.subspan(i * classes_, classes_)) == labels_[i]);
   for (const auto& maps : result.attention) {
     std::vector<double>& unit = attention_.emplace_back();
     unit.reserve(maps.size());
@@ -71,7 +71,7 @@ Score TeacherTarget::score(const ForwardResult& student) const {
     double divergence = 0;
     for (std::size_t k = i * classes_; k < (i + 1) * classes_; ++k) divergence += std::exp(log_p_[k]) * (log_p_[k] - log_s[k]);
     score.kd += temperature_ * temperature_ * divergence;
-    const bool right = predicted_class(std::span(student.logit_codes).subspan(i * classes_, classes_)) == labels_[i];
+    const bool right = predicted_class(student.logit_codes.subspan(i * classes_, classes_)) == labels_[i];
     score.both_right += right && right_[i];
     score.teacher_only += !right && right_[i];
     score.student_only += right && !right_[i];

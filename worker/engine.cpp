@@ -23,7 +23,8 @@ bool always() { return true; }
 /// Fastest first: "auto" takes the first that runs here.
 constexpr EngineEntry engines[] = {
 #ifdef TRISEG_HAVE_CUDA
-    {"cuda", [] { return !devices().empty(); }, make_cuda_engine},
+    {"cuda", [] { return !devices().empty(); },
+     [](const QuantizedNetwork& network, int device) { return make_cuda_engine(network, device); }},
 #endif
 #ifdef TRISEG_HAVE_ONEDNN
     {"onednn", always, [](const QuantizedNetwork& network, int) { return make_onednn_engine(network); }},
@@ -58,23 +59,32 @@ void self_test(Engine& engine, const QuantizedNetwork& network) {
   for (std::size_t i = 0; i < image.size(); ++i) image[i] = static_cast<std::uint8_t>(uniform_below(256, 0, Stream::self_test, i));
   const Student candidate = student(shape, std::vector<Codes>(shape.sites().size(), Codes{9, 18, 27, 45, 60}));
   const auto reference = make_reference_engine(network);
-  std::array<ForwardResult, 2> results;
+  std::array<OwnedForwardResult, 2> results;
   std::array<std::vector<Traced>, 2> layers;
   for (int i = 0; i < 2; ++i) {
     Engine& each = i == 0 ? *reference : engine;
     each.load_images(image, 1);
-    each.forward(std::span(&candidate, 1), std::span(results).subspan(i, 1));
+    ForwardResult result;
+    each.forward(std::span(&candidate, 1), std::span(&result, 1));
+    results[i] = OwnedForwardResult(result);
     layers[i] = trace_layers(each, candidate, shape.layers.size());
   }
   for (std::size_t l = 0; l < shape.layers.size(); ++l)
     if (layers[0][l].accumulators != layers[1][l].accumulators || layers[0][l].codes != layers[1][l].codes)
       fail("engine {}: its start-up self-test of layer {} gives other codes than the reference; --engine reference works",
            engine.name(), shape.layers[l].name);
-  if (results[0].logit_codes != results[1].logit_codes || results[0].attention != results[1].attention)
+  if (results[0] != results[1])
     fail("engine {}: its start-up self-test gives other codes than the reference; --engine reference works", engine.name());
 }
 
 }  // namespace
+
+OwnedForwardResult::OwnedForwardResult(const ForwardResult& result)
+    : logit_codes(result.logit_codes.begin(), result.logit_codes.end()) {
+  for (const auto& map : result.attention) attention.emplace_back(map.begin(), map.end());
+}
+
+ForwardResult OwnedForwardResult::view() const { return {logit_codes, {attention.begin(), attention.end()}}; }
 
 Student teacher(const Network& network) { return {std::vector<Table>(network.sites().size(), identity_table()), {}}; }
 

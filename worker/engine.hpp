@@ -26,11 +26,23 @@ Student teacher(const Network& network);
 Student student(const Network& network, std::span<const Codes> codes);
 
 /// What scoring needs of one forward. Integers only; softmax, temperature and norms are not applied here.
+/// Views of the engine's memory, valid until its next call.
 struct ForwardResult {
-  std::vector<std::uint8_t> logit_codes;                 // (N, classes): real logit = scale * (code - zero_point)
-  std::vector<std::vector<std::uint32_t>> attention;     // (attention layers)(N, positions): sum over channels of squared
-                                                         // codes, after the staircase and before pooling; a fully
-                                                         // connected layer has one channel and a position per feature
+  std::span<const std::uint8_t> logit_codes;              // (N, classes): real logit = scale * (code - zero_point)
+  std::vector<std::span<const std::uint32_t>> attention;  // (attention layers)(N, positions): sum over channels of squared
+                                                          // codes, after the staircase and before pooling; a fully
+                                                          // connected layer has one channel and a position per feature
+};
+
+/// The same with memory of its own.
+struct OwnedForwardResult {
+  std::vector<std::uint8_t> logit_codes;
+  std::vector<std::vector<std::uint32_t>> attention;
+
+  OwnedForwardResult() = default;
+  explicit OwnedForwardResult(const ForwardResult& result);
+  ForwardResult view() const;
+  bool operator==(const OwnedForwardResult&) const = default;
 };
 
 /// One layer as traced, after requantization and before staircase and pooling.
@@ -59,7 +71,7 @@ class Engine {
   /// Sets the images that the following calls run on, and copies them. codes: (images, channels, side, side) input codes.
   virtual void load_images(std::span<const std::uint8_t> codes, int images) = 0;
 
-  /// Forwards of all students over the loaded images. results: one per student; their buffers are resized and reused.
+  /// Forwards of all students over the loaded images. results: one per student.
   virtual void forward(std::span<const Student> students, std::span<ForwardResult> results) = 0;
 
   /// One forward that shows every layer to the sink. Slow; for calibration, statistics and tests.

@@ -81,15 +81,17 @@ class OneDnnEngine final : public Engine {
 
   void forward(std::span<const Student> students, std::span<ForwardResult> results) override {
     const OneThread one_thread;
+    owned_.resize(std::max(owned_.size(), students.size()));
     for (std::size_t s = 0; s < students.size(); ++s) {
-      ForwardResult& result = results[s];
+      OwnedForwardResult& result = owned_[s];
       result.logit_codes.resize(std::size_t(images_) * model_.network.classes);
       result.attention.resize(model_.network.attention_layers.size());
       for (const Stage& stage : stages_)
         if (stage.attention >= 0) result.attention[stage.attention].resize(std::size_t(images_) * stage.map_size);
     }
     for (int first = 0; first < images_; first += chunk)
-      for (std::size_t s = 0; s < students.size(); ++s) run(students[s], first, &results[s], nullptr);
+      for (std::size_t s = 0; s < students.size(); ++s) run(students[s], first, &owned_[s], nullptr);
+    for (std::size_t s = 0; s < students.size(); ++s) results[s] = owned_[s].view();
   }
 
   void trace(const Student& student, const TraceSink& sink) override {
@@ -134,7 +136,7 @@ class OneDnnEngine final : public Engine {
   }
 
   /// One chunk of images through all layers.
-  void run(const Student& student, int first, ForwardResult* result, const TraceSink* sink) {
+  void run(const Student& student, int first, OwnedForwardResult* result, const TraceSink* sink) {
     const int count = std::min(chunk, images_ - first);
     const std::uint8_t* in = &input_codes_[first * input_.size()];
     std::size_t in_size = input_.size();
@@ -172,7 +174,7 @@ class OneDnnEngine final : public Engine {
 
   /// From requantized codes of one image, still unpooled if the stage pools late, to its output and attention map.
   void finish(std::size_t l, const Table* table, const std::uint8_t* codes, int image, std::uint8_t* out,
-              ForwardResult* result) {
+              OwnedForwardResult* result) {
     const Stage& stage = stages_[l];
     const bool late = stage.pools_late(shape(l));
     std::uint8_t* const behind = late ? unpooled_.data() : out;
@@ -210,6 +212,7 @@ class OneDnnEngine final : public Engine {
   CodeLayout input_;
   std::vector<Stage> stages_;
   int images_ = 0;
+  std::vector<OwnedForwardResult> owned_;  // of the last call
   std::vector<std::uint8_t> input_codes_;     // (images rounded up to tiles, input_.size())
   std::vector<std::uint8_t> shared_codes_;    // (images, shared_size_): the first layer's codes before the table
   std::size_t shared_size_ = 0;

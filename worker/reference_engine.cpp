@@ -60,13 +60,17 @@ class ReferenceEngine final : public Engine {
   }
 
   void forward(std::span<const Student> students, std::span<ForwardResult> results) override {
-    for (std::size_t i = 0; i < students.size(); ++i) run(students[i], nullptr, &results[i]);
+    owned_.resize(std::max(owned_.size(), students.size()));
+    for (std::size_t i = 0; i < students.size(); ++i) {
+      run(students[i], nullptr, &owned_[i]);
+      results[i] = owned_[i].view();
+    }
   }
 
   void trace(const Student& student, const TraceSink& sink) override { run(student, &sink, nullptr); }
 
  private:
-  void run(const Student& student, const TraceSink* sink, ForwardResult* result) {
+  void run(const Student& student, const TraceSink* sink, OwnedForwardResult* result) {
     const auto& layers = model_.network.layers;
     const auto& attention_layers = model_.network.attention_layers;
     std::vector<std::uint8_t> activations = input_;  // (N, C, H, W)
@@ -122,6 +126,7 @@ class ReferenceEngine final : public Engine {
   const QuantizedNetwork& model_;
   std::vector<std::uint8_t> input_;
   int images_ = 0;
+  std::vector<OwnedForwardResult> owned_;  // of the last call
 };
 
 }  // namespace

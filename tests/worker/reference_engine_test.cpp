@@ -79,14 +79,17 @@ TEST(ReferenceEngine, ComputesATinyNetworkByHand) {
 
   // Behind the staircase: channel 0: 0, 9, 17, 46 (above tmax); channel 1: 0. Features are (C,H,W) flattened, so fc
   // sees channel 0's first code, 0, and minus channel 1's last, 0, plus 5.
-  std::vector<ForwardResult> result(1);
-  engine->forward(std::span(&s, 1), result);
+  std::vector<ForwardResult> view(1);
+  std::vector<OwnedForwardResult> result(1);
+  engine->forward(std::span(&s, 1), view);
+  result[0] = OwnedForwardResult(view[0]);
   EXPECT_THAT(result[0].attention[0], ElementsAre(0, 81, 289, 2116));
   EXPECT_THAT(result[0].logit_codes, ElementsAre(100, 105));
 
   // The exact teacher: 7 + 100, and 100 + 5 - 5.
   const Student exact = teacher(n.network);
-  engine->forward(std::span(&exact, 1), result);
+  engine->forward(std::span(&exact, 1), view);
+  result[0] = OwnedForwardResult(view[0]);
   EXPECT_THAT(result[0].attention[0], ElementsAre(50, 205, 578, 2141));
   EXPECT_THAT(result[0].logit_codes, ElementsAre(107, 100));
 }
@@ -104,8 +107,10 @@ TEST(ReferenceEngine, PoolsBehindTheAttentionMap) {
   const std::vector<std::uint8_t> image{1, 2, 90, 4, 3, 80, 70, 60, 50};
   engine->load_images(image, 1);
   const Student exact = teacher(n.network);
-  std::vector<ForwardResult> result(1);
-  engine->forward(std::span(&exact, 1), result);
+  std::vector<ForwardResult> view(1);
+  std::vector<OwnedForwardResult> result(1);
+  engine->forward(std::span(&exact, 1), view);
+  result[0] = OwnedForwardResult(view[0]);
   EXPECT_THAT(result[0].attention[0], ElementsAre(1, 4, 8100, 16, 9, 6400, 4900, 3600, 2500));
   EXPECT_THAT(result[0].logit_codes, ElementsAre(4));  // the rest of the 3 x 3 is dropped
 }

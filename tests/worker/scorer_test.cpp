@@ -65,13 +65,13 @@ TEST(Distillation, FollowsTheFormulas) {
   double kd = 0, attention = 0;
   std::uint64_t both = 0, teacher_only = 0, student_only = 0;
   for (int i = 0; i < images; ++i) {
-    const auto t = std::span(results[0].logit_codes).subspan(i * 10, 10), s = std::span(results[1].logit_codes).subspan(i * 10, 10);
+    const auto t = results[0].logit_codes.subspan(i * 10, 10), s = results[1].logit_codes.subspan(i * 10, 10);
     const auto p = softmax(t, network.logits(), temperature), q = softmax(s, network.logits(), temperature);
     for (int k = 0; k < 10; ++k) kd += temperature * temperature * p[k] * std::log(p[k] / q[k]);
     for (std::size_t a = 0; a < 2; ++a) {
       const std::size_t positions = results[0].attention[a].size() / images;
-      const auto x = unit(std::span(results[0].attention[a]).subspan(i * positions, positions));
-      const auto y = unit(std::span(results[1].attention[a]).subspan(i * positions, positions));
+      const auto x = unit(results[0].attention[a].subspan(i * positions, positions));
+      const auto y = unit(results[1].attention[a].subspan(i * positions, positions));
       for (std::size_t k = 0; k < positions; ++k) attention += (x[k] - y[k]) * (x[k] - y[k]) / 2;
     }
     const bool t_right = predicted_class(t) == labels[i], s_right = predicted_class(s) == labels[i];
@@ -91,13 +91,13 @@ TEST(Distillation, FollowsTheFormulas) {
 
 TEST(Distillation, AMapOfZerosIsNoNaN) {
   const QuantizedNetwork network = small_network();
-  ForwardResult a, b;
+  OwnedForwardResult a, b;
   a.logit_codes.assign(10, 128);
   b.logit_codes.assign(10, 128);
   a.attention = {{0, 0, 0}, {1, 0, 0}};
   b.attention = {{0, 0, 0}, {0, 0, 0}};
   const std::vector<std::uint8_t> labels = {0};
-  const Score score = TeacherTarget(network, a, labels, 2.0).score(b);
+  const Score score = TeacherTarget(network, a.view(), labels, 2.0).score(b.view());
   EXPECT_EQ(score.kd, 0.0);
   EXPECT_DOUBLE_EQ(score.attention, 0.5);
 }

@@ -1,0 +1,44 @@
+// What is the cuda engine's own; that it agrees with the reference is in engine_agreement_test.cpp.
+#include "worker/cuda_engine.hpp"
+
+#include "core/error.hpp"
+#include "tests/worker/random_network.hpp"
+#include "worker/devices.hpp"
+#include "worker/reference_engine.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace triseg::testing {
+namespace {
+
+TEST(CudaEngine, PartsOfACallKeepTheirResults) {
+  if (devices().empty()) GTEST_SKIP() << "this machine has no GPU";
+  const auto model = random_network(make_network("lenet5"), Scheme::fbgemm, 3);
+  constexpr int images = 5;
+  const auto codes = random_codes(std::size_t(images) * model.network.input_size(), 4);
+  std::vector<Student> students;
+  for (int s = 0; s < 23; ++s) {
+    students.push_back(random_student(model.network, 50 + s));
+    if (s % 4 == 0) replace_requantization(students.back(), model, s % 2, 60 + s);
+  }
+  std::vector<std::vector<OwnedForwardResult>> all;
+  const auto reference = make_reference_engine(model);
+  const auto one_by_one = make_cuda_engine(model, 0, 1), in_parts = make_cuda_engine(model, 0, 200000);
+  for (Engine* engine : {reference.get(), one_by_one.get(), in_parts.get()}) {
+    engine->load_images(codes, images);
+    std::vector<ForwardResult> results(students.size());
+    for (int repetition = 0; repetition < 2; ++repetition) engine->forward(students, results);
+    all.emplace_back(results.begin(), results.end());
+  }
+  EXPECT_EQ(all[0], all[1]);
+  EXPECT_EQ(all[0], all[2]);
+}
+
+TEST(CudaEngine, ADeviceThatIsNotThereIsNamed) {
+  const auto model = random_network(make_network("lenet5"), Scheme::fbgemm, 3);
+  EXPECT_THAT([&] { make_cuda_engine(model, 99); }, ::testing::ThrowsMessage<Error>(::testing::HasSubstr("GPU")));
+}
+
+}  // namespace
+}  // namespace triseg::testing
