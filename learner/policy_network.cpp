@@ -1,7 +1,7 @@
 #include "learner/policy_network.hpp"
 
-#include "core/error.hpp"
 #include "core/philox.hpp"
+#include "learner/strategy.hpp"
 
 #include <cmath>
 #include <numeric>
@@ -129,11 +129,7 @@ void PolicyNetwork::save(Checkpoint& checkpoint) const {
 
 void PolicyNetwork::restore(const Checkpoint& checkpoint) {
   const auto load = [&](const std::string& name, const Parameter& p, std::vector<float>& into) {
-    const auto found = checkpoint.tensors.find(name);
-    if (found == checkpoint.tensors.end()) fail("checkpoint: tensor '{}' is missing", name);
-    if (found->second.shape != p.shape || found->second.values.size() != into.size())
-      fail("checkpoint: tensor '{}' has another shape than this policy", name);
-    into = found->second.values;
+    into = stored_values(checkpoint, name, p.shape);
   };
   for (Parameter& p : parameters_) {
     load("policy/" + p.name, p, p.value);

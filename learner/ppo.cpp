@@ -3,8 +3,8 @@
 #include "core/error.hpp"
 #include "core/philox.hpp"
 #include "learner/action_space.hpp"
-#include "learner/initial_codes.hpp"
 #include "learner/policy_network.hpp"
+#include "learner/prior.hpp"
 
 #include <algorithm>
 #include <array>
@@ -14,28 +14,9 @@
 namespace triseg {
 namespace {
 
-constexpr int codes_count = 256;
 /// Of what the network adds to the prior. At Adam's learning rate of 3e-4 and some 600 steps of a usual run, 3 lets the
 /// draws follow the rewards in time (docs/search.md).
 constexpr double learned_scale = 3.0;
-
-/// How far a start's code may move, alone, until the site's squared error has risen by `tolerance` of the start's: the
-/// mean over both directions, at least one code.
-double prior_width(const SiteData& site, const Codes& start, Head head, double tolerance) {
-  const double limit = double(squared_error(site.histogram, start)) * (1.0 + tolerance);
-  double total = 0;
-  for (int direction : {-1, 1}) {
-    int distance = 0;
-    for (Codes moved = start; distance < codes_count; ++distance) {
-      const int next = code_of(moved, head) + direction;
-      if (next < 0 || next >= codes_count) break;
-      code_of(moved, head) = static_cast<std::uint8_t>(next);
-      if (!is_legal(moved) || double(squared_error(site.histogram, moved)) > limit) break;
-    }
-    total += distance;
-  }
-  return std::max(1.0, total / 2.0);
-}
 
 /// The draws of one head at one site that had the same legal codes: they share one categorical distribution.
 struct DrawGroup {

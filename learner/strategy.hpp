@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace triseg {
@@ -29,5 +30,12 @@ class Strategy {
   /// Throws Error if a tensor is missing or of another shape.
   virtual void restore(const Checkpoint& checkpoint) = 0;
 };
+
+/// A tensor of the checkpoint. Throws Error naming it if it is missing or has another shape.
+const std::vector<float>& stored_values(const Checkpoint& checkpoint, const std::string& name, const std::vector<std::uint64_t>& shape);
+
+/// Codes as a tensor (sites, 4), and back; tmax comes from the sites. Throws Error as above, and for codes that are not legal.
+StoredTensor store_codes(const std::vector<Codes>& codes);
+std::vector<Codes> stored_codes(const Checkpoint& checkpoint, const std::string& name, const std::vector<SiteData>& sites);
 
 }  // namespace triseg

@@ -2,7 +2,7 @@
 #include "learner/ppo.hpp"
 
 #include "learner/action_space.hpp"
-#include "learner/initial_codes.hpp"
+#include "tests/learner/toy_problem.hpp"
 
 #include <gtest/gtest.h>
 
@@ -12,45 +12,11 @@
 namespace triseg {
 namespace {
 
-SiteData site(std::size_t index, std::size_t sites, int tmax) {
-  SiteData s;
-  s.name = "site" + std::to_string(index);
-  s.tmax = tmax;
-  for (int q = 0; q < 256; ++q) s.histogram.counts[q] = static_cast<std::uint64_t>(10000 * std::exp(-q / (10.0 + double(index))));
-  s.init = initial_codes(tmax);
-  s.mse = mse_optimum(s.histogram, tmax);
-  s.state = site_state(s.histogram, index, sites);
-  return s;
-}
+using testing::one_iteration;
+using testing::site;
+using testing::three_sites;
 
-std::vector<SiteData> three_sites() { return {site(0, 3, 35), site(1, 3, 60), site(2, 3, 255)}; }
-
-/// Codes near the start's v1 + 3 are best: the quadratic distance of every site's v1 to that.
-double toy_reward(const std::vector<SiteData>& sites, const std::vector<Codes>& codes) {
-  double reward = 0;
-  for (std::size_t i = 0; i < sites.size(); ++i) {
-    const double d = codes[i].v1 - (sites[i].mse.v1 + 3.0);
-    reward -= d * d;
-  }
-  return reward;
-}
-
-Update one_iteration(Strategy& strategy, const std::vector<SiteData>& sites, std::uint64_t iteration, std::size_t count = 64) {
-  std::vector<Episode> episodes;
-  for (auto& codes : strategy.propose(iteration * count, count)) {
-    Episode e;
-    e.iteration = iteration;
-    e.reward = toy_reward(sites, codes);
-    e.codes = std::move(codes);
-    episodes.push_back(std::move(e));
-  }
-  Update update;
-  for (const Episode& e : episodes) update.mean_reward += e.reward / double(count);
-  strategy.learn(episodes, update);
-  return update;
-}
-
-class PpoDraws : public testing::TestWithParam<WarmStart> {};
+class PpoDraws : public ::testing::TestWithParam<WarmStart> {};
 
 TEST_P(PpoDraws, AreLegalForEverySite) {
   PpoOptions options;
@@ -66,7 +32,7 @@ TEST_P(PpoDraws, AreLegalForEverySite) {
   for (const Codes& c : strategy->most_probable()) EXPECT_TRUE(is_legal(c)) << to_string(c);
 }
 
-INSTANTIATE_TEST_SUITE_P(Starts, PpoDraws, testing::Values(WarmStart::mse, WarmStart::init, WarmStart::none),
+INSTANTIATE_TEST_SUITE_P(Starts, PpoDraws, ::testing::Values(WarmStart::mse, WarmStart::init, WarmStart::none),
                          [](const auto& start) -> std::string {
                            return start.param == WarmStart::mse ? "mse" : start.param == WarmStart::init ? "init" : "none";
                          });

@@ -1,0 +1,140 @@
+// What every strategy promises: legal draws, the same after a resume, and, but for random, progress on a toy problem.
+#include "learner/cma_es.hpp"
+#include "learner/coordinate_search.hpp"
+#include "learner/ppo.hpp"
+#include "learner/random_search.hpp"
+#include "tests/learner/toy_problem.hpp"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <set>
+
+namespace triseg::testing {
+namespace {
+
+struct Named {
+  const char* name;
+  std::function<std::unique_ptr<Strategy>(const std::vector<SiteData>&, std::uint64_t seed)> make;
+  bool learns;
+};
+
+class EveryStrategy : public ::testing::TestWithParam<Named> {
+ protected:
+  std::vector<SiteData> sites_ = three_sites();
+  std::unique_ptr<Strategy> make(std::uint64_t seed = 5) const { return GetParam().make(sites_, seed); }
+};
+
+TEST_P(EveryStrategy, DrawsLegalCodesOnly) {
+  sites_.push_back(site(0, 1, smallest_tmax));
+  const auto strategy = make();
+  for (std::uint64_t iteration = 0; iteration < 5; ++iteration) {
+    for (const auto& codes : strategy->propose(iteration * 40, 40)) {
+      ASSERT_EQ(codes.size(), sites_.size());
+      for (std::size_t l = 0; l < sites_.size(); ++l) {
+        EXPECT_TRUE(is_legal(codes[l])) << to_string(codes[l]);
+        EXPECT_EQ(codes[l].tmax, sites_[l].tmax);
+      }
+    }
+    one_iteration(*strategy, sites_, iteration, 40);
+  }
+  for (const Codes& codes : strategy->most_probable()) EXPECT_TRUE(is_legal(codes));
+}
+
+TEST_P(EveryStrategy, ContinuesFromACheckpointToTheSameCodes) {
+  const auto whole = make();
+  for (std::uint64_t i = 0; i < 6; ++i) one_iteration(*whole, sites_, i);
+  Checkpoint checkpoint;
+  {
+    const auto first = make();
+    for (std::uint64_t i = 0; i < 3; ++i) one_iteration(*first, sites_, i);
+    first->save(checkpoint);
+  }
+  const auto second = make();
+  second->restore(checkpoint);
+  for (std::uint64_t i = 3; i < 6; ++i) one_iteration(*second, sites_, i);
+  EXPECT_EQ(second->most_probable(), whole->most_probable());
+  EXPECT_EQ(second->propose(1000, 64), whole->propose(1000, 64));
+  Checkpoint a, b;
+  whole->save(a);
+  second->save(b);
+  EXPECT_EQ(a.optimizer_steps, b.optimizer_steps);
+  ASSERT_EQ(a.tensors.size(), b.tensors.size());
+  for (const auto& [name, tensor] : a.tensors) EXPECT_EQ(tensor.values, b.tensors.at(name).values) << name;
+}
+
+TEST_P(EveryStrategy, RefusesAForeignCheckpoint) {
+  const auto strategy = make();
+  Checkpoint checkpoint;
+  strategy->save(checkpoint);
+  checkpoint.tensors.begin()->second.shape.push_back(1);
+  EXPECT_THROW(strategy->restore(checkpoint), std::exception);
+  EXPECT_THROW(strategy->restore(Checkpoint{}), std::exception);
+}
+
+TEST_P(EveryStrategy, ComesCloserToTheBestCodes) {
+  if (!GetParam().learns) GTEST_SKIP() << "random search learns nothing";
+  const auto strategy = make();
+  const double first = toy_reward(sites_, strategy->most_probable());
+  for (std::uint64_t i = 0; i < 80; ++i) one_iteration(*strategy, sites_, i);
+  EXPECT_GT(toy_reward(sites_, strategy->most_probable()), 0.3 * first) << "rewards are negative";
+}
+
+TEST_P(EveryStrategy, SurvivesAShortLastIteration) {
+  const auto strategy = make();
+  one_iteration(*strategy, sites_, 0);
+  for (std::size_t count : {1, 2, 3}) one_iteration(*strategy, sites_, 100, count);
+  for (const Codes& codes : strategy->most_probable()) EXPECT_TRUE(is_legal(codes));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Strategies, EveryStrategy,
+    ::testing::Values(Named{"ppo", [](const auto& sites, auto seed) { return make_ppo(sites, {}, seed); }, true},
+                      Named{"cma_es", [](const auto& sites, auto seed) { return make_cma_es(sites, 0.3, seed); }, true},
+                      Named{"coordinate", [](const auto& sites, auto) { return make_coordinate_search(sites); }, true},
+                      Named{"random", [](const auto& sites, auto seed) { return make_random_search(sites, seed); }, false}),
+    [](const auto& info) { return info.param.name; });
+
+TEST(RandomSearch, DrawsEveryLegalCodeAlikeOften) {
+  const std::vector<SiteData> sites = {site(0, 1, 6)};
+  std::map<Codes, int> counts;
+  for (const auto& codes : make_random_search(sites, 1)->propose(0, 20000)) ++counts[codes[0]];
+  std::size_t legal = 0;
+  for (std::uint8_t t1 = 1; t1 <= 6; ++t1)
+    for (std::uint8_t v1 = 1; v1 <= 6; ++v1)
+      for (std::uint8_t t2 = 1; t2 <= 6; ++t2)
+        for (std::uint8_t v2 = 1; v2 <= 6; ++v2) legal += is_legal({t1, v1, t2, v2, 6});
+  EXPECT_EQ(counts.size(), legal);
+  const double expected = 20000.0 / double(legal);
+  for (const auto& [codes, count] : counts) EXPECT_NEAR(count, expected, 5 * std::sqrt(expected)) << to_string(codes);
+}
+
+TEST(CmaEs, WidensWhenItWalksAndNarrowsWhenItArrives) {
+  const auto sites = three_sites();
+  const auto strategy = make_cma_es(sites, 0.3, 2);
+  const auto spread = [&](std::uint64_t episode) {
+    std::set<std::vector<Codes>> distinct;
+    for (auto& codes : strategy->propose(episode, 256)) distinct.insert(std::move(codes));
+    return distinct.size();
+  };
+  const std::size_t before = spread(1 << 20);
+  for (std::uint64_t i = 0; i < 150; ++i) one_iteration(*strategy, sites, i);
+  EXPECT_LT(spread(1 << 21), before);
+}
+
+TEST(CoordinateSearch, ScoresTheIncumbentAndItsNeighbours) {
+  const std::vector<SiteData> sites = {site(0, 1, 60)};
+  const auto strategy = make_coordinate_search(sites);
+  const auto proposed = strategy->propose(0, 9);
+  EXPECT_EQ(proposed[0][0], sites[0].mse);
+  std::set<Codes> distinct;
+  for (const auto& codes : proposed) {
+    distinct.insert(codes[0]);
+    const Codes &a = codes[0], &b = sites[0].mse;
+    EXPECT_LE(std::abs(a.t1 - b.t1) + std::abs(a.v1 - b.v1) + std::abs(a.t2 - b.t2) + std::abs(a.v2 - b.v2), 1);
+  }
+  EXPECT_EQ(distinct.size(), 9u);
+}
+
+}  // namespace
+}  // namespace triseg::testing
