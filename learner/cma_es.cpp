@@ -1,12 +1,12 @@
 #include "learner/cma_es.hpp"
 
 #include "core/philox.hpp"
+#include "core/real_functions.hpp"
 #include "learner/action_space.hpp"
 #include "learner/prior.hpp"
 
 #include <algorithm>
 #include <cmath>
-#include <numbers>
 #include <numeric>
 
 namespace triseg {
@@ -45,7 +45,7 @@ class CmaEs final : public Strategy {
     // Hansen's tutorial, table 1; the learning rates of the covariance times (n + 2) / 3, as Ros and Hansen have it.
     const double n = double(size());
     std::vector<double> weights(parents);
-    for (std::size_t i = 0; i < parents; ++i) weights[i] = std::log(double(episodes.size()) / 2 + 0.5) - std::log(double(i + 1));
+    for (std::size_t i = 0; i < parents; ++i) weights[i] = exact_log(double(episodes.size()) / 2 + 0.5) - exact_log(double(i + 1));
     const double total = std::accumulate(weights.begin(), weights.end(), 0.0);
     double squares = 0;
     for (double& w : weights) {
@@ -79,7 +79,7 @@ class CmaEs final : public Strategy {
       length += double(step_path_[k]) * step_path_[k];
     }
     length = std::sqrt(length);
-    const bool stalled = length / std::sqrt(1 - std::pow(1 - step_rate, 2.0 * double(generation_))) >= (1.4 + 2 / (n + 1)) * expected_length;
+    const bool stalled = length / std::sqrt(1 - exact_power(1 - step_rate, 2 * generation_)) >= (1.4 + 2 / (n + 1)) * expected_length;
     for (std::size_t k = 0; k < size(); ++k) {
       variance_path_[k] = static_cast<float>((1 - path_rate) * variance_path_[k] +
                                              (stalled ? 0.0 : std::sqrt(path_rate * (2 - path_rate) * effective) * mean_step[k]));
@@ -87,7 +87,7 @@ class CmaEs final : public Strategy {
       variance_[k] = static_cast<float>(kept * variance_[k] + one_rate * variance_path_[k] * variance_path_[k] + rank_rate * rank_sum[k]);
       mean_[k] = static_cast<float>(mean_[k] + sigma_ * mean_step[k]);
     }
-    sigma_ = static_cast<float>(sigma_ * std::exp(step_rate / damping * (length / expected_length - 1)));
+    sigma_ = static_cast<float>(sigma_ * exact_exp(step_rate / damping * (length / expected_length - 1)));
     const double least = least_deviation / sigma_;
     for (float& v : variance_) v = static_cast<float>(std::max<double>(v, least * least));
   }
@@ -117,16 +117,23 @@ class CmaEs final : public Strategy {
   std::size_t size() const { return sites_.size() * heads.size(); }
   static std::size_t index(std::size_t site, Head head) { return site * heads.size() + static_cast<std::size_t>(head); }
 
-  /// Episode number -> point, by Box and Muller's transform of two uniform numbers a coordinate.
+  /// A standard normal number by Marsaglia's polar method, keyed.
+  double normal(std::uint64_t episode, std::uint32_t site, std::uint32_t head) const {
+    for (std::uint32_t attempt = 0;; ++attempt) {
+      const double u = 2 * uniform(seed_, Stream::action, episode, site, head + 8 * attempt) - 1;
+      const double v = 2 * uniform(seed_, Stream::action, episode, site, head + 8 * attempt + 4) - 1;
+      const double s = u * u + v * v;
+      if (s > 0 && s < 1) return u * std::sqrt(-2 * exact_log(s) / s);
+    }
+  }
+
+  /// The point of an episode.
   std::vector<double> sample(std::uint64_t episode) const {
     std::vector<double> x(size());
     for (std::size_t l = 0; l < sites_.size(); ++l)
       for (Head head : heads) {
         const std::size_t k = index(l, head);
-        const auto site = static_cast<std::uint32_t>(l), number = static_cast<std::uint32_t>(head);
-        const double u = 1 - uniform(seed_, Stream::action, episode, site, number);  // (0, 1]
-        const double v = uniform(seed_, Stream::action, episode, site, number + 4);
-        x[k] = mean_[k] + sigma_ * std::sqrt(variance_[k]) * std::sqrt(-2 * std::log(u)) * std::cos(2 * std::numbers::pi * v);
+        x[k] = mean_[k] + sigma_ * std::sqrt(variance_[k]) * normal(episode, static_cast<std::uint32_t>(l), static_cast<std::uint32_t>(head));
       }
     return x;
   }

@@ -1,6 +1,7 @@
 #include "learner/policy_network.hpp"
 
 #include "core/philox.hpp"
+#include "core/real_functions.hpp"
 #include "learner/strategy.hpp"
 
 #include <cmath>
@@ -12,7 +13,7 @@ namespace {
 const std::vector<std::size_t> critic_output{0};
 
 void apply_tanh(std::vector<double>& x) {
-  for (double& v : x) v = std::tanh(v);
+  for (double& v : x) v = exact_tanh(v);
 }
 
 /// dy of y = tanh(x) to dx.
@@ -79,21 +80,23 @@ PolicyNetwork::Rows PolicyNetwork::linear_backward(const Linear& layer, const Ro
   return dx;
 }
 
-PolicyNetwork::Output PolicyNetwork::forward() const {
+std::pair<PolicyNetwork::Rows, PolicyNetwork::Rows> PolicyNetwork::encode() const {
   Rows first = linear(encoder1, states_, hidden_outputs_);
   apply_tanh(first);
   Rows second = linear(encoder2, first, hidden_outputs_);
   apply_tanh(second);
+  return {first, second};
+}
+
+PolicyNetwork::Output PolicyNetwork::forward() const {
+  const Rows second = encode().second;
   return {linear(heads_layer, second, head_outputs_), linear(critic, second, critic_output)};
 }
 
 void PolicyNetwork::step(const Output& gradient, double learning_rate) {
   std::vector<std::vector<double>> gradients;
   for (const Parameter& p : parameters_) gradients.emplace_back(p.value.size());
-  Rows first = linear(encoder1, states_, hidden_outputs_);
-  apply_tanh(first);
-  Rows second = linear(encoder2, first, hidden_outputs_);
-  apply_tanh(second);
+  const auto [first, second] = encode();
   Rows d_second = linear_backward(heads_layer, second, gradient.heads, head_outputs_, gradients);
   const Rows d_critic = linear_backward(critic, second, gradient.values, critic_output, gradients);
   for (std::size_t i = 0; i < d_second.size(); ++i) d_second[i] += d_critic[i];
@@ -104,7 +107,7 @@ void PolicyNetwork::step(const Output& gradient, double learning_rate) {
 
   constexpr double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
   ++steps_;
-  const double correction1 = 1 - std::pow(beta1, double(steps_)), correction2 = 1 - std::pow(beta2, double(steps_));
+  const double correction1 = 1 - exact_power(beta1, steps_), correction2 = 1 - exact_power(beta2, steps_);
   for (std::size_t p = 0; p < parameters_.size(); ++p) {
     Parameter& parameter = parameters_[p];
     for (std::size_t i = 0; i < parameter.value.size(); ++i) {

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace triseg {
@@ -51,6 +52,8 @@ class PolicyNetwork {
   static constexpr Linear encoder1{0, inputs}, encoder2{2, hidden}, heads_layer{4, hidden}, critic{6, hidden};
   using Rows = std::vector<double>;  // (L, features)
 
+  /// The outputs of both layers of the encoder.
+  std::pair<Rows, Rows> encode() const;
   std::size_t rows() const { return states_.size() / inputs; }
   /// Output o of the result is output outputs[o] of the layer.
   Rows linear(const Linear& layer, const Rows& x, const std::vector<std::size_t>& outputs) const;

@@ -1,7 +1,7 @@
 #include "learner/ppo.hpp"
 
-#include "core/error.hpp"
 #include "core/philox.hpp"
+#include "core/real_functions.hpp"
 #include "learner/action_space.hpp"
 #include "learner/policy_network.hpp"
 #include "learner/prior.hpp"
@@ -34,13 +34,13 @@ struct DrawGroup {
   void evaluate(const double* logits) {
     const double largest = *std::max_element(logits + first, logits + last + 1);
     double total = 0;
-    for (int q = first; q <= last; ++q) total += std::exp(logits[q] - largest);
-    const double log_total = largest + std::log(total);
+    for (int q = first; q <= last; ++q) total += exact_exp(logits[q] - largest);
+    const double log_total = largest + exact_log(total);
     log_p.resize(last - first + 1);
     entropy = 0;
     for (int q = first; q <= last; ++q) {
       const double l = log_p[q - first] = logits[q] - log_total;
-      entropy -= std::exp(l) * l;
+      entropy -= exact_exp(l) * l;
     }
   }
 };
@@ -104,7 +104,8 @@ class Ppo final : public Strategy {
       for (std::size_t at = 0; at < entries; ++at) {
         // Each site is a step: the return is the episode's normalized reward, discounted over the sites still to come.
         const double error = output.values[at % count] - returns[at], advantage = -error;
-        const double log_ratio = log_probability[at] - old_log_probability[at], ratio = std::exp(log_ratio);
+        const double log_ratio = std::clamp(log_probability[at] - old_log_probability[at], -50.0, 50.0);
+        const double ratio = exact_exp(log_ratio);
         const double clipped = std::clamp(ratio, 1.0 - options_.clip, 1.0 + options_.clip);
         update.policy_loss -= std::min(ratio * advantage, clipped * advantage) / double(entries);
         update.value_loss += error * error / double(entries);
@@ -176,7 +177,7 @@ class Ppo final : public Strategy {
     // What the network learns of one code holds, by degrees, for its neighbours within the same width.
     for (std::size_t i = 0; i < smoothing_width(); ++i) {
       const double distance = double(i) - double(columns_ - 1);
-      smoothing(l, head)[i] = std::exp(-distance * distance / (2 * width * width));
+      smoothing(l, head)[i] = exact_exp(-distance * distance / (2 * width * width));
     }
   }
 
@@ -205,7 +206,7 @@ class Ppo final : public Strategy {
         total += g;
       }
       for (int q = group.first; q <= group.last; ++q) {
-        const double log_p = group.log_p[q - group.first], p = std::exp(log_p);
+        const double log_p = group.log_p[q - group.first], p = exact_exp(log_p);
         d[q] += p * (entropy_weight * double(group.episodes.size()) * (log_p + group.entropy) - total);
       }
     }
@@ -228,10 +229,10 @@ class Ppo final : public Strategy {
     const auto [first, last] = range;
     const double largest = *std::max_element(logits + first, logits + last + 1);
     double total = 0;
-    for (int q = first; q <= last; ++q) total += std::exp(logits[q] - largest);
+    for (int q = first; q <= last; ++q) total += exact_exp(logits[q] - largest);
     double left = u * total;
     for (int q = first; q < last; ++q) {
-      left -= std::exp(logits[q] - largest);
+      left -= exact_exp(logits[q] - largest);
       if (left < 0) return static_cast<std::uint8_t>(q);
     }
     return static_cast<std::uint8_t>(last);
@@ -247,7 +248,7 @@ class Ppo final : public Strategy {
     std::vector<double> returns;
     for (const Episode& e : episodes)
       for (std::size_t l = 0; l < sites_.size(); ++l)
-        returns.push_back((e.reward - mean) * scale * std::pow(options_.gamma, double(sites_.size() - 1 - l)));
+        returns.push_back((e.reward - mean) * scale * exact_power(options_.gamma, sites_.size() - 1 - l));
     return returns;
   }
 

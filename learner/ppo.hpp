@@ -29,7 +29,8 @@ struct PpoOptions {
 /// The policy: an encoder 4 -> 64 -> 64 (tanh) of the site's state, four heads of 256 logits and a critic. A head's
 /// logits are the prior around the start, fixed, plus what the network learns; the draws are categorical over the legal
 /// codes (action_space.hpp). Rewards are normalized within the iteration, whose episodes share their images.
-/// PPO: Schulman et al. 2017, arXiv:1707.06347. A policy over L sites has L states: an update evaluates L rows.
+/// PPO: Schulman et al. 2017, arXiv:1707.06347; as in the Python original, the critic that advantages are taken from is the one of
+/// the running epoch, not of the first. A policy over L sites has L states: an update evaluates L rows.
 /// `sites` give states, starts, tmax and histograms.
 std::unique_ptr<Strategy> make_ppo(const std::vector<SiteData>& sites, const PpoOptions& options, std::uint64_t seed);
 

@@ -4,9 +4,11 @@
 
 #include <mpi.h>
 
+#include <chrono>
 #include <climits>
 #include <cstdlib>
 #include <string>
+#include <thread>
 
 namespace triseg {
 namespace {
@@ -30,7 +32,8 @@ int checked_count(std::size_t bytes, std::string_view operation) {
 }  // namespace
 
 MpiTransport::MpiTransport() {
-  check_mpi(MPI_Init(nullptr, nullptr), "MPI_Init");
+  int threads = 0;  // others score, but only this one calls MPI
+  check_mpi(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &threads), "MPI_Init_thread");
   MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
   check_mpi(MPI_Comm_rank(MPI_COMM_WORLD, &rank_), "MPI_Comm_rank");
   check_mpi(MPI_Comm_size(MPI_COMM_WORLD, &size_), "MPI_Comm_size");
@@ -73,11 +76,19 @@ void MpiTransport::abort(int exit_code) {
 }
 
 void MpiTransport::announce(const std::string& text) {
+  announced_ = text;  // stays until the messages have left
+  std::vector<MPI_Request> requests;
   for (int rank = 0; rank < size_; ++rank) {
-    if (rank == rank_) continue;
     MPI_Request request;
-    if (MPI_Isend(text.data(), static_cast<int>(text.size()), MPI_BYTE, rank, announcement_tag, MPI_COMM_WORLD, &request) == MPI_SUCCESS)
-      MPI_Request_free(&request);
+    if (rank != rank_ && MPI_Isend(announced_.data(), static_cast<int>(announced_.size()), MPI_BYTE, rank, announcement_tag,
+                                   MPI_COMM_WORLD, &request) == MPI_SUCCESS)
+      requests.push_back(request);
+  }
+  // A message may wait for its connection, or for a rank that hangs: give them a second.
+  int all_left = 0;
+  for (int i = 0; i < 100 && !all_left; ++i) {
+    if (MPI_Testall(static_cast<int>(requests.size()), requests.data(), &all_left, MPI_STATUSES_IGNORE) != MPI_SUCCESS) return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
 }
 

@@ -21,12 +21,13 @@ class MpiTransport final : public Transport {
   std::vector<std::byte> gather(std::span<const std::byte> mine, std::span<const std::size_t> bytes) override;
   [[noreturn]] void abort(int exit_code) override;
 
-  /// Tells all other ranks something beside the collective calls, without waiting for them: a bad news.
+  /// Tells all other ranks something beside the collective calls: bad news. Waits at most a second for them to take it.
   void announce(const std::string& text);
   /// What another rank has announced to this one, if anything.
   std::optional<std::string> announcement();
 
  private:
+  std::string announced_;
   int rank_ = 0, size_ = 1, local_rank_ = 0, local_size_ = 1;
 };
 

@@ -1,6 +1,8 @@
 #include "runner/nccl_transport.hpp"
 
 #include "core/error.hpp"
+#include "runner/ranks.hpp"
+#include "runner/report_error.hpp"
 
 #ifdef TRISEG_HAVE_NCCL
 #include "worker/cuda_memory.hpp"
@@ -21,12 +23,16 @@ std::string version(int number) { return fmt::format("{}.{}.{}", number / 10000,
 class NcclTransport final : public Transport {
  public:
   NcclTransport(std::unique_ptr<MpiTransport> mpi, double timeout) : mpi_(std::move(mpi)), timeout_(timeout) {
-    int count = 0;
-    check_cuda(cudaGetDeviceCount(&count), "count of devices");
-    check_cuda(cudaSetDevice(mpi_->local_rank() % count), "selection of a GPU");
-    check_cuda(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "creation of a stream");
     ncclUniqueId id{};
-    if (rank() == 0) check(ncclGetUniqueId(&id), "start");
+    agree(*mpi_, [&] {
+      int count = 0;
+      check_cuda(cudaGetDeviceCount(&count), "count of devices");
+      check_cuda(cudaSetDevice(mpi_->local_rank() % count), "selection of a GPU");
+      check_cuda(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "creation of a stream");
+      if (rank() != 0) return;
+      if (const ncclResult_t code = ncclGetUniqueId(&id); code != ncclSuccess)
+        fail("NCCL: start failed: {}", ncclGetErrorString(code));
+    });
     std::vector<std::byte> bytes(sizeof id);
     std::memcpy(bytes.data(), &id, sizeof id);
     mpi_->broadcast(bytes);
@@ -34,12 +40,21 @@ class NcclTransport final : public Transport {
     ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
     config.blocking = 0;
     begin("start", 0);
-    check(ncclCommInitRankConfig(&communicator_, size(), id, rank(), &config), "start");
-    settle();
+    try {
+      check(ncclCommInitRankConfig(&communicator_, size(), id, rank(), &config), "start");
+      settle();
+    } catch (const Error& error) {
+      // An orderly end of MPI would wait for a rank that hangs.
+      report_error(fmt::format("rank {}: {}", rank(), error.what()));
+      abort(1);
+    }
   }
 
   ~NcclTransport() override {
-    if (!communicator_) return;
+    if (!communicator_) {
+      cudaStreamDestroy(stream_);
+      return;
+    }
     // Another rank may have failed: an orderly end is tried, but not waited for without limit.
     try {
       begin("end", 0);
@@ -112,9 +127,9 @@ class NcclTransport final : public Transport {
   void begin(std::string_view operation, int peer) {
     operation_ = operation;
     peer_ = peer;
-    // Rank 0 waits for each rank in turn; it gives up first and tells the others whom it missed.
-    deadline_ = Clock::now() + std::chrono::duration_cast<Clock::duration>(
-                                   std::chrono::duration<double>(rank() == 0 ? timeout_ : 1.5 * timeout_ + 5));
+    // Rank 0 waits for each rank in turn; it is to give up first and tell the others whom it missed.
+    limit_ = rank() == 0 ? timeout_ : size() * timeout_ + 5;
+    deadline_ = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(limit_));
   }
 
   void reserve(std::size_t bytes) {
@@ -168,8 +183,8 @@ class NcclTransport final : public Transport {
       if (const auto news = mpi_->announcement()) leave(*news);
       const auto now = Clock::now();
       if (now > deadline_)
-        give_up(fmt::format("NCCL: {}: rank {} did not answer within {:g} s ({})", operation_, peer_,
-                            rank() == 0 ? timeout_ : 1.5 * timeout_ + 5, phase_));
+        give_up(fmt::format("NCCL: {}: {} did not answer within {:g} s ({})", operation_,
+                            peer_ == rank() ? "another rank" : fmt::format("rank {}", peer_), limit_, phase_));
       if (now - start > busy) std::this_thread::sleep_for(std::chrono::microseconds(100));
     }
   }
@@ -192,6 +207,7 @@ class NcclTransport final : public Transport {
   PinnedArray<std::byte> host_;
   std::string phase_ = "start", operation_;
   int peer_ = 0;
+  double limit_ = 0;  // [s]
   Clock::time_point deadline_;
 };
 

@@ -13,9 +13,9 @@ struct NcclVersions {
 };
 NcclVersions nccl_versions();
 
-/// Rank r uses GPU local_rank of its host; no two ranks may share one. No call waits longer than `timeout` seconds for
-/// rank 0's side, half as long again on the others: then all ranks throw Error "NCCL: OPERATION: rank R did not answer
-/// within N s (PHASE)". Throws Error if NCCL does not start.
+/// Rank r uses GPU local_rank of its host; no two ranks may share one. Rank 0 waits at most `timeout` seconds for a rank; then
+/// it tells the others, and all throw Error "NCCL: OPERATION: rank R did not answer within N s (PHASE)". Should rank 0 be the
+/// one that hangs, the others find out after size * timeout + 5 s. Throws Error if NCCL does not start.
 std::unique_ptr<Transport> make_nccl_transport(std::unique_ptr<MpiTransport> mpi, double timeout);
 
 }  // namespace triseg

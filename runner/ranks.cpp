@@ -25,7 +25,7 @@ void agree(Transport& transport, const std::function<void()>& work) {
   for (std::size_t at = 0; at < all.size() && verdict[0] == std::byte{0}; at += length)
     std::copy_n(all.begin() + static_cast<std::ptrdiff_t>(at), length, verdict.begin());
   transport.broadcast(verdict);
-  if (verdict[0] != std::byte{0}) throw Error(reinterpret_cast<const char*>(verdict.data()));
+  if (verdict[0] != std::byte{0}) throw SharedError(reinterpret_cast<const char*>(verdict.data()));
 }
 
 void agree_on(Transport& transport, const std::string& text, const std::string& message) {

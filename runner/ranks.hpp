@@ -1,6 +1,7 @@
 // Starting work on every rank alike.
 #pragma once
 
+#include "core/error.hpp"
 #include "runner/transport.hpp"
 
 #include <functional>
@@ -8,8 +9,14 @@
 
 namespace triseg {
 
-/// Calls `work` on every rank. If it throws anywhere, all ranks throw: rank 0 the first rank's message, so that one line
-/// is printed and none waits for another.
+/// An error that all ranks know of: each may end in its own good order.
+class SharedError : public Error {
+ public:
+  using Error::Error;
+};
+
+/// Calls `work` on every rank. If it throws anywhere, all ranks throw SharedError with the first such rank's message, so that one
+/// line is printed and none waits for another.
 void agree(Transport& transport, const std::function<void()>& work);
 
 /// Throws Error, on every rank, unless all ranks pass the same text of at most 255 bytes: "rank R: MESSAGE".

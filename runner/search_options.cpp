@@ -125,7 +125,8 @@ void declare_options(CLI::App& app, SearchOptions& o) {
   app.add_option("--result-file", o.result_file, "NAME.json, without a folder (default: MODEL.json)")->group(changes_speed);
   speed("--engine", o.engine, "What executes the network: auto, cuda, onednn or reference");
   speed("--transport", o.transport, "What joins the ranks: auto, local, mpi, or nccl between GPUs");
-  speed("--rank-timeout", o.rank_timeout, "Seconds after which transport nccl gives up a rank that does not answer")->check(positive);
+  speed("--rank-timeout", o.rank_timeout, "Seconds after which transport nccl gives up a rank that does not answer")
+      ->check(within(1e-3, 1e8));
   app.add_flag("--dedicated-learner", o.dedicated_learner, "Rank 0 only learns; without it, it scores episodes too")
       ->group(changes_speed);
   speed("--threads", o.threads, "Scoring threads of a rank; 0: the cores it may use, shared among the ranks of its host")

@@ -29,11 +29,11 @@ class LocalTransport final : public Transport {
   [[noreturn]] void abort(int exit_code) override { std::_Exit(exit_code); }
 };
 
-/// Empty if every rank has a GPU of its own, else why not; the same on all ranks.
-std::string why_not_a_gpu_each(Transport& transport) {
+/// Empty if every rank runs the cuda engine on a GPU of its own, else why not; the same on all ranks.
+std::string why_not_a_gpu_each(Transport& transport, bool cuda) {
   constexpr std::size_t length = 64;
   const auto gpus = devices();
-  const std::string uuid = gpus.empty() ? "" : gpus[transport.local_rank() % gpus.size()].uuid;
+  const std::string uuid = !cuda ? "-" : gpus.empty() ? "" : gpus[transport.local_rank() % gpus.size()].uuid;
   std::vector<std::byte> mine(length);
   std::memcpy(mine.data(), uuid.data(), std::min(uuid.size(), length - 1));
   const auto all = transport.gather(mine, std::vector<std::size_t>(transport.size(), length));
@@ -42,7 +42,8 @@ std::string why_not_a_gpu_each(Transport& transport) {
   for (std::size_t r = 0; r * length < all.size() && verdict.empty(); ++r) {
     const std::string theirs(reinterpret_cast<const char*>(&all[r * length]));
     const auto [other, is_new] = ranks.emplace(theirs, r);
-    if (theirs.empty()) verdict = fmt::format("rank {} has no GPU", r);
+    if (theirs == "-") verdict = fmt::format("rank {} does not run the cuda engine", r);
+    else if (theirs.empty()) verdict = fmt::format("rank {} has no GPU", r);
     else if (!is_new) verdict = fmt::format("ranks {} and {} share a GPU", other->second, r);
   }
   std::vector<std::byte> message(verdict.size());
@@ -73,11 +74,13 @@ std::unique_ptr<Transport> make_transport(std::string_view name, std::string_vie
   if (launched_by_slurm() && tasks != mpi->size())
     fail("srun started {} tasks but MPI joined {}: use srun --mpi=pmix", tasks, mpi->size());
   if (name == "mpi") return mpi;
-  if (automatic && (!nccl_in_this_build() || resolve_engine(engine) != "cuda")) {
-    reason = "several processes, engine not cuda";
+  if (!nccl_in_this_build()) {
+    reason = "this build has no NCCL";
     return mpi;
   }
-  if (const std::string obstacle = why_not_a_gpu_each(*mpi); !obstacle.empty()) {
+  // What a rank sees of GPUs is its own: all ask all, whatever each would pick alone.
+  const bool cuda = name == "nccl" || resolve_engine(engine) == "cuda";
+  if (const std::string obstacle = why_not_a_gpu_each(*mpi, cuda); !obstacle.empty()) {
     if (!automatic) fail("--transport nccl: {}: start one rank per GPU, or use --transport mpi", obstacle);
     reason = obstacle;
     return mpi;

@@ -84,9 +84,10 @@ template <class T>
 struct Mirrored {
   DeviceArray<T> device;
   PinnedArray<T> host;
-  bool reserve(std::size_t size) {
-    const bool moved = host.reserve(size);
-    return device.reserve(size) || moved;
+  std::size_t size() const { return std::min(host.size(), device.size()); }
+  void reserve(std::size_t size) {
+    host.reserve(size);
+    device.reserve(size);
   }
   void upload(std::size_t count, cudaStream_t stream) {
     check_cuda(cudaMemcpyAsync(device.data(), host.data(), count * sizeof(T), cudaMemcpyHostToDevice, stream), "copy to the device");
@@ -106,6 +107,9 @@ class CudaEngine final : public Engine {
     if (properties.major < 8)
       fail("engine cuda: GPU {} ({}) has compute capability {}.{}, at least 8.0 is needed", device, properties.name,
            properties.major, properties.minor);
+    if (const cudaError_t code = find_kernels(); code != cudaSuccess)
+      fail("engine cuda: this build has no code for GPU {} ({}): {}; configure with -DCMAKE_CUDA_ARCHITECTURES={}{}", device,
+           properties.name, cudaGetErrorString(code), properties.major, properties.minor);
     for (std::size_t l = 0; l < model_.layers.size(); ++l) layers_.push_back(make_layer(l));
     for (const DeviceLayer& layer : layers_) {
       bytes_per_image_ += layer.output_bytes();
@@ -123,10 +127,9 @@ class CudaEngine final : public Engine {
     stream_.wait();
     DeviceLayer& first = layers_.front();
     const std::size_t positions = std::size_t(images) * first.shape.side * first.shape.side;
-    bool moved = input_.reserve(codes.size());
-    moved = windows_.reserve(positions * first.convolution.inner) || moved;
-    moved = first_sums_.reserve(positions * first.shape.padded_channels) || moved;
-    if (moved) stream_.forget();
+    grow(input_, codes.size());
+    grow(windows_, positions * first.convolution.inner);
+    grow(first_sums_, positions * first.shape.padded_channels);
     std::memcpy(input_.host.data(), codes.data(), codes.size());
     images_ = images;
     stream_.replay({0, std::size_t(images)}, [&] {
@@ -151,13 +154,13 @@ class CudaEngine final : public Engine {
 
   void forward(std::span<const Student> students, std::span<ForwardResult> results) override {
     use(device_);
+    if (images_ == 0) fail("engine cuda: no images are loaded");
     const std::size_t at_once = std::max<std::size_t>(1, activation_bytes_ / (bytes_per_image_ * images_));
     // The results of all parts stay on the host side by side: they are views until the next call.
     stream_.wait();
     const std::size_t instances = students.size() * images_;
-    bool moved = logits_.host.reserve(instances * layers_.back().shape.padded_channels);
-    moved = attention_.host.reserve(std::max<std::size_t>(instances * maps_per_image_, 1)) || moved;
-    if (moved) stream_.forget();
+    grow(logits_.host, instances * layers_.back().shape.padded_channels);
+    grow(attention_.host, instances * maps_per_image_);
     logit_codes_.resize(std::max(logit_codes_.size(), instances * layers_.back().shape.channels));
     for (std::size_t begin = 0; begin < students.size(); begin += at_once) {
       const std::size_t count = std::min(at_once, students.size() - begin);
@@ -168,7 +171,7 @@ class CudaEngine final : public Engine {
   void trace(const Student& student, const TraceSink& sink) override {
     use(device_);
     prepare(std::span(&student, 1));
-    upload(1);
+    upload();
     for (std::size_t l = 0; l < layers_.size(); ++l) {
       const DeviceLayer& layer = layers_[l];
       const std::size_t positions = std::size_t(images_) * layer.shape.side * layer.shape.side;
@@ -209,6 +212,9 @@ class CudaEngine final : public Engine {
     d.shape.pooled_side = shape.pooled_side;
     d.shape.channels = shape.out_channels;
     d.shape.padded_channels = round_up(shape.out_channels, channel_vector);
+
+    if (shape.pool > largest_pool)
+      fail("engine cuda: layer {}: pooling by {} is not supported, at most {} is", shape.name, shape.pool, largest_pool);
 
     // Order of the inner dimension: for the first layer as the weights have it, else by position and then channel, as
     // the activations lie. A fully connected layer is a convolution over the whole image before it.
@@ -279,6 +285,14 @@ class CudaEngine final : public Engine {
     return shape;
   }
 
+  /// Makes room. What was recorded on the stream names the old memory.
+  template <class Array>
+  void grow(Array& array, std::size_t size) {
+    if (size <= array.size()) return;
+    stream_.forget();
+    array.reserve(size);
+  }
+
   /// Writes tables and requantizations of the students into the page-locked buffers and sizes all buffers for them.
   void prepare(std::span<const Student> students) {
     stream_.wait();
@@ -299,13 +313,12 @@ class CudaEngine final : public Engine {
     map_elements_ = maps;
     logit_bytes_ = instances * layers_.back().shape.padded_channels;
 
-    bool moved = tables_.reserve(std::max<std::size_t>(table_bytes_, 1));
-    moved = multiplier_.reserve(std::max<std::size_t>(requantizations, 1)) || moved;
-    moved = bias_.reserve(std::max<std::size_t>(requantizations, 1)) || moved;
-    moved = attention_.device.reserve(std::max<std::size_t>(maps, 1)) || moved;
-    moved = logits_.device.reserve(logit_bytes_) || moved;
-    for (std::size_t l = 0; l + 1 < layers_.size(); ++l) moved = layers_[l].output.reserve(instances * layers_[l].output_bytes()) || moved;
-    if (moved) stream_.forget();
+    grow(tables_, table_bytes_);
+    grow(multiplier_, requantizations);
+    grow(bias_, requantizations);
+    grow(attention_.device, maps);
+    grow(logits_.device, logit_bytes_);
+    for (std::size_t l = 0; l + 1 < layers_.size(); ++l) grow(layers_[l].output, instances * layers_[l].output_bytes());
 
     for (std::size_t s = 0; s < students.size(); ++s) {
       std::memcpy(tables_.host.data() + s * sites * sizeof(Table), students[s].tables.data(), sites * sizeof(Table));
@@ -321,8 +334,8 @@ class CudaEngine final : public Engine {
     }
   }
 
-  void upload(std::size_t students) {
-    if (students > 0 && table_bytes_ > 0) tables_.upload(table_bytes_, stream_);
+  void upload() {
+    if (table_bytes_ > 0) tables_.upload(table_bytes_, stream_);
     if (requantizations_ > 0) {
       multiplier_.upload(requantizations_, stream_);
       bias_.upload(requantizations_, stream_);
@@ -372,7 +385,7 @@ class CudaEngine final : public Engine {
     std::vector<std::size_t> key{1, std::size_t(images_), students.size(), before};
     key.insert(key.end(), requantization_mask_.begin(), requantization_mask_.end());
     stream_.replay(key, [&] {
-      upload(students.size());
+      upload();
       for (std::size_t l = 0; l < layers_.size(); ++l) enqueue_layer(l, students.size(), nullptr, nullptr);
       logits_.download(logit_bytes_, stream_, logits_before);
       if (map_elements_ > 0) attention_.download(map_elements_, stream_, maps_before);
@@ -422,6 +435,14 @@ class CudaEngine final : public Engine {
 };
 
 }  // namespace
+
+bool cuda_engine_runs_here() {
+  int count = 0;
+  if (cudaGetDeviceCount(&count) != cudaSuccess) return false;
+  for (int device = 0; device < count; ++device)
+    if (cudaSetDevice(device) == cudaSuccess && find_kernels() == cudaSuccess) return true;
+  return false;
+}
 
 std::unique_ptr<Engine> make_cuda_engine(const QuantizedNetwork& network, int device, std::size_t activation_bytes) {
   int count = 0;

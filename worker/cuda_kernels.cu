@@ -215,6 +215,12 @@ template <int Pending>
 __device__ __forceinline__ void wait_for_warpgroup_products() {
   asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(Pending) : "memory");
 }
+/// Keeps the compiler from moving what it does with the sums across this line.
+template <int Rows, int Columns>
+__device__ __forceinline__ void pin(std::int32_t (&sums)[Rows][Columns]) {
+  for (auto& row : sums)
+    for (std::int32_t& sum : row) asm volatile("" : "+r"(sum)::"memory");
+}
 /// What this thread has copied to shared memory becomes visible to the warpgroup instructions.
 __device__ __forceinline__ void publish_copies() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 #endif
@@ -301,6 +307,7 @@ __global__ void __launch_bounds__(T::threads, T::Blocks) convolve(const Convolut
     publish_copies();
     wait_for_warpgroup_products<1>();  // those of the step whose stage is overwritten next
     __syncthreads();
+    pin(acc[0]);
     begin_warpgroup_products();
     const std::uint64_t da = descriptor(a + warp_m / 64 * 64 * T::K), db = descriptor(b);
 #pragma unroll
@@ -329,6 +336,7 @@ __global__ void __launch_bounds__(T::threads, T::Blocks) convolve(const Convolut
   }
 #if TRISEG_WARPGROUPS
   wait_for_warpgroup_products<0>();
+  pin(acc[0]);
 #endif
   wait_for_copies<0>();
   __syncthreads();
@@ -391,7 +399,6 @@ __global__ void __launch_bounds__(T::threads, T::Blocks) convolve(const Convolut
 }
 
 // Chosen by measurement (bench/results/forward-cuda.md).
-// Chosen by measurement (bench/results/forward-cuda.md).
 using Narrow = Tile<128, 32, 4, 2>;
 using Medium = Tile<128, 64, 4, 2>;
 using Wide = Tile<128, 128, 3, 2>;
@@ -431,10 +438,23 @@ unsigned blocks_for(long long items, int threads) {
 
 }  // namespace
 
+cudaError_t find_kernels() {
+  cudaFuncAttributes attributes;
+  const cudaError_t code = cudaFuncGetAttributes(&attributes, convolve<Wide>);
+  cudaGetLastError();  // a failure here is an answer, not an error of the next call
+  return code;
+}
+
 cudaError_t launch_convolution(const Convolution& c, const OutputShape& s, const Epilogue& e, cudaStream_t stream) {
   if (s.padded_channels <= 32) return launch_tiles<Narrow>(c, s, e, stream);
   if (s.padded_channels % Wide::N == 0) return launch_tiles<Wide>(c, s, e, stream);
-  if (s.padded_channels % 192 == 0) return launch_tiles<Wider>(c, s, e, stream);
+  if (s.padded_channels % Wider::N == 0) {
+    int device = 0, shared_limit = 0;  // of a block: less than on data centre cards in others
+    cudaError_t code = cudaGetDevice(&device);
+    if (code == cudaSuccess) code = cudaDeviceGetAttribute(&shared_limit, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+    if (code != cudaSuccess) return code;
+    if (Wider::shared_bytes <= shared_limit) return launch_tiles<Wider>(c, s, e, stream);
+  }
   return launch_tiles<Medium>(c, s, e, stream);
 }
 

@@ -15,6 +15,9 @@ inline constexpr int inner_block = 128;
 /// A weight matrix has so many rows more than it needs, so that the largest tile stays inside.
 inline constexpr int output_block = 192;
 
+/// A pooling window's positions are rows of one tile.
+inline constexpr int largest_pool = 11;
+
 /// Where 16 consecutive elements of the inner dimension come from, relative to the window's first input position.
 struct Tap {
   int offset;  // bytes
@@ -58,6 +61,9 @@ struct Convolution {
 
 /// Runs the convolution and, unless epilogue.output is null, requantizes, looks up, measures attention and pools.
 [[nodiscard]] cudaError_t launch_convolution(const Convolution&, const OutputShape&, const Epilogue&, cudaStream_t);
+
+/// cudaSuccess if this build has code that runs on the current device.
+[[nodiscard]] cudaError_t find_kernels();
 
 /// The epilogue alone, from stored sums of one candidate's images (images, positions, padded_channels), for all candidates.
 [[nodiscard]] cudaError_t launch_epilogue(const std::int32_t* sums, const OutputShape&, const Epilogue&, cudaStream_t);

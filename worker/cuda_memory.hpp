@@ -30,16 +30,14 @@ class CudaArray {
   }
   ~CudaArray() { Memory::release(data_); }
 
-  /// True if the array had to move.
-  bool reserve(std::size_t size) {
-    if (size <= size_) return false;
+  void reserve(std::size_t size) {
+    if (size <= size_) return;
     Memory::release(std::exchange(data_, nullptr));
     size_ = 0;
     void* memory = nullptr;
     check_cuda(Memory::allocate(&memory, size * sizeof(T)), Memory::name);
     data_ = static_cast<T*>(memory);
     size_ = size;
-    return true;
   }
   T* data() const { return data_; }
   std::size_t size() const { return size_; }
@@ -72,6 +70,8 @@ DeviceArray<T> on_device(std::span<const T> values) {
   DeviceArray<T> array;
   array.reserve(values.size());
   check_cuda(cudaMemcpy(array.data(), values.data(), values.size_bytes(), cudaMemcpyHostToDevice), "copy to the device");
+  // From pageable memory the call above may return before the bytes have arrived.
+  check_cuda(cudaDeviceSynchronize(), "copy to the device");
   return array;
 }
 

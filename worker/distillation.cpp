@@ -1,5 +1,7 @@
 #include "worker/distillation.hpp"
 
+#include "core/real_functions.hpp"
+
 #include <algorithm>
 #include <cmath>
 
@@ -54,9 +56,9 @@ std::vector<double> TeacherTarget::log_probabilities(std::span<const std::uint8_
     double sum = 0;
     for (int k = 0; k < classes_; ++k) {
       log_p[at + k] = scale_over_temperature_ * (int(q[k]) - largest);
-      sum += std::exp(log_p[at + k]);
+      sum += exact_exp(log_p[at + k]);
     }
-    const double log_sum = std::log(sum);
+    const double log_sum = exact_log(sum);
     for (int k = 0; k < classes_; ++k) log_p[at + k] -= log_sum;
   }
   return log_p;
@@ -69,7 +71,7 @@ Score TeacherTarget::score(const ForwardResult& student) const {
   const auto log_s = log_probabilities(student.logit_codes);
   for (std::size_t i = 0; i < images; ++i) {
     double divergence = 0;
-    for (std::size_t k = i * classes_; k < (i + 1) * classes_; ++k) divergence += std::exp(log_p_[k]) * (log_p_[k] - log_s[k]);
+    for (std::size_t k = i * classes_; k < (i + 1) * classes_; ++k) divergence += exact_exp(log_p_[k]) * (log_p_[k] - log_s[k]);
     score.kd += temperature_ * temperature_ * divergence;
     const bool right = predicted_class(student.logit_codes.subspan(i * classes_, classes_)) == labels_[i];
     score.both_right += right && right_[i];

@@ -3,7 +3,6 @@
 #include "core/error.hpp"
 #include "core/philox.hpp"
 #include "worker/cuda_engine.hpp"
-#include "worker/devices.hpp"
 #include "worker/onednn_engine.hpp"
 #include "worker/reference_engine.hpp"
 
@@ -23,7 +22,7 @@ bool always() { return true; }
 /// Fastest first: "auto" takes the first that runs here.
 constexpr EngineEntry engines[] = {
 #ifdef TRISEG_HAVE_CUDA
-    {"cuda", [] { return !devices().empty(); },
+    {"cuda", cuda_engine_runs_here,
      [](const QuantizedNetwork& network, int device) { return make_cuda_engine(network, device); }},
 #endif
 #ifdef TRISEG_HAVE_ONEDNN
