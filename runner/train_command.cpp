@@ -1,7 +1,7 @@
 #include "runner/train_command.hpp"
 
+#include "core/atomic_file.hpp"
 #include "core/error.hpp"
-#include "learner/atomic_file.hpp"
 #include "learner/model_file.hpp"
 #include "runner/command_line.hpp"
 #include "runner/commands.hpp"

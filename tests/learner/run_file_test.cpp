@@ -1,8 +1,8 @@
 #include "learner/run_file.hpp"
 
+#include "core/atomic_file.hpp"
 #include "core/error.hpp"
 #include "examples.hpp"
-#include "learner/atomic_file.hpp"
 #include "learner/content_digest.hpp"
 #include "learner/hdf5.hpp"
 #include "learner/run_schema.hpp"
