@@ -254,6 +254,19 @@ TEST(RunFile, CompareRunsIgnoresOnlyWhatMayDiffer) {
   EXPECT_EQ(run_python("analysis/compare_runs.py", {(folder / "a.h5").string(), (folder / "none.h5").string()}, output), 2);
 }
 
+/// The same digest by the documentation alone.
+TEST(RunFile, DigestInPython) {
+  const TemporaryFolder folder;
+  for (const bool finished : {true, false})
+    for (const std::size_t episodes : {0, 40}) {
+      write_run(folder / "run.h5", example_run(finished, episodes));
+      std::string output;
+      EXPECT_EQ(run_python("content_digest.py", {(folder / "run.h5").string()}, output), 0) << output;
+      EXPECT_THAT(output, testing::MatchesRegex("[0-9a-f]+\n"));
+      EXPECT_EQ(output.size(), 65);
+    }
+}
+
 TEST(RunFile, ReadRunPrintsASummary) {
   const TemporaryFolder folder;
   std::string output;
