@@ -10,7 +10,7 @@ root attribute may_differ. Prints the paths that differ (a root attribute is "/@
 """
 import sys
 
-import h5py
+from run_files import h5py, open_run, run
 
 
 def root_attributes(file):
@@ -63,15 +63,11 @@ def main(arguments):
     if len(arguments) != 2:
         print(__doc__, file=sys.stderr)
         return 2
-    try:
-        with h5py.File(arguments[0], "r") as a, h5py.File(arguments[1], "r") as b:
-            lines = list(differences(a, b))
-    except (OSError, KeyError) as error:
-        print(f"cannot compare {arguments[0]} and {arguments[1]}: {error}", file=sys.stderr)
-        return 2
+    with open_run(arguments[0]) as a, open_run(arguments[1]) as b:
+        lines = list(differences(a, b))
     print("\n".join(lines) if lines else "equal")
     return 1 if lines else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run(main)

@@ -7,7 +7,8 @@ Also an example of reading one with h5py: every column is a plain dataset, docs/
 """
 import sys
 
-import h5py
+from run_files import open_run, run
+
 import numpy
 
 
@@ -30,8 +31,11 @@ def print_codes(file, codes):
         print(f"  {key:{width}}  " + "  ".join(f"{n}={c:3d}" for n, c in zip(("t1", "v1", "t2", "v2"), row)) + f"  tmax={largest:3d}")
 
 
-def main(path):
-    with h5py.File(path, "r") as file:
+def main(arguments):
+    if len(arguments) != 1:
+        print(__doc__, file=sys.stderr)
+        return 2
+    with open_run(arguments[0]) as file:
         root = file.attrs
         print(f"{text(root['model_display_name'])} on {text(root['data'])}, {text(root['backend'])}, seed {root['seed']}: "
               f"{text(root['status'])}, {len(file['episodes/reward'])} of {root['episodes_total']} episodes")
@@ -58,6 +62,4 @@ def main(path):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    main(sys.argv[1])
+    run(main)

@@ -8,16 +8,17 @@ same images; seconds an episode are wall clock of the iterations, the update inc
 """
 import sys
 
-import h5py
+from run_files import Unreadable, open_run, run
+
 import numpy as np
 
 COLUMNS = ("ms an episode", "KD", "KD / MSE", "teacher %", "student %", "drop")
 
 
 def row(path):
-    with h5py.File(path) as file:
+    with open_run(path) as file:
         if file.attrs["status"] != b"finished":
-            sys.exit(f"{path}: the run is not finished")
+            raise Unreadable(f"{path}: the run is not finished")
         test = {name: file["/selected/" + name][()] for name in ("test_kd", "test_mse_kd", "test_accuracy_teacher",
                                                                  "test_accuracy_student")}
         milliseconds = 1000 * file["/updates/iteration_seconds"][()].sum() / len(file["/episodes/reward"])
@@ -32,10 +33,11 @@ def line(label, seed, values):
     return "| " + " | ".join([label, str(seed)] + [f.format(v) for f, v in zip(formats, values)]) + " |"
 
 
-def main():
-    rows = [row(path) for path in sys.argv[1:]]
-    if not rows:
-        sys.exit(__doc__)
+def main(arguments):
+    if not arguments:
+        print(__doc__, file=sys.stderr)
+        return 2
+    rows = [row(path) for path in arguments]
     print("| run | seed | " + " | ".join(COLUMNS) + " |\n|---|---|" + "---|" * len(COLUMNS))
     for key in dict.fromkeys(r[0] for r in rows):
         group = [r for r in rows if r[0] == key]
@@ -45,4 +47,5 @@ def main():
             print(line(key, "mean", np.mean([r[2] for r in group], axis=0)))
 
 
-main()
+if __name__ == "__main__":
+    run(main)

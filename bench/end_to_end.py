@@ -16,7 +16,11 @@ import sys
 import tempfile
 import time
 
-import h5py
+try:
+    import h5py
+except ModuleNotFoundError:
+    print("needs h5py: run with /usr/bin/python3 (Debian package python3-h5py)", file=sys.stderr)
+    sys.exit(2)
 
 
 def processor():
@@ -41,6 +45,10 @@ def main():
     parser.add_argument("options", nargs="*", help="passed on to triseg search")
     o = parser.parse_args()
 
+    for program in (f"{o.build}/bin/triseg_bench_forward", f"{o.build}/bin/triseg"):
+        if not os.path.exists(program):
+            print(f"{program} is missing: run scripts/build.sh first, or name another build by --build", file=sys.stderr)
+            sys.exit(2)
     rate = bare_rate(o.build)
     with tempfile.TemporaryDirectory() as out:
         command = ["mpirun", "-n", str(o.ranks), f"{o.build}/bin/triseg", "search", "--model", "alexnet", "--episodes",
@@ -68,4 +76,5 @@ def main():
     print("```\n" + done.stdout.split("JSON:")[0] + "```")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,7 +1,7 @@
 #include "learner/result_file.hpp"
 
+#include "core/atomic_file.hpp"
 #include "core/error.hpp"
-#include "learner/atomic_file.hpp"
 #include "learner/confidence.hpp"
 #include "learner/selection.hpp"
 

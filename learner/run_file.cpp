@@ -1,6 +1,6 @@
 #include "learner/run_file.hpp"
 
-#include "learner/atomic_file.hpp"
+#include "core/atomic_file.hpp"
 #include "learner/content_digest.hpp"
 #include "learner/file_stamp.hpp"
 #include "learner/run_layout.hpp"

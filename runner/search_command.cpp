@@ -1,6 +1,6 @@
 // triseg search: one run, on all ranks.
+#include "core/atomic_file.hpp"
 #include "core/error.hpp"
-#include "learner/atomic_file.hpp"
 #include "learner/model_file.hpp"
 #include "learner/result_file.hpp"
 #include "learner/run_file.hpp"

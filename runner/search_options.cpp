@@ -3,31 +3,16 @@
 #include "core/codes.hpp"
 #include "core/error.hpp"
 #include "core/network.hpp"
+#include "runner/option_checks.hpp"
 
 #include <CLI/CLI.hpp>
 
-#include <charconv>
-#include <optional>
+#include <limits>
 #include <set>
 #include <sstream>
 
 namespace triseg {
 namespace {
-
-constexpr const char* changes_results = "Options that change the results";
-constexpr const char* changes_speed = "Options that change only where and how fast";
-
-template <class T>
-CLI::Option* add(CLI::App& app, const char* group, const char* name, T& value, const char* description) {
-  return app.add_option(name, value, description)->group(group)->capture_default_str();
-}
-
-template <class T>
-std::optional<T> number_in(const std::string& text) {
-  T number{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  return error == std::errc() && end == text.data() + text.size() ? std::optional(number) : std::nullopt;
-}
 
 bool is_text(const CLI::Option& option) { return option.get_type_name().starts_with("TEXT"); }
 
@@ -36,17 +21,6 @@ std::string normal_form(const CLI::Option& option, const std::string& text) {
   if (is_text(option) || number_in<std::uint64_t>(text)) return text;
   const auto number = number_in<double>(text);
   return number ? fmt::format("{}", *number) : text;
-}
-
-/// Checks that the text is a number from `least` to `most`; not-a-number is none.
-CLI::Validator within(double least, double most) {
-  return CLI::Validator(
-      [=](std::string& text) -> std::string {
-        const auto number = number_in<double>(text);
-        if (number && *number >= least && *number <= most) return {};
-        return fmt::format("expected a number from {:g} to {:g}, found '{}'", least, most, text);
-      },
-      "");
 }
 
 std::string toml_value(const CLI::Option& option, const std::string& value) {
@@ -75,7 +49,7 @@ std::map<std::string, std::string> configuration_of(const CLI::App& app, const S
 
 void declare_options(CLI::App& app, SearchOptions& o) {
   const CLI::Validator positive = within(1e-12, 1e12), share = within(0.0, 1.0), non_negative = within(0.0, 1e12);
-  const auto count = within;
+  const auto count = whole;
   const auto results = [&]<class T>(const char* name, T& value, const char* description) {
     return add(app, changes_results, name, value, description);
   };
@@ -85,7 +59,7 @@ void declare_options(CLI::App& app, SearchOptions& o) {
   app.add_option("--teacher", o.teacher, "Model file of the teacher (default: the shipped one for model, data and backend)")
       ->group(changes_results);
   results("--sites", o.sites, "Sites to approximate: all, conv, or names separated by commas; the others stay exact");
-  results("--seed", o.seed, "Seed of every random number")->check(count(0, 18446744073709551615.0));
+  results("--seed", o.seed, "Seed of every random number")->check(count(0, std::numeric_limits<std::uint64_t>::max()));
   results("--episodes", o.episodes, "Draws of codes to score")->check(count(1, 1e12));
   auto* per_update = results("--episodes-per-update", o.episodes_per_update, "Episodes of an iteration, on the same images")
                          ->check(count(1, 1e6));
@@ -99,7 +73,7 @@ void declare_options(CLI::App& app, SearchOptions& o) {
   results("--attention-weight", o.attention_weight, "Weight of the attention term in the reward")->check(non_negative);
   results("--tmax-mode", o.tmax_mode, "tmax of a site: percentile of its non-zero codes plus offset, or fixed");
   results("--tmax-fixed", o.tmax.fixed, "tmax in mode fixed [code]; 255 lets no value pass")->check(count(-1e6, 1e6));
-  results("--tmax-percentile", o.tmax.percentile, "Percentile of the non-zero codes")->check(count(0, 100));
+  results("--tmax-percentile", o.tmax.percentile, "Percentile of the non-zero codes")->check(within(0, 100));
   results("--tmax-offset", o.tmax.offset, "Added to the percentile's code [codes]")->check(count(-255, 255));
   results("--warm-start", o.warm_start, "First draws: around the MSE optimum (mse), around tmax*k/5 (init), or cold (none)");
   results("--warm-start-tolerance", o.ppo.prior_tolerance,

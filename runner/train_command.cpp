@@ -1,10 +1,11 @@
 #include "runner/train_command.hpp"
 
+#include "core/atomic_file.hpp"
 #include "core/error.hpp"
-#include "learner/atomic_file.hpp"
 #include "learner/model_file.hpp"
 #include "runner/command_line.hpp"
 #include "runner/commands.hpp"
+#include "runner/option_checks.hpp"
 #include "runner/progress.hpp"
 #include "worker/scorer.hpp"
 
@@ -12,6 +13,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <limits>
 #include <memory>
 #include <numeric>
 #include <optional>
@@ -20,8 +22,6 @@
 namespace triseg {
 namespace {
 
-constexpr const char* changes_results = "Options that change the results";
-constexpr const char* changes_speed = "Options that change only where and how fast";
 constexpr std::uint32_t test_batch = 250;
 
 /// What the options of a stored command line stand for, or nothing if this version cannot parse it.
@@ -78,13 +78,27 @@ void report_bounds(const QuantizedNetwork& network) {
   }
 }
 
+void say_how_to_search(const TrainOptions& o) {
+  spdlog::info("Search it with: triseg search --model {} --data {}{} --teacher {}", o.model, o.data,
+               o.training.scheme == Scheme::qnnpack ? " --backend qnnpack" : "", o.out);
+}
+
+/// Pixels by which an image can move and still be seen in part, in the network with the largest input.
+int largest_shift() {
+  int side = 1;
+  for (const std::string& name : network_names()) side = std::max(side, make_network(name).input_side);
+  return side - 1;
+}
+
 /// The listener that keeps the terminal or the log informed. One progress display an epoch, over all images of the run.
 class Report {
  public:
-  explicit Report(double interval_seconds) : interval_seconds_(interval_seconds) {}
+  Report(double interval_seconds, std::string checkpoint)
+      : interval_seconds_(interval_seconds), checkpoint_(std::move(checkpoint)) {}
 
   TrainingListener listener() {
-    return {[this](const TrainingProgress& p) { progress(p); }, [this](const EpochRecord& r) { epoch(r); }};
+    return {[this](const TrainingProgress& p) { progress(p); }, [this](const EpochRecord& r) { epoch(r); },
+            [this](int done, int epochs) { resumed(done, epochs); }};
   }
 
  private:
@@ -101,48 +115,59 @@ class Report {
                  r.quantized ? "quantization-aware" : "float", r.loss, r.validation_accuracy, r.seconds);
   }
 
+  void resumed(int done, int epochs) {
+    if (done < epochs) spdlog::info("Continuing {} at epoch {} of {}", checkpoint_, done + 1, epochs);
+    else spdlog::info("Continuing {}: all {} epochs are done", checkpoint_, epochs);
+  }
+
   double interval_seconds_;
+  std::string checkpoint_;
   std::unique_ptr<Progress> display_;
 };
 
 }  // namespace
 
 void declare_train_options(CLI::App& app, TrainOptions& o) {
+  const CLI::Validator positive = within(1e-12, 1e12);
   const auto results = [&]<class T>(const char* name, T& value, const std::string& description) {
-    return app.add_option(name, value, description)->group(changes_results)->capture_default_str();
+    return add(app, changes_results, name, value, description);
   };
-  const auto speed = [&]<class T>(const char* name, T& value, const char* description) {
-    return app.add_option(name, value, description)->group(changes_speed)->capture_default_str();
+  const auto speed = [&]<class T>(const char* name, T& value, const std::string& description) {
+    return add(app, changes_speed, name, value, description);
   };
   TrainingOptions& t = o.training;
   results("--model", o.model, fmt::format("Network: {}", fmt::join(network_names(), " or ")));
   results("--data", o.data, "Data set: fashion-mnist, shapes, or a folder of IDX files or CIFAR-10 binary batches");
   results("--backend", o.backend, "Quantization scheme: fbgemm (weights per channel, 7-bit activations) or qnnpack");
-  results("--epochs", t.epochs, "Epochs in float");
-  results("--qat-epochs", t.qat_epochs, "Quantization-aware epochs after that; 0: only calibrate the ranges");
-  results("--batch-size", t.batch_size, "Images a step");
-  results("--lr", t.learning_rate, "Peak learning rate of the float epochs: warm-up, then half a cosine to 0");
-  results("--qat-lr", t.qat_learning_rate, "First learning rate of the quantization-aware epochs: half a cosine to 0");
-  results("--momentum", t.momentum, "Nesterov momentum");
-  results("--weight-decay", t.weight_decay, "Decay of weights");
-  results("--shift", t.augmentation.shift, "Training images move by up to this many pixels; 0: none do");
+  results("--epochs", t.epochs, "Epochs in float")->check(whole(1, 1'000'000));
+  results("--qat-epochs", t.qat_epochs, "Quantization-aware epochs after that; 0: only calibrate the ranges")
+      ->check(whole(0, 1'000'000));
+  results("--batch-size", t.batch_size, "Images a step")->check(whole(2, 1'000'000));
+  results("--lr", t.learning_rate, "Peak learning rate of the float epochs: warm-up, then half a cosine to 0")->check(positive);
+  results("--qat-lr", t.qat_learning_rate, "First learning rate of the quantization-aware epochs: half a cosine to 0")
+      ->check(positive);
+  results("--momentum", t.momentum, "Nesterov momentum")->check(within(0, 0.999999));
+  results("--weight-decay", t.weight_decay, "Decay of weights")->check(within(0, 1e12));
+  results("--shift", t.augmentation.shift, "Training images move by up to this many pixels; 0: none do")
+      ->check(whole(0, largest_shift()));
   app.add_flag("--flip,!--no-flip", t.augmentation.flip, "Mirror half of the training images (default)")->group(changes_results);
-  results("--seed", t.seed, "Seed of initial weights, image order, augmentation and dropout");
+  results("--seed", t.seed, "Seed of initial weights, image order, augmentation and dropout")
+      ->check(whole(0, std::numeric_limits<std::uint64_t>::max()));
 
   app.add_option("--out", o.out, "Model file (default: models/MODEL-DATA.h5, with qnnpack MODEL-DATA-qnnpack.h5)")->group(changes_speed);
   app.add_option("--checkpoint", o.checkpoint, "State between epochs, removed once the model is written (default: OUT.checkpoint)")
       ->group(changes_speed);
   speed("--device", t.device, "What trains: auto, cpu or cuda");
-  speed("--threads", t.threads, "Threads; 0: one per core. Another number changes the last bits of sums");
+  speed("--threads", t.threads, "Threads; 0: one per core. Another number changes the last bits of sums")
+      ->check(whole(0, 1024));
   speed("--engine", o.engine, "What measures the INT8 test accuracy: auto, cuda, onednn or reference");
-  speed("--progress-every", o.progress_every, "Seconds between progress lines where there is no terminal");
+  speed("--progress-every", o.progress_every, "Seconds between progress lines where there is no terminal")->check(positive);
 }
 
 void resolve_train_options(TrainOptions& o) {
   make_network(o.model);
   o.training.scheme = parse_scheme(o.backend);
   check(o.training);
-  if (!(o.progress_every > 0)) fail("--progress-every must be positive");
   if (o.out.empty())
     o.out = fmt::format("models/{}-{}{}.h5", o.model, data_set_name(o.data), o.training.scheme == Scheme::qnnpack ? "-qnnpack" : "");
   if (o.checkpoint.empty()) o.checkpoint = o.out + ".checkpoint";
@@ -156,6 +181,7 @@ void run_train(const TrainOptions& given) {
   const Network network = make_network(options.model);
   if (is_done(options.out, configuration(network, data_set_name(options.data), options.training))) {
     spdlog::info("{} is there already, made by these options: nothing to do", options.out);
+    say_how_to_search(options);
     return;
   }
   const auto engines = engine_names();
@@ -168,7 +194,10 @@ void run_train(const TrainOptions& given) {
     const auto folder = std::filesystem::path(file).parent_path();
     ensure_writable_folder(folder.empty() ? "." : folder);
   }
-  Report report(options.progress_every);
+  const int cores = std::max(1, int(std::thread::hardware_concurrency()));
+  if (options.training.threads > cores)
+    spdlog::warn("--threads {} on {} cores: LibTorch's threads will wait for one another", options.training.threads, cores);
+  Report report(options.progress_every, options.checkpoint);
   const TrainingResult result = train(network, data, options.training, options.checkpoint, report.listener());
   report_bounds(result.network);
   Provenance provenance;
@@ -181,6 +210,7 @@ void run_train(const TrainOptions& given) {
   std::filesystem::remove(options.checkpoint);
   spdlog::info("{}: test accuracy {:.2f} % in float, {:.2f} % in INT8", options.out, provenance.float_accuracy,
                provenance.int8_test_accuracy);
+  say_how_to_search(options);
 }
 
 void setup_train(CLI::App& program, int& exit_code) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstdlib>
 #include <numeric>
 
 namespace triseg {
@@ -13,6 +14,7 @@ namespace {
 /// out(y, x) = in(y - dy, x - dx), then mirrored if `flip`.
 void move_plane(std::span<const std::uint8_t> in, std::span<std::uint8_t> out, int side, int dy, int dx, bool flip) {
   std::fill(out.begin(), out.end(), std::uint8_t{0});
+  if (std::abs(dx) >= side) return;  // nothing of it is left
   for (int y = std::max(0, dy); y < std::min(side, side + dy); ++y) {
     const auto from = in.subspan((y - dy) * side, side);
     const auto to = out.subspan(y * side, side);

@@ -1,15 +1,11 @@
 #include "trainer/checkpoint.hpp"
 
+#include "core/atomic_file.hpp"
 #include "core/error.hpp"
 
 #include <torch/torch.h>
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <algorithm>
-#include <cerrno>
-#include <cstring>
+#include <string_view>
 
 namespace triseg {
 namespace {
@@ -65,18 +61,6 @@ TrainingTensors read_tensors(InputArchive& archive, const std::string& key) {
   return result;
 }
 
-[[noreturn]] void system_failure(const char* what, const std::filesystem::path& path) {
-  fail("{}: cannot {}: {}", path.string(), what, std::strerror(errno));
-}
-
-void synchronize(const std::filesystem::path& path, int flags) {
-  const int file = ::open(path.c_str(), flags);
-  if (file < 0) system_failure("open", path);
-  const int status = ::fsync(file);
-  ::close(file);
-  if (status != 0) system_failure("write to disk", path);
-}
-
 }  // namespace
 
 std::optional<TrainingCheckpoint> load_checkpoint(const std::filesystem::path& path) {
@@ -119,15 +103,12 @@ void save_checkpoint(const std::filesystem::path& path, const TrainingCheckpoint
     history.insert(history.end(), {double(r.epoch), double(r.quantized), r.loss, r.validation_accuracy, r.seconds});
   write_numbers(archive, "history", history);
 
-  const std::filesystem::path temporary = path.string() + ".tmp";
-  try {
-    archive.save_to(temporary.string());
-  } catch (const std::exception&) {
-    fail("{}: cannot write the checkpoint", temporary.string());
-  }
-  synchronize(temporary, O_RDONLY);
-  if (std::rename(temporary.c_str(), path.c_str()) != 0) system_failure("rename to its final name", temporary);
-  synchronize(path.has_parent_path() ? path.parent_path() : ".", O_RDONLY | O_DIRECTORY);
+  std::string bytes;  // LibTorch's own writer to a file ends the program when the disk is full
+  archive.save_to([&](const void* data, std::size_t size) {
+    bytes.append(static_cast<const char*>(data), size);
+    return size;
+  });
+  commit_file(path, std::string_view(bytes));
 }
 
 }  // namespace triseg

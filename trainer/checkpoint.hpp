@@ -35,7 +35,7 @@ struct TrainingCheckpoint {
 /// Nothing if there is no such file. Throws Error naming the file if it is damaged or no training checkpoint.
 std::optional<TrainingCheckpoint> load_checkpoint(const std::filesystem::path& path);
 
-/// Replaces the file as a whole: temporary name, flush to disk, rename. Throws Error naming the file.
+/// Replaces the file as a whole, as commit_file does. Throws Error naming the file; the old one then remains.
 void save_checkpoint(const std::filesystem::path& path, const TrainingCheckpoint& checkpoint);
 
 }  // namespace triseg

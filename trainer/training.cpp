@@ -46,6 +46,7 @@ class Run {
 
   TrainingResult run() {
     const int total = options_.epochs + options_.qat_epochs;
+    if (!state_.history.empty() && listener_.resumed) listener_.resumed(int(state_.history.size()), total);
     while (int(state_.history.size()) < options_.epochs) epoch(int(state_.history.size()) + 1, total);
     if (!state_.folded) end_float_phase();
     while (int(state_.history.size()) < total) epoch(int(state_.history.size()) + 1, total);
@@ -149,6 +150,8 @@ void check(const TrainingOptions& o) {
 
 void check(const TrainingOptions& options, const Network& network, const DataSet& data) {
   check(options);
+  if (options.augmentation.shift >= network.input_side)
+    fail("--shift: expected a whole number from 0 to {}, found '{}'", network.input_side - 1, options.augmentation.shift);
   check_fit(network, data);
   if (std::size_t(options.batch_size) > data.split_size(Split::search))
     fail("--batch-size {} is more than the {} training images of {}", options.batch_size, data.split_size(Split::search), data.name);

@@ -45,6 +45,7 @@ struct TrainingProgress {
 struct TrainingListener {
   std::function<void(const TrainingProgress&)> progress;   ///< after every step
   std::function<void(const EpochRecord&)> epoch;           ///< after every epoch, its checkpoint written
+  std::function<void(int done, int epochs)> resumed;       ///< once, if a checkpoint has been found: its epochs, and all
 };
 
 struct TrainingResult {
@@ -61,7 +62,8 @@ TrainingResult train(const Network& network, const DataSet& data, const Training
 
 /// Throws Error naming the first option that is out of range, as the command line spells it.
 void check(const TrainingOptions& options);
-/// The same, and for data that does not fit the network or the batch size, and for a device that is not there.
+/// The same, and for a shift out of the network's input, for data that does not fit the network or the batch size, and
+/// for a device that is not there.
 void check(const TrainingOptions& options, const Network& network, const DataSet& data);
 
 /// Shares of images whose largest logit is that of the label [percent].

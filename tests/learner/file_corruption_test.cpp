@@ -1,7 +1,7 @@
 // Damaged files: every reader says so or finds the same content; none crashes.
+#include "core/atomic_file.hpp"
 #include "core/error.hpp"
 #include "examples.hpp"
-#include "learner/atomic_file.hpp"
 #include "learner/model_file.hpp"
 #include "learner/run_file.hpp"
 

@@ -1,8 +1,8 @@
 // Our writers, read by h5py; our model reader on a file that h5py wrote. The expected values are listed here by hand, not
 // taken from the schema under test.
+#include "core/atomic_file.hpp"
 #include "core/error.hpp"
 #include "examples.hpp"
-#include "learner/atomic_file.hpp"
 #include "learner/confidence.hpp"
 #include "learner/model_file.hpp"
 #include "learner/run_file.hpp"

@@ -1,8 +1,8 @@
 #include "learner/model_file.hpp"
 
+#include "core/atomic_file.hpp"
 #include "core/error.hpp"
 #include "examples.hpp"
-#include "learner/atomic_file.hpp"
 #include "learner/sha256.hpp"
 
 #include <gmock/gmock.h>

@@ -1,8 +1,8 @@
 #include "learner/result_file.hpp"
 
+#include "core/atomic_file.hpp"
 #include "core/error.hpp"
 #include "examples.hpp"
-#include "learner/atomic_file.hpp"
 #include "learner/confidence.hpp"
 
 #include <gmock/gmock.h>

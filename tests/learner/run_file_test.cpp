@@ -1,8 +1,8 @@
 #include "learner/run_file.hpp"
 
+#include "core/atomic_file.hpp"
 #include "core/error.hpp"
 #include "examples.hpp"
-#include "learner/atomic_file.hpp"
 #include "learner/content_digest.hpp"
 #include "learner/hdf5.hpp"
 #include "learner/run_schema.hpp"
@@ -252,6 +252,19 @@ TEST(RunFile, CompareRunsIgnoresOnlyWhatMayDiffer) {
   EXPECT_EQ(compare([](RunData& r) { r.episodes.pop_back(); }, output), 1);
   EXPECT_EQ(compare([](RunData& r) { r.finished = false, r.top.clear(); }, output), 1);
   EXPECT_EQ(run_python("analysis/compare_runs.py", {(folder / "a.h5").string(), (folder / "none.h5").string()}, output), 2);
+}
+
+/// The same digest by the documentation alone.
+TEST(RunFile, DigestInPython) {
+  const TemporaryFolder folder;
+  for (const bool finished : {true, false})
+    for (const std::size_t episodes : {0, 40}) {
+      write_run(folder / "run.h5", example_run(finished, episodes));
+      std::string output;
+      EXPECT_EQ(run_python("content_digest.py", {(folder / "run.h5").string()}, output), 0) << output;
+      EXPECT_THAT(output, testing::MatchesRegex("[0-9a-f]+\n"));
+      EXPECT_EQ(output.size(), 65);
+    }
 }
 
 TEST(RunFile, ReadRunPrintsASummary) {

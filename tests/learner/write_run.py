@@ -4,7 +4,7 @@ import sys
 
 import h5py
 import numpy
-from content_digest import ContentDigest
+from content_digest import ContentDigest, tables
 
 TYPES = {"u8": "u1", "s8": "i1", "s32": "i4", "u64": "u8", "f32": "f4", "f64": "f8"}
 L, N, U, E, K = 4, 6, 3, 1, 2
@@ -61,22 +61,6 @@ def value_of(path):
         if name.endswith(end):
             return value
     return 0
-
-
-def tables(text):
-    """Yields (path, type, shape, units, meaning, columns, kind) of every field in the documentation's tables."""
-    group = None
-    for line in text.split("<!-- schema begin -->")[1].split("<!-- schema end -->")[0].splitlines():
-        heading = re.match(r"### `(.*)`", line)
-        if heading:
-            group = heading[1]
-        cells = [c.strip().replace("\\|", "|") for c in re.split(r"(?<!\\)\|", line)[1:-1]]
-        if len(cells) == 6 and cells[0].startswith("`"):
-            name, type_, shape, units, meaning, kind = cells
-            columns = re.search(r" \(columns (.*)\)$", meaning)
-            meaning = meaning[:columns.start()] if columns else meaning
-            path = "/@" + name.strip("`") if group == "/" else f"{group}/{name.strip('`')}"
-            yield path, type_, shape, units, meaning, columns and columns[1], kind
 
 
 def text_type(strings):

@@ -12,24 +12,25 @@
 namespace triseg {
 namespace {
 
-/// One 4 x 4 image of one channel with pixels 1..16, repeated.
-PixelSet numbered(std::size_t n) {
+/// An image of one channel with pixels 1, 2, 3, ..., repeated.
+PixelSet numbered(std::size_t n, int side = 4) {
   PixelSet set;
   set.channels = 1;
-  set.side = 4;
+  set.side = side;
   for (std::size_t i = 0; i < n; ++i) {
-    for (int p = 1; p <= 16; ++p) set.pixels.push_back(p);
+    for (int p = 0; p < side * side; ++p) set.pixels.push_back(1 + p % 255);
     set.labels.push_back(i % 10);
   }
   return set;
 }
 
-std::string moved(int dy, int dx, bool flip) {
-  std::string out(16, '\0');
-  for (int y = 0; y < 4; ++y)
-    for (int x = 0; x < 4; ++x) {
-      const int from_y = y - dy, from_x = (flip ? 3 - x : x) - dx;
-      if (from_y >= 0 && from_y < 4 && from_x >= 0 && from_x < 4) out[y * 4 + x] = char(1 + from_y * 4 + from_x);
+std::string moved(int dy, int dx, bool flip, int side = 4) {
+  std::string out(side * side, '\0');
+  for (int y = 0; y < side; ++y)
+    for (int x = 0; x < side; ++x) {
+      const int from_y = y - dy, from_x = (flip ? side - 1 - x : x) - dx;
+      if (from_y >= 0 && from_y < side && from_x >= 0 && from_x < side)
+        out[y * side + x] = char(1 + (from_y * side + from_x) % 255);
     }
   return out;
 }
@@ -60,6 +61,26 @@ TEST(Batches, EveryImageIsMovedAndMirroredAndKeepsItsLabel) {
   for (const auto& [image, count] : found) {
     EXPECT_TRUE(expected.count(image));
     EXPECT_GT(count, 2000 / 18 / 2);
+  }
+}
+
+/// A shift by the side of the image or more leaves nothing of it, and touches nothing beside it.
+TEST(Batches, ShiftsUpToTheSideAndBeyond) {
+  constexpr int side = 32, size = side * side;
+  const PixelSet set = numbered(300, side);
+  for (const int shift : {31, 32, 33, 1000}) {
+    std::set<std::string> possible = {std::string(size, '\0')};
+    for (int dy = 1 - side; dy < side; ++dy)
+      for (int dx = 1 - side; dx < side; ++dx)
+        for (const bool flip : {false, true}) possible.insert(moved(dy, dx, flip, side));
+    for (std::uint32_t i = 0; i < set.size(); ++i) {
+      std::vector<std::uint8_t> pixels(3 * size, 0xAA), label(1);
+      training_batch(set, std::vector{i}, {.shift = shift, .flip = true}, 7, 3, std::span(pixels).subspan(size, size), label);
+      const std::string out(pixels.begin() + size, pixels.begin() + 2 * size), untouched(size, '\xAA');
+      EXPECT_EQ(std::string(pixels.begin(), pixels.begin() + size), untouched);
+      EXPECT_EQ(std::string(pixels.begin() + 2 * size, pixels.end()), untouched);
+      EXPECT_TRUE(possible.count(out)) << "shift " << shift << ", image " << i;
+    }
   }
 }
 

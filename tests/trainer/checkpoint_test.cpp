@@ -5,7 +5,9 @@
 
 #include <gmock/gmock.h>
 
+#include <csignal>
 #include <fstream>
+#include <sys/resource.h>
 
 namespace triseg {
 namespace {
@@ -44,7 +46,7 @@ TEST(Checkpoint, RestoresEveryField) {
   EXPECT_EQ(found.history[1].loss, 0.25);
   EXPECT_EQ(found.history[1].validation_accuracy, 90.125);
   EXPECT_EQ(found.history[1].seconds, 4.5);
-  EXPECT_FALSE(std::filesystem::exists(path.string() + ".tmp"));
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(path.parent_path()), {}), 1);
   std::filesystem::remove_all(path.parent_path());
 }
 
@@ -59,6 +61,26 @@ TEST(Checkpoint, TruncatedFilesAreOneLineErrors) {
   }
   std::ofstream(path) << "not a checkpoint";
   EXPECT_THAT(error_of([&] { load_checkpoint(path); }), HasSubstr("not a checkpoint"));
+  std::filesystem::remove_all(path.parent_path());
+}
+
+/// A limit on file sizes stands for a full disk: write() fails after a part.
+TEST(Checkpoint, FullDiskIsAnErrorAndLeavesTheOldFile) {
+  const auto path = scratch_folder("full") / "a.checkpoint";
+  save_checkpoint(path, example());
+  TrainingCheckpoint large = example();
+  large.tensors["conv1.weight"].resize(100'000);
+  rlimit before{};
+  getrlimit(RLIMIT_FSIZE, &before);
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit limit{64 * 1024, before.rlim_max};
+  setrlimit(RLIMIT_FSIZE, &limit);
+  const std::string error = error_of([&] { save_checkpoint(path, large); });
+  setrlimit(RLIMIT_FSIZE, &before);
+  std::signal(SIGXFSZ, handler);
+  EXPECT_THAT(error, HasSubstr("cannot write " + path.string() + ": write failed: File too large"));
+  EXPECT_EQ(load_checkpoint(path).value().tensors, example().tensors);
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(path.parent_path()), {}), 1);
   std::filesystem::remove_all(path.parent_path());
 }
 

@@ -1,8 +1,10 @@
+#include "core/error.hpp"
 #include "learner/model_file.hpp"
 #include "tests/trainer/small_shapes.hpp"
 #include "trainer/checkpoint.hpp"
 
 #include <gmock/gmock.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include <chrono>
@@ -100,6 +102,8 @@ TEST_F(TrainCommand, KilledAndResumedEqualsUninterrupted) {
   ASSERT_EQ(run(with(small, {"--out", "a.h5"})), 0) << error();
   const ModelFile whole = load_model_file(folder_ / "a.h5");
   EXPECT_FALSE(std::filesystem::exists(folder_ / "a.h5.checkpoint"));
+  EXPECT_THAT(error(), HasSubstr("Search it with: triseg search --model lenet5 --data shapes --teacher a.h5\n"));
+  EXPECT_THAT(error(), testing::Not(HasSubstr("Continuing")));
   EXPECT_EQ(whole.provenance.seed, 1u);
   EXPECT_EQ(whole.provenance.epochs, 3);
   EXPECT_GT(whole.provenance.int8_test_accuracy, 60.0);  // chance is 10
@@ -117,6 +121,7 @@ TEST_F(TrainCommand, KilledAndResumedEqualsUninterrupted) {
 
   ASSERT_EQ(run(with(small, {"--out", "sub/b.h5", "--checkpoint", "b.checkpoint"})), 0) << error();
   EXPECT_THAT(error(), testing::Not(HasSubstr("Epoch 1 ")));
+  EXPECT_THAT(error(), testing::ContainsRegex("Continuing b.checkpoint(: all 3 epochs are done| at epoch [23] of 3)"));
   const ModelFile resumed = load_model_file(folder_ / "sub/b.h5");
   expect_equal(whole.network, resumed.network);
   EXPECT_EQ(whole.provenance.int8_test_accuracy, resumed.provenance.int8_test_accuracy);
@@ -136,11 +141,6 @@ TEST_F(TrainCommand, BadInputIsOneLine) {
   EXPECT_THAT(refused({"--model", "resnet"}), HasSubstr("unknown model 'resnet'"));
   EXPECT_THAT(refused({"--data", "nowhere"}), HasSubstr("nowhere"));
   EXPECT_THAT(refused({"--backend", "tflite"}), HasSubstr("tflite"));
-  EXPECT_THAT(refused({"--epochs", "0"}), HasSubstr("--epochs"));
-  EXPECT_THAT(refused({"--qat-epochs", "-1"}), HasSubstr("--qat-epochs"));
-  EXPECT_THAT(refused({"--batch-size", "0"}), HasSubstr("--batch-size"));
-  EXPECT_THAT(refused({"--lr", "0"}), HasSubstr("--lr"));
-  EXPECT_THAT(refused({"--lr", "-0.1"}), HasSubstr("--lr"));
   EXPECT_THAT(refused({"--device", "abacus"}), HasSubstr("abacus"));
   EXPECT_THAT(refused({"--engine", "steam"}), HasSubstr("steam"));
   EXPECT_THAT(refused({"--data", "shapes", "--out", "file"}), HasSubstr("file"));
@@ -148,8 +148,41 @@ TEST_F(TrainCommand, BadInputIsOneLine) {
   EXPECT_THAT(refused({"--data", "shapes", "--out", "a.h5", "--checkpoint", "a.h5"}), HasSubstr("--checkpoint"));
   EXPECT_THAT(refused(with(small, {"--checkpoint", "file", "--out", "a.h5"})), HasSubstr("file"));
   EXPECT_THAT(refused({"--data", "shapes", "--batch-size", "1000000", "--out", "new/a.h5"}), HasSubstr("--batch-size"));
-  EXPECT_THAT(refused({"--epochs", "many"}, 2), HasSubstr("--epochs"));
   EXPECT_THAT(refused({"--learning", "1"}, 2), HasSubstr("--learning"));
+}
+
+TEST_F(TrainCommand, NumbersOutOfRangeAreOneLine) {
+  const auto expect = [&](const char* option, const char* value, const std::string& expected) {
+    EXPECT_THAT(refused({option, value}, 2), HasSubstr(fmt::format("{}: expected {}, found '{}'", option, expected, value)));
+  };
+  for (const char* value : {"0", "-1", "many", "1.5", "1e3", "99999999999", "99999999999999999999999", ""})
+    expect("--epochs", value, "a whole number from 1 to 1000000");
+  expect("--qat-epochs", "-1", "a whole number from 0 to 1000000");
+  expect("--batch-size", "1", "a whole number from 2 to 1000000");
+  for (const char* value : {"-1", "18446744073709551616"}) expect("--seed", value, "a whole number from 0 to 18446744073709551615");
+  for (const char* value : {"-1", "32", "33", "100000"}) expect("--shift", value, "a whole number from 0 to 31");
+  for (const char* value : {"-1", "20000"}) expect("--threads", value, "a whole number from 0 to 1024");
+  for (const char* value : {"0", "-0.1", "nan", "inf", "fast"}) expect("--lr", value, "a number from 1e-12 to 1e+12");
+  expect("--qat-lr", "-1", "a number from 1e-12 to 1e+12");
+  for (const char* value : {"1", "-0.1"}) expect("--momentum", value, "a number from 0 to 0.999999");
+  expect("--weight-decay", "-1", "a number from 0 to 1e+12");
+  expect("--progress-every", "0", "a number from 1e-12 to 1e+12");
+}
+
+/// A limit on file sizes stands for a full disk.
+TEST_F(TrainCommand, FullDiskIsOneLineAndLosesNothing) {
+  rlimit before{};
+  getrlimit(RLIMIT_FSIZE, &before);
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);  // the program inherits both
+  const rlimit limit{100 * 1024, before.rlim_max};
+  setrlimit(RLIMIT_FSIZE, &limit);
+  const int exit_code = run(with(small, {"--out", "a.h5", "--progress-every", "1000"}));
+  setrlimit(RLIMIT_FSIZE, &before);
+  std::signal(SIGXFSZ, handler);
+  EXPECT_EQ(exit_code, 1);
+  EXPECT_THAT(error(), HasSubstr("triseg: error: cannot write a.h5.checkpoint: write failed: File too large\n"));
+  EXPECT_THAT(error(), testing::Not(HasSubstr("c10")));
+  EXPECT_TRUE(files().empty());
 }
 
 }  // namespace

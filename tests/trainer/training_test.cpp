@@ -118,6 +118,18 @@ TEST(Training, DivergenceIsAnError) {
   std::filesystem::remove_all(folder);
 }
 
+TEST(Training, ShiftsOutOfTheInputAreNamed) {
+  const DataSet data = small_shapes(600, 50);
+  TrainingOptions options = quick();
+  options.augmentation.shift = 31;
+  check(options, make_network("lenet5"), data);
+  for (const int shift : {32, 33}) {
+    options.augmentation.shift = shift;
+    EXPECT_THAT(error_of([&] { check(options, make_network("lenet5"), data); }),
+                HasSubstr("--shift: expected a whole number from 0 to 31, found '" + std::to_string(shift) + "'"));
+  }
+}
+
 TEST(Training, OptionsOutOfRangeAreNamed) {
   const auto message = [](auto change) {
     TrainingOptions options;

@@ -1,4 +1,4 @@
-#include "learner/atomic_file.hpp"
+#include "core/atomic_file.hpp"
 
 #include "core/error.hpp"
 
