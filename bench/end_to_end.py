@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""Times the main job as a whole process, beside oneDNN's bare rate in the same run, and prints a table in Markdown.
+"""Times the main job as a whole process, beside the hardware's own rate in the same run, and prints a table in Markdown.
 
     bench/end_to_end.py [--build build/cpu] [--ranks 2] [--episodes 10000] [-- more options of triseg search]
+    bench/end_to_end.py --gpu [--build build/cuda] [--ranks 0] ...
 
-The bare rate is that of bench/forward.cpp: oneDNN's int8 products of the same shapes and nothing else, on one core. The bound
-is the number of student images over that rate on all ranks. Needs h5py.
+The rate is that of bench/forward.cpp: oneDNN's int8 products of the same shapes and nothing else, on one core; with --gpu that
+of bench/forward_cuda.cpp: the card's int8 rate in a large product. The bound is the number of student images over that rate on
+all ranks. --ranks 0 starts one process without mpirun. Needs h5py.
 """
 import argparse
 import json
@@ -37,22 +39,35 @@ def bare_rate(build):
     return max(b["images/s"] for b in json.loads(output)["benchmarks"] if b["run_type"] == "iteration")
 
 
+def gpu_rate(build):
+    """Images a second of AlexNet at the rate that a large int8 product reaches on the card."""
+    output = subprocess.run([f"{build}/bin/triseg_bench_forward_cuda", "0.3"], capture_output=True, text=True, check=True).stdout
+    row = next(line for line in output.splitlines() if line.startswith("| alexnet | 64 x 32 "))
+    _, _, _, images, _, share, _ = (cell.strip() for cell in row.strip("|").split("|"))
+    return float(images) / float(share)
+
+
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--build", default="build/cpu")
-    parser.add_argument("--ranks", type=int, default=2)
+    parser.add_argument("--gpu", action="store_true")
+    parser.add_argument("--build")
+    parser.add_argument("--ranks", type=int)
     parser.add_argument("--episodes", type=int, default=10000)
     parser.add_argument("options", nargs="*", help="passed on to triseg search")
     o = parser.parse_args()
 
-    for program in (f"{o.build}/bin/triseg_bench_forward", f"{o.build}/bin/triseg"):
+    o.build = o.build or ("build/cuda" if o.gpu else "build/cpu")
+    o.ranks = o.ranks if o.ranks is not None else (0 if o.gpu else 2)
+    bench = "triseg_bench_forward_cuda" if o.gpu else "triseg_bench_forward"
+    for program in (f"{o.build}/bin/{bench}", f"{o.build}/bin/triseg"):
         if not os.path.exists(program):
-            print(f"{program} is missing: run scripts/build.sh first, or name another build by --build", file=sys.stderr)
+            print(f"{program} is missing: run {'cmake --build --preset cuda' if o.gpu else 'scripts/build.sh'} first, or name another build by --build", file=sys.stderr)
             sys.exit(2)
-    rate = bare_rate(o.build)
+    rate = gpu_rate(o.build) if o.gpu else bare_rate(o.build)
     with tempfile.TemporaryDirectory() as out:
-        command = ["mpirun", "-n", str(o.ranks), f"{o.build}/bin/triseg", "search", "--model", "alexnet", "--episodes",
-                   str(o.episodes), "--out", out, "--result-file", "run.json"] + o.options
+        launcher = ["mpirun", "-n", str(o.ranks)] if o.ranks > 0 else []
+        command = launcher + [f"{o.build}/bin/triseg", "search", "--model", "alexnet", "--episodes", str(o.episodes), "--out", out,
+                              "--result-file", "run.json"] + o.options
         start = time.monotonic()
         done = subprocess.run(command, capture_output=True, text=True)
         total = time.monotonic() - start
@@ -61,18 +76,19 @@ def main():
         with h5py.File(f"{out}/tri_ppo_int_codes/run.h5") as file:
             images = int(file.attrs["student_images"]) + len(file["/top/reward"]) * 10000 + 2 * 10000
             version = file.attrs["creator_version"].decode()
+            engine, transport = file.attrs["engine"].decode(), file.attrs["transport"].decode()
     parts = dict(re.findall(r"(calibration|scoring|learner|files|final scoring) ([\d.]+)", done.stderr.split("Seconds: ")[1]))
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
-    bound = images / (rate * o.ranks)
+    bound = images / (rate * max(1, o.ranks))
     print(f"triseg {version}, commit {commit}; {processor()}; {platform.platform()}\n")
-    print(f"`{' '.join(command[:4])} search ...`, {o.episodes} episodes, {o.ranks} ranks\n")
+    print(f"`{' '.join(command[:len(launcher) + 1])} search ...`, {o.episodes} episodes, engine {engine}, transport {transport}\n")
     print("| part | seconds | share |\n|---|---|---|")
     for name, seconds in parts.items():
         print(f"| {name} | {float(seconds):.2f} | {100 * float(seconds) / total:.1f} % |")
     print(f"| start-up (models, data, self-test) and the rest | {total - sum(map(float, parts.values())):.2f} | |")
     print(f"| **whole process** | **{total:.2f}** | |\n")
-    print(f"{images} student images; bare oneDNN {rate:.0f} images/s on one core: bound {bound:.1f} s, "
-          f"reached {100 * bound / total:.0f} %\n")
+    peer = f"at the card's int8 rate {rate:.0f} images/s" if o.gpu else f"bare oneDNN {rate:.0f} images/s on one core"
+    print(f"{images} student images; {peer}: bound {bound:.2f} s, reached {100 * bound / total:.0f} %\n")
     print("```\n" + done.stdout.split("JSON:")[0] + "```")
 
 
