@@ -2,6 +2,7 @@
 
 #include "core/dataset_readers.hpp"
 #include "core/error.hpp"
+#include "core/sha256.hpp"
 
 #include <algorithm>
 #include <cstdlib>
@@ -42,10 +43,24 @@ std::size_t DataSet::split_size(Split split) const {
   return split == Split::test ? test.size() : split == Split::validation ? validation_size() : train.size() - validation_size();
 }
 
-std::string data_set_name(const std::string& name_or_folder) {
+std::string data_set_source(const std::string& name_or_folder) {
   if (name_or_folder == fashion_mnist || name_or_folder == shapes) return name_or_folder;
   const auto path = std::filesystem::absolute(name_or_folder).lexically_normal();
-  return path.has_filename() ? path.filename().string() : path.parent_path().filename().string();
+  return path.has_filename() ? path.string() : path.parent_path().string();
+}
+
+std::string data_set_name(const std::string& name_or_folder) {
+  return std::filesystem::path(data_set_source(name_or_folder)).filename().string();
+}
+
+std::string content_sha256(const DataSet& data) {
+  Sha256 sha;
+  for (const Images* images : {&data.train, &data.test}) {
+    sha.add(fmt::format("{} x {} x {} x {};", images->size(), images->channels, images->height, images->width));
+    sha.add(std::as_bytes(std::span(images->pixels)));
+    sha.add(std::as_bytes(std::span(images->labels)));
+  }
+  return sha.hex();
 }
 
 DataSet load_data_set(const std::string& name) {
@@ -62,6 +77,8 @@ DataSet load_data_set(const std::string& name) {
     data = read_idx_folder(name);
   }
   data.name = data_set_name(name);
+  data.source = data_set_source(name);
+  data.sha256 = content_sha256(data);
   if (data.train.size() < 6 || data.test.size() == 0)
     fail("data set {}: expected at least 6 training images and one test image, found {} and {}", data.name, data.train.size(),
          data.test.size());

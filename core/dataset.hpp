@@ -37,9 +37,11 @@ std::string_view split_name(Split split);
 Split parse_split(std::string_view name);
 
 struct DataSet {
-  std::string name;  ///< as --data names it
+  std::string name;    ///< short: "fashion-mnist", "shapes", or the last component of a folder
+  std::string source;  ///< what --data takes from any working directory: the name, or a folder's absolute path
+  std::string sha256;  ///< content_sha256: what the data set is, whatever its name and place
   int classes = 10;
-  Images train;      ///< search, then validation: the last 10,000 images, or a sixth of them if there are fewer than 60,000
+  Images train;        ///< search, then validation: the last 10,000 images, or a sixth of them if there are fewer than 60,000
   Images test;
 
   std::size_t validation_size() const;
@@ -56,8 +58,12 @@ struct DataSet {
 /// Throws Error naming file, offset and what was expected there.
 DataSet load_data_set(const std::string& name_or_folder);
 
-/// The short name stored in models and results: "fashion-mnist", "shapes", or the last component of a folder.
+/// DataSet::source and DataSet::name of what --data names, without looking at it.
+std::string data_set_source(const std::string& name_or_folder);
 std::string data_set_name(const std::string& name_or_folder);
+
+/// SHA-256 over sizes, pixels and labels of training and test images. Names and file formats are not in it.
+std::string content_sha256(const DataSet& data);
 
 /// Throws Error unless the network can take these images: at most as many channels and pixels a side, the same classes.
 void check_fit(const Network& network, const DataSet& data);

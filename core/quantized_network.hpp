@@ -45,7 +45,7 @@ struct QuantizedLayer {
 struct QuantizedNetwork {
   Network network;
   Scheme scheme = Scheme::fbgemm;
-  std::string data;                          ///< the data set it was trained on, as --data names it
+  std::string data, data_sha256;             ///< name and content digest (DataSet) of what it was trained on; digest "": not known
   std::vector<double> mean, standard_deviation;  // (input_channels): x = (pixel / 255 - mean) / standard_deviation
   std::vector<QuantizedLayer> layers;        // one per network.layers
 

@@ -1,7 +1,7 @@
 // The digest that run and model files carry over their own content, whatever the bytes around it.
 #pragma once
 
-#include "learner/sha256.hpp"
+#include "core/sha256.hpp"
 #include "learner/values.hpp"
 
 #include <string>

@@ -15,7 +15,8 @@ std::string file_time() {
   return text;
 }
 
-void check_format(const hdf5::File& file, const std::string& name, const std::string& what, const std::string& format, int version) {
+int check_format(const hdf5::File& file, const std::string& name, const std::string& what, const std::string& format, int oldest,
+                 int newest) {
   if (!file.has_attribute("/", "format") || file.attribute_info("/", "format").type != Type::string)
     fail("{}: expected {}, found an HDF5 file without the attribute format = \"{}\"", name, what, format);
   if (const std::string found = file.read_attribute("/", "format").string(); found != format)
@@ -23,8 +24,10 @@ void check_format(const hdf5::File& file, const std::string& name, const std::st
   const Values stored = file.read_attribute("/", "schema_version");
   if (stored.type != Type::s32 || !stored.shape.empty())
     fail("{}: attribute schema_version: expected s32, found {}", name, describe(stored.type, stored.shape));
-  if (const int found = stored.get<std::int32_t>(); found < 1 || found > version)
-    fail("{}: has schema version {} of {}; this program reads versions 1 to {}", name, found, format, version);
+  const int found = stored.get<std::int32_t>();
+  if (found < oldest || found > newest)
+    fail("{}: has schema version {} of {}; this program reads versions {} to {}", name, found, format, oldest, newest);
+  return found;
 }
 
 }  // namespace triseg

@@ -12,8 +12,9 @@ std::string creator_version();
 /// The time now, UTC, "2025-01-31T12:00:00Z".
 std::string file_time();
 
-/// Throws Error unless the file's root attributes name this format and a schema version from 1 to `version`.
-/// `what` is the file in words ("a run file").
-void check_format(const hdf5::File& file, const std::string& name, const std::string& what, const std::string& format, int version);
+/// The file's schema version. Throws Error unless its root attributes name this format and a version from `oldest` to
+/// `newest`. `what` is the file in words ("a run file").
+int check_format(const hdf5::File& file, const std::string& name, const std::string& what, const std::string& format, int oldest,
+                 int newest);
 
 }  // namespace triseg

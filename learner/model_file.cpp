@@ -11,6 +11,7 @@ namespace {
 class Writer {
  public:
   static constexpr bool reading = false;
+  int version() const { return model_schema_version; }
 
   void attribute(const std::string& object, const std::string& name, std::string& value) {
     put_attribute(object, name, Values::string(value));
@@ -48,10 +49,11 @@ class Writer {
 class Reader {
  public:
   static constexpr bool reading = true;
+  int version() const { return version_; }
 
-  Reader(std::span<const std::byte> bytes, const std::string& name) : file_(hdf5::File::open(bytes, name)), name_(name) {
-    check_format(file_, name, "a model file", model_format, model_schema_version);
-  }
+  Reader(std::span<const std::byte> bytes, const std::string& name)
+      : file_(hdf5::File::open(bytes, name)), name_(name),
+        version_(check_format(file_, name, "a model file", model_format, 1, model_schema_version)) {}
 
   void attribute(const std::string& object, const std::string& name, std::string& value) {
     value = get_attribute(object, name, Type::string).string();
@@ -91,6 +93,7 @@ class Reader {
 
   hdf5::File file_;
   std::string name_;
+  int version_;
   ContentDigest digest_;
 };
 
@@ -107,6 +110,7 @@ void visit(Archive& a, ModelFile& m) {
     n.layers.resize(n.network.layers.size());
   }
   a.attribute("/", "data", n.data);
+  if (a.version() >= 2) a.attribute("/", "data_sha256", n.data_sha256);
   a.attribute("/", "creator", m.provenance.creator);
   a.attribute("/", "creator_version", m.provenance.creator_version);
   a.attribute("/", "file_time", m.provenance.file_time);
@@ -147,7 +151,7 @@ void save_model(const std::filesystem::path& path, const QuantizedNetwork& netwo
   std::vector<std::byte> bytes;
   try {
     check(network);
-    ModelFile model{network, provenance, {}};
+    ModelFile model{network, provenance, {}, {}};
     model.provenance.creator = creator_name;
     model.provenance.creator_version = creator_version();
     model.provenance.file_time = file_time();
@@ -174,6 +178,7 @@ ModelFile load_model_file(const std::filesystem::path& path) {
     fail("{}: {}", path.string(), what);
   }
   model.sha256 = sha256_hex(bytes);
+  model.path = path;
   return model;
 }
 

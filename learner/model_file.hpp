@@ -10,7 +10,8 @@
 namespace triseg {
 
 inline constexpr const char* model_format = "triseg-model";
-inline constexpr int model_schema_version = 1;
+/// Version 1 has no data_sha256; it is read, with an empty one.
+inline constexpr int model_schema_version = 2;
 
 /// How a model came to be. The data set is QuantizedNetwork::data.
 struct Provenance {
@@ -27,7 +28,8 @@ struct Provenance {
 struct ModelFile {
   QuantizedNetwork network;
   Provenance provenance;
-  std::string sha256;  ///< of the file's bytes, 64 hexadecimal digits
+  std::string sha256;          ///< of the file's bytes, 64 hexadecimal digits
+  std::filesystem::path path;  ///< where it was read
 };
 
 /// Writes the model whole (commit_file). Throws Error if check(network) does or the file cannot be written.

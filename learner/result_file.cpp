@@ -85,6 +85,7 @@ void write_result(const std::filesystem::path& path, const RunData& run) {
   const std::string attention = run.attention_layers.empty() ? "none" : fmt::format("{}", fmt::join(run.attention_layers, ","));
   const Json result = {{"layers", layers},       {"backend", run.backend},           {"model", run.model},
                        {"selection", selection}, {"metrics", metrics},               {"data", run.data},
+                       {"data_sha256", run.data_sha256},
                        {"seed", run.seed},       {"episodes", run.episodes.size()},  {"model_sha256", run.model_sha256},
                        {"config_hash", run.config_hash}, {"temperature", run.temperature},
                        {"attention_layers", attention}};
@@ -147,9 +148,16 @@ ResultOrigin read_result_origin(const std::filesystem::path& path) {
     return json.contains(key) && json[key].is_string() ? std::optional(json[key].get<std::string>()) : std::nullopt;
   };
   ResultOrigin origin{text("model"), text("backend"), text("data"), text("attention_layers"), std::nullopt,
-                      text("model_sha256").value_or(""), text("config_hash").value_or("")};
+                      text("model_sha256").value_or(""), text("data_sha256").value_or(""), text("config_hash").value_or("")};
   if (origin.model) origin.model = lower_case(*origin.model);
-  if (json.contains("temperature") && json["temperature"].is_number()) origin.temperature = json["temperature"].get<double>();
+  if (json.contains("temperature")) {
+    const Json& value = json["temperature"];
+    const double number = value.is_number() ? value.get<double>() : 0;
+    if (!(number >= least_temperature && number <= largest_temperature))
+      fail("{}: temperature: expected a number from {:g} to {:g}, found {}", path.string(), least_temperature, largest_temperature,
+           excerpt(value));
+    origin.temperature = number;
+  }
   return origin;
 }
 

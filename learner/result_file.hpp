@@ -17,7 +17,7 @@ namespace triseg {
 ///   backend, model
 ///   selection   how the codes were chosen, and their scores on the validation split
 ///   metrics     acc_teacher, acc_student, acc_drop on the test split [percent], KD, attention, 95 % confidence intervals
-///   and the run's seed, data, temperature, attention_layers, model_sha256, config_hash, episodes.
+///   and the run's seed, data, data_sha256, temperature, attention_layers, model_sha256, config_hash, episodes.
 /// Throws Error if the run is not finished or the file cannot be written.
 void write_result(const std::filesystem::path& path, const RunData& run);
 
@@ -27,17 +27,20 @@ void write_result(const std::filesystem::path& path, const RunData& run);
 /// the file names a layer that is no site or another model of make_network, or if codes make no monotone staircase.
 std::vector<Codes> read_result(const std::filesystem::path& path, Network& network);
 
+/// What a temperature may be, in result files and options.
+inline constexpr double least_temperature = 1e-12, largest_temperature = 1e12;
+
 /// Where a result comes from, as far as the file says; the Python original says only model and backend.
 struct ResultOrigin {
   std::optional<std::string> model;    ///< in lower case
   std::optional<std::string> backend;
-  std::optional<std::string> data;
+  std::optional<std::string> data;              ///< as --data takes it
   std::optional<std::string> attention_layers;  ///< names separated by commas, or "none"
   std::optional<double> temperature;
-  std::string model_sha256, config_hash;        ///< empty if the file does not say
+  std::string model_sha256, data_sha256, config_hash;  ///< empty if the file does not say
 };
 
-/// Throws Error as read_result does if the file cannot be read as JSON.
+/// Throws Error as read_result does if the file cannot be read as JSON or its temperature is none.
 ResultOrigin read_result_origin(const std::filesystem::path& path);
 
 }  // namespace triseg

@@ -85,8 +85,9 @@ struct Checkpoint {
 
 struct RunData {
   // What the run is. Equal for every history of kills and resumes, except for the wall-clock and placement fields below.
-  std::string model, model_display_name, backend, data, selection;
+  std::string model, model_display_name, backend, selection;
   std::string model_sha256;          ///< of the model file
+  std::string data_sha256;           ///< DataSet::sha256
   std::uint64_t seed = 0;
   double temperature = 0, attention_weight = 0;
   std::uint64_t episodes_total = 0;  ///< the budget
@@ -95,6 +96,7 @@ struct RunData {
   std::string config;                ///< resolved TOML of all options
   std::string config_hash;           ///< SHA-256 [hex] over the options that change results
   // Placement and wall clock: may differ between runs that are otherwise equal.
+  std::string data;                  ///< DataSet::source
   std::string engine, transport, command_line;
   int ranks = 0, threads_per_rank = 0;
   bool finished = false;
@@ -103,6 +105,7 @@ struct RunData {
   std::vector<Episode> episodes;
   std::vector<Update> updates;
   std::vector<Evaluation> evaluations;
+  std::vector<Score> finalists;      ///< sums over the validation images scored so far; empty but while finalists are scored
   std::vector<Candidate> top;        // best validation reward first; empty until finished
   Selected selected;                 // meaningful when finished
   Checkpoint checkpoint;

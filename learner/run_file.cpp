@@ -74,7 +74,7 @@ void write_run(const std::filesystem::path& path, const RunData& run) {
 
 hdf5::File open_run(const std::filesystem::path& path) {
   hdf5::File file = hdf5::File::open(read_file(path), path.string());
-  check_format(file, path.string(), "a run file", run_format, run_schema_version);
+  check_format(file, path.string(), "a run file", run_format, run_schema_version, run_schema_version);
   return file;
 }
 

@@ -74,7 +74,7 @@ void add_root(std::vector<Field>& fields) {
   add("model_display_name", "", "network, for people", [](auto& r) -> auto& { return r.model_display_name; });
   add("model_sha256", "", "SHA-256 of the model file", [](auto& r) -> auto& { return r.model_sha256; });
   add("backend", "", "quantization scheme: fbgemm or qnnpack", [](auto& r) -> auto& { return r.backend; });
-  add("data", "", "data set", [](auto& r) -> auto& { return r.data; });
+  add("data_sha256", "", "SHA-256 over the data set's sizes, pixels and labels", [](auto& r) -> auto& { return r.data_sha256; });
   add("selection", "", "how the selected codes were chosen", [](auto& r) -> auto& { return r.selection; });
   fields.push_back(with_set(
       scalar("/@attention_layers", "", "names of the attention layers, separated by commas",
@@ -92,6 +92,7 @@ void add_root(std::vector<Field>& fields) {
       [](auto& r) -> auto& { return r.student_images; });
   add("config_hash", "", "SHA-256 over the options that change results", [](auto& r) -> auto& { return r.config_hash; });
   add_placement("config", "all options, resolved, as TOML", [](auto& r) -> auto& { return r.config; });
+  add_placement("data", "data set, as --data takes it: a name, or the absolute path of a folder", [](auto& r) -> auto& { return r.data; });
   add_placement("engine", "what executed the networks", [](auto& r) -> auto& { return r.engine; });
   add_placement("transport", "what carried codes and records between ranks", [](auto& r) -> auto& { return r.transport; });
   add_placement("ranks", "number of ranks", [](auto& r) -> auto& { return r.ranks; });
@@ -163,6 +164,11 @@ void add_evaluations(std::vector<Field>& fields) {
     add(label, [access](auto& e) -> decltype(auto) { return access(e.validation); });
   });
   add({"codes", "1", "the policy's most probable codes; tmax is that of the site"}, [](auto& e) -> auto& { return e.codes; });
+}
+
+void add_finalists(std::vector<Field>& fields) {
+  const Rows<Score> rows{"/finalists", "F", &RunData::finalists};
+  add_score("", ", validation images so far", [&](Label label, auto access) { fields.push_back(column(rows, label, access)); });
 }
 
 void add_top(std::vector<Field>& fields) {
@@ -240,6 +246,7 @@ const std::vector<Group>& run_groups() {
       {"/episodes", "The N episodes scored so far, in order"},
       {"/updates", "The U policy updates"},
       {"/evaluations", "The E evaluations of the policy's most probable codes while the search went on"},
+      {"/finalists", "Scores of the F finalists on the validation images so far; F = 0 but while they are being scored"},
       {"/top", "The K best candidates scored on the validation split, the best first; K = 0 until the run is finished"},
       {"/selected", "The selected codes and their one report on the test split; only in finished runs"},
       {"/checkpoint", "What a resume needs beside the episodes"},
@@ -256,6 +263,7 @@ const std::vector<Field>& run_fields() {
     add_episodes(all);
     add_updates(all);
     add_evaluations(all);
+    add_finalists(all);
     add_top(all);
     add_selected(all);
     add_checkpoint(all);

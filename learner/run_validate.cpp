@@ -149,6 +149,17 @@ void check_evaluations(const RunData& run, Report& report) {
   }
 }
 
+void check_finalists(const RunData& run, Report& report) {
+  if (run.finished && !run.finalists.empty())
+    report.add("/finalists", fmt::format("{} rows in a finished run", run.finalists.size()));
+  for (std::size_t i = 0; i < run.finalists.size(); ++i) {
+    check_score("/finalists", run.finalists[i], i, report);
+    if (i > 0 && run.finalists[i].images != run.finalists[i - 1].images)
+      report.add("/finalists/images", fmt::format("row {}: {} after {}: expected as many for each", i, run.finalists[i].images,
+                                                  run.finalists[i - 1].images));
+  }
+}
+
 void check_top(const RunData& run, Report& report) {
   for (std::size_t i = 0; i < run.top.size(); ++i) {
     const Candidate& c = run.top[i];
@@ -217,6 +228,7 @@ std::vector<std::string> validate_run(const std::filesystem::path& path) {
     check_sites(run, report);
     check_episodes(run, report);
     check_evaluations(run, report);
+    check_finalists(run, report);
     check_top(run, report);
     if (report.empty()) check_derived(file, run, report);
   } catch (const Error& error) {

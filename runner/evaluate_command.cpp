@@ -4,7 +4,9 @@
 #include "learner/result_file.hpp"
 #include "learner/selection.hpp"
 #include "runner/commands.hpp"
+#include "runner/launcher.hpp"
 #include "runner/model_lookup.hpp"
+#include "runner/option_checks.hpp"
 #include "runner/ranks.hpp"
 #include "runner/results_table.hpp"
 #include "runner/search_options.hpp"
@@ -16,11 +18,14 @@
 #include <spdlog/spdlog.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <numeric>
 
 namespace triseg {
 namespace {
+
+namespace fs = std::filesystem;
 
 struct EvaluateOptions {
   std::string result;
@@ -49,12 +54,14 @@ Shares segment_shares(const Histogram& histogram, const Codes& c) {
 
 struct Evaluated {
   Network network;
+  std::string teacher, teacher_sha256;  // the model file
   std::vector<Codes> codes;      // (sites)
   std::vector<Shares> shares;    // (sites)
   Score score;
 };
 
 void print_table(const EvaluateOptions& o, const Evaluated& e) {
+  fmt::print("{} on {} ({}), teacher {}, split {}\n", e.network.display_name, o.data, o.backend, e.teacher, o.split);
   fmt::print("{:<10}{:>6}{:>6}{:>6}{:>6}{:>6}   share of activations [%]: zero, v1, v2, passed through\n", "site", "t1", "v1", "t2",
              "v2", "tmax");
   const auto sites = e.network.sites();
@@ -71,6 +78,9 @@ void print_table(const EvaluateOptions& o, const Evaluated& e) {
 void print_json(const EvaluateOptions& o, const Evaluated& e) {
   nlohmann::ordered_json json = {{"result", o.result},
                                  {"model", e.network.name},
+                                 {"backend", o.backend},
+                                 {"teacher", e.teacher},
+                                 {"teacher_sha256", e.teacher_sha256},
                                  {"data", o.data},
                                  {"split", o.split},
                                  {"images", e.score.images},
@@ -99,17 +109,45 @@ void resolve(EvaluateOptions& o, const ResultOrigin& origin) {
   make_network(o.model);
 }
 
+/// The images of --data, or else those that the result was found on.
+DataSet load_data(const EvaluateOptions& o, const ResultOrigin& origin, bool data_given) {
+  if (data_given || !origin.data) return load_data_set(o.data);
+  if (fs::path(o.data).is_absolute() && !fs::is_directory(o.data))
+    fail("{} was found on the data in {}, which is no folder any more: give its folder with --data", o.result, o.data);
+  DataSet data = load_data_set(o.data);
+  if (!origin.data_sha256.empty() && origin.data_sha256 != data.sha256)
+    fail("{} was found on other data (sha256 {:.12}...) than {} holds now (sha256 {:.12}...): give the right folder with --data",
+         o.result, origin.data_sha256, o.data, data.sha256);
+  return data;
+}
+
+/// Run files are what users give by mistake.
+void check_is_no_run_file(const fs::path& path) {
+  if (path.extension() != ".h5") return;
+  const fs::path result = fs::path(path).replace_extension(".json");
+  fail("{}: expected a result file (NAME.json), found the name of a run file: {}", path.string(),
+       fs::exists(result) ? fmt::format("its result is {}", result.string()) : "its result is written when the run is finished");
+}
+
 int run_evaluate(EvaluateOptions o) {
+  if (launched_tasks() > 1) fail("evaluate runs as one process: start it without the launcher that started {}", launched_tasks());
+  check_is_no_run_file(o.result);
   const ResultOrigin origin = read_result_origin(o.result);
+  const bool model_given = !o.model.empty(), data_given = !o.data.empty();
   resolve(o, origin);
   const Split split = parse_split(o.split);
-  const DataSet data = load_data_set(o.data);
-  ModelFile file = load_teacher(o.teacher, o.model, o.data, o.backend, data);
+  const DataSet data = load_data(o, origin, data_given);
+  ModelFile file = load_teacher(o.teacher, o.model, o.backend, data);
   QuantizedNetwork& model = file.network;
   Evaluated e;
+  e.teacher = file.path.string();
+  e.teacher_sha256 = file.sha256;
   e.codes = read_result(o.result, model.network);
+  if (!model_given && !origin.model) spdlog::info("{} names no model: taking {}; --model changes it", o.result, o.model);
   if (!origin.model_sha256.empty() && origin.model_sha256 != file.sha256)
     spdlog::warn("{} was found with another model file: its accuracies need not come out again", o.result);
+  if (!origin.data_sha256.empty() && origin.data_sha256 != data.sha256)
+    spdlog::warn("{} was found on other images: its accuracies need not come out again", o.result);
   select_attention_layers(model.network, o.attention_layers);
   e.network = model.network;
 
@@ -131,16 +169,19 @@ void setup_evaluate(CLI::App& program, int& exit_code) {
   CLI::App* app = program.add_subcommand("evaluate", "Accuracy, KD and shares of activations of a result file on a split");
   app->add_option("result", o.result, "Result file (NAME.json), triseg's or the Python original's")->required();
   app->add_option("--split", o.split, "Images: search, validation or test")->capture_default_str();
-  app->add_option("--model", o.model, "Network (default: the result file's, or alexnet)");
-  app->add_option("--backend", o.backend, "Quantization scheme: fbgemm or qnnpack (default: the result file's, or fbgemm)");
-  app->add_option("--data", o.data, "Data set: fashion-mnist, shapes, or a folder (default: the result file's, or fashion-mnist)");
-  app->add_option("--teacher", o.teacher, "Model file of the teacher (default: the shipped one)");
+  app->add_option("--model", o.model, "Network (default: the result file's, or alexnet)")->check(not_empty("a network"));
+  app->add_option("--backend", o.backend, "Quantization scheme: fbgemm or qnnpack (default: the result file's, or fbgemm)")
+      ->check(not_empty("fbgemm or qnnpack"));
+  app->add_option("--data", o.data, "Data set: fashion-mnist, shapes, or a folder (default: the result file's, or fashion-mnist)")
+      ->check(not_empty("a data set or a folder"));
+  app->add_option("--teacher", o.teacher, "Model file of the teacher (default: the shipped one)")->check(not_empty("a model file"));
   app->add_option("--kd-T", o.temperature, "Temperature of the distillation term (default: the result file's, or 2)")
-      ->check(CLI::Range(1e-12, 1e12));
+      ->check(within(least_temperature, largest_temperature));
   app->add_option("--attention-layers", o.attention_layers,
-                  "default, none, or names separated by commas (default: the result file's, or default)");
+                  "default, none, or names separated by commas (default: the result file's, or default)")
+      ->check(not_empty("default, none, or names of layers"));
   app->add_option("--engine", o.engine, "auto, cuda, onednn or reference")->capture_default_str();
-  app->add_option("--threads", o.threads, "Scoring threads; 0: all cores")->check(CLI::Range(0, 4096))->capture_default_str();
+  app->add_option("--threads", o.threads, "Scoring threads; 0: all cores")->check(whole(0, 4096))->capture_default_str();
   app->add_option("--format", o.format, "table or json")->capture_default_str();
   app->callback([options, &exit_code] { exit_code = run_evaluate(*options); });
 }

@@ -1,7 +1,6 @@
 #include "runner/inputs.hpp"
 
 #include "core/error.hpp"
-#include "learner/sha256.hpp"
 #include "runner/model_lookup.hpp"
 #include "runner/ranks.hpp"
 #include "worker/devices.hpp"
@@ -9,25 +8,10 @@
 #include <algorithm>
 
 namespace triseg {
-namespace {
-
-std::string content_sha256(const DataSet& data) {
-  Sha256 sha;
-  for (const Images* images : {&data.train, &data.test}) {
-    sha.add(fmt::format("{} x {} x {} x {};", images->size(), images->channels, images->height, images->width));
-    sha.add(std::as_bytes(std::span(images->pixels)));
-    sha.add(std::as_bytes(std::span(images->labels)));
-  }
-  return sha.hex();
-}
-
-}  // namespace
-
 Inputs load_inputs(const SearchOptions& o, const Transport& transport) {
   Inputs inputs;
   inputs.data = std::make_unique<DataSet>(load_data_set(o.data));
-  inputs.data_sha256 = content_sha256(*inputs.data);
-  inputs.model = std::make_unique<ModelFile>(load_teacher(o.teacher, o.model, o.data, o.backend, *inputs.data));
+  inputs.model = std::make_unique<ModelFile>(load_teacher(o.teacher, o.model, o.backend, *inputs.data));
   QuantizedNetwork& network = inputs.model->network;
   select_sites(network.network, o.sites);
   select_attention_layers(network.network, o.attention_layers);

@@ -8,14 +8,12 @@
 #include "worker/scorer.hpp"
 
 #include <memory>
-#include <string>
 
 namespace triseg {
 
 struct Inputs {
   std::unique_ptr<ModelFile> model;
   std::unique_ptr<DataSet> data;
-  std::string data_sha256;         ///< over everything the data set holds: equal on all ranks, and for a continuation
   std::unique_ptr<Scorer> scorer;  ///< refers to model and data; its engine has passed its self-test
   int threads = 1;
 };

@@ -7,6 +7,26 @@
 #include <spdlog/spdlog.h>
 
 #include <exception>
+#include <string>
+
+namespace {
+
+/// The line for a command line that CLI11 refuses, in our words where its own do not help.
+std::string message_of(const CLI::ParseError& error, const CLI::App& program, int argc, char** argv) {
+  if (program.get_subcommands().empty()) {
+    std::string names;
+    for (const CLI::App* subcommand : program.get_subcommands({})) names += (names.empty() ? "" : ", ") + subcommand->get_name();
+    return "expected a subcommand, one of " + names + "; found " + (argc > 1 ? "'" + std::string(argv[1]) + "'" : "none");
+  }
+  const std::string text = error.what();
+  const std::string repeated = ": At Most 1 required but received ";
+  const std::size_t at = text.find(repeated);
+  if (at == std::string::npos) return text;
+  const std::string times = text.substr(at + repeated.size());
+  return text.substr(0, at) + ": given " + (times == "2" ? "twice" : times + " times");
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   spdlog::set_default_logger(spdlog::stderr_logger_st("triseg"));
@@ -25,7 +45,7 @@ int main(int argc, char** argv) {
     program.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return program.exit(error);  // --help, --version
-    triseg::report_shared_error(error.what());
+    triseg::report_shared_error(message_of(error, program, argc, argv));
     return 2;
   } catch (const std::exception& error) {
     triseg::report_shared_error(error.what());

@@ -3,45 +3,82 @@
 #include "core/error.hpp"
 
 #include <cstdlib>
+#include <set>
 #include <vector>
 
 namespace triseg {
 
 namespace fs = std::filesystem;
 
-fs::path find_model(const std::string& explicit_path, const std::string& model, const std::string& data,
-                    const std::string& backend) {
+namespace {
+
+/// True if the file holds such a model, trained on these very images.
+bool is_model_of(const fs::path& path, const std::string& model, const std::string& backend, const DataSet& data) {
+  try {
+    const QuantizedNetwork network = load_model(path);
+    return network.network.name == model && scheme_name(network.scheme) == backend && network.data_sha256 == data.sha256;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+/// The files of a folder that are models of this name, in alphabetical order.
+std::set<fs::path> models_in(const fs::path& folder, const std::string& model) {
+  std::set<fs::path> paths;
+  std::error_code no_folder;
+  for (const auto& entry : fs::directory_iterator(folder, no_folder))
+    if (entry.path().filename().string().starts_with(model + "-") && entry.path().extension() == ".h5") paths.insert(entry.path());
+  return paths;
+}
+
+/// For messages: what --data takes.
+std::string described(const DataSet& data) {
+  return data.source == data.name ? data.name : fmt::format("the data in {}", data.source);
+}
+
+}  // namespace
+
+fs::path find_model(const std::string& explicit_path, const std::string& model, const std::string& backend, const DataSet& data) {
   if (!explicit_path.empty()) {
-    if (!fs::is_regular_file(explicit_path)) fail("--teacher: {}: no such file", explicit_path);
+    if (fs::is_directory(explicit_path)) fail("--teacher: {}: expected a model file, found a folder", explicit_path);
+    if (!fs::exists(explicit_path)) fail("--teacher: {}: no such file", explicit_path);
     return explicit_path;
   }
-  const std::string name = fmt::format("{}-{}{}{}.h5", model, data_set_name(data), backend == "fbgemm" ? "" : "-",
-                                       backend == "fbgemm" ? "" : backend);
+  const std::string name = fmt::format("{}-{}{}.h5", model, data.name, backend == "fbgemm" ? "" : "-" + backend);
   const fs::path program = fs::read_symlink("/proc/self/exe").parent_path();
   std::vector<fs::path> folders;
   if (const char* folder = std::getenv("TRISEG_MODELS")) folders.emplace_back(folder);
   folders.push_back((program / "../../../models").lexically_normal());
   folders.push_back((program / "../share/triseg/models").lexically_normal());
   std::string looked;
-  for (const fs::path& folder : folders) {
-    if (fs::is_regular_file(folder / name)) return folder / name;
-    looked += (looked.empty() ? "" : ", ") + folder.string();
-  }
-  fail("no model {} in {}: train one (triseg train --model {} --data {} --backend {}) and name it with --teacher", name, looked,
-       model, data, backend);
+  for (const fs::path& folder : folders) looked += (looked.empty() ? "" : ", ") + folder.string();
+  fs::path named;
+  for (auto folder = folders.rbegin(); folder != folders.rend(); ++folder)
+    if (fs::is_regular_file(*folder / name)) named = *folder / name;
+  if (!named.empty() && is_model_of(named, model, backend, data)) return named;
+  for (const fs::path& folder : folders)
+    for (const fs::path& path : models_in(folder, model))
+      if (is_model_of(path, model, backend, data)) return path;
+  if (!named.empty()) return named;  // load_teacher says what is wrong with it
+  fail("no model {} in {}: train one (triseg train --model {} --data {} --backend {}) and name it with --teacher", name,
+       looked, model, data.source, backend);
 }
 
-ModelFile load_teacher(const std::string& explicit_path, const std::string& model, const std::string& data_name,
-                       const std::string& backend, const DataSet& data) {
+ModelFile load_teacher(const std::string& explicit_path, const std::string& model, const std::string& backend, const DataSet& data) {
   parse_scheme(backend);
-  const fs::path path = find_model(explicit_path, model, data_name, backend);
+  const fs::path path = find_model(explicit_path, model, backend, data);
   ModelFile file = load_model_file(path);
   const QuantizedNetwork& network = file.network;
-  if (network.network.name != model) fail("{} is a {}, not the model {} asked for", path.string(), network.network.name, model);
+  if (network.network.name != model) fail("{} holds the model {}, not {} as asked for", path.string(), network.network.name, model);
   if (scheme_name(network.scheme) != backend)
     fail("{} is quantized for {}, not for the backend {} asked for", path.string(), scheme_name(network.scheme), backend);
   check_fit(network.network, data);
-  if (network.data != data.name) fail("{} was trained on {}, not on the data set {} asked for", path.string(), network.data, data.name);
+  const bool has_digest = !network.data_sha256.empty();
+  if (has_digest ? network.data_sha256 != data.sha256 : network.data != data.name)
+    fail("{} was trained on {}{}, not on {} (sha256 {:.12}...): train a teacher for it (triseg train --model {} --data {} --backend {}) "
+         "and name it with --teacher", path.string(), network.data,
+         has_digest ? fmt::format(" (sha256 {:.12}...)", network.data_sha256) : "", described(data), data.sha256, model, data.source,
+         backend);
   return file;
 }
 

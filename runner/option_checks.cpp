@@ -28,4 +28,8 @@ CLI::Validator whole(std::int64_t least, std::uint64_t most) {
       "");
 }
 
+CLI::Validator not_empty(const std::string& expected) {
+  return CLI::Validator([=](std::string& text) { return text.empty() ? fmt::format("expected {}, found ''", expected) : ""; }, "");
+}
+
 }  // namespace triseg

@@ -32,4 +32,7 @@ CLI::Validator within(double least, double most);
 /// Checks that the text is a whole number from `least` to `most`.
 CLI::Validator whole(std::int64_t least, std::uint64_t most);
 
+/// Checks that the text is not empty; `expected` says what it names ("a folder").
+CLI::Validator not_empty(const std::string& expected);
+
 }  // namespace triseg

@@ -21,16 +21,19 @@ constexpr std::size_t images_between_stops = 16 * split_batch;
 /// Validation images of an evaluation during the search.
 constexpr std::size_t evaluation_images = 1000;
 
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
 /// Adds the seconds of its lifetime to a sum.
 class Stopwatch {
  public:
   explicit Stopwatch(double& seconds) : seconds_(seconds) {}
-  ~Stopwatch() { seconds_ += elapsed(); }
-  double elapsed() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
+  ~Stopwatch() { seconds_ += seconds_since(start_); }
 
  private:
   double& seconds_;
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  Clock::time_point start_ = Clock::now();
 };
 
 }  // namespace
@@ -43,7 +46,7 @@ Search::Search(const SearchOptions& options, const QuantizedNetwork& model, cons
 int Search::run() {
   prepare();
   commit();
-  auto last_commit = std::chrono::steady_clock::now();
+  auto last_commit = Clock::now();
   double best = -std::numeric_limits<double>::infinity();
   for (const Episode& e : data_.episodes) best = std::max(best, e.reward);
   Progress progress("episodes", data_.episodes.size(), data_.episodes_total, options_.progress_every);
@@ -51,9 +54,9 @@ int Search::run() {
     iterate();
     best = std::max(best, data_.updates.back().best_reward);
     progress.update(data_.episodes.size(), fmt::format("mean reward {:.5f}, best {:.5f}", data_.updates.back().mean_reward, best));
-    if (std::chrono::duration<double>(std::chrono::steady_clock::now() - last_commit).count() >= options_.checkpoint_every) {
+    if (seconds_since(last_commit) >= options_.checkpoint_every) {
       commit();
-      last_commit = std::chrono::steady_clock::now();
+      last_commit = Clock::now();
     }
   }
   if (rollout_.stop_requested()) {
@@ -143,11 +146,20 @@ bool Search::score_finalists() {
   std::vector<std::vector<Codes>> candidates;
   for (const Candidate& c : finalists) candidates.push_back(c.codes);
   const std::size_t images = data_set_.split_size(Split::validation);
-  spdlog::info("Scoring {} candidates on {} validation images", candidates.size(), images);
-  std::vector<Score> totals(candidates.size());
-  for (std::size_t begin = 0; begin < images; begin += images_between_stops) {
+  std::vector<Score>& totals = data_.finalists;  // a continued run has some of them already
+  if (totals.size() != candidates.size()) totals.assign(candidates.size(), {});
+  spdlog::info("Scoring {} candidates on {} validation images, {} of them done", candidates.size(), images, totals.front().images);
+  Progress progress("validation images", totals.front().images, images, options_.progress_every);
+  auto last_commit = Clock::now();
+  for (std::size_t begin = totals.front().images; begin < images; begin = totals.front().images) {
     score_images(Split::validation, begin, std::min(begin + images_between_stops, images), candidates, totals);
-    if (rollout_.stop_requested() && begin + images_between_stops < images) return false;
+    progress.update(totals.front().images, fmt::format("{} candidates", candidates.size()));
+    if (totals.front().images == images) break;
+    if (rollout_.stop_requested() || seconds_since(last_commit) >= options_.checkpoint_every) {
+      commit();
+      last_commit = Clock::now();
+    }
+    if (rollout_.stop_requested()) return false;
   }
   for (std::size_t i = 0; i < finalists.size(); ++i) {
     finalists[i].validation = totals[i];
@@ -157,6 +169,7 @@ bool Search::score_finalists() {
     return reward(a.validation, options_.attention_weight) > reward(b.validation, options_.attention_weight);
   });
   data_.top = std::move(finalists);
+  data_.finalists.clear();
   return true;
 }
 
@@ -165,6 +178,8 @@ void Search::report() {
   const Choice choice = choose(data_.top, options_.max_acc_drop);
   data_.selected.top_index = choice.index;
   data_.selected.within_max_acc_drop = choice.within;
+  if (!choice.within)
+    data_.selection = fmt::format("best validation reward: no candidate met --max-acc-drop {:g}", options_.max_acc_drop);
   std::vector<Score> totals(2);
   score_images(Split::test, 0, data_set_.split_size(Split::test), {data_.top[choice.index].codes, site_codes(&SiteData::mse)},
                totals);

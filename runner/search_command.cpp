@@ -1,10 +1,10 @@
 // triseg search: one run, on all ranks.
 #include "core/atomic_file.hpp"
 #include "core/error.hpp"
+#include "core/sha256.hpp"
 #include "learner/model_file.hpp"
 #include "learner/result_file.hpp"
 #include "learner/run_file.hpp"
-#include "learner/sha256.hpp"
 #include "runner/command_line.hpp"
 #include "runner/commands.hpp"
 #include "runner/inputs.hpp"
@@ -12,6 +12,7 @@
 #include "runner/ranks.hpp"
 #include "runner/report_error.hpp"
 #include "runner/results_table.hpp"
+#include "runner/run_lock.hpp"
 #include "runner/search.hpp"
 #include "runner/search_options.hpp"
 #include "runner/signals.hpp"
@@ -23,6 +24,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <memory>
+#include <optional>
 
 namespace triseg {
 namespace {
@@ -38,8 +40,8 @@ RunData new_run(const SearchOptions& o, const Inputs& inputs, const CLI::App& ap
   run.model = network.name;
   run.model_display_name = network.display_name;
   run.backend = o.backend;
-  run.data = inputs.data->name;
-  run.selection = fmt::format("best validation reward within {:g} percentage points of accuracy", o.max_acc_drop);
+  run.data_sha256 = inputs.data->sha256;
+  run.selection = fmt::format("best validation reward with --max-acc-drop {:g}", o.max_acc_drop);
   run.model_sha256 = inputs.model->sha256;
   run.seed = o.seed;
   run.temperature = o.temperature;
@@ -47,17 +49,23 @@ RunData new_run(const SearchOptions& o, const Inputs& inputs, const CLI::App& ap
   run.episodes_total = o.episodes;
   for (std::size_t l : network.attention_layers) run.attention_layers.push_back(network.layers[l].name);
   run.config = configuration_toml(app, o);
-  run.config_hash = sha256_hex(configuration_text(result_configuration(app, o, run.model_sha256, inputs.data_sha256)));
+  run.config_hash = sha256_hex(configuration_text(result_configuration(app, o, run.model_sha256, run.data_sha256)));
   return run;
 }
 
 /// The run in `path`, if it is this one; Error if it is another.
 RunData existing_run(const fs::path& path, const RunData& wanted, const CLI::App& app, const SearchOptions& o) {
-  RunData run = read_run(path);
+  RunData run;
+  try {
+    run = read_run(path);
+  } catch (const Error& error) {
+    fail("{}; remove it to start again, restore a copy, or choose another --out or --result-file", error.what());
+  }
   if (run.config_hash == wanted.config_hash) return run;
   auto differing = differing_keys(run.config, app, o);
   if (run.model_sha256 != wanted.model_sha256) differing.push_back("--teacher (another model file)");
-  if (differing.empty()) differing.push_back("--data (other images or labels)");
+  if (run.data_sha256 != wanted.data_sha256) differing.push_back("--data (other images or labels)");
+  if (differing.empty()) differing.push_back("options that this version does not have");
   fail("{} holds a run with another configuration: {}; give the same options to continue it, choose another --out or "
        "--result-file, or remove the file", path.string(), join(differing));
 }
@@ -75,13 +83,17 @@ void announce(const Network& network, const RunData& run, const Inputs& inputs) 
                run.transport, run.ranks, run.threads_per_rank);
 }
 
-/// True if the JSON is there and this run's.
-bool is_result_of(const fs::path& result_file, const RunData& run) {
+/// Throws Error if the JSON's place is taken by anything but this run's own.
+void check_place_of_result(const fs::path& result_file, const RunData& run, const fs::path& run_file) {
+  if (!fs::exists(result_file)) return;
+  std::string config_hash;
   try {
-    return fs::exists(result_file) && read_result_origin(result_file).config_hash == run.config_hash;
-  } catch (const Error&) {
-    return false;
+    config_hash = read_result_origin(result_file).config_hash;
+  } catch (const Error&) {  // not even a result
   }
+  if (config_hash != run.config_hash)
+    fail("{} is there but belongs to {}: move it away or choose another --result-file", result_file.string(),
+         fs::exists(run_file) ? "another run than the one beside it" : "no run beside it");
 }
 
 /// The learner's part, once all ranks have loaded their inputs.
@@ -104,7 +116,7 @@ int learn(const SearchOptions& o, Inputs& inputs, RunData run, Rollout& rollout,
       return exit_code;
     }
   }
-  if (!is_result_of(result_file, run)) write_result(result_file, run);
+  write_result(result_file, run);
   std::fputs(results_table(run).c_str(), stdout);
   fmt::print("JSON: {}\nHDF5: {}\n", result_file.string(), run_file.string());
   return 0;
@@ -121,15 +133,19 @@ int run_search(CLI::App& app, SearchOptions& o) {
   Inputs inputs;
   RunData run;
   agree(*transport, [&] {
-    if (transport->rank() == 0) ensure_writable_folder(folder);
     if (fs::is_directory(result_file)) fail("--result-file: {} is a folder", result_file.string());
     inputs = load_inputs(o, *transport);
     run = new_run(o, inputs, app);
   });
   agree_on(*transport, run.config_hash, "options, model file or data set differ from those of rank 0");
+  std::optional<RunLock> lock;
   agree(*transport, [&] {
     if (transport->rank() != 0) return;
+    ensure_writable_folder(folder);
+    lock.emplace(run_file);
     if (fs::exists(run_file)) run = existing_run(run_file, run, app, o);
+    check_place_of_result(result_file, run, run_file);
+    run.data = inputs.data->source;
     run.engine = inputs.scorer->engine_name();
     run.transport = transport->name();
     run.ranks = transport->size();

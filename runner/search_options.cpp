@@ -3,16 +3,21 @@
 #include "core/codes.hpp"
 #include "core/error.hpp"
 #include "core/network.hpp"
+#include "learner/result_file.hpp"
 #include "runner/option_checks.hpp"
 
 #include <CLI/CLI.hpp>
 
+#include <filesystem>
 #include <limits>
 #include <set>
 #include <sstream>
 
 namespace triseg {
 namespace {
+
+/// File systems take names of 255 bytes; the temporary files beside the result have longer ones than it.
+constexpr std::size_t longest_name = 200;
 
 bool is_text(const CLI::Option& option) { return option.get_type_name().starts_with("TEXT"); }
 
@@ -57,7 +62,7 @@ void declare_options(CLI::App& app, SearchOptions& o) {
   results("--backend", o.backend, "Quantization scheme: fbgemm (weights per channel, 7-bit activations) or qnnpack");
   results("--data", o.data, "Data set: fashion-mnist, shapes, or a folder of IDX files or CIFAR-10 binary batches");
   app.add_option("--teacher", o.teacher, "Model file of the teacher (default: the shipped one for model, data and backend)")
-      ->group(changes_results);
+      ->group(changes_results)->check(not_empty("a model file"));
   results("--sites", o.sites, "Sites to approximate: all, conv, or names separated by commas; the others stay exact");
   results("--seed", o.seed, "Seed of every random number")->check(count(0, std::numeric_limits<std::uint64_t>::max()));
   results("--episodes", o.episodes, "Draws of codes to score")->check(count(1, 1e12));
@@ -68,7 +73,7 @@ void declare_options(CLI::App& app, SearchOptions& o) {
       ->group(changes_results)->check(count(1, 1e9))->excludes(per_update);
   results("--batch-size", o.batch_size, "Images an episode is scored on")->check(count(1, 1e6));
   results("--calib-batches", o.calib_batches, "Batches of images for the histograms")->check(count(1, 1e6));
-  results("--kd-T", o.temperature, "Temperature of the distillation term")->check(positive);
+  results("--kd-T", o.temperature, "Temperature of the distillation term")->check(within(least_temperature, largest_temperature));
   results("--attention-layers", o.attention_layers, "Layers of the attention term: default, none, or names separated by commas");
   results("--attention-weight", o.attention_weight, "Weight of the attention term in the reward")->check(non_negative);
   results("--tmax-mode", o.tmax_mode, "tmax of a site: percentile of its non-zero codes plus offset, or fixed");
@@ -94,9 +99,10 @@ void declare_options(CLI::App& app, SearchOptions& o) {
     return add(app, changes_speed, name, value, description);
   };
   app.add_option("--config", "TOML file of these options (names without dashes); the command line has precedence")
-      ->group(changes_speed)->configurable(false);
-  speed("--out", o.out, "Folder of the results: OUT/tri_ppo_int_codes/NAME.json and NAME.h5");
-  app.add_option("--result-file", o.result_file, "NAME.json, without a folder (default: MODEL.json)")->group(changes_speed);
+      ->group(changes_speed)->configurable(false)->check(not_empty("a file"));
+  speed("--out", o.out, "Folder of the results: OUT/tri_ppo_int_codes/NAME.json and NAME.h5")->check(not_empty("a folder"));
+  app.add_option("--result-file", o.result_file, "NAME.json, without a folder (default: MODEL.json)")
+      ->group(changes_speed)->check(not_empty("a name that ends in .json"));
   speed("--engine", o.engine, "What executes the network: auto, cuda, onednn or reference");
   speed("--transport", o.transport, "What joins the ranks: auto, local, mpi, or nccl between GPUs");
   speed("--rank-timeout", o.rank_timeout, "Seconds after which transport nccl gives up a rank that does not answer")
@@ -113,6 +119,7 @@ void apply_config_file(CLI::App& app) {
   const CLI::Option* config = app.get_option("--config");
   if (config->count() == 0) return;
   const std::string path = config->results().back();
+  if (std::filesystem::is_directory(path)) fail("--config: {}: expected a file, found a folder", path);
   std::vector<CLI::ConfigItem> items;
   try {
     items = CLI::ConfigTOML().from_file(path);
@@ -121,9 +128,11 @@ void apply_config_file(CLI::App& app) {
   }
   std::set<std::string> keys;
   for (const CLI::ConfigItem& item : items) {
+    if (!item.parents.empty())
+      fail("--config: {}: section [{}]: expected lines key = value alone, no sections", path, fmt::join(item.parents, "."));
     keys.insert(item.name);
-    CLI::Option* option = item.parents.empty() ? app.get_option_no_throw("--" + item.name) : nullptr;
-    if (!option || !option->get_configurable()) fail("--config: {}: unknown key '{}'", path, item.fullname());
+    CLI::Option* option = app.get_option_no_throw("--" + item.name);
+    if (!option || !option->get_configurable()) fail("--config: {}: unknown key '{}'", path, item.name);
     if (option->count() > 0) continue;  // the command line has precedence
     const bool counts_episodes = item.name == "episodes-per-update", counts_decisions = item.name == "update-timestep";
     if (counts_episodes || counts_decisions) {  // two measures of one thing
@@ -131,7 +140,7 @@ void apply_config_file(CLI::App& app) {
         fail("--config: {}: expected one of episodes-per-update and update-timestep, found both", path);
       if (app.count(counts_episodes ? "--update-timestep" : "--episodes-per-update") > 0) continue;
     }
-    if (item.inputs.size() != 1) fail("--config: {}: key '{}': expected one value", path, item.name);
+    if (item.inputs.size() != 1) fail("--config: {}: key '{}': expected one value, found {}", path, item.name, item.inputs.size());
     try {
       option->add_result(item.inputs.front());
       option->run_callback();
@@ -163,6 +172,8 @@ void resolve_options(SearchOptions& o) {
   if (o.result_file.empty()) o.result_file = o.model + ".json";
   if (o.result_file.find('/') != std::string::npos)
     fail("--result-file: '{}' has a folder in it: expected a plain name; --out takes the folder", o.result_file);
+  if (o.result_file.size() > longest_name)
+    fail("--result-file: expected a name of at most {} bytes, found {}", longest_name, o.result_file.size());
   if (!o.result_file.ends_with(".json") || o.result_file.size() == 5 || o.result_file.starts_with('.'))
     fail("--result-file: '{}': expected a name that ends in .json", o.result_file);
 }

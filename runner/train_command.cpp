@@ -198,7 +198,8 @@ void run_train(const TrainOptions& given) {
   if (options.training.threads > cores)
     spdlog::warn("--threads {} on {} cores: LibTorch's threads will wait for one another", options.training.threads, cores);
   Report report(options.progress_every, options.checkpoint);
-  const TrainingResult result = train(network, data, options.training, options.checkpoint, report.listener());
+  TrainingResult result = train(network, data, options.training, options.checkpoint, report.listener());
+  result.network.data_sha256 = data.sha256;
   report_bounds(result.network);
   Provenance provenance;
   provenance.command_line = command_line();

@@ -19,6 +19,7 @@ struct ValidateOptions {
 
 int run_validate(const ValidateOptions& options) {
   if (options.schema) {
+    if (!options.files.empty()) fail("validate --schema: expected no files, found {}", options.files.front());
     std::fputs(run_schema_markdown().c_str(), stdout);
     return 0;
   }

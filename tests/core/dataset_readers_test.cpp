@@ -102,6 +102,8 @@ TEST_F(IdxFolder, IsReadPlain) {
   write_idx();
   const DataSet data = load();
   EXPECT_EQ(data.name, folder.filename());
+  EXPECT_EQ(data.source, folder);
+  EXPECT_EQ(data.sha256, content_sha256(data));
   EXPECT_EQ(data.train.size(), 30u);
   EXPECT_EQ(data.train.pixels, pattern(30 * 28 * 28, 5));
   EXPECT_EQ(data.train.labels[29], 9);

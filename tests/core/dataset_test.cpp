@@ -60,9 +60,33 @@ TEST(DataSetName, IsTheNameOrTheLastComponent) {
   EXPECT_EQ(data_set_name("."), std::filesystem::current_path().filename());
 }
 
+TEST(DataSetSource, IsWhatDataTakesFromAnywhere) {
+  EXPECT_EQ(data_set_source("shapes"), "shapes");
+  EXPECT_EQ(data_set_source("/data/./cifar-10/"), "/data/cifar-10");
+  EXPECT_EQ(data_set_source("cifar-10"), (std::filesystem::current_path() / "cifar-10").string());
+}
+
+TEST(ContentSha256, CoversEverythingButNameAndSource) {
+  const DataSet data = small_data(1, 4, 6, 2);
+  const std::string digest = content_sha256(data);
+  const auto changed = [&](auto change) {
+    DataSet other = data;
+    change(other);
+    return content_sha256(other);
+  };
+  EXPECT_EQ(changed([](DataSet& d) { d.name = "other", d.source = "/other"; }), digest);
+  EXPECT_NE(changed([](DataSet& d) { d.train.pixels[5] ^= 1; }), digest);
+  EXPECT_NE(changed([](DataSet& d) { d.train.labels[5] ^= 1; }), digest);
+  EXPECT_NE(changed([](DataSet& d) { d.test.pixels[5] ^= 1; }), digest);
+  EXPECT_NE(changed([](DataSet& d) { d.test.labels[1] ^= 1; }), digest);
+  EXPECT_NE(changed([](DataSet& d) { d.train.height = 2, d.train.width = 8; }), digest);
+}
+
 TEST(LoadDataSet, FashionMnistIsTheOneOfItsPackage) {
   const DataSet data = load_data_set("fashion-mnist");
   EXPECT_EQ(data.name, "fashion-mnist");
+  EXPECT_EQ(data.source, "fashion-mnist");
+  EXPECT_EQ(data.sha256, "9fc08bde62ec7d86bcfdcbcefa0612edc0130bcb14bc0a2dda3f1df45fc93954");  // computed in Python
   ASSERT_EQ(data.train.size(), 60000u);
   ASSERT_EQ(data.test.size(), 10000u);
   EXPECT_EQ(data.train.image_size(), 28 * 28);

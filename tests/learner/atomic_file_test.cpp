@@ -1,9 +1,9 @@
 #include "core/atomic_file.hpp"
 
 #include "core/error.hpp"
+#include "core/sha256.hpp"
 #include "examples.hpp"
 #include "learner/run_file.hpp"
-#include "learner/sha256.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -58,7 +58,8 @@ RunData example_run(bool finished, std::size_t episodes) {
   run.model = "alexnet";
   run.model_display_name = "AlexNet";
   run.backend = "fbgemm";
-  run.data = "fashion-mnist";
+  run.data = "/data/fashion mnist";
+  run.data_sha256 = std::string(64, 'c');
   run.selection = "best validation reward within the limit";
   run.model_sha256 = std::string(64, 'a');
   run.seed = 0xfedcba9876543210u;
@@ -130,6 +131,8 @@ RunData example_run(bool finished, std::size_t episodes) {
       run.top.push_back(c);
     }
     run.selected = {1, true, random_score(10000), random_score(10000)};
+  } else if (episodes > 0) {
+    run.finalists = {random_score(2000), random_score(2000), random_score(2000)};
   }
   return run;
 }
@@ -140,6 +143,7 @@ QuantizedNetwork example_model(std::string_view name, Scheme scheme) {
   n.network = make_network(name);
   n.scheme = scheme;
   n.data = "fashion-mnist";
+  n.data_sha256 = std::string(64, 'd');
   for (int c = 0; c < n.network.input_channels; ++c) {
     n.mean.push_back(0.2860 + c / 7.0);
     n.standard_deviation.push_back(0.3530 + c / 11.0);
@@ -193,17 +197,18 @@ bool same_rows(const std::vector<Row>& a, const std::vector<Row>& b) {
 
 std::string difference(const RunData& a, const RunData& b) {
   const auto split = [](const RunData& run) {
-    const auto& [model, display, backend, data, selection, sha, seed, temperature, weight, total, images, attention, config,
-                 hash, engine, transport, command, ranks, threads, finished, sites, episodes, updates, evaluations, top,
-                 selected, checkpoint] = run;
-    return std::tuple(std::tie(model, display, backend, data, selection, sha, seed, temperature, weight, total, images,
-                               attention, config, hash, engine, transport, command, ranks, threads, finished));
+    const auto& [model, display, backend, selection, sha, data_sha, seed, temperature, weight, total, images, attention, config,
+                 hash, data, engine, transport, command, ranks, threads, finished, sites, episodes, updates, evaluations,
+                 finalists, top, selected, checkpoint] = run;
+    return std::tuple(std::tie(model, display, backend, selection, sha, data_sha, seed, temperature, weight, total, images,
+                               attention, config, hash, data, engine, transport, command, ranks, threads, finished));
   };
   if (split(a) != split(b)) return "a scalar";
   if (!same_rows(a.sites, b.sites)) return "sites";
   if (!same_rows(a.episodes, b.episodes)) return "episodes";
   if (!same_rows(a.updates, b.updates)) return "updates";
   if (!same_rows(a.evaluations, b.evaluations)) return "evaluations";
+  if (a.finalists != b.finalists) return "finalists";
   if (!same_rows(a.top, b.top)) return "top";
   if (a.finished && members(a.selected) != members(b.selected)) return "selected";
   const auto& [next_a, steps_a, tensors_a] = a.checkpoint;
@@ -218,7 +223,8 @@ std::string difference(const RunData& a, const RunData& b) {
 
 std::string difference(const QuantizedNetwork& a, const QuantizedNetwork& b) {
   if (a.network.name != b.network.name || a.network.layers.size() != b.network.layers.size()) return "network";
-  if (std::tie(a.scheme, a.data, a.mean, a.standard_deviation) != std::tie(b.scheme, b.data, b.mean, b.standard_deviation))
+  if (std::tie(a.scheme, a.data, a.data_sha256, a.mean, a.standard_deviation) !=
+      std::tie(b.scheme, b.data, b.data_sha256, b.mean, b.standard_deviation))
     return "scheme, data or normalization";
   if (a.layers.size() != b.layers.size()) return "layers";
   for (std::size_t i = 0; i < a.layers.size(); ++i) {

@@ -64,7 +64,7 @@ class Expected {
 Expected expected_content(const RunData& r) {
   Expected e;
   e.add("@format", "string", "triseg-run");
-  e.add("@schema_version", "int32", 1);
+  e.add("@schema_version", "int32", 2);
   e.add("@creator", "string", "triseg");
   e.add("@status", "string", "finished");
   e.add("@model", "string", r.model);
@@ -72,6 +72,7 @@ Expected expected_content(const RunData& r) {
   e.add("@model_sha256", "string", r.model_sha256);
   e.add("@backend", "string", r.backend);
   e.add("@data", "string", r.data);
+  e.add("@data_sha256", "string", r.data_sha256);
   e.add("@selection", "string", r.selection);
   e.add("@attention_layers", "string", "conv3,conv4,fc1");
   e.add("@temperature", "float64", r.temperature);
@@ -86,7 +87,7 @@ Expected expected_content(const RunData& r) {
   e.add("@ranks", "int32", r.ranks);
   e.add("@threads_per_rank", "int32", r.threads_per_rank);
   e.add("@command_line", "string", r.command_line);
-  e.add("@may_differ", "string", "file_time,content_sha256,config,engine,transport,ranks,threads_per_rank,command_line");
+  e.add("@may_differ", "string", "file_time,content_sha256,config,data,engine,transport,ranks,threads_per_rank,command_line");
 
   e.column("/sites/name", "string", r.sites, [](const SiteData& s) { return s.name; });
   e.column("/sites/record_key", "string", r.sites, [](const SiteData& s) { return s.record_key; });
@@ -116,6 +117,8 @@ Expected expected_content(const RunData& r) {
   e.column("/evaluations/iteration", "uint64", r.evaluations, [](const Evaluation& x) { return x.iteration; });
   e.column("/evaluations/codes", "uint8", r.evaluations, [](const Evaluation& x) { return codes_json(x.codes); });
   e.scores("/evaluations/validation_", r.evaluations, [](const Evaluation& x) { return x.validation; });
+
+  e.scores("/finalists/", r.finalists, [](const Score& x) { return x; });
 
   e.column("/top/origin", "string", r.top, [](const Candidate& x) { return x.origin; });
   e.column("/top/episode", "uint64", r.top, [](const Candidate& x) { return x.episode; });
@@ -186,11 +189,12 @@ TEST(H5py, ReadsEveryValueOfAModel) {
   save_model(folder / "model.h5", n, {"triseg train --model lenet5", 5, 12, 91.25, 90.5, {}, {}, {}});
   Expected e;
   e.add("@format", "string", "triseg-model");
-  e.add("@schema_version", "int32", 1);
+  e.add("@schema_version", "int32", 2);
   e.add("@creator", "string", "triseg");
   e.add("@network", "string", "lenet5");
   e.add("@backend", "string", "qnnpack");
   e.add("@data", "string", "fashion-mnist");
+  e.add("@data_sha256", "string", n.data_sha256);
   e.add("@command_line", "string", "triseg train --model lenet5");
   e.add("@seed", "uint64", 5);
   e.add("@epochs", "int32", 12);

@@ -2,8 +2,8 @@
 
 #include "core/atomic_file.hpp"
 #include "core/error.hpp"
+#include "core/sha256.hpp"
 #include "examples.hpp"
-#include "learner/sha256.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -68,8 +68,20 @@ TEST(ModelFile, EditsAreFound) {
   EXPECT_THAT(after_edit("f.attrs['network'] = numpy.bytes_('alexnet')"), HasSubstr("/layers/conv1/weights: expected s8 [64,3,5,5]"));
   EXPECT_THAT(after_edit("f.attrs['backend'] = numpy.bytes_('int4')"), HasSubstr("unknown backend 'int4'"));
   EXPECT_THAT(after_edit("f.attrs['format'] = numpy.bytes_('triseg-run')"), HasSubstr("expected a model file (format \"triseg-model\")"));
-  EXPECT_THAT(after_edit("f.attrs.modify('schema_version', numpy.int32(2))"), HasSubstr("has schema version 2"));
+  EXPECT_THAT(after_edit("f.attrs.modify('schema_version', numpy.int32(3))"), HasSubstr("has schema version 3"));
+  EXPECT_THAT(after_edit("f.attrs.modify('data_sha256', numpy.bytes_('e' * 64))"), HasSubstr("does not have the digest"));
   EXPECT_THAT(after_edit("del f.attrs['format']"), HasSubstr("without the attribute format"));
+}
+
+/// Version 1 had no data_sha256.
+TEST(ModelFile, ReadsTheVersionBefore) {
+  const TemporaryFolder folder;
+  QuantizedNetwork model = example_model();
+  save_model(folder / "model.h5", model, {});
+  std::string output;
+  ASSERT_EQ(run_python("rewrite_model.py", {(folder / "model.h5").string(), (folder / "old.h5").string(), "1"}, output), 0) << output;
+  model.data_sha256.clear();
+  EXPECT_EQ(difference(load_model(folder / "old.h5"), model), "");
 }
 
 TEST(ModelFile, ForeignFilesAreNamedAsSuch) {

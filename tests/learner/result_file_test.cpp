@@ -66,6 +66,8 @@ TEST(ResultFile, HoldsTheKeysOfTheOriginal) {
   EXPECT_EQ(json["model"], "alexnet");
   EXPECT_EQ(json["selection"]["rule"], run.selection);
   EXPECT_EQ(json["seed"], run.seed);
+  EXPECT_EQ(json["data"], run.data);
+  EXPECT_EQ(json["data_sha256"], run.data_sha256);
   const Score& test = run.selected.test;
   EXPECT_EQ(json["metrics"]["acc_teacher"], double(test.both_right + test.teacher_only) / 100);
   EXPECT_EQ(json["metrics"]["acc_student"], double(test.both_right + test.student_only) / 100);
@@ -129,6 +131,24 @@ TEST(ResultFile, MalformedFilesAreExplained) {
   EXPECT_THAT(error_of_text(R"({"layers": {"block_output.conv1": )" + good_site + R"(, "block_output.conv1": )" + good_site + "}}"),
               HasSubstr("the key 'block_output.conv1' is given twice"));
   EXPECT_THAT(error_of_text("{\"layers\": {\"\xff\xfe\": 1}}"), HasSubstr("syntax error"));
+}
+
+TEST(ResultFile, ItsOriginIsReadAndItsTemperatureChecked) {
+  const TemporaryFolder folder;
+  const RunData run = example_run();
+  write_result(folder / "result.json", run);
+  const ResultOrigin origin = read_result_origin(folder / "result.json");
+  EXPECT_EQ(origin.model, "alexnet");
+  EXPECT_EQ(origin.data, run.data);
+  EXPECT_EQ(origin.data_sha256, run.data_sha256);
+  EXPECT_EQ(origin.model_sha256, run.model_sha256);
+  EXPECT_EQ(origin.config_hash, run.config_hash);
+  EXPECT_EQ(origin.temperature, run.temperature);
+  for (const char* bad : {"-1", "0", "1e+300", "\"hot\"", "null", "[2]"}) {
+    commit_file(folder / "bad.json", fmt::format("{{\"temperature\": {}}}", bad));
+    EXPECT_THAT(error_of([&] { read_result_origin(folder / "bad.json"); }),
+                HasSubstr(fmt::format("bad.json: temperature: expected a number from 1e-12 to 1e+12, found {}", bad).substr(0, 80)));
+  }
 }
 
 TEST(ResultFile, AFailedReadLeavesTheNetwork) {

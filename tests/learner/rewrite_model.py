@@ -1,11 +1,11 @@
-"""Writes the content of a model file anew, all by h5py. Usage: rewrite_model.py FROM TO"""
+"""Writes the content of a model file anew, all by h5py. Usage: rewrite_model.py FROM TO [SCHEMA_VERSION]"""
 import sys
 
 import h5py
 import numpy
 from content_digest import ContentDigest
 
-ROOT = ["network", "backend", "data", "creator", "creator_version", "file_time", "command_line", "seed", "epochs",
+ROOT = ["network", "backend", "data", "data_sha256", "creator", "creator_version", "file_time", "command_line", "seed", "epochs",
         "float_accuracy", "int8_test_accuracy"]
 GROUP = ["index", "input_scale", "input_zero_point", "output_scale", "output_zero_point"]
 LAYER = ["weights", "weight_scale", "bias", "multiplier"]
@@ -23,6 +23,7 @@ def get(attrs, name):
     return value.decode() if isinstance(value, bytes) else value
 
 
+version = int(sys.argv[3]) if len(sys.argv) > 3 else 2
 with h5py.File(sys.argv[1], "r") as old, h5py.File(sys.argv[2], "w") as new:
     digest = ContentDigest()
 
@@ -36,8 +37,10 @@ with h5py.File(sys.argv[1], "r") as old, h5py.File(sys.argv[2], "w") as new:
         new.create_dataset(path, data=old[path][()])  # contiguous, no filters
 
     put(new.attrs, "format", "triseg-model")
-    put(new.attrs, "schema_version", numpy.int32(1))
+    put(new.attrs, "schema_version", numpy.int32(version))
     for name in ROOT:
+        if name == "data_sha256" and version < 2:
+            continue
         copy_attribute(old, new, name)
     copy_dataset("/normalization/mean")
     copy_dataset("/normalization/standard_deviation")

@@ -101,7 +101,13 @@ TEST(RunFile, ForeignFilesAreNamedAsSuch) {
   newer.write_attribute("/", "format", Values::string(run_format));
   newer.write_attribute("/", "schema_version", Values::scalar<std::int32_t>(run_schema_version + 1));
   write_bytes(folder / "newer.h5", newer.close());
-  EXPECT_THAT(error_of([&] { read_run(folder / "newer.h5"); }), HasSubstr("this program reads versions 1 to"));
+  EXPECT_THAT(error_of([&] { read_run(folder / "newer.h5"); }), HasSubstr("this program reads versions 2 to 2"));
+
+  hdf5::File older = hdf5::File::create();
+  older.write_attribute("/", "format", Values::string(run_format));
+  older.write_attribute("/", "schema_version", Values::scalar<std::int32_t>(1));
+  write_bytes(folder / "older.h5", older.close());
+  EXPECT_THAT(error_of([&] { read_run(folder / "older.h5"); }), HasSubstr("has schema version 1"));
 
   hdf5::File bare = hdf5::File::create();
   bare.write_attribute("/", "format", Values::string(run_format));
@@ -132,6 +138,10 @@ TEST(RunFile, ValidatorFindsWrongContent) {
   EXPECT_THAT(violations([](RunData& r) { r.top[0].reward = -9; }), Contains(HasSubstr("/top: row 0: codes or reward")));
   EXPECT_THAT(violations([](RunData& r) { r.top[2].origin = "luck"; }), Contains(HasSubstr("/top/origin: row 2")));
   EXPECT_THAT(violations([](RunData& r) { r.evaluations[1].validation.both_right = 600; }), Contains(HasSubstr("/evaluations: row 1")));
+  EXPECT_THAT(violations([](RunData& r) { r.finished = false, r.finalists = {{0, 0, 5, 6, 0, 0}}; }), Contains(HasSubstr("/finalists: row 0: 6 + 0")));
+  EXPECT_THAT(violations([](RunData& r) { r.finished = false, r.finalists = {{0, 0, 5, 1}, {0, 0, 6, 1}}; }),
+              Contains(HasSubstr("/finalists/images: row 1: 6 after 5")));
+  EXPECT_THAT(violations([](RunData& r) { r.finalists = {{0, 0, 5, 1}}; }), Contains(HasSubstr("/finalists: 1 rows in a finished run")));
   EXPECT_THAT(violations([](RunData& r) { r.sites[1].name = "conv9"; }), Contains(HasSubstr("/sites/name: 'conv9'")));
   EXPECT_THAT(violations([](RunData& r) { std::swap(r.sites[0].name, r.sites[1].name); }), Contains(HasSubstr("/sites/name")));
   EXPECT_THAT(violations([](RunData& r) { r.sites[1].record_key = "conv2"; }), Contains(HasSubstr("/sites/record_key: expected 'block_output.conv2'")));
@@ -240,6 +250,7 @@ TEST(RunFile, CompareRunsIgnoresOnlyWhatMayDiffer) {
               r.ranks = 9;
               r.engine = "cuda";
               r.command_line += " x";
+              r.data = "/moved";
               r.updates[1].update_seconds = 5;
               r.updates[0].iteration_seconds = 6;
             }, output), 0) << output;

@@ -7,8 +7,8 @@ import numpy
 from content_digest import ContentDigest, tables
 
 TYPES = {"u8": "u1", "s8": "i1", "s32": "i4", "u64": "u8", "f32": "f4", "f64": "f8"}
-L, N, U, E, K = 4, 6, 3, 1, 2
-SIZES = {"L": L, "N": N, "U": U, "E": E, "K": K}
+L, N, U, E, F, K = 4, 6, 3, 1, 0, 2
+SIZES = {"L": L, "N": N, "U": U, "E": E, "F": F, "K": K}
 SITES = ["conv1", "conv2", "fc1", "fc2"]
 IMAGES, RIGHT, TEACHER, STUDENT = 32, 20, 5, 3
 EPISODE_KD = [(i + 1) / 3 for i in range(N)]
@@ -16,7 +16,7 @@ EPISODE_KD = [(i + 1) / 3 for i in range(N)]
 codes = numpy.array([[[1 + i + s, 2 + i + s, 3 + i + s, 4 + i + s] for s in range(L)] for i in range(N)], "u1")
 special = {
     "/@format": "triseg-run", "/@status": "finished", "/@model": "lenet5", "/@seed": 2**63,
-    "/@schema_version": 1, "/@attention_layers": "conv1,conv2", "/@episodes_total": N, "/@attention_weight": 0.0,
+    "/@schema_version": 2, "/@attention_layers": "conv1,conv2", "/@episodes_total": N, "/@attention_weight": 0.0,
     "/sites/name": SITES, "/sites/kind": ["conv", "conv", "fc", "fc"], "/sites/scale": 0.25, "/sites/zero_point": 0,
     "/sites/record_key": [f"block_output.{s}" if s[0] == "c" else f"classifier.{s}.out" for s in SITES],
     "/sites/tmax": 40, "/sites/init_codes": codes[0], "/sites/mse_codes": codes[1],
@@ -74,7 +74,7 @@ with h5py.File(sys.argv[2], "w") as file:
         attrs.create(name, value, dtype=text_type([value]) if isinstance(value, str) else None)
 
     for path, type_, shape, units, meaning, columns, kind in tables(open(sys.argv[1]).read()):
-        dims = [SIZES.get(d) or int(d) for d in shape.strip("[]").split(",")] if shape else []
+        dims = [SIZES[d] if d in SIZES else int(d) for d in shape.strip("[]").split(",")] if shape else []
         value = value_of(path)
         if type_ == "string":
             value = value if value else "text" if not dims else ["text"] * dims[0]

@@ -16,8 +16,8 @@ class BadInput(ProgramTest):
     def test_command_lines(self):
         search = ["search", "--out", self.out("a")]
         for arguments, fragments in (
-                ([], ["subcommand"]),
-                (["surch"], ["subcommand"]),
+                ([], ["subcommand", "search, evaluate, train, validate, doctor", "none"]),
+                (["surch"], ["subcommand", "search, evaluate, train, validate, doctor", "'surch'"]),
                 (search + ["--modle", "alexnet"], ["--modle"]),
                 (search + ["--model", "resnet"], ["unknown model 'resnet'", "alexnet, lenet5"]),
                 (search + ["--backend", "tensorrt"], ["unknown backend 'tensorrt'"]),
@@ -29,7 +29,12 @@ class BadInput(ProgramTest):
                 (search + ["--lr", "nan"], ["--lr", "nan"]),
                 (search + ["--attention-weight", "nan"], ["--attention-weight", "nan"]),
                 (search + ["--max-acc-drop", "inf"], ["--max-acc-drop", "inf"]),
-                (search + ["--seed", "-1"], ["--seed"]),
+                (search + ["--seed", "-1"], ["--seed: expected a whole number from 0 to 18446744073709551615, found '-1'"]),
+                (search + ["--seed", "1.5"], ["--seed: expected a whole number from 0 to 18446744073709551615, found '1.5'"]),
+                (search + ["--threads", "1.5"], ["--threads: expected a whole number from 0 to 4096, found '1.5'"]),
+                (search + ["--model", "lenet5", "--model", "lenet5"], ["--model: given twice"]),
+                (["evaluate", "a.json", "--split", "test", "--split", "test", "--split", "test"], ["--split: given 3 times"]),
+                (["search", "--out", ""], ["--out: expected a folder, found ''"]),
                 (search + ["--batch-size", "60000"], ["--batch-size", "50000"]),
                 (search + ["--batch-size", "1000", "--calib-batches", "51"], ["--calib-batches"]),
                 (search + ["--sites", "conv9"], ["conv9", "conv1"]),
@@ -46,15 +51,26 @@ class BadInput(ProgramTest):
                 (search + ["--result-file", "a/b.json"], ["--result-file", "--out"]),
                 (search + ["--result-file", "../b.json"], ["--result-file"]),
                 (search + ["--result-file", "b.h5"], ["--result-file", ".json"]),
+                (search + ["--result-file", ""], ["--result-file", ".json"]),
+                (search + ["--result-file", 196 * "x" + ".json"], ["--result-file: expected a name of at most 200 bytes, found 201"]),
+                (search + ["--teacher", ""], ["--teacher: expected a model file, found ''"]),
+                (search + ["--teacher", "/tmp"], ["--teacher: /tmp: expected a model file, found a folder"]),
                 (search + ["--teacher", "nowhere.h5"], ["nowhere.h5"]),
                 (search + ["--teacher", MODEL], [MODEL, "lenet5", "alexnet"]),
-                (search + ["--config", "nowhere.toml"], ["nowhere.toml"])):
+                (search + ["--config", "nowhere.toml"], ["nowhere.toml"]),
+                (search + ["--config", ""], ["--config: expected a file, found ''"]),
+                (search + ["--config", "/tmp"], ["--config: /tmp: expected a file, found a folder"])):
             with self.subTest(arguments=arguments[-2:]):
                 self.refused(arguments, *fragments)
-        self.assertFalse(os.path.exists(run_file(self.out("a"))))
+        self.assertFalse(os.path.exists(self.out("a")), "a search that does not start leaves nothing behind")
+
+    def test_names_of_200_bytes_are_not_too_long(self):
+        name = 195 * "x"
+        self.search("a", "--result-file", name + ".json")
+        self.assertTrue(os.path.exists(run_file(self.out("a"), name)))
 
     def test_config_files(self):
-        for text, fragments in (("epsiodes = 3\n", ["unknown key 'epsiodes'"]), ("[search]\nepisodes = 3\n", ["unknown key"]),
+        for text, fragments in (("epsiodes = 3\n", ["unknown key 'epsiodes'"]), ("[search]\nepisodes = 3\n", ["section [search]", "no sections"]), ('teacher = ""\n', ["--teacher: expected a model file"]),
                                 ("episodes = 3\nepisodes = 4\n", ["episodes", "expected one value"]),
                                 ("update-timestep = 70\nepisodes-per-update = 10\n", ["update-timestep", "both"]),
                                 ('episodes = "none"\n', ["episodes"]), ("episodes = 0\n", ["episodes"])):
@@ -102,6 +118,12 @@ class BadInput(ProgramTest):
                     file.write(content)
                 self.refused(quick("--teacher", self.out(name), "--out", self.out("a")), name)
 
+    def test_a_damaged_run_says_what_to_do(self):
+        self.search("a")
+        with open(run_file(self.out("a")), "rb+") as file:
+            file.truncate(1000)
+        self.refused(quick("--out", self.out("a")), run_file(self.out("a")), "remove it to start again", "restore a copy")
+
     def test_unwritable_out_is_found_before_the_search(self):
         with open(self.out("file"), "w") as file:
             file.write("in the way\n")
@@ -120,13 +142,25 @@ class BadInput(ProgramTest):
     def test_evaluate_and_validate(self):
         for arguments, fragments in ((["evaluate"], ["result"]), (["evaluate", "nowhere.json"], ["nowhere.json"]),
                                      (["evaluate", "bad.json"], ["bad.json"]), (["evaluate", "alien.json"], ["alien.json", "layers"]),
-                                     (["validate", "nowhere.h5"], ["nowhere.h5"]), (["validate"], ["run file"])):
-            for name, text in (("bad.json", '{"layers": '), ("alien.json", '{"a": 1}')):
+                                     (["validate", "nowhere.h5"], ["nowhere.h5"]),
+                                     (["validate", "--schema", "x.h5"], ["--schema", "x.h5"]),
+                                     (["evaluate", "hot.json"], ["hot.json: temperature", '"hot"']),
+                                     (["evaluate", "cold.json"], ["cold.json: temperature", "-1"]),
+                                     (["evaluate", "cold.json", "--kd-T", "nan"], ["--kd-T: expected a number", "'nan'"]),
+                                     (["evaluate", "cold.json", "--kd-T", "-1"], ["--kd-T: expected a number", "'-1'"]),
+                                     (["evaluate", "cold.json", "--teacher", ""], ["--teacher: expected a model file"]), (["validate"], ["run file"])):
+            for name, text in (("bad.json", '{"layers": '), ("alien.json", '{"a": 1}'), ("hot.json", '{"temperature": "hot"}'),
+                               ("cold.json", '{"temperature": -1}')):
                 with open(self.out(name), "w") as file:
                     file.write(text)
             with self.subTest(arguments=arguments):
                 self.refused(arguments, *fragments)
         self.search("a")
+        self.refused(["evaluate", run_file(self.out("a"))], run_file(self.out("a")), result_file(self.out("a")))
+        launched = run(["evaluate", result_file(self.out("a"))], ranks=2)
+        self.assertNotEqual(launched.returncode, 0)
+        self.assertEqual([line for line in launched.stderr.splitlines() if line.startswith("triseg: ")],
+                         ["triseg: error: evaluate runs as one process: start it without the launcher that started 2"])
         self.refused(["evaluate", result_file(self.out("a")), "--split", "training"], "training")
         self.refused(["evaluate", result_file(self.out("a")), "--model", "alexnet"], "alexnet")
         self.refused(["evaluate", result_file(self.out("a")), "--format", "xml"], "xml")

@@ -1,4 +1,5 @@
 """triseg search from outside: what it writes, what it logs, and that ranks, kills and options do what they promise."""
+import hashlib
 import json
 import os
 import pty
@@ -62,7 +63,22 @@ class Files(ProgramTest):
             self.assertAlmostEqual(sum(shares.values()), 100.0, places=6)
         table = run(["evaluate", result, "--split", "validation"])
         self.assertEqual(table.returncode, 0, table.stderr)
+        self.assertEqual(table.stderr, "")
+        teacher = os.path.join(SOURCE, "models", "lenet5-fashion-mnist.h5")
+        self.assertEqual(table.stdout.splitlines()[0], f"LeNet-5 on fashion-mnist (fbgemm), teacher {teacher}, split validation")
+        with open(teacher, "rb") as file:
+            digest = hashlib.sha256(file.read()).hexdigest()
+        self.assertEqual([evaluated[k] for k in ("backend", "teacher", "teacher_sha256")], ["fbgemm", teacher, digest])
         self.assertIn("10000 validation images", table.stdout)
+
+    def test_evaluate_says_what_it_takes_where_the_result_names_no_model(self):
+        with open(self.out("b.json"), "w") as file:
+            json.dump({"layers": {"classifier.fc1.out": {k: 5 * i for i, k in enumerate(
+                ("t1_code", "v1_code", "t2_code", "v2_code", "tmax_code"))}}}, file)
+        done = run(["evaluate", "b.json", "--model", "lenet5"], cwd=self.folder)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        refused = run(["evaluate", "b.json", "--engine", "tpu"], cwd=self.folder)
+        self.assertIn("b.json names no model: taking alexnet; --model changes it", refused.stderr)
 
     def test_evaluate_agrees_between_engines(self):
         self.search("a", "--data", "fashion-mnist")
@@ -88,6 +104,9 @@ class Log(ProgramTest):
         self.assertIn("Attention Transfer: 3 layers (conv3, conv4, fc1)", log)
         self.assertRegex(log, r"episodes: 2/2, .* episodes/s, ETA .*best -")
 
+
+    def test_the_final_scoring_shows_its_progress(self):
+        self.assertRegex(self.search("a").stderr, r"validation images: 10000/10000, [\d.]+ validation images/s, ETA 0:00, 5 candidates")
 
     def test_terminals_get_a_bar_with_rate_eta_and_best_reward(self):
         terminal, inside = pty.openpty()
@@ -189,6 +208,68 @@ class Resume(ProgramTest):
                 self.search(name, *self.LONG)
                 self.assert_same_run(self.out("whole"), self.out(name))
 
+    def test_a_stop_during_the_final_scoring_keeps_what_is_scored(self):
+        many = ["--episodes", "64", "--top-k", "60", "--threads", "1", "--checkpoint-every", "0"]
+        self.search("whole", *many)
+        process = start(quick("--out", self.out("a"), *many))
+        scored = 0
+        while not scored and process.poll() is None:
+            time.sleep(0.02)
+            if os.path.exists(run_file(self.out("a"))):
+                with h5py.File(run_file(self.out("a"))) as file:
+                    scored = max(file["/finalists/images"][()], default=0)
+        process.send_signal(signal.SIGTERM)
+        _, log = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 85, log)
+        self.assertEqual(run(["validate", run_file(self.out("a"))]).returncode, 0)
+        with h5py.File(run_file(self.out("a"))) as file:
+            self.assertEqual(file["/finalists/images"].shape, (63,))
+            scored = file["/finalists/images"][0]
+        self.assertIn(f"Scoring 63 candidates on 10000 validation images, {scored} of them done", self.search("a", *many).stderr)
+        self.assert_same_run(self.out("whole"), self.out("a"))
+
+    def test_two_searches_do_not_write_one_run(self):
+        for ranks in (None, 2):
+            with self.subTest(ranks=ranks):
+                name = f"a{ranks}"
+                process = start(quick("--out", self.out(name), "--episodes", "100000", "--checkpoint-every", "0"), ranks)
+                wait_for_episodes(run_file(self.out(name)), 32, process)
+                writer = process.pid if ranks is None else children(process.pid)[0]
+                for more in ([], ["--seed", "2"]):
+                    self.assert_one_line_error(run(quick("--out", self.out(name), *more)), run_file(self.out(name)),
+                                               "is being written by process ", " on host ", "--result-file")
+                self.search(name, "--result-file", "other.json")
+                os.kill(writer, signal.SIGKILL)
+                process.communicate(timeout=60)
+                lock = os.path.join(os.path.dirname(run_file(self.out(name))), ".quick.lock")
+                self.assertTrue(os.path.exists(lock), "a killed process leaves its lock file")
+                os.remove(run_file(self.out(name)))
+                self.search(name)
+                self.assertFalse(os.path.exists(lock), "which locks nobody out, and is removed")
+
+    def test_a_file_system_without_locks_is_no_obstacle(self):
+        with open(self.out("flock.c"), "w") as file:
+            file.write("#include <errno.h>\nint flock(int fd, int how) { (void)fd; (void)how; errno = ENOLCK; return -1; }\n")
+        subprocess.run(["cc", "-shared", "-fPIC", "-o", self.out("flock.so"), self.out("flock.c")], check=True)
+        done = subprocess.run(command(quick("--out", self.out("a")), None), env=environment() | {"LD_PRELOAD": self.out("flock.so")},
+                              capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("cannot be locked", done.stderr)
+
+    def test_the_result_of_another_is_not_overwritten(self):
+        foreign = '{"layers": {}, "model": "LeNet5", "backend": "fbgemm"}'
+        os.makedirs(os.path.dirname(result_file(self.out("a"))))
+        for expected in ("belongs to no run beside it", "belongs to another run than the one beside it"):
+            with open(result_file(self.out("a")), "w") as file:
+                file.write(foreign)
+            self.assert_one_line_error(run(quick("--out", self.out("a"))), result_file(self.out("a")), expected, "--result-file")
+            with open(result_file(self.out("a"))) as file:
+                self.assertEqual(file.read(), foreign)
+            os.remove(result_file(self.out("a")))
+            self.search("a")
+        os.remove(run_file(self.out("a")))
+        self.search("a")  # its own JSON is in nobody's way
+
     def test_a_finished_run_is_left_alone(self):
         self.search("a")
         with open(run_file(self.out("a")), "rb") as file:
@@ -249,6 +330,13 @@ class Options(ProgramTest):
             self.assertEqual(b["/selected/top_index"][()], 0)
             self.assertEqual(b["/selected/within_max_acc_drop"][()], 1)
             self.assertEqual(a["/selected/within_max_acc_drop"][()], 0)
+            self.assertEqual(a.attrs["selection"], b"best validation reward: no candidate met --max-acc-drop 0")
+            self.assertEqual(b.attrs["selection"], b"best validation reward with --max-acc-drop 100")
+        for name, within in (("a", False), ("b", True)):
+            with open(result_file(self.out(name))) as file:
+                selection = json.load(file)["selection"]
+            self.assertEqual(selection["within_max_acc_drop"], within)
+            self.assertEqual("no candidate" in selection["rule"], not within)
 
     def test_fixed_tmax_and_update_timestep(self):
         arguments = [a for a in QUICK if a not in ("--episodes-per-update", "32")]

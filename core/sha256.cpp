@@ -1,4 +1,4 @@
-#include "learner/sha256.hpp"
+#include "core/sha256.hpp"
 
 #include "core/error.hpp"
 

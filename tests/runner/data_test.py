@@ -1,0 +1,84 @@
+"""Data sets are what they hold, whatever their folder is called."""
+import gzip
+import json
+import os
+import shutil
+import subprocess
+import sys
+import unittest
+
+from program import SOURCE, ProgramTest, quick, result_file, run
+
+FASHION_MNIST = os.environ.get("TRISEG_FASHION_MNIST", "/usr/share/datasets/fashion-mnist")
+MODEL = os.path.join(SOURCE, "models", "lenet5-fashion-mnist.h5")
+
+
+class Data(ProgramTest):
+    def copy_fashion_mnist(self, name):
+        shutil.copytree(FASHION_MNIST, self.out(name))
+
+    def write_other_images(self, name):
+        """The first images of Fashion-MNIST, with other labels."""
+        os.mkdir(self.out(name))
+        for part, count in (("train", 600), ("t10k", 100)):
+            for kind, header, size in (("images-idx3", 16, 784), ("labels-idx1", 8, 1)):
+                source = os.path.join(FASHION_MNIST, f"{part}-{kind}-ubyte")
+                opened = open(source, "rb") if os.path.exists(source) else gzip.open(source + ".gz")
+                with opened as file:
+                    content = bytearray(file.read(header + count * size))
+                content[4:8] = count.to_bytes(4, "big")
+                if size == 1:
+                    content[header:] = bytes(9 - label for label in content[header:])
+                with open(os.path.join(self.out(name), f"{part}-{kind}-ubyte"), "wb") as file:
+                    file.write(content)
+
+    def test_a_copy_under_another_name_takes_the_shipped_model(self):
+        self.copy_fashion_mnist("mine")
+        done = run(quick("--data", "mine", "--out", "a"), cwd=self.folder)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.search("named")
+        results = []
+        for name in ("a", "named"):
+            with open(result_file(self.out(name))) as file:
+                results.append(json.load(file))
+        self.assertEqual([r["data"] for r in results], [self.out("mine"), "fashion-mnist"])
+        for key in ("data_sha256", "config_hash", "layers", "metrics"):
+            self.assertEqual(results[0][key], results[1][key])
+        again = run(quick("--data", "fashion-mnist", "--out", "a"), cwd=self.folder)
+        self.assertIn("nothing to do", again.stderr)
+
+    def test_other_images_under_its_name_are_refused(self):
+        self.write_other_images("fashion-mnist")
+        for teacher in ([], ["--teacher", MODEL]):
+            done = run(quick("--data", self.out("fashion-mnist"), "--out", self.out("a"), *teacher))
+            self.assert_one_line_error(done, f"{MODEL} was trained on fashion-mnist (sha256 9fc08bde62ec...), not on the data in "
+                                       + self.out("fashion-mnist"), "triseg train", "--teacher")
+        self.assertFalse(os.path.exists(self.out("a")))
+
+    def test_models_without_a_digest_go_by_the_name(self):
+        old = self.out("old.h5")
+        script = os.path.join(SOURCE, "tests", "learner", "rewrite_model.py")
+        subprocess.run([sys.executable, "-B", script, MODEL, old, "1"], check=True)
+        self.search("a", "--teacher", old)
+        self.copy_fashion_mnist("mine")
+        done = run(quick("--data", self.out("mine"), "--out", self.out("b"), "--teacher", old))
+        self.assert_one_line_error(done, f"{old} was trained on fashion-mnist, not on the data in {self.out('mine')}")
+
+    def test_evaluate_takes_the_data_of_the_search(self):
+        self.copy_fashion_mnist("fashion-mnist")
+        found = run(quick("--data", "./fashion-mnist", "--out", "a"), cwd=self.folder)
+        self.assertEqual(found.returncode, 0, found.stderr)
+        result = result_file(self.out("a"))
+        evaluated = run(["evaluate", result])
+        self.assertEqual(evaluated.returncode, 0, evaluated.stderr)
+        self.assertIn(f"LeNet-5 on {self.out('fashion-mnist')} (fbgemm)", evaluated.stdout)
+        os.rename(self.out("fashion-mnist"), self.out("moved"))
+        self.assert_one_line_error(run(["evaluate", result]), self.out("fashion-mnist"), "give its folder with --data")
+        moved = run(["evaluate", result, "--data", self.out("moved")])
+        self.assertEqual((moved.returncode, moved.stderr), (0, ""))
+        self.write_other_images("fashion-mnist")
+        self.assert_one_line_error(run(["evaluate", result]), result, "was found on other data", "--data")
+
+
+if __name__ == "__main__":
+    unittest.main()
