@@ -8,7 +8,7 @@
 #include "runner/mpi_transport.hpp"
 #include "runner/nccl_transport.hpp"
 #include "runner/ranks.hpp"
-#include "runner/report_error.hpp"
+#include "runner/run_start.hpp"
 #include "runner/search_options.hpp"
 #include "trainer/training.hpp"
 #include "worker/devices.hpp"
@@ -89,7 +89,11 @@ std::vector<RankRow> gather_rows(Transport& transport) {
 }
 
 void check_gpus(const std::vector<RankRow>& rows, bool in_use, Report& report) {
-  if (!in_use) return report.ok("GPUs", "not used by this engine");
+  if (!in_use) {
+    if (const std::string problem = device_problem(); !problem.empty())
+      return report.warning("GPUs", fmt::format("none can be used: {}", problem));
+    return report.ok("GPUs", "not used by this engine");
+  }
   std::map<std::string, std::size_t> ranks;
   for (std::size_t r = 0; r < rows.size(); ++r) {
     if (!rows[r].uuid[0]) return report.problem("GPUs", fmt::format("rank {} has none", r));
@@ -100,14 +104,56 @@ void check_gpus(const std::vector<RankRow>& rows, bool in_use, Report& report) {
   report.ok("GPUs", "one per rank");
 }
 
-/// Runs a check on all ranks; its error becomes a problem.
+/// Runs a check that ranks make together; its error becomes a problem.
 void check(Transport& transport, Report& report, std::string_view what, std::string_view good, const std::function<void()>& work) {
   try {
     agree(transport, work);
     report.ok(what, good);
-  } catch (const Error& error) {
+  } catch (const SharedError& error) {
     report.problem(what, error.what());
   }
+}
+
+int examine(Transport& transport, std::string_view why, CLI::App& app, SearchOptions& o, Report& report) {
+  const std::string_view engine = resolve_engine(o.engine);
+  const auto rows = gather_rows(transport);
+  for (std::size_t r = 0; r < rows.size(); ++r)
+    fmt::print("rank {}: host {}, {}\n", r, rows[r].host, rows[r].gpu[0] ? rows[r].gpu : "no GPU");
+
+  report.ok("transport", fmt::format("{} ({})", transport.name(), why));
+  report.ok("ranks", launched_tasks() > 0 ? fmt::format("{} started, {} joined", launched_tasks(), transport.size())
+                                          : std::string("one, started without a launcher"));
+  if (transport.rank() == 0) check_gpus(rows, engine == "cuda", report);
+  const auto libraries = loaded_libraries("libnccl.so");
+  if (!nccl_in_this_build())
+    report.ok("NCCL", "not in this build");
+  else if (libraries.size() > 1)
+    report.problem("NCCL", fmt::format("{} libraries in one process: {}: build with the one that LibTorch brings", libraries.size(),
+                                       fmt::join(libraries, ", ")));
+  else
+    report.ok("NCCL", libraries.empty() ? "one library" : "one library, " + *libraries.begin());
+
+  Inputs inputs;
+  RunData run;
+  check(transport, report, "inputs", fmt::format("{} on {} with {}: loaded and fitting, the same on all ranks", o.model, o.data, o.backend),
+        [&] { inputs = load_agreed_inputs(transport, o, app, run); });
+  if (inputs.scorer)
+    report.ok("engine", fmt::format("{}: {}, {} threads a rank{}", engine, inputs.scorer->engine_description(), inputs.threads,
+                                    engine == "reference" ? "" : "; self-test passed"));
+  else
+    report.warning("engine", fmt::format("{}: not tried", engine));
+  check(transport, report, "output", fmt::format("{}: writes, syncs and renames files; the place is free or this run's", o.out), [&] {
+    if (transport.rank() != 0) return;
+    const RunFiles files = run_files(o);
+    ensure_writable_folder(files.folder);
+    const fs::path probe = files.folder / fmt::format(".doctor-{}", ::getpid());
+    commit_file(probe, std::string_view("first"));
+    commit_file(probe, std::string_view("second"));
+    fs::remove(probe);
+    if (inputs.scorer) take_place(run, o, app, inputs, transport);
+  });
+  if (transport.rank() == 0) fmt::print("{}\n", report.failed() ? "A search would not start." : "A search would start.");
+  return report.failed() ? 1 : 0;
 }
 
 int run_doctor(CLI::App& app, SearchOptions& o) {
@@ -121,44 +167,10 @@ int run_doctor(CLI::App& app, SearchOptions& o) {
     transport = make_transport(o.transport, o.engine, o.rank_timeout, &why);
   } catch (const Error& error) {
     report.problem("ranks", error.what());
+    if (launcher_rank() == 0) fmt::print("A search would not start.\n");
     return 1;
   }
-  const std::string_view engine = resolve_engine(o.engine);
-  const auto rows = gather_rows(*transport);
-  for (std::size_t r = 0; r < rows.size(); ++r)
-    fmt::print("rank {}: host {}, {}\n", r, rows[r].host, rows[r].gpu[0] ? rows[r].gpu : "no GPU");
-
-  report.ok("transport", fmt::format("{} ({})", transport->name(), why));
-  report.ok("ranks", launched_tasks() > 0 ? fmt::format("{} started, {} joined", launched_tasks(), transport->size())
-                                          : std::string("one, started without a launcher"));
-  if (transport->rank() == 0) check_gpus(rows, engine == "cuda", report);
-  const auto libraries = loaded_libraries("libnccl.so");
-  if (libraries.size() > 1)
-    report.problem("NCCL", fmt::format("{} libraries in one process: {}: build with the one that LibTorch brings", libraries.size(),
-                                       fmt::join(libraries, ", ")));
-  else
-    report.ok("NCCL", libraries.empty() ? "not in this build" : "one library, " + *libraries.begin());
-
-  check(*transport, report, "output", fmt::format("{}: writes, syncs and renames files", o.out), [&] {
-    if (transport->rank() != 0) return;
-    const fs::path folder = fs::path(o.out) / "tri_ppo_int_codes";
-    ensure_writable_folder(folder);
-    const fs::path probe = folder / fmt::format(".doctor-{}", ::getpid());
-    commit_file(probe, std::string_view("first"));
-    commit_file(probe, std::string_view("second"));
-    fs::remove(probe);
-  });
-  std::string description;
-  check(*transport, report, "inputs", fmt::format("{} on {} with {}: loaded and fitting", o.model, o.data, o.backend), [&] {
-    const Inputs inputs = load_inputs(o, *transport);
-    description = fmt::format("{}: {}, {} threads a rank; self-test passed", engine, inputs.scorer->engine_description(), inputs.threads);
-  });
-  if (description.empty())
-    report.warning("engine", fmt::format("{}: not tried", engine));
-  else
-    report.ok("engine", description);
-  if (transport->rank() == 0) fmt::print("{}\n", report.failed() ? "A search would not start." : "A search would start.");
-  return report.failed() ? 1 : 0;
+  return together(*transport, [&] { return examine(*transport, why, app, o, report); });
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "runner/ranks.hpp"
 
 #include "core/error.hpp"
+#include "runner/report_error.hpp"
 
 #include <sched.h>
 #include <unistd.h>
@@ -26,6 +27,19 @@ void agree(Transport& transport, const std::function<void()>& work) {
     std::copy_n(all.begin() + static_cast<std::ptrdiff_t>(at), length, verdict.begin());
   transport.broadcast(verdict);
   if (verdict[0] != std::byte{0}) throw SharedError(reinterpret_cast<const char*>(verdict.data()));
+}
+
+int together(Transport& transport, const std::function<int()>& work) {
+  try {
+    return work();
+  } catch (const SharedError&) {
+    throw;
+  } catch (const std::exception& error) {
+    if (transport.size() == 1) throw;
+    report_error(fmt::format("rank {}: {}", transport.rank(), error.what()));
+    transport.abort(1);
+  }
+  return 1;
 }
 
 void agree_on(Transport& transport, const std::string& text, const std::string& message) {

@@ -3,6 +3,7 @@
 #include "learner/image_order.hpp"
 #include "learner/run_file.hpp"
 #include "learner/selection.hpp"
+#include "learner/strategies.hpp"
 #include "runner/calibration.hpp"
 #include "runner/progress.hpp"
 #include "runner/signals.hpp"
@@ -80,7 +81,7 @@ void Search::prepare() {
   if (options_.ppo.warm_start == WarmStart::mse)
     for (const SiteData& site : data_.sites) spdlog::info("[mse] {}: {}", site.name, to_string(site.mse));
   reference_ = site_codes(options_.ppo.warm_start == WarmStart::mse ? &SiteData::mse : &SiteData::init);
-  strategy_ = make_ppo(data_.sites, options_.ppo, options_.seed);
+  strategy_ = make_strategy(options_.strategy, data_.sites, options_.ppo, options_.seed);
   if (data_.checkpoint.next_iteration > 0) strategy_->restore(data_.checkpoint);
 }
 

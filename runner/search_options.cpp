@@ -3,6 +3,7 @@
 #include "core/codes.hpp"
 #include "core/error.hpp"
 #include "core/network.hpp"
+#include "learner/strategies.hpp"
 #include "learner/result_file.hpp"
 #include "runner/option_checks.hpp"
 
@@ -80,6 +81,7 @@ void declare_options(CLI::App& app, SearchOptions& o) {
   results("--tmax-fixed", o.tmax.fixed, "tmax in mode fixed [code]; 255 lets no value pass")->check(count(-1e6, 1e6));
   results("--tmax-percentile", o.tmax.percentile, "Percentile of the non-zero codes")->check(within(0, 100));
   results("--tmax-offset", o.tmax.offset, "Added to the percentile's code [codes]")->check(count(-255, 255));
+  results("--strategy", o.strategy, "What proposes codes: ppo, cma-es, coordinate or random");
   results("--warm-start", o.warm_start, "First draws: around the MSE optimum (mse), around tmax*k/5 (init), or cold (none)");
   results("--warm-start-tolerance", o.ppo.prior_tolerance,
           "Width of the first draws: the codes within it raise a site's squared error by at most this share")->check(positive);
@@ -169,6 +171,11 @@ void resolve_options(SearchOptions& o) {
   else if (o.warm_start == "init") o.ppo.warm_start = WarmStart::init;
   else if (o.warm_start == "none") o.ppo.warm_start = WarmStart::none;
   else fail("--warm-start: unknown start '{}': expected mse, init or none", o.warm_start);
+  const auto strategies = strategy_names();
+  if (std::find(strategies.begin(), strategies.end(), o.strategy) == strategies.end())
+    fail("--strategy: unknown strategy '{}': expected {}", o.strategy, fmt::join(strategies, ", "));
+  if (o.strategy != "ppo" && o.warm_start != "mse")
+    fail("--warm-start {}: only ppo starts elsewhere than at the MSE optimum, not {}", o.warm_start, o.strategy);
   if (o.result_file.empty()) o.result_file = o.model + ".json";
   if (o.result_file.find('/') != std::string::npos)
     fail("--result-file: '{}' has a folder in it: expected a plain name; --out takes the folder", o.result_file);

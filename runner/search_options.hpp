@@ -34,6 +34,7 @@ struct SearchOptions {
   double attention_weight = 0.1;
   std::string tmax_mode = "percentile";
   TmaxRule tmax;                     ///< its mode follows tmax_mode
+  std::string strategy = "ppo";
   std::string warm_start = "mse";
   PpoOptions ppo;                    ///< its warm_start follows warm_start
   std::size_t top_k = 30;

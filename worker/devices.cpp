@@ -26,6 +26,13 @@ std::vector<Device> devices() {
   return all;
 }
 
+std::string device_problem() {
+  int count = 0, driver = 0;
+  const cudaError_t code = cudaGetDeviceCount(&count);
+  cudaDriverGetVersion(&driver);
+  return code == cudaSuccess || driver == 0 ? "" : cudaGetErrorString(code);
+}
+
 CudaVersions cuda_versions() {
   int driver = 0;
   cudaDriverGetVersion(&driver);
@@ -37,6 +44,7 @@ CudaVersions cuda_versions() {
 namespace triseg {
 
 std::vector<Device> devices() { return {}; }
+std::string device_problem() { return {}; }
 CudaVersions cuda_versions() { return {}; }
 
 }  // namespace triseg

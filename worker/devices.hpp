@@ -15,6 +15,9 @@ struct Device {
 /// In the order of CUDA's numbers; empty without a driver.
 std::vector<Device> devices();
 
+/// Why devices() is empty although there is a driver, for instance that it is too old; else empty.
+std::string device_problem();
+
 /// CUDA as "X.Y": what this build was compiled with and what the driver supports. Empty where there is none.
 struct CudaVersions {
   std::string compiled, driver;

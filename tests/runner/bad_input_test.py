@@ -45,6 +45,8 @@ class BadInput(ProgramTest):
                 (search + ["--tmax-mode", "fixed", "--tmax-fixed", "2"], ["--tmax-fixed", "no legal codes"]),
                 (search + ["--tmax-mode", "fixed", "--tmax-fixed", "256"], ["--tmax-fixed"]),
                 (search + ["--warm-start", "hot"], ["--warm-start"]),
+                (search + ["--strategy", "luck"], ["unknown strategy 'luck'", "cma-es"]),
+                (search + ["--strategy", "random", "--warm-start", "none"], ["--warm-start none", "random"]),
                 (search + ["--engine", "tpu"], ["unknown engine 'tpu'", "reference"]),
                 (search + ["--transport", "pigeon"], ["unknown transport 'pigeon'"]),
                 (search + ["--episodes-per-update", "8", "--update-timestep", "8"], ["--update-timestep"]),

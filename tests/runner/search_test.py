@@ -301,6 +301,22 @@ class Resume(ProgramTest):
 
 
 class Options(ProgramTest):
+    def test_every_strategy_searches_resumes_and_is_part_of_the_configuration(self):
+        codes = {}
+        for strategy in ("ppo", "cma-es", "coordinate", "random"):
+            with self.subTest(strategy=strategy):
+                self.search(strategy, "--strategy", strategy)
+                with h5py.File(run_file(self.out(strategy))) as file:
+                    codes[strategy] = file["/episodes/codes"][()].tobytes()
+                process = start(quick("--out", self.out(strategy + "-killed"), "--strategy", strategy, "--checkpoint-every", "0"))
+                wait_for_episodes(run_file(self.out(strategy + "-killed")), 64, process)
+                process.kill()
+                process.communicate()
+                self.search(strategy + "-killed", "--strategy", strategy, "--checkpoint-every", "0", ranks=2)
+                self.assert_same_run(self.out(strategy), self.out(strategy + "-killed"))
+        self.assertEqual(len(set(codes.values())), 4)
+        self.assert_one_line_error(run(quick("--out", self.out("ppo"), "--strategy", "random")), "--strategy (ppo instead of random)")
+
     # Every option that changes results, with a value that must show in the run file.
     CHANGES = [("--sites", "conv"), ("--seed", "2"), ("--episodes", "160"), ("--episodes-per-update", "48"), ("--batch-size", "8"),
                ("--calib-batches", "2"), ("--kd-T", "4"), ("--attention-layers", "conv2"), ("--attention-weight", "1"),
