@@ -55,6 +55,17 @@ class Data(ProgramTest):
                                        + self.out("fashion-mnist"), "triseg train", "--teacher")
         self.assertFalse(os.path.exists(self.out("a")))
 
+    def test_a_model_trained_on_a_folder_goes_with_its_images(self):
+        self.write_other_images("fashion-mnist")
+        model = self.out("mine.h5")
+        trained = run(["train", "--model", "lenet5", "--data", self.out("fashion-mnist"), "--epochs", "1", "--qat-epochs", "0", "--out",
+                       model])
+        self.assertEqual(trained.returncode, 0, trained.stderr)
+        os.rename(self.out("fashion-mnist"), self.out("moved"))
+        self.search("a", "--data", self.out("moved"), "--teacher", model)
+        self.assert_one_line_error(run(quick("--out", self.out("b"), "--teacher", model)),
+                                   f"{model} was trained on fashion-mnist (sha256 ", "not on fashion-mnist (sha256 9fc08bde62ec...)")
+
     def test_models_without_a_digest_go_by_the_name(self):
         old = self.out("old.h5")
         script = os.path.join(SOURCE, "tests", "learner", "rewrite_model.py")
