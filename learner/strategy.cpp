@@ -22,7 +22,7 @@ StoredTensor store_codes(const std::vector<Codes>& codes) {
 }
 
 std::vector<Codes> stored_codes(const Checkpoint& checkpoint, const std::string& name, const std::vector<SiteData>& sites) {
-  const auto& values = stored_values(checkpoint, name, {sites.size(), 4});
+  const std::vector<float> values = stored_values(checkpoint, name, {sites.size(), 4});
   std::vector<Codes> codes;
   for (std::size_t l = 0; l < sites.size(); ++l) {
     const auto code = [&](std::size_t k) { return static_cast<std::uint8_t>(values[l * 4 + k]); };

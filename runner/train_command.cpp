@@ -40,14 +40,16 @@ std::optional<std::string> configuration_of(const std::string& line, const std::
   return configuration(make_network(options.model), data_name, options.training);
 }
 
-/// True if `out` is the finished model of these options. Throws Error if it is anything else.
-bool is_done(const std::string& out, const std::string& wanted) {
+/// True if `out` is the finished model of these options and this data. Throws Error if it is anything else.
+bool is_done(const std::string& out, const std::string& wanted, const DataSet& data) {
   if (!std::filesystem::exists(out)) return false;
   if (!std::filesystem::is_regular_file(out)) fail("--out: {} exists and is not a file", out);
   const ModelFile file = load_model_file(out);
   if (configuration_of(file.provenance.command_line, file.network.data) != wanted)
     fail("--out: {} holds a model of another configuration ({}); remove it or choose another --out", out,
          file.provenance.command_line);
+  if (!file.network.data_sha256.empty() && file.network.data_sha256 != data.sha256)
+    fail("--out: {} was trained on other images or labels than those of {}; remove it or choose another --out", out, data.source);
   return true;
 }
 
@@ -179,7 +181,8 @@ void run_train(const TrainOptions& given) {
   TrainOptions options = given;
   resolve_train_options(options);
   const Network network = make_network(options.model);
-  if (is_done(options.out, configuration(network, data_set_name(options.data), options.training))) {
+  const DataSet data = load_data_set(options.data);
+  if (is_done(options.out, configuration(network, data_set_name(options.data), options.training), data)) {
     spdlog::info("{} is there already, made by these options: nothing to do", options.out);
     say_how_to_search(options);
     return;
@@ -188,7 +191,6 @@ void run_train(const TrainOptions& given) {
   if (options.engine != "auto" && std::find(engines.begin(), engines.end(), options.engine) == engines.end())
     fail("--engine: unknown engine '{}': expected auto or one of {}", options.engine, fmt::join(engines, ", "));
   if (std::filesystem::is_directory(options.checkpoint)) fail("--checkpoint: {} is a folder", options.checkpoint);
-  const DataSet data = load_data_set(options.data);
   check(options.training, network, data);
   for (const std::string& file : {options.out, options.checkpoint}) {
     const auto folder = std::filesystem::path(file).parent_path();

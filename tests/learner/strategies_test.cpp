@@ -18,6 +18,7 @@ struct Named {
   std::function<std::unique_ptr<Strategy>(const std::vector<SiteData>&, std::uint64_t seed)> make;
   bool learns;
 };
+void PrintTo(const Named& named, std::ostream* stream) { *stream << named.name; }
 
 class EveryStrategy : public ::testing::TestWithParam<Named> {
  protected:

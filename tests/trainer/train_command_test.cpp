@@ -80,7 +80,7 @@ class TrainCommand : public testing::Test {
 };
 
 const std::vector<std::string> small = {"--model", "lenet5", "--data", "shapes", "--epochs", "2", "--qat-epochs", "1",
-                                        "--threads", "1", "--device", "cpu", "--batch-size", "32", "--lr", "0.03"};
+                                        "--threads", "1", "--device", "cpu", "--batch-size", "32", "--lr", "0.01"};
 
 std::vector<std::string> with(std::vector<std::string> arguments, const std::vector<std::string>& more) {
   arguments.insert(arguments.end(), more.begin(), more.end());

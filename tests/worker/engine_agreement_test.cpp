@@ -33,6 +33,7 @@ struct Case {
   int images;      // that the comparisons with many students run on
   int students;
 };
+void PrintTo(const Case& c, std::ostream* stream) { *stream << c.name; }
 
 /// Odd sides and channels, stride 2, pooling that drops a rest, attention on a pooled and on a fully connected layer.
 Network odd() {
