@@ -19,8 +19,11 @@ std::string shell_word(const std::string& word) {
 std::string command_line() {
   std::ifstream file("/proc/self/cmdline", std::ios::binary);
   std::string line, word;
-  for (bool first = true; std::getline(file, word, '\0'); first = false)
-    line += first ? std::filesystem::path(word).filename().string() : std::string(" ") + shell_word(word);
+  if (std::getline(file, word, '\0')) line = std::filesystem::path(word).filename().string();
+  while (std::getline(file, word, '\0')) {
+    line += ' ';
+    line += shell_word(word);
+  }
   return line;
 }
 
