@@ -163,39 +163,6 @@ TEST(Ppo, EqualRewardsTeachNothingFalse) {
   EXPECT_TRUE(std::isfinite(update.policy_loss));
 }
 
-TEST(Ppo, ContinuesFromACheckpointToTheSameCodes) {
-  const auto sites = three_sites();
-  const auto whole = make_ppo(sites, {}, 5);
-  for (std::uint64_t i = 0; i < 6; ++i) one_iteration(*whole, sites, i);
-
-  Checkpoint checkpoint;
-  {
-    const auto first = make_ppo(sites, {}, 5);
-    for (std::uint64_t i = 0; i < 3; ++i) one_iteration(*first, sites, i);
-    first->save(checkpoint);
-  }
-  const auto second = make_ppo(sites, {}, 5);
-  second->restore(checkpoint);
-  for (std::uint64_t i = 3; i < 6; ++i) one_iteration(*second, sites, i);
-  EXPECT_EQ(second->propose(1000, 64), whole->propose(1000, 64));
-  Checkpoint a, b;
-  whole->save(a);
-  second->save(b);
-  EXPECT_EQ(a.optimizer_steps, b.optimizer_steps);
-  ASSERT_EQ(a.tensors.size(), b.tensors.size());
-  for (const auto& [name, tensor] : a.tensors) EXPECT_EQ(tensor.values, b.tensors.at(name).values) << name;
-}
-
-TEST(Ppo, RefusesACheckpointOfAnotherShape) {
-  const auto strategy = make_ppo(three_sites(), {}, 5);
-  Checkpoint checkpoint;
-  strategy->save(checkpoint);
-  checkpoint.tensors.begin()->second.shape.push_back(1);
-  EXPECT_THROW(strategy->restore(checkpoint), std::exception);
-  checkpoint.tensors.clear();
-  EXPECT_THROW(strategy->restore(checkpoint), std::exception);
-}
-
 TEST(ActionSpace, CoversExactlyTheLegalCodes) {
   for (int tmax : {3, 4, 6, 9}) {
     int legal = 0, reached = 0;
