@@ -78,7 +78,7 @@ std::vector<RankRow> gather_rows(Transport& transport) {
   RankRow mine;
   gethostname(mine.host, sizeof mine.host - 1);
   if (const auto gpus = devices(); !gpus.empty()) {
-    const std::size_t number = transport.local_rank() % gpus.size();
+    const int number = device_of(transport.local_rank());
     fmt::format("GPU {}: {}, sm_{}", number, gpus[number].name, gpus[number].capability).copy(mine.gpu, sizeof mine.gpu - 1);
     gpus[number].uuid.copy(mine.uuid, sizeof mine.uuid - 1);
   }

@@ -20,9 +20,8 @@ Inputs load_inputs(const SearchOptions& o, const Transport& transport) {
   if (std::uint64_t{o.batch_size} * o.calib_batches > images)
     fail("--calib-batches: {} x {} images, but the search split of {} has {}", o.calib_batches, o.batch_size, o.data, images);
   inputs.threads = scoring_threads(o.threads, transport);
-  const auto gpus = static_cast<int>(devices().size());
   inputs.scorer = std::make_unique<Scorer>(network, *inputs.data, o.engine, inputs.threads, o.temperature,
-                                           gpus > 0 ? transport.local_rank() % gpus : 0);
+                                           device_of(transport.local_rank()));
   return inputs;
 }
 

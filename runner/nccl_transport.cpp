@@ -6,6 +6,7 @@
 
 #ifdef TRISEG_HAVE_NCCL
 #include "worker/cuda_memory.hpp"
+#include "worker/devices.hpp"
 
 #include <nccl.h>
 
@@ -25,9 +26,7 @@ class NcclTransport final : public Transport {
   NcclTransport(std::unique_ptr<MpiTransport> mpi, double timeout) : mpi_(std::move(mpi)), timeout_(timeout) {
     ncclUniqueId id{};
     agree(*mpi_, [&] {
-      int count = 0;
-      check_cuda(cudaGetDeviceCount(&count), "count of devices");
-      check_cuda(cudaSetDevice(mpi_->local_rank() % count), "selection of a GPU");
+      check_cuda(cudaSetDevice(device_of(mpi_->local_rank())), "selection of a GPU");
       check_cuda(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "creation of a stream");
       if (rank() != 0) return;
       if (const ncclResult_t code = ncclGetUniqueId(&id); code != ncclSuccess)

@@ -33,7 +33,7 @@ class LocalTransport final : public Transport {
 std::string why_not_a_gpu_each(Transport& transport, bool cuda) {
   constexpr std::size_t length = 64;
   const auto gpus = devices();
-  const std::string uuid = !cuda ? "-" : gpus.empty() ? "" : gpus[transport.local_rank() % gpus.size()].uuid;
+  const std::string uuid = !cuda ? "-" : gpus.empty() ? "" : gpus[device_of(transport.local_rank())].uuid;
   std::vector<std::byte> mine(length);
   std::memcpy(mine.data(), uuid.data(), std::min(uuid.size(), length - 1));
   const auto all = transport.gather(mine, std::vector<std::size_t>(transport.size(), length));

@@ -1,5 +1,14 @@
 #include "worker/devices.hpp"
 
+namespace triseg {
+
+int device_of(int local_rank) {
+  const int count = static_cast<int>(devices().size());
+  return count > 0 ? local_rank % count : 0;
+}
+
+}  // namespace triseg
+
 #ifdef TRISEG_HAVE_CUDA
 #include "core/error.hpp"
 

@@ -15,6 +15,9 @@ struct Device {
 /// In the order of CUDA's numbers; empty without a driver.
 std::vector<Device> devices();
 
+/// The number of the GPU that a rank takes, by its number among the ranks of its host; 0 if there is none.
+int device_of(int local_rank);
+
 /// Why devices() is empty although there is a driver, for instance that it is too old; else empty.
 std::string device_problem();
 
