@@ -32,4 +32,16 @@ inline std::uint8_t& code_of(Codes& c, Head head) {
 }
 inline std::uint8_t code_of(const Codes& c, Head head) { return code_of(const_cast<Codes&>(c), head); }
 
+/// Codes head by head in the order of drawing: pick(head, first, last) chooses from what is still legal.
+template <class Pick>
+Codes choose_codes(int tmax, const Pick& pick) {
+  Codes codes;
+  codes.tmax = static_cast<std::uint8_t>(tmax);
+  for (Head head : heads) {
+    const auto [first, last] = legal_range(head, codes);
+    code_of(codes, head) = static_cast<std::uint8_t>(pick(head, first, last));
+  }
+  return codes;
+}
+
 }  // namespace triseg

@@ -141,15 +141,10 @@ class CmaEs final : public Strategy {
   /// The legal codes near a point: rounded, then, in the order of drawing, moved into what the codes before leave legal.
   std::vector<Codes> decode(const std::vector<double>& x) const {
     std::vector<Codes> result;
-    for (std::size_t l = 0; l < sites_.size(); ++l) {
-      Codes codes;
-      codes.tmax = static_cast<std::uint8_t>(sites_[l].tmax);
-      for (Head head : heads) {
-        const auto [first, last] = legal_range(head, codes);
-        code_of(codes, head) = static_cast<std::uint8_t>(std::clamp(std::nearbyint(x[index(l, head)]), double(first), double(last)));
-      }
-      result.push_back(codes);
-    }
+    for (std::size_t l = 0; l < sites_.size(); ++l)
+      result.push_back(choose_codes(sites_[l].tmax, [&](Head head, int first, int last) {
+        return std::clamp(std::nearbyint(x[index(l, head)]), double(first), double(last));
+      }));
     return result;
   }
 

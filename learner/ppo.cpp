@@ -65,16 +65,12 @@ class Ppo final : public Strategy {
     const auto logits = logits_of(policy_.forward());
     std::vector<std::vector<Codes>> result(count);
     for (std::size_t i = 0; i < count; ++i) {
-      for (std::size_t l = 0; l < sites_.size(); ++l) {
-        Codes codes;
-        codes.tmax = static_cast<std::uint8_t>(sites_[l].tmax);
-        for (Head head : heads) {
+      for (std::size_t l = 0; l < sites_.size(); ++l)
+        result[i].push_back(choose_codes(sites_[l].tmax, [&](Head head, int first, int last) {
           const double u = uniform(seed_, Stream::action, first_episode + i, static_cast<std::uint32_t>(l),
                                    static_cast<std::uint32_t>(head));
-          code_of(codes, head) = draw(&logits[row(l, head)], legal_range(head, codes), u);
-        }
-        result[i].push_back(codes);
-      }
+          return draw(&logits[row(l, head)], first, last, u);
+        }));
     }
     return result;
   }
@@ -125,16 +121,11 @@ class Ppo final : public Strategy {
   std::vector<Codes> most_probable() const override {
     const auto logits = logits_of(policy_.forward());
     std::vector<Codes> result;
-    for (std::size_t l = 0; l < sites_.size(); ++l) {
-      Codes codes;
-      codes.tmax = static_cast<std::uint8_t>(sites_[l].tmax);
-      for (Head head : heads) {
-        const auto [first, last] = legal_range(head, codes);
+    for (std::size_t l = 0; l < sites_.size(); ++l)
+      result.push_back(choose_codes(sites_[l].tmax, [&](Head head, int first, int last) {
         const double* z = &logits[row(l, head)];
-        code_of(codes, head) = static_cast<std::uint8_t>(std::max_element(z + first, z + last + 1) - z);
-      }
-      result.push_back(codes);
-    }
+        return std::max_element(z + first, z + last + 1) - z;
+      }));
     return result;
   }
 
@@ -225,17 +216,16 @@ class Ppo final : public Strategy {
   }
 
   /// The categorical draw over first..last by inversion of u in [0, 1).
-  static std::uint8_t draw(const double* logits, std::pair<int, int> range, double u) {
-    const auto [first, last] = range;
+  static int draw(const double* logits, int first, int last, double u) {
     const double largest = *std::max_element(logits + first, logits + last + 1);
     double total = 0;
     for (int q = first; q <= last; ++q) total += exact_exp(logits[q] - largest);
     double left = u * total;
     for (int q = first; q < last; ++q) {
       left -= exact_exp(logits[q] - largest);
-      if (left < 0) return static_cast<std::uint8_t>(q);
+      if (left < 0) return q;
     }
-    return static_cast<std::uint8_t>(last);
+    return last;
   }
 
   /// (episodes, sites): rewards normalized within the iteration, discounted.

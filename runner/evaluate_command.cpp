@@ -180,7 +180,7 @@ void setup_evaluate(CLI::App& program, int& exit_code) {
   app->add_option("--attention-layers", o.attention_layers,
                   "default, none, or names separated by commas (default: the result file's, or default)")
       ->check(not_empty("default, none, or names of layers"));
-  app->add_option("--engine", o.engine, "auto, cuda, onednn or reference")->capture_default_str();
+  app->add_option("--engine", o.engine, engine_choices())->capture_default_str();
   app->add_option("--threads", o.threads, "Scoring threads; 0: all cores")->check(whole(0, 4096))->capture_default_str();
   app->add_option("--format", o.format, "table or json")->capture_default_str();
   app->callback([options, &exit_code] { exit_code = run_evaluate(*options); });

@@ -1,6 +1,7 @@
 #include "runner/option_checks.hpp"
 
-#include <spdlog/fmt/fmt.h>
+#include "core/error.hpp"
+#include "worker/engine.hpp"
 
 #include <utility>
 
@@ -31,5 +32,7 @@ CLI::Validator whole(std::int64_t least, std::uint64_t most) {
 CLI::Validator not_empty(const std::string& expected) {
   return CLI::Validator([=](std::string& text) { return text.empty() ? fmt::format("expected {}, found ''", expected) : ""; }, "");
 }
+
+std::string engine_choices() { return fmt::format("auto, {}", fmt::join(engine_names(), ", ")); }
 
 }  // namespace triseg

@@ -35,4 +35,7 @@ CLI::Validator whole(std::int64_t least, std::uint64_t most);
 /// Checks that the text is not empty; `expected` says what it names ("a folder").
 CLI::Validator not_empty(const std::string& expected);
 
+/// What --engine takes in this build: "auto, cuda, onednn, reference".
+std::string engine_choices();
+
 }  // namespace triseg

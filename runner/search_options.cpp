@@ -56,7 +56,7 @@ std::map<std::string, std::string> configuration_of(const CLI::App& app, const S
 void declare_options(CLI::App& app, SearchOptions& o) {
   const CLI::Validator positive = within(1e-12, 1e12), share = within(0.0, 1.0), non_negative = within(0.0, 1e12);
   const auto count = whole;
-  const auto results = [&]<class T>(const char* name, T& value, const char* description) {
+  const auto results = [&]<class T>(const char* name, T& value, const std::string& description) {
     return add(app, changes_results, name, value, description);
   };
   results("--model", o.model, "Network: alexnet or lenet5");
@@ -81,7 +81,7 @@ void declare_options(CLI::App& app, SearchOptions& o) {
   results("--tmax-fixed", o.tmax.fixed, "tmax in mode fixed [code]; 255 lets no value pass")->check(count(-1e6, 1e6));
   results("--tmax-percentile", o.tmax.percentile, "Percentile of the non-zero codes")->check(within(0, 100));
   results("--tmax-offset", o.tmax.offset, "Added to the percentile's code [codes]")->check(count(-255, 255));
-  results("--strategy", o.strategy, "What proposes codes: ppo, cma-es, coordinate or random");
+  results("--strategy", o.strategy, fmt::format("What proposes codes: {}", fmt::join(strategy_names(), ", ")));
   results("--warm-start", o.warm_start, "First draws: around the MSE optimum (mse), around tmax*k/5 (init), or cold (none)");
   results("--warm-start-tolerance", o.ppo.prior_tolerance,
           "Width of the first draws: the codes within it raise a site's squared error by at most this share")->check(positive);
@@ -97,7 +97,7 @@ void declare_options(CLI::App& app, SearchOptions& o) {
   results("--eval-every", o.eval_every, "Score the most probable codes on validation every N updates; 0: never")
       ->check(count(0, 1e12));
 
-  const auto speed = [&]<class T>(const char* name, T& value, const char* description) {
+  const auto speed = [&]<class T>(const char* name, T& value, const std::string& description) {
     return add(app, changes_speed, name, value, description);
   };
   app.add_option("--config", "TOML file of these options (names without dashes); the command line has precedence")
@@ -105,7 +105,7 @@ void declare_options(CLI::App& app, SearchOptions& o) {
   speed("--out", o.out, "Folder of the results: OUT/tri_ppo_int_codes/NAME.json and NAME.h5")->check(not_empty("a folder"));
   app.add_option("--result-file", o.result_file, "NAME.json, without a folder (default: MODEL.json)")
       ->group(changes_speed)->check(not_empty("a name that ends in .json"));
-  speed("--engine", o.engine, "What executes the network: auto, cuda, onednn or reference");
+  speed("--engine", o.engine, "What executes the network: " + engine_choices());
   speed("--transport", o.transport, "What joins the ranks: auto, local, mpi, or nccl between GPUs");
   speed("--rank-timeout", o.rank_timeout, "Seconds after which transport nccl gives up a rank that does not answer")
       ->check(within(1e-3, 1e8));

@@ -162,7 +162,7 @@ void declare_train_options(CLI::App& app, TrainOptions& o) {
   speed("--device", t.device, "What trains: auto, cpu or cuda");
   speed("--threads", t.threads, "Threads; 0: one per core. Another number changes the last bits of sums")
       ->check(whole(0, 1024));
-  speed("--engine", o.engine, "What measures the INT8 test accuracy: auto, cuda, onednn or reference");
+  speed("--engine", o.engine, "What measures the INT8 test accuracy: " + engine_choices());
   speed("--progress-every", o.progress_every, "Seconds between progress lines where there is no terminal")->check(positive);
 }
 

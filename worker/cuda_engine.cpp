@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
-#include <tuple>
 
 namespace triseg {
 namespace {

@@ -1,29 +1,26 @@
-// What every strategy promises: legal draws, the same after a resume, and, but for random, progress on a toy problem.
+// What every strategy promises: legal draws, the same after a resume, and progress on a toy problem.
+#include "core/error.hpp"
 #include "learner/cma_es.hpp"
 #include "learner/coordinate_search.hpp"
-#include "learner/ppo.hpp"
 #include "learner/random_search.hpp"
+#include "learner/strategies.hpp"
 #include "tests/learner/toy_problem.hpp"
 
 #include <gtest/gtest.h>
 
-#include <functional>
+#include <algorithm>
+#include <map>
 #include <set>
+#include <string>
+#include <string_view>
 
 namespace triseg::testing {
 namespace {
 
-struct Named {
-  const char* name;
-  std::function<std::unique_ptr<Strategy>(const std::vector<SiteData>&, std::uint64_t seed)> make;
-  bool learns;
-};
-void PrintTo(const Named& named, std::ostream* stream) { *stream << named.name; }
-
-class EveryStrategy : public ::testing::TestWithParam<Named> {
+class EveryStrategy : public ::testing::TestWithParam<std::string_view> {
  protected:
   std::vector<SiteData> sites_ = three_sites();
-  std::unique_ptr<Strategy> make(std::uint64_t seed = 5) const { return GetParam().make(sites_, seed); }
+  std::unique_ptr<Strategy> make() const { return make_strategy(GetParam(), sites_, {}, 5); }
 };
 
 TEST_P(EveryStrategy, DrawsLegalCodesOnly) {
@@ -74,7 +71,6 @@ TEST_P(EveryStrategy, RefusesAForeignCheckpoint) {
 }
 
 TEST_P(EveryStrategy, ComesCloserToTheBestCodes) {
-  if (!GetParam().learns) GTEST_SKIP() << "random search learns nothing";
   const auto strategy = make();
   const double first = toy_reward(sites_, strategy->most_probable());
   for (std::uint64_t i = 0; i < 80; ++i) one_iteration(*strategy, sites_, i);
@@ -88,13 +84,13 @@ TEST_P(EveryStrategy, SurvivesAShortLastIteration) {
   for (const Codes& codes : strategy->most_probable()) EXPECT_TRUE(is_legal(codes));
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Strategies, EveryStrategy,
-    ::testing::Values(Named{"ppo", [](const auto& sites, auto seed) { return make_ppo(sites, {}, seed); }, true},
-                      Named{"cma_es", [](const auto& sites, auto seed) { return make_cma_es(sites, 0.3, seed); }, true},
-                      Named{"coordinate", [](const auto& sites, auto) { return make_coordinate_search(sites); }, true},
-                      Named{"random", [](const auto& sites, auto seed) { return make_random_search(sites, seed); }, false}),
-    [](const auto& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(Strategies, EveryStrategy, ::testing::ValuesIn(strategy_names()), [](const auto& info) {
+  std::string name(info.param);
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+});
+
+TEST(Strategies, AnUnknownNameIsRefused) { EXPECT_THROW(make_strategy("luck", three_sites(), {}, 1), Error); }
 
 TEST(RandomSearch, DrawsEveryLegalCodeAlikeOften) {
   const std::vector<SiteData> sites = {site(0, 1, 6)};
