@@ -76,16 +76,6 @@ double copied_bytes_per_second() {
   return 2.0 * bytes / seconds;
 }
 
-Network vgg16() {
-  const auto conv = [](const char* name, int out, int pool = 1) { return testing::convolution(name, out, 3, 1, 1, pool); };
-  return testing::chain("vgg16", 3, 32,
-                        {conv("conv1_1", 64), conv("conv1_2", 64, 2), conv("conv2_1", 128), conv("conv2_2", 128, 2),
-                         conv("conv3_1", 256), conv("conv3_2", 256), conv("conv3_3", 256, 2), conv("conv4_1", 512),
-                         conv("conv4_2", 512), conv("conv4_3", 512, 2), conv("conv5_1", 512), conv("conv5_2", 512),
-                         conv("conv5_3", 512, 2), testing::fully_connected("fc", 10)},
-                        {4, 7, 10});
-}
-
 /// Bytes that one call moves at least.
 double bytes_of(const Network& network, double students, double images) {
   double bytes = 0;
@@ -124,7 +114,7 @@ int main(int argc, char** argv) try {
   std::printf("| network | students x images | ms | images/s | TOPS | of the int8 rate | of the copy rate |\n|---|---|---|---|---|---|---|\n");
   for (const auto& [images, students] : {std::pair(32, 1), {32, 8}, {32, 64}, {125, 33}, {128, 128}})
     measure(make_network("alexnet"), images, students, operations, copied);
-  for (const auto& [images, students] : {std::pair(32, 64), {128, 64}}) measure(vgg16(), images, students, operations, copied);
+  for (const auto& [images, students] : {std::pair(32, 64), {128, 64}}) measure(make_network("vgg16"), images, students, operations, copied);
   measure(make_network("lenet5"), 32, 64, operations, copied);
 } catch (const std::exception& error) {
   std::fprintf(stderr, "triseg_bench_forward_cuda: error: %s\n", error.what());

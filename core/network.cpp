@@ -3,6 +3,7 @@
 #include "core/error.hpp"
 
 #include <algorithm>
+#include <array>
 #include <sstream>
 
 namespace triseg {
@@ -61,6 +62,27 @@ Network lenet5() {
   return n;
 }
 
+/// Blocks of 3 x 3 convolutions, `depth` of them each, and pooling behind every block; one fully connected layer makes the logits.
+Network vgg(std::string name, std::string display_name, const std::array<int, 5>& depth, int attention_conv) {
+  Network n;
+  n.name = std::move(name);
+  n.display_name = std::move(display_name);
+  constexpr std::array<int, 5> widths = {64, 128, 256, 512, 512};
+  int channels = n.input_channels;
+  for (std::size_t block = 0; block < depth.size(); ++block) {
+    for (int i = 1; i <= depth[block]; ++i) {
+      if (block >= 2 && i == attention_conv) n.attention_layers.push_back(n.layers.size());
+      n.layers.push_back(conv(fmt::format("conv{}_{}", block + 1, i), channels, widths[block], 3, 1, 1, i == depth[block] ? 2 : 1, true));
+      channels = widths[block];
+    }
+  }
+  n.layers.push_back(logits("fc", channels, n.classes));
+  return n;
+}
+
+Network vgg16() { return vgg("vgg16", "VGG-16", {2, 2, 3, 3, 3}, 1); }
+Network vgg19() { return vgg("vgg19", "VGG-19", {2, 2, 4, 4, 4}, 2); }
+
 /// Fills in the sides and checks that the layers fit each other.
 void resolve_shapes(Network& n) {
   int channels = n.input_channels, side = n.input_side;
@@ -86,7 +108,7 @@ std::vector<std::string> split(std::string_view list) {
   return names;
 }
 
-constexpr Network (*descriptions[])() = {alexnet, lenet5};
+constexpr Network (*descriptions[])() = {alexnet, vgg16, vgg19, lenet5};
 
 }  // namespace
 

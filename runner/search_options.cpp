@@ -59,7 +59,7 @@ void declare_options(CLI::App& app, SearchOptions& o) {
   const auto results = [&]<class T>(const char* name, T& value, const std::string& description) {
     return add(app, changes_results, name, value, description);
   };
-  results("--model", o.model, "Network: alexnet or lenet5");
+  results("--model", o.model, fmt::format("Network: {}", fmt::join(network_names(), ", ")));
   results("--backend", o.backend, "Quantization scheme: fbgemm (weights per channel, 7-bit activations) or qnnpack");
   results("--data", o.data, "Data set: fashion-mnist, shapes, or a folder of IDX files or CIFAR-10 binary batches");
   app.add_option("--teacher", o.teacher, "Model file of the teacher (default: the shipped one for model, data and backend)")

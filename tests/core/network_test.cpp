@@ -73,8 +73,25 @@ TEST(Network, LeNet5HasFourSites) {
   EXPECT_EQ(n.layers[1].output_size(), 400);
 }
 
+TEST(Network, VggHasFiveBlocks) {
+  const Network n = make_network("vgg16");
+  EXPECT_EQ(n.display_name, "VGG-16");
+  EXPECT_THAT(site_names(n), ElementsAre("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv3_3", "conv4_1",
+                                         "conv4_2", "conv4_3", "conv5_1", "conv5_2", "conv5_3"));
+  EXPECT_THAT(attention_names(n), ElementsAre("conv3_1", "conv4_1", "conv5_1"));
+  EXPECT_EQ(record_keys(n).front(), "block_output.conv1_1");
+  // By hand, a block a line: positions x outputs x 9 inputs.
+  EXPECT_DOUBLE_EQ(n.macs(), 1024.0 * 64 * 9 * (3 + 64) + 256.0 * 128 * 9 * (64 + 128) + 64.0 * 256 * 9 * (128 + 2 * 256) +
+                                 16.0 * 512 * 9 * (256 + 2 * 512) + 4.0 * 512 * 9 * (3 * 512) + 512.0 * 10);
+  const Network deeper = make_network("vgg19");
+  EXPECT_EQ(deeper.display_name, "VGG-19");
+  EXPECT_THAT(site_names(deeper), testing::SizeIs(16));
+  EXPECT_EQ(site_names(deeper).back(), "conv5_4");
+  EXPECT_THAT(attention_names(deeper), ElementsAre("conv3_2", "conv4_2", "conv5_2"));
+}
+
 TEST(Network, EveryDescriptionIsAChainThatEndsInLogits) {
-  EXPECT_THAT(network_names(), testing::IsSupersetOf({"alexnet", "lenet5"}));
+  EXPECT_THAT(network_names(), testing::IsSupersetOf({"alexnet", "vgg16", "vgg19", "lenet5"}));
   for (const std::string& name : network_names()) {
     SCOPED_TRACE(name);
     const Network n = make_network(name);

@@ -1,0 +1,79 @@
+#!/usr/bin/env python3
+"""Times one search on one GPU and over NCCL on several, checks that they wrote the same bytes, and prints tables in Markdown.
+
+    bench/gpu_scaling.py [--build build/cuda] [--gpus 2] [--teacher VGG16.h5]
+
+Two workloads: AlexNet as in configs/alexnet.toml, and VGG-16 with 128 images an episode, large enough that the GPUs and not
+the processes' start decide. Without --teacher a VGG-16 is trained for one float and one quantization-aware epoch: its accuracy
+does not matter here. The speed-up is that of whole iterations, policy updates included; beside it stands that of the whole
+process and that of scoring alone, whose bound is the number of GPUs. Needs h5py.
+"""
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+
+from end_to_end import h5py, processor
+
+COMPARE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "analysis", "compare_runs.py")
+WORKLOADS = {
+    "alexnet": ["--model", "alexnet", "--episodes", "10000"],
+    "vgg16": ["--model", "vgg16", "--episodes", "6400", "--batch-size", "128", "--top-k", "8"],
+}
+
+
+def checked(command):
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(command)}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
+    return done
+
+
+def search(build, options, gpus, out):
+    """Seconds of the whole process, of all iterations, and of scoring; what ran; the run file."""
+    launcher = ["mpirun", "-n", str(gpus), "--bind-to", "none"] if gpus > 1 else []
+    start = time.monotonic()
+    done = checked(launcher + [f"{build}/bin/triseg", "search", *options, "--out", out, "--result-file", "run.json"])
+    total = time.monotonic() - start
+    path = f"{out}/tri_ppo_int_codes/run.h5"
+    with h5py.File(path) as file:
+        iterations = float(file["/updates/iteration_seconds"][()].sum())
+        what = f"{int(file.attrs['ranks'])}, {file.attrs['transport'].decode()}"
+        images = int(file.attrs["student_images"])
+    scoring = float(re.search(r" scoring ([\d.]+)", done.stderr.split("Seconds: ")[1])[1])
+    return total, iterations, scoring, images, what, path
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", default="build/cuda")
+    parser.add_argument("--gpus", type=int, default=2)
+    parser.add_argument("--teacher", help="INT8 model file of a VGG-16 (default: one is trained)")
+    o = parser.parse_args()
+
+    gpu = checked(["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]).stdout.splitlines()
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
+    print(f"{len(gpu)} x {gpu[0]}; {processor()}; commit {commit}\n")
+    with tempfile.TemporaryDirectory() as folder:
+        teacher = o.teacher or f"{folder}/vgg16.h5"
+        if not o.teacher:
+            checked([f"{o.build}/bin/triseg", "train", "--model", "vgg16", "--device", "cuda", "--epochs", "1", "--qat-epochs", "1",
+                     "--out", teacher])
+        for name, options in WORKLOADS.items():
+            options = options + (["--teacher", teacher] if name == "vgg16" else [])
+            runs = [search(o.build, options, gpus, f"{folder}/{name}-{gpus}") for gpus in (1, o.gpus)]
+            same = checked([sys.executable, COMPARE, runs[0][-1], runs[1][-1]]).stdout.strip()
+            shown = " ".join(options).replace(teacher, "FILE")
+            print(f"`triseg search {shown}`, {runs[0][3]} student images; all datasets: {same}\n")
+            print("| ranks | whole process [s] | iterations [s] | images/s | scoring alone [s] |\n|---|---|---|---|---|")
+            for total, iterations, scoring, images, what, _ in runs:
+                print(f"| {what} | {total:.2f} | {iterations:.2f} | {images / iterations:.0f} | {scoring:.2f} |")
+            print("| speed-up | " + " | ".join(f"{runs[0][i] / runs[1][i]:.2f}" for i in (0, 1)) +
+                  f" | | {runs[0][2] / runs[1][2]:.2f} |\n", flush=True)
+
+
+if __name__ == "__main__":
+    main()
