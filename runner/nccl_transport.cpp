@@ -26,7 +26,8 @@ class NcclTransport final : public Transport {
   NcclTransport(std::unique_ptr<MpiTransport> mpi, double timeout) : mpi_(std::move(mpi)), timeout_(timeout) {
     ncclUniqueId id{};
     agree(*mpi_, [&] {
-      check_cuda(cudaSetDevice(device_of(mpi_->local_rank())), "selection of a GPU");
+      device_ = device_of(mpi_->local_rank());
+      select_device();
       check_cuda(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "creation of a stream");
       if (rank() != 0) return;
       if (const ncclResult_t code = ncclGetUniqueId(&id); code != ncclSuccess)
@@ -95,8 +96,8 @@ class NcclTransport final : public Transport {
       if (mine.empty()) return {};
       reserve(mine.size());
       std::memcpy(host_.data(), mine.data(), mine.size());
-      copy(device_.data(), host_.data(), mine.size(), cudaMemcpyHostToDevice);
-      check(ncclSend(device_.data(), mine.size(), ncclUint8, 0, communicator_, stream_), "gather");
+      copy(staged_.data(), host_.data(), mine.size(), cudaMemcpyHostToDevice);
+      check(ncclSend(staged_.data(), mine.size(), ncclUint8, 0, communicator_, stream_), "gather");
       settle();
       finish();
       return {};
@@ -106,9 +107,9 @@ class NcclTransport final : public Transport {
       if (bytes[r] == 0) continue;
       begin("gather", r);
       reserve(bytes[r]);
-      check(ncclRecv(device_.data(), bytes[r], ncclUint8, r, communicator_, stream_), "gather");
+      check(ncclRecv(staged_.data(), bytes[r], ncclUint8, r, communicator_, stream_), "gather");
       settle();
-      copy(host_.data(), device_.data(), bytes[r], cudaMemcpyDeviceToHost);
+      copy(host_.data(), staged_.data(), bytes[r], cudaMemcpyDeviceToHost);
       finish();
       all.insert(all.end(), host_.data(), host_.data() + bytes[r]);
     }
@@ -124,6 +125,7 @@ class NcclTransport final : public Transport {
  private:
   /// Names what follows for messages and starts its clock. peer: the rank it waits for.
   void begin(std::string_view operation, int peer) {
+    select_device();  // the caller may have looked at other GPUs in between
     operation_ = operation;
     peer_ = peer;
     // Rank 0 waits for each rank in turn; it is to give up first and tell the others whom it missed.
@@ -131,8 +133,10 @@ class NcclTransport final : public Transport {
     deadline_ = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(limit_));
   }
 
+  void select_device() { check_cuda(cudaSetDevice(device_), "selection of a GPU"); }
+
   void reserve(std::size_t bytes) {
-    device_.reserve(bytes);
+    staged_.reserve(bytes);
     host_.reserve(bytes);
   }
 
@@ -141,10 +145,10 @@ class NcclTransport final : public Transport {
   }
 
   void broadcast_staged(std::size_t bytes) {
-    if (rank() == 0) copy(device_.data(), host_.data(), bytes, cudaMemcpyHostToDevice);
-    check(ncclBroadcast(device_.data(), device_.data(), bytes, ncclUint8, 0, communicator_, stream_), "broadcast");
+    if (rank() == 0) copy(staged_.data(), host_.data(), bytes, cudaMemcpyHostToDevice);
+    check(ncclBroadcast(staged_.data(), staged_.data(), bytes, ncclUint8, 0, communicator_, stream_), "broadcast");
     settle();
-    if (rank() != 0) copy(host_.data(), device_.data(), bytes, cudaMemcpyDeviceToHost);
+    if (rank() != 0) copy(host_.data(), staged_.data(), bytes, cudaMemcpyDeviceToHost);
     finish();
   }
 
@@ -200,9 +204,10 @@ class NcclTransport final : public Transport {
 
   std::unique_ptr<MpiTransport> mpi_;
   double timeout_;
+  int device_ = 0;
   cudaStream_t stream_ = nullptr;
   ncclComm_t communicator_ = nullptr;
-  DeviceArray<std::byte> device_;
+  DeviceArray<std::byte> staged_;
   PinnedArray<std::byte> host_;
   std::string phase_ = "start", operation_;
   int peer_ = 0;

@@ -128,6 +128,13 @@ class TwoGpus(ProgramTest):
         self.assertIn("Transport nccl: every rank has its own GPU", done.stderr)
         self.assert_same_run(self.out("alone"), self.out("two"))
 
+    def test_doctor_says_that_nccl_joins_them(self):
+        done = run(["doctor", "--model", "lenet5", "--out", self.out("results")], 2)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("nccl (every rank has its own GPU", done.stdout)
+        self.assertRegex(done.stdout, r"(?s)rank 0: .* GPU 0: .*rank 1: .* GPU 1: ")
+        self.assertIn("A search would start.", done.stdout)
+
     def test_a_rank_that_hangs_ends_all_with_a_line_that_names_it(self):
         process = start(quick("--out", self.out("a"), "--episodes", "10000000", "--checkpoint-every", "0", "--engine", "cuda",
                               "--rank-timeout", "3"), 2)
