@@ -90,7 +90,7 @@ struct RunData {
   std::string data_sha256;           ///< DataSet::sha256
   std::uint64_t seed = 0;
   double temperature = 0, attention_weight = 0;
-  std::uint64_t episodes_total = 0;  ///< the budget
+  std::uint64_t episodes_total = 0;  ///< the budget, or less if the strategy cannot use it
   std::uint64_t student_images = 0;  ///< student forwards of the search so far, references and evaluations included [images]
   std::vector<std::string> attention_layers;
   std::string config;                ///< resolved TOML of all options

@@ -82,6 +82,7 @@ void Search::prepare() {
     for (const SiteData& site : data_.sites) spdlog::info("[mse] {}: {}", site.name, to_string(site.mse));
   reference_ = site_codes(options_.ppo.warm_start == WarmStart::mse ? &SiteData::mse : &SiteData::init);
   strategy_ = make_strategy(options_.strategy, data_.sites, options_.ppo, options_.seed);
+  data_.episodes_total = strategy_->usable_episodes(options_.episodes);
   if (data_.checkpoint.next_iteration > 0) strategy_->restore(data_.checkpoint);
 }
 
@@ -140,7 +141,7 @@ bool Search::score_finalists() {
   std::vector<Candidate> finalists;
   for (std::size_t i : best_episodes(data_.episodes, data_.updates, options_.top_k))
     finalists.push_back({"episode", i, data_.episodes[i].reward, {}, data_.episodes[i].codes});
-  finalists.push_back({"policy", 0, 0, {}, strategy_->most_probable()});
+  if (!data_.episodes.empty()) finalists.push_back({"policy", 0, 0, {}, strategy_->most_probable()});
   finalists.push_back({"mse", 0, 0, {}, site_codes(&SiteData::mse)});
   finalists.push_back({"init", 0, 0, {}, site_codes(&SiteData::init)});
 

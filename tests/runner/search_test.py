@@ -318,6 +318,30 @@ class Options(ProgramTest):
         self.assertEqual(len(set(codes.values())), 4)
         self.assert_one_line_error(run(quick("--out", self.out("ppo"), "--strategy", "random")), "--strategy (ppo instead of random)")
 
+    def test_the_mse_optimum_needs_no_episode(self):
+        done = self.search("a", "--strategy", "mse", "--threads", "1")
+        self.assertIn("Scoring 2 candidates on 10000 validation images", done.stderr)
+        self.assertIn("1.00 times the MSE optimum's", done.stdout)
+        with h5py.File(run_file(self.out("a"))) as file:
+            self.assertEqual(file.attrs["status"], b"finished")
+            self.assertEqual((file.attrs["episodes_total"], file.attrs["student_images"]), (0, 0))
+            self.assertEqual((len(file["/episodes/reward"]), len(file["/updates/iteration"])), (0, 0))
+            self.assertEqual(list(file["/top/origin"]), [b"mse", b"init"])
+            self.assertEqual(file["/selected/codes"][()].tobytes(), file["/sites/mse_codes"][()].tobytes())
+        self.assertEqual(run(["validate", run_file(self.out("a"))]).returncode, 0)
+        self.assertIn("nothing to do", self.search("a", "--strategy", "mse").stderr)
+        for script in ("read_run.py", "table.py"):
+            read = subprocess.run([sys.executable, os.path.join(SOURCE, "analysis", script), run_file(self.out("a"))],
+                                  capture_output=True, text=True)
+            self.assertEqual((read.returncode, read.stderr), (0, ""))
+        process = start(quick("--out", self.out("b"), "--strategy", "mse", "--threads", "1", "--checkpoint-every", "0"))
+        while not os.path.exists(run_file(self.out("b"))) and process.poll() is None:
+            time.sleep(0.005)
+        process.kill()
+        process.communicate()
+        self.search("b", "--strategy", "mse", "--checkpoint-every", "0", ranks=2)
+        self.assert_same_run(self.out("a"), self.out("b"))
+
     # Every option that changes results, with a value that must show in the run file.
     CHANGES = [("--sites", "conv"), ("--seed", "2"), ("--episodes", "160"), ("--episodes-per-update", "48"), ("--batch-size", "8"),
                ("--calib-batches", "2"), ("--kd-T", "4"), ("--attention-layers", "conv2"), ("--attention-weight", "1"),
