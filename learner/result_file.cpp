@@ -69,6 +69,11 @@ void write_result(const std::filesystem::path& path, const RunData& run) {
   selection["acc_teacher"] = validation.teacher_accuracy();
   selection["acc_student"] = validation.student_accuracy();
   selection["kd"] = validation.mean_kd();
+  const Difference to_best = reward_difference(chosen.record_rewards, run.top.front().record_rewards, validation.images);
+  selection["difference_to_best"] = to_best.mean;
+  selection["difference_to_best_error"] = to_best.error;
+  selection["within_error_of_best"] = count_within_error(run.top);
+  const Gap gap = validation_gap(validation, test, run.attention_weight);
   const Json metrics = {
       {"acc_teacher", test.teacher_accuracy()},
       {"acc_student", test.student_accuracy()},
@@ -76,6 +81,8 @@ void write_result(const std::filesystem::path& path, const RunData& run) {
       {"acc_teacher_95", pair(wilson_95(test.both_right + test.teacher_only, test.images))},
       {"acc_student_95", pair(wilson_95(test.both_right + test.student_only, test.images))},
       {"acc_drop_95", pair(drop_95(test))},
+      {"mcnemar_p", mcnemar_p(test)},
+      {"gap", {{"kd", gap.kd}, {"reward", gap.reward}, {"acc_student", gap.student_accuracy}, {"acc_drop", gap.accuracy_drop}}},
       {"kd", test.mean_kd()},
       {"attention", test.mean_attention()},
       {"images", test.images},

@@ -53,6 +53,13 @@ struct Evaluation {
   std::vector<Codes> codes;          // (sites)
 };
 
+/// A candidate's score while the finalists are being scored.
+struct Finalist {
+  Score score;                          ///< on the validation images so far
+  std::vector<double> record_rewards;   // (records so far): sums of the reward over each record of split_batch images
+  bool operator==(const Finalist&) const = default;
+};
+
 /// Codes named by where they come from, scored on the validation split.
 struct Candidate {
   std::string origin;                ///< "episode", "policy" (its most probable codes), "mse" or "init"
@@ -60,6 +67,7 @@ struct Candidate {
   double reward = 0;                 ///< in the search; for the others that of the validation score
   Score validation;
   std::vector<Codes> codes;          // (sites)
+  std::vector<double> record_rewards;  // (records): sums of the reward over each record of split_batch validation images
 };
 
 /// The student that was chosen on validation, and its one report on the test split.
@@ -105,7 +113,7 @@ struct RunData {
   std::vector<Episode> episodes;
   std::vector<Update> updates;
   std::vector<Evaluation> evaluations;
-  std::vector<Score> finalists;      ///< sums over the validation images scored so far; empty but while finalists are scored
+  std::vector<Finalist> finalists;   ///< empty but while finalists are scored
   std::vector<Candidate> top;        // best validation reward first; empty until finished
   Selected selected;                 // meaningful when finished
   Checkpoint checkpoint;

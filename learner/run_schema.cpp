@@ -2,6 +2,7 @@
 
 #include "learner/confidence.hpp"
 #include "learner/run_columns.hpp"
+#include "learner/selection.hpp"
 
 #include <sstream>
 
@@ -43,6 +44,12 @@ void add_score(const std::string& prefix, const std::string& on, Add add, const 
       [](auto& s) -> auto& { return s.teacher_only; });
   add(Label{prefix + "student_only", "1", "images that only the student classifies right" + on},
       [](auto& s) -> auto& { return s.student_only; });
+}
+
+const Candidate& selected_candidate(const RunData& run) {
+  if (run.selected.top_index >= run.top.size())
+    fail("the selected row {} of /top does not exist: it has {}", run.selected.top_index, run.top.size());
+  return run.top[run.selected.top_index];
 }
 
 void add_root(std::vector<Field>& fields) {
@@ -167,8 +174,13 @@ void add_evaluations(std::vector<Field>& fields) {
 }
 
 void add_finalists(std::vector<Field>& fields) {
-  const Rows<Score> rows{"/finalists", "F", &RunData::finalists};
-  add_score("", ", validation images so far", [&](Label label, auto access) { fields.push_back(column(rows, label, access)); });
+  const Rows<Finalist> rows{"/finalists", "F", &RunData::finalists};
+  const auto add = [&](Label label, auto access) { fields.push_back(column(rows, label, access)); };
+  add_score("", ", validation images so far", [&](Label label, auto access) {
+    add(label, [access](auto& f) -> decltype(auto) { return access(f.score); });
+  });
+  add({"record_rewards", "1", "sums of the reward over each record of 125 images so far"},
+      [](auto& f) -> auto& { return f.record_rewards; });
 }
 
 void add_top(std::vector<Field>& fields) {
@@ -181,6 +193,15 @@ void add_top(std::vector<Field>& fields) {
   add_score("validation_", ", validation split", [&](Label label, auto access) {
     add(label, [access](auto& c) -> decltype(auto) { return access(c.validation); });
   });
+  add({"validation_record_rewards", "1", "sums of the reward over each record of 125 validation images"},
+      [](auto& c) -> auto& { return c.record_rewards; });
+  const auto difference_to_first = [](const RunData& run, const Candidate& c) {
+    return reward_difference(c.record_rewards, run.top.front().record_rewards, c.validation.images);
+  };
+  fields.push_back(derived_column(rows, {"validation_difference", "1", "validation reward less that of the first row"},
+                                  [=](const RunData& r, const Candidate& c) { return difference_to_first(r, c).mean; }));
+  fields.push_back(derived_column(rows, {"validation_difference_error", "1", "its standard error, paired by records"},
+                                  [=](const RunData& r, const Candidate& c) { return difference_to_first(r, c).error; }));
   add({"codes", "1", "the codes; tmax is that of the site"}, [](auto& c) -> auto& { return c.codes; });
 }
 
@@ -206,6 +227,19 @@ void add_selected(std::vector<Field>& fields) {
   add_bounds("test_accuracy_teacher", "test_accuracy_teacher (Wilson)",
              [](const Score& s) { return wilson_95(s.both_right + s.teacher_only, s.images); });
   add_bounds("test_accuracy_drop", "the accuracy drop (paired)", drop_95);
+  add({"test_mcnemar_p", "1", "two-sided p-value that student and teacher are right equally often (McNemar, exact)"},
+      [](const RunData& r) { return mcnemar_p(r.selected.test); });
+  add({"within_error_of_best", "1", "rows of /top whose validation reward is within 1.96 standard errors of the first one's, the first included"},
+      [](const RunData& r) { return count_within_error(r.top); });
+  const auto add_gap = [&](std::string name, std::string units, std::string of, double Gap::*member) {
+    add({"gap_" + name, units, of + " on the test split less that on validation"}, [member](const RunData& r) {
+      return validation_gap(selected_candidate(r).validation, r.selected.test, r.attention_weight).*member;
+    });
+  };
+  add_gap("kd", "nats", "KD", &Gap::kd);
+  add_gap("reward", "1", "reward", &Gap::reward);
+  add_gap("accuracy_student", "percent", "accuracy of the student", &Gap::student_accuracy);
+  add_gap("accuracy_drop", "percent", "accuracy drop", &Gap::accuracy_drop);
   add_score("test_mse_", ", test split, student with /sites/mse_codes", [&](Label label, auto access) {
     add(label, [access](auto& r) -> decltype(auto) { return access(r.selected.test_mse); });
   }, "accuracy_student");
@@ -214,9 +248,7 @@ void add_selected(std::vector<Field>& fields) {
   codes.columns = row_columns<Codes>();
   codes.get = [](const RunData& run) {
     std::vector<std::uint8_t> bytes;
-    if (run.selected.top_index >= run.top.size())
-      fail("the selected row {} of /top does not exist: it has {}", run.selected.top_index, run.top.size());
-    for (const Codes& c : run.top[run.selected.top_index].codes) bytes.insert(bytes.end(), {c.t1, c.v1, c.t2, c.v2});
+    for (const Codes& c : selected_candidate(run).codes) bytes.insert(bytes.end(), {c.t1, c.v1, c.t2, c.v2});
     return Values::array<std::uint8_t>(bytes, {run.sites.size(), 4});
   };
   fields.push_back(codes);

@@ -48,6 +48,15 @@ Score random_score(std::uint64_t images) {
   return s;
 }
 
+/// Sums of rewards over records that make that of the score.
+std::vector<double> random_records(const RunData& run, const Score& s) {
+  std::vector<double> records((s.images + split_batch - 1) / split_batch);
+  double left = -(s.kd + run.attention_weight * s.attention);
+  for (std::size_t i = 1; i < records.size(); ++i) left -= records[i] = awkward();
+  if (!records.empty()) records[0] = left;
+  return records;
+}
+
 double reward(const RunData& run, const Score& s) { return -(s.mean_kd() + run.attention_weight * s.mean_attention()); }
 
 }  // namespace
@@ -118,7 +127,8 @@ RunData example_run(bool finished, std::size_t episodes) {
   }
   if (finished) {
     for (const char* origin : {"episode", "policy", "mse", "init"}) {
-      Candidate c{origin, 0, 0, random_score(10000), {}};
+      Candidate c{origin, 0, 0, random_score(10000), {}, {}};
+      c.record_rewards = random_records(run, c.validation);
       if (c.origin == "episode" && episodes > 0) {
         c.episode = episodes / 2;
         c.codes = run.episodes[c.episode].codes;
@@ -132,7 +142,10 @@ RunData example_run(bool finished, std::size_t episodes) {
     }
     run.selected = {1, true, random_score(10000), random_score(10000)};
   } else if (episodes > 0) {
-    run.finalists = {random_score(2000), random_score(2000), random_score(2000)};
+    for (int i = 0; i < 3; ++i) {
+      const Score score = random_score(2000);
+      run.finalists.push_back({score, random_records(run, score)});
+    }
   }
   return run;
 }
@@ -183,7 +196,7 @@ auto members(const Update& x) {
   return std::tie(a, b, c, d, e, f, g, h, i, j, k);
 }
 auto members(const Evaluation& x) { const auto& [a, b, c] = x; return std::tie(a, b, c); }
-auto members(const Candidate& x) { const auto& [a, b, c, d, e] = x; return std::tie(a, b, c, d, e); }
+auto members(const Candidate& x) { const auto& [a, b, c, d, e, f] = x; return std::tie(a, b, c, d, e, f); }
 auto members(const Selected& x) { const auto& [a, b, c, d] = x; return std::tie(a, b, c, d); }
 auto members(const StoredTensor& x) { const auto& [a, b] = x; return std::tie(a, b); }
 

@@ -6,6 +6,7 @@
 #include "learner/confidence.hpp"
 #include "learner/model_file.hpp"
 #include "learner/run_file.hpp"
+#include "learner/selection.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -64,7 +65,7 @@ class Expected {
 Expected expected_content(const RunData& r) {
   Expected e;
   e.add("@format", "string", "triseg-run");
-  e.add("@schema_version", "int32", 2);
+  e.add("@schema_version", "int32", 3);
   e.add("@creator", "string", "triseg");
   e.add("@status", "string", "finished");
   e.add("@model", "string", r.model);
@@ -118,18 +119,34 @@ Expected expected_content(const RunData& r) {
   e.column("/evaluations/codes", "uint8", r.evaluations, [](const Evaluation& x) { return codes_json(x.codes); });
   e.scores("/evaluations/validation_", r.evaluations, [](const Evaluation& x) { return x.validation; });
 
-  e.scores("/finalists/", r.finalists, [](const Score& x) { return x; });
+  e.scores("/finalists/", r.finalists, [](const Finalist& x) { return x.score; });
+  // The finished run has no finalists, but as many records as /top.
+  e.add("/finalists/record_rewards", "float64", Json::array());
 
   e.column("/top/origin", "string", r.top, [](const Candidate& x) { return x.origin; });
   e.column("/top/episode", "uint64", r.top, [](const Candidate& x) { return x.episode; });
   e.column("/top/reward", "float64", r.top, [](const Candidate& x) { return x.reward; });
   e.column("/top/codes", "uint8", r.top, [](const Candidate& x) { return codes_json(x.codes); });
+  e.column("/top/validation_record_rewards", "float64", r.top, [](const Candidate& x) { return x.record_rewards; });
+  const auto difference = [&](const Candidate& x) {
+    return reward_difference(x.record_rewards, r.top[0].record_rewards, x.validation.images);
+  };
+  e.column("/top/validation_difference", "float64", r.top, [&](const Candidate& x) { return difference(x).mean; });
+  e.column("/top/validation_difference_error", "float64", r.top, [&](const Candidate& x) { return difference(x).error; });
   e.scores("/top/validation_", r.top, [](const Candidate& x) { return x.validation; });
 
   const Score& test = r.selected.test;
   e.scores("/selected/test_", std::vector{r.selected}, [](const Selected& x) { return x.test; }, "accuracy_student");
   e.scores("/selected/test_mse_", std::vector{r.selected}, [](const Selected& x) { return x.test_mse; }, "accuracy_student");
   e.make_scalars("/selected/");
+  const Score& validation = r.top[r.selected.top_index].validation;
+  e.add("/selected/test_mcnemar_p", "float64", mcnemar_p(test));
+  e.add("/selected/within_error_of_best", "uint64", count_within_error(r.top));
+  e.add("/selected/gap_kd", "float64", test.kd / 10000 - validation.kd / 10000);
+  e.add("/selected/gap_reward", "float64", -(test.kd / 10000 + r.attention_weight * (test.attention / 10000)) -
+                                               -(validation.kd / 10000 + r.attention_weight * (validation.attention / 10000)));
+  e.add("/selected/gap_accuracy_student", "float64", test.student_accuracy() - validation.student_accuracy());
+  e.add("/selected/gap_accuracy_drop", "float64", accuracy_drop(test) - accuracy_drop(validation));
   e.add("/selected/top_index", "uint64", r.selected.top_index);
   e.add("/selected/within_max_acc_drop", "uint8", 1);
   e.add("/selected/codes", "uint8", codes_json(r.top[r.selected.top_index].codes));
