@@ -3,6 +3,7 @@
 #include "core/atomic_file.hpp"
 #include "core/error.hpp"
 #include "learner/confidence.hpp"
+#include "learner/cost_model.hpp"
 #include "learner/selection.hpp"
 
 #include <nlohmann/json.hpp>
@@ -89,9 +90,19 @@ void write_result(const std::filesystem::path& path, const RunData& run) {
       {"kd_mse_codes", run.selected.test_mse.mean_kd()},
       {"acc_mse_codes", run.selected.test_mse.student_accuracy()},
   };
+  const NetworkCost cost = network_cost(make_network(run.model), run.sites, chosen.codes, run.energy);
+  const Json costs = {{"coverage", cost.coverage},
+                      {"entropy_bits", cost.entropy_bits},
+                      {"coded_bits", cost.coded_bits},
+                      {"multiplications", cost.multiplications},
+                      {"skipped", cost.skipped},
+                      {"constant", cost.constant},
+                      {"energy_pj", cost.energy.staircase},
+                      {"energy_exact_pj", cost.energy.exact},
+                      {"energy_exact_skipping_pj", cost.energy.exact_skipping}};
   const std::string attention = run.attention_layers.empty() ? "none" : fmt::format("{}", fmt::join(run.attention_layers, ","));
   const Json result = {{"layers", layers},       {"backend", run.backend},           {"model", run.model},
-                       {"selection", selection}, {"metrics", metrics},               {"data", run.data},
+                       {"selection", selection}, {"metrics", metrics},               {"cost", costs}, {"data", run.data},
                        {"data_sha256", run.data_sha256},
                        {"seed", run.seed},       {"episodes", run.episodes.size()},  {"model_sha256", run.model_sha256},
                        {"config_hash", run.config_hash}, {"temperature", run.temperature},

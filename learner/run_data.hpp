@@ -6,6 +6,7 @@
 #include "core/network.hpp"
 #include "core/quantized_network.hpp"
 #include "core/score.hpp"
+#include "learner/energy_table.hpp"
 
 #include <array>
 #include <cstdint>
@@ -101,6 +102,7 @@ struct RunData {
   std::uint64_t episodes_total = 0;  ///< the budget, or less if the strategy cannot use it
   std::uint64_t student_images = 0;  ///< student forwards of the search so far, references and evaluations included [images]
   std::vector<std::string> attention_layers;
+  EnergyTable energy;                ///< what the cost model weighs operations with
   std::string config;                ///< resolved TOML of all options
   std::string config_hash;           ///< SHA-256 [hex] over the options that change results
   // Placement and wall clock: may differ between runs that are otherwise equal.

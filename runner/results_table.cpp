@@ -1,6 +1,7 @@
 #include "runner/results_table.hpp"
 
 #include "learner/confidence.hpp"
+#include "learner/cost_model.hpp"
 #include "learner/selection.hpp"
 
 #include <spdlog/fmt/fmt.h>
@@ -35,6 +36,11 @@ std::string results_table(const RunData& run) {
                        gap.student_accuracy, gap.accuracy_drop);
   table += fmt::format("{} of {} candidates are within 1.96 standard errors of the best reward on validation\n",
                        count_within_error(run.top), run.top.size());
+  const NetworkCost cost = network_cost(make_network(run.model), run.sites, chosen.codes, run.energy);
+  table += fmt::format("coverage {:.1f} %, {:.2f} bits an activation, multiplications {:.1f} % skipped and {:.1f} % by constants, "
+                       "energy {:.1f} % of exact, {:.1f} % with zeros skipped (estimates)\n",
+                       100 * cost.coverage, cost.coded_bits, 100 * cost.skipped, 100 * cost.constant,
+                       100 * cost.energy.staircase / cost.energy.exact, 100 * cost.energy.staircase / cost.energy.exact_skipping);
   if (!run.selected.within_max_acc_drop)
     table += "no candidate stayed within --max-acc-drop on the validation split; this is the one of best reward\n";
   return table;

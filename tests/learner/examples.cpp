@@ -77,6 +77,7 @@ RunData example_run(bool finished, std::size_t episodes) {
   run.episodes_total = episodes + 2;
   run.student_images = 32 * episodes;
   run.attention_layers = {"conv3", "conv4", "fc1"};
+  run.energy.multiply8 = 0.25;
   run.config = "seed = 1\n# \xc3\xa4\xe2\x82\xac in a comment\n[search]\nepisodes = 42\n";
   run.config_hash = std::string(64, 'b');
   run.engine = "onednn";
@@ -210,13 +211,14 @@ bool same_rows(const std::vector<Row>& a, const std::vector<Row>& b) {
 
 std::string difference(const RunData& a, const RunData& b) {
   const auto split = [](const RunData& run) {
-    const auto& [model, display, backend, selection, sha, data_sha, seed, temperature, weight, total, images, attention, config,
-                 hash, data, engine, transport, command, ranks, threads, finished, sites, episodes, updates, evaluations,
+    const auto& [model, display, backend, selection, sha, data_sha, seed, temperature, weight, total, images, attention, energy,
+                 config, hash, data, engine, transport, command, ranks, threads, finished, sites, episodes, updates, evaluations,
                  finalists, top, selected, checkpoint] = run;
     return std::tuple(std::tie(model, display, backend, selection, sha, data_sha, seed, temperature, weight, total, images,
                                attention, config, hash, data, engine, transport, command, ranks, threads, finished));
   };
   if (split(a) != split(b)) return "a scalar";
+  if (a.energy != b.energy) return "energy";
   if (!same_rows(a.sites, b.sites)) return "sites";
   if (!same_rows(a.episodes, b.episodes)) return "episodes";
   if (!same_rows(a.updates, b.updates)) return "updates";

@@ -4,7 +4,9 @@
 #include "core/error.hpp"
 #include "examples.hpp"
 #include "learner/confidence.hpp"
+#include "learner/cost_model.hpp"
 #include "learner/model_file.hpp"
+#include "learner/pareto.hpp"
 #include "learner/run_file.hpp"
 #include "learner/selection.hpp"
 
@@ -81,6 +83,8 @@ Expected expected_content(const RunData& r) {
   e.add("@seed", "uint64", r.seed);
   e.add("@episodes_total", "uint64", r.episodes_total);
   e.add("@student_images", "uint64", r.student_images);
+  for (const auto& [name, pj] : {std::pair("add8", 0.03), {"add32", 0.1}, {"multiply8", 0.25}, {"multiply32", 3.1}, {"sram_read64", 10.0}})
+    e.add(std::string("@energy_") + name, "float64", pj);
   e.add("@config", "string", r.config);
   e.add("@config_hash", "string", r.config_hash);
   e.add("@engine", "string", r.engine);
@@ -147,6 +151,34 @@ Expected expected_content(const RunData& r) {
                                                -(validation.kd / 10000 + r.attention_weight * (validation.attention / 10000)));
   e.add("/selected/gap_accuracy_student", "float64", test.student_accuracy() - validation.student_accuracy());
   e.add("/selected/gap_accuracy_drop", "float64", accuracy_drop(test) - accuracy_drop(validation));
+  const Network network = make_network("alexnet");
+  const auto cost_of = [&](const Candidate& c) { return network_cost(network, r.sites, c.codes, r.energy); };
+  e.column("/top/coverage", "float64", r.top, [&](const Candidate& x) { return cost_of(x).coverage; });
+  e.column("/top/energy", "float64", r.top, [&](const Candidate& x) { return cost_of(x).energy.staircase; });
+  const std::vector<Objectives> objectives = objectives_of(r);
+  const std::vector<std::size_t> front = non_dominated(objectives);
+  e.column("/pareto/top_index", "uint64", front, [](std::size_t row) { return row; });
+  e.column("/pareto/coverage", "float64", front, [&](std::size_t row) { return cost_of(r.top[row]).coverage; });
+  e.column("/pareto/validation_kd", "float64", front, [&](std::size_t row) { return r.top[row].validation.kd / 10000; });
+  e.column("/pareto/validation_accuracy", "float64", front, [&](std::size_t row) { return r.top[row].validation.student_accuracy(); });
+  e.column("/pareto/energy", "float64", front, [&](std::size_t row) { return cost_of(r.top[row]).energy.staircase; });
+  const NetworkCost cost = cost_of(r.top[r.selected.top_index]);
+  const std::pair<const char*, double> figures[] = {
+      {"coverage", cost.coverage}, {"entropy_bits", cost.entropy_bits}, {"coded_bits", cost.coded_bits},
+      {"multiplications", cost.multiplications}, {"skipped", cost.skipped}, {"constant", cost.constant},
+      {"energy", cost.energy.staircase}, {"energy_exact", cost.energy.exact}, {"energy_exact_skipping", cost.energy.exact_skipping}};
+  for (const auto& [name, value] : figures) e.add(std::string("/selected/") + name, "float64", value);
+  const auto site = [&](const std::string& name, auto get) { e.column("/selected/site_" + name, "float64", cost.sites, get); };
+  site("zero", [](const SiteCost& s) { return s.shares.zero; });
+  site("v1", [](const SiteCost& s) { return s.shares.v1; });
+  site("v2", [](const SiteCost& s) { return s.shares.v2; });
+  site("passed", [](const SiteCost& s) { return s.shares.passed; });
+  site("exact_zero", [](const SiteCost& s) { return s.shares.exact_zero; });
+  site("entropy_bits", [](const SiteCost& s) { return s.shares.entropy_bits; });
+  site("coded_bits", [](const SiteCost& s) { return s.shares.coded_bits; });
+  site("multiplications", [](const SiteCost& s) { return s.multiplications; });
+  site("energy", [](const SiteCost& s) { return s.energy.staircase; });
+  site("energy_exact", [](const SiteCost& s) { return s.energy.exact; });
   e.add("/selected/top_index", "uint64", r.selected.top_index);
   e.add("/selected/within_max_acc_drop", "uint8", 1);
   e.add("/selected/codes", "uint8", codes_json(r.top[r.selected.top_index].codes));

@@ -151,10 +151,10 @@ TEST(RunFile, ValidatorFindsWrongContent) {
               Contains(HasSubstr("/top/validation_record_rewards: row 0: 79 records of 10000 images: expected 80")));
   EXPECT_THAT(violations([](RunData& r) { r.finished = false, r.finalists = {{{0, 0, 5, 1}, {1}}}; }),
               Contains(HasSubstr("/finalists/record_rewards: row 0: their sum is 1, that of the score")));
-  EXPECT_THAT(violations([](RunData& r) { r.sites[1].name = "conv9"; }), Contains(HasSubstr("/sites/name: 'conv9'")));
+  EXPECT_THAT(violations([](RunData& r) { r.finished = false, r.top.clear(), r.sites[1].name = "conv9"; }), Contains(HasSubstr("/sites/name: 'conv9'")));
   EXPECT_THAT(violations([](RunData& r) { std::swap(r.sites[0].name, r.sites[1].name); }), Contains(HasSubstr("/sites/name")));
   EXPECT_THAT(violations([](RunData& r) { r.sites[1].record_key = "conv2"; }), Contains(HasSubstr("/sites/record_key: expected 'block_output.conv2'")));
-  EXPECT_THAT(violations([](RunData& r) { r.model = "resnet"; }), Contains(HasSubstr("unknown model 'resnet'")));
+  EXPECT_THAT(violations([](RunData& r) { r.finished = false, r.top.clear(), r.model = "resnet"; }), Contains(HasSubstr("unknown model 'resnet'")));
   EXPECT_THAT(violations([](RunData& r) { r.episodes_total = 39; }), Contains(HasSubstr("40 episodes in a run of 39")));
   EXPECT_THAT(violations([](RunData& r) { r.checkpoint.next_iteration = 4; }), Contains(HasSubstr("/checkpoint/next_iteration")));
   EXPECT_THAT(error_of([&] { violations([](RunData& r) { r.selected.top_index = 4; }); }), HasSubstr("selected row 4 of /top"));
