@@ -27,12 +27,5 @@ TEST(Mcnemar, ManyDisagreementsDoNotUnderflow) {
   EXPECT_EQ(mcnemar_p(disagreements(5000, 0)), 0);
 }
 
-TEST(Wilson, KnownBounds) {
-  // 8 of 10: (0.8 + z^2/20 -+ z sqrt(0.016 + z^2/400)) / (1 + z^2/10)
-  const Interval interval = wilson_95(8, 10);
-  EXPECT_NEAR(interval.low, 49.02, 0.005);
-  EXPECT_NEAR(interval.high, 94.33, 0.005);
-}
-
 }  // namespace
 }  // namespace triseg

@@ -141,15 +141,15 @@ TEST(RunFile, ValidatorFindsWrongContent) {
   EXPECT_THAT(violations([](RunData& r) { r.top[0].reward = -9; }), Contains(HasSubstr("/top: row 0: codes or reward")));
   EXPECT_THAT(violations([](RunData& r) { r.top[2].origin = "luck"; }), Contains(HasSubstr("/top/origin: row 2")));
   EXPECT_THAT(violations([](RunData& r) { r.evaluations[1].validation.both_right = 600; }), Contains(HasSubstr("/evaluations: row 1")));
-  EXPECT_THAT(violations([](RunData& r) { r.finished = false, r.finalists = {{{0, 0, 5, 6, 0, 0}, {0}}}; }), Contains(HasSubstr("/finalists: row 0: 6 + 0")));
-  EXPECT_THAT(violations([](RunData& r) { r.finished = false, r.finalists = {{{0, 0, 5, 1}, {0}}, {{0, 0, 6, 1}, {0}}}; }),
+  EXPECT_THAT(violations([](RunData& r) { r.finished = false, r.top.clear(), r.finalists = {{{0, 0, 5, 6, 0, 0}, {0}}}; }), Contains(HasSubstr("/finalists: row 0: 6 + 0")));
+  EXPECT_THAT(violations([](RunData& r) { r.finished = false, r.top.clear(), r.finalists = {{{0, 0, 5, 1}, {0}}, {{0, 0, 6, 1}, {0}}}; }),
               Contains(HasSubstr("/finalists/images: row 1: 6 after 5")));
-  EXPECT_THAT(violations([](RunData& r) { r.finalists = {{{0, 0, 5, 1}, {0}}}; }), Contains(HasSubstr("/finalists: 1 rows in a finished run")));
+  EXPECT_THAT(violations([](RunData& r) { r.finalists = {{{0, 0, 10000, 1}, std::vector<double>(80)}}; }), Contains(HasSubstr("/finalists: 1 rows in a finished run")));
   EXPECT_THAT(violations([](RunData& r) { r.top[2].record_rewards[7] += 1; }),
               Contains(HasSubstr("/top/validation_record_rewards: row 2: their sum is")));
   EXPECT_THAT(violations([](RunData& r) { for (Candidate& c : r.top) c.record_rewards.pop_back(); }),
               Contains(HasSubstr("/top/validation_record_rewards: row 0: 79 records of 10000 images: expected 80")));
-  EXPECT_THAT(violations([](RunData& r) { r.finished = false, r.finalists = {{{0, 0, 5, 1}, {1}}}; }),
+  EXPECT_THAT(violations([](RunData& r) { r.finished = false, r.top.clear(), r.finalists = {{{0, 0, 5, 1}, {1}}}; }),
               Contains(HasSubstr("/finalists/record_rewards: row 0: their sum is 1, that of the score")));
   EXPECT_THAT(violations([](RunData& r) { r.finished = false, r.top.clear(), r.sites[1].name = "conv9"; }), Contains(HasSubstr("/sites/name: 'conv9'")));
   EXPECT_THAT(violations([](RunData& r) { std::swap(r.sites[0].name, r.sites[1].name); }), Contains(HasSubstr("/sites/name")));
