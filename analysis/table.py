@@ -21,7 +21,7 @@ def row(path):
             raise Unreadable(f"{path}: the run is not finished")
         test = {name: file["/selected/" + name][()] for name in ("test_kd", "test_mse_kd", "test_accuracy_teacher",
                                                                  "test_accuracy_student")}
-        milliseconds = 1000 * file["/updates/iteration_seconds"][()].sum() / len(file["/episodes/reward"])
+        milliseconds = 1000 * file["/updates/iteration_seconds"][()].sum() / max(len(file["/episodes/reward"]), 1)
         key = f"{file.attrs['model'].decode()}, {len(file['/sites/name'])} sites"
         return key, int(file.attrs["seed"]), (milliseconds, test["test_kd"], test["test_kd"] / test["test_mse_kd"],
                                               test["test_accuracy_teacher"], test["test_accuracy_student"],

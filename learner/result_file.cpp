@@ -3,6 +3,7 @@
 #include "core/atomic_file.hpp"
 #include "core/error.hpp"
 #include "learner/confidence.hpp"
+#include "learner/cost_model.hpp"
 #include "learner/selection.hpp"
 
 #include <nlohmann/json.hpp>
@@ -69,6 +70,11 @@ void write_result(const std::filesystem::path& path, const RunData& run) {
   selection["acc_teacher"] = validation.teacher_accuracy();
   selection["acc_student"] = validation.student_accuracy();
   selection["kd"] = validation.mean_kd();
+  const Difference to_best = reward_difference(chosen.record_rewards, run.top.front().record_rewards, validation.images);
+  selection["difference_to_best"] = to_best.mean;
+  selection["difference_to_best_error"] = to_best.error;
+  selection["within_error_of_best"] = count_within_error(run.top);
+  const Gap gap = validation_gap(validation, test, run.attention_weight);
   const Json metrics = {
       {"acc_teacher", test.teacher_accuracy()},
       {"acc_student", test.student_accuracy()},
@@ -76,15 +82,27 @@ void write_result(const std::filesystem::path& path, const RunData& run) {
       {"acc_teacher_95", pair(wilson_95(test.both_right + test.teacher_only, test.images))},
       {"acc_student_95", pair(wilson_95(test.both_right + test.student_only, test.images))},
       {"acc_drop_95", pair(drop_95(test))},
+      {"mcnemar_p", mcnemar_p(test)},
+      {"gap", {{"kd", gap.kd}, {"reward", gap.reward}, {"acc_student", gap.student_accuracy}, {"acc_drop", gap.accuracy_drop}}},
       {"kd", test.mean_kd()},
       {"attention", test.mean_attention()},
       {"images", test.images},
       {"kd_mse_codes", run.selected.test_mse.mean_kd()},
       {"acc_mse_codes", run.selected.test_mse.student_accuracy()},
   };
+  const NetworkCost cost = network_cost(make_network(run.model), run.sites, chosen.codes, run.energy);
+  const Json costs = {{"coverage", cost.coverage},
+                      {"entropy_bits", cost.entropy_bits},
+                      {"coded_bits", cost.coded_bits},
+                      {"multiplications", cost.multiplications},
+                      {"skipped", cost.skipped},
+                      {"constant", cost.constant},
+                      {"energy_pj", cost.energy.staircase},
+                      {"energy_exact_pj", cost.energy.exact},
+                      {"energy_exact_skipping_pj", cost.energy.exact_skipping}};
   const std::string attention = run.attention_layers.empty() ? "none" : fmt::format("{}", fmt::join(run.attention_layers, ","));
   const Json result = {{"layers", layers},       {"backend", run.backend},           {"model", run.model},
-                       {"selection", selection}, {"metrics", metrics},               {"data", run.data},
+                       {"selection", selection}, {"metrics", metrics},               {"cost", costs}, {"data", run.data},
                        {"data_sha256", run.data_sha256},
                        {"seed", run.seed},       {"episodes", run.episodes.size()},  {"model_sha256", run.model_sha256},
                        {"config_hash", run.config_hash}, {"temperature", run.temperature},

@@ -22,16 +22,29 @@ template <> constexpr Type element_type<Codes>() { return Type::u8; }
 template <> constexpr Type element_type<std::vector<Codes>>() { return Type::u8; }
 template <> constexpr Type element_type<std::array<double, 4>>() { return Type::f64; }
 template <> constexpr Type element_type<Histogram>() { return Type::u64; }
+template <> constexpr Type element_type<std::vector<double>>() { return Type::f64; }
 
 template <class T> std::vector<std::string> row_dims() { return {}; }
 template <> inline std::vector<std::string> row_dims<Codes>() { return {"4"}; }
 template <> inline std::vector<std::string> row_dims<std::vector<Codes>>() { return {"L", "4"}; }
 template <> inline std::vector<std::string> row_dims<std::array<double, 4>>() { return {"4"}; }
 template <> inline std::vector<std::string> row_dims<Histogram>() { return {"256"}; }
+template <> inline std::vector<std::string> row_dims<std::vector<double>>() { return {"R"}; }
 
 template <class T> constexpr const char* row_columns() { return ""; }
 template <> constexpr const char* row_columns<Codes>() { return "t1,v1,t2,v2"; }
 template <> constexpr const char* row_columns<std::vector<Codes>>() { return "t1,v1,t2,v2"; }
+
+/// Records of the validation split in each row of the run: R.
+inline std::size_t record_count(const RunData& run) {
+  if (!run.finalists.empty()) return run.finalists.front().record_rewards.size();
+  return run.top.empty() ? 0 : run.top.front().record_rewards.size();
+}
+
+/// The length of an axis of a row: of sites, of records, or a number.
+inline std::size_t row_extent(const std::string& dim, const RunData& run) {
+  return dim == "L" ? run.sites.size() : dim == "R" ? record_count(run) : std::stoul(dim);
+}
 
 inline void pack_codes(std::byte*& out, const Codes& c, const SiteData& site) {
   if (c.tmax != site.tmax) fail("site {}: codes with tmax={} in a run whose tmax is {}", site.name, c.tmax, site.tmax);
@@ -51,6 +64,9 @@ void pack(std::byte*& out, const T& value, const RunData& run, std::size_t row) 
   } else if constexpr (std::is_same_v<T, std::vector<Codes>>) {
     if (value.size() != run.sites.size()) fail("row {}: codes for {} sites in a run of {}", row, value.size(), run.sites.size());
     for (std::size_t i = 0; i < value.size(); ++i) pack_codes(out, value[i], run.sites[i]);
+  } else if constexpr (std::is_same_v<T, std::vector<double>>) {
+    if (value.size() != record_count(run)) fail("row {}: {} records where other rows have {}", row, value.size(), record_count(run));
+    out = std::copy_n(reinterpret_cast<const std::byte*>(value.data()), value.size() * sizeof(double), out);
   } else {
     out = std::copy_n(reinterpret_cast<const std::byte*>(&value), sizeof(T), out);
   }
@@ -63,6 +79,8 @@ void unpack(const std::byte*& in, T& value, const RunData& run, std::size_t row)
   } else if constexpr (std::is_same_v<T, std::vector<Codes>>) {
     value.resize(run.sites.size());
     for (std::size_t i = 0; i < value.size(); ++i) value[i] = unpack_codes(in, run.sites[i]);
+  } else if constexpr (std::is_same_v<T, std::vector<double>>) {
+    for (double& x : value) std::memcpy(&x, std::exchange(in, in + sizeof x), sizeof x);
   } else if constexpr (std::is_same_v<T, bool>) {
     value = *in++ != std::byte{0};
   } else {
@@ -101,7 +119,7 @@ Field column(const Rows<Row>& rows, Label label, Access access) {
     for (const std::string& dim : row_dims<T>()) f.dims.push_back(dim);
     f.get = [=, type = f.type, dims = row_dims<T>()](const RunData& run) {
       Values values{type, type_size(type), {(run.*rows.member).size()}, {}};
-      for (const std::string& dim : dims) values.shape.push_back(dim == "L" ? run.sites.size() : std::stoul(dim));
+      for (const std::string& dim : dims) values.shape.push_back(row_extent(dim, run));
       values.bytes.resize(values.count() * values.element_size);
       std::byte* out = values.bytes.data();
       for (std::size_t i = 0; i < values.shape[0]; ++i) pack<T>(out, std::invoke(access, (run.*rows.member)[i]), run, i);
@@ -117,10 +135,25 @@ Field column(const Rows<Row>& rows, Label label, Access access) {
         for (std::size_t i = 0; i < all.size(); ++i) std::invoke(access, all[i]) = strings[i];
       } else {
         const std::byte* in = values.bytes.data();
-        for (std::size_t i = 0; i < all.size(); ++i) unpack<T>(in, std::invoke(access, all[i]), run, i);
+        for (std::size_t i = 0; i < all.size(); ++i) {
+          if constexpr (std::is_same_v<T, std::vector<double>>) std::invoke(access, all[i]).resize(values.shape.at(1));
+          unpack<T>(in, std::invoke(access, all[i]), run, i);
+        }
       }
     };
   }
+  return f;
+}
+
+/// A derived column of numbers that follow from the run and the row: double value(const RunData&, const Row&).
+template <class Row, class Value>
+Field derived_column(const Rows<Row>& rows, Label label, Value value) {
+  Field f{rows.group + "/" + label.name, Type::f64, {rows.dim}, label.units, label.long_name, Field::Role::derived};
+  f.get = [=](const RunData& run) {
+    std::vector<double> numbers;
+    for (const Row& row : run.*rows.member) numbers.push_back(value(run, row));
+    return Values::array<double>(numbers, {numbers.size()});
+  };
   return f;
 }
 

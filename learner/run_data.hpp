@@ -6,6 +6,7 @@
 #include "core/network.hpp"
 #include "core/quantized_network.hpp"
 #include "core/score.hpp"
+#include "learner/energy_table.hpp"
 
 #include <array>
 #include <cstdint>
@@ -53,6 +54,13 @@ struct Evaluation {
   std::vector<Codes> codes;          // (sites)
 };
 
+/// A candidate's score while the finalists are being scored.
+struct Finalist {
+  Score score;                          ///< on the validation images so far
+  std::vector<double> record_rewards;   // (records so far): sums of the reward over each record of split_batch images
+  bool operator==(const Finalist&) const = default;
+};
+
 /// Codes named by where they come from, scored on the validation split.
 struct Candidate {
   std::string origin;                ///< "episode", "policy" (its most probable codes), "mse" or "init"
@@ -60,6 +68,7 @@ struct Candidate {
   double reward = 0;                 ///< in the search; for the others that of the validation score
   Score validation;
   std::vector<Codes> codes;          // (sites)
+  std::vector<double> record_rewards;  // (records): sums of the reward over each record of split_batch validation images
 };
 
 /// The student that was chosen on validation, and its one report on the test split.
@@ -90,9 +99,10 @@ struct RunData {
   std::string data_sha256;           ///< DataSet::sha256
   std::uint64_t seed = 0;
   double temperature = 0, attention_weight = 0;
-  std::uint64_t episodes_total = 0;  ///< the budget
+  std::uint64_t episodes_total = 0;  ///< the budget, or less if the strategy cannot use it
   std::uint64_t student_images = 0;  ///< student forwards of the search so far, references and evaluations included [images]
   std::vector<std::string> attention_layers;
+  EnergyTable energy;                ///< what the cost model weighs operations with
   std::string config;                ///< resolved TOML of all options
   std::string config_hash;           ///< SHA-256 [hex] over the options that change results
   // Placement and wall clock: may differ between runs that are otherwise equal.
@@ -105,7 +115,7 @@ struct RunData {
   std::vector<Episode> episodes;
   std::vector<Update> updates;
   std::vector<Evaluation> evaluations;
-  std::vector<Score> finalists;      ///< sums over the validation images scored so far; empty but while finalists are scored
+  std::vector<Finalist> finalists;   ///< empty but while finalists are scored
   std::vector<Candidate> top;        // best validation reward first; empty until finished
   Selected selected;                 // meaningful when finished
   Checkpoint checkpoint;

@@ -1,7 +1,10 @@
 #include "learner/run_schema.hpp"
 
 #include "learner/confidence.hpp"
+#include "learner/cost_model.hpp"
+#include "learner/pareto.hpp"
 #include "learner/run_columns.hpp"
+#include "learner/selection.hpp"
 
 #include <sstream>
 
@@ -43,6 +46,16 @@ void add_score(const std::string& prefix, const std::string& on, Add add, const 
       [](auto& s) -> auto& { return s.teacher_only; });
   add(Label{prefix + "student_only", "1", "images that only the student classifies right" + on},
       [](auto& s) -> auto& { return s.student_only; });
+}
+
+const Candidate& selected_candidate(const RunData& run) {
+  if (run.selected.top_index >= run.top.size())
+    fail("the selected row {} of /top does not exist: it has {}", run.selected.top_index, run.top.size());
+  return run.top[run.selected.top_index];
+}
+
+NetworkCost cost_of(const RunData& run, const Candidate& candidate) {
+  return network_cost(make_network(run.model), run.sites, candidate.codes, run.energy);
 }
 
 void add_root(std::vector<Field>& fields) {
@@ -90,6 +103,9 @@ void add_root(std::vector<Field>& fields) {
   add("episodes_total", "1", "episodes the run is to score", [](auto& r) -> auto& { return r.episodes_total; });
   add("student_images", "1", "images that students were run on in the search so far, references and evaluations included",
       [](auto& r) -> auto& { return r.student_images; });
+  for (const auto& [name, member] : energy_names)
+    add(fmt::format("energy_{}", name), "pJ", fmt::format("energy of an operation, {} of --energy-table", name),
+        [member](auto& r) -> auto& { return r.energy.*member; });
   add("config_hash", "", "SHA-256 over the options that change results", [](auto& r) -> auto& { return r.config_hash; });
   add_placement("config", "all options, resolved, as TOML", [](auto& r) -> auto& { return r.config; });
   add_placement("data", "data set, as --data takes it: a name, or the absolute path of a folder", [](auto& r) -> auto& { return r.data; });
@@ -167,8 +183,13 @@ void add_evaluations(std::vector<Field>& fields) {
 }
 
 void add_finalists(std::vector<Field>& fields) {
-  const Rows<Score> rows{"/finalists", "F", &RunData::finalists};
-  add_score("", ", validation images so far", [&](Label label, auto access) { fields.push_back(column(rows, label, access)); });
+  const Rows<Finalist> rows{"/finalists", "F", &RunData::finalists};
+  const auto add = [&](Label label, auto access) { fields.push_back(column(rows, label, access)); };
+  add_score("", ", validation images so far", [&](Label label, auto access) {
+    add(label, [access](auto& f) -> decltype(auto) { return access(f.score); });
+  });
+  add({"record_rewards", "1", "sums of the reward over each record of 125 images so far"},
+      [](auto& f) -> auto& { return f.record_rewards; });
 }
 
 void add_top(std::vector<Field>& fields) {
@@ -181,7 +202,83 @@ void add_top(std::vector<Field>& fields) {
   add_score("validation_", ", validation split", [&](Label label, auto access) {
     add(label, [access](auto& c) -> decltype(auto) { return access(c.validation); });
   });
+  add({"validation_record_rewards", "1", "sums of the reward over each record of 125 validation images"},
+      [](auto& c) -> auto& { return c.record_rewards; });
+  const auto difference_to_first = [](const RunData& run, const Candidate& c) {
+    return reward_difference(c.record_rewards, run.top.front().record_rewards, c.validation.images);
+  };
+  fields.push_back(derived_column(rows, {"validation_difference", "1", "validation reward less that of the first row"},
+                                  [=](const RunData& r, const Candidate& c) { return difference_to_first(r, c).mean; }));
+  fields.push_back(derived_column(rows, {"validation_difference_error", "1", "its standard error, paired by records"},
+                                  [=](const RunData& r, const Candidate& c) { return difference_to_first(r, c).error; }));
+  const auto add_cost = [&](Label label, auto value) {
+    fields.push_back(derived_column(rows, label, [=](const RunData& r, const Candidate& c) { return value(cost_of(r, c)); }));
+  };
+  add_cost({"coverage", "1", "share of all activations behind a ReLU that a staircase replaces, not passed through"},
+           [](const NetworkCost& c) { return c.coverage; });
+  add_cost({"energy", "pJ", "estimated energy of an inference (docs/cost-model.md)"},
+           [](const NetworkCost& c) { return c.energy.staircase; });
   add({"codes", "1", "the codes; tmax is that of the site"}, [](auto& c) -> auto& { return c.codes; });
+}
+
+void add_pareto(std::vector<Field>& fields) {
+  const auto add = [&]<class T>(Label label, T (*value)(const Objectives&, std::size_t row)) {
+    Field f{"/pareto/" + label.name, type_of<T>(), {"P"}, label.units, label.long_name, Role::derived};
+    f.get = [value](const RunData& run) {
+      const std::vector<Objectives> objectives = objectives_of(run);
+      std::vector<T> values;
+      for (const std::size_t row : non_dominated(objectives)) values.push_back(value(objectives[row], row));
+      return Values::array<T>(values, {values.size()});
+    };
+    fields.push_back(f);
+  };
+  add(Label{"top_index", "1", "row of /top"}, +[](const Objectives&, std::size_t row) { return std::uint64_t{row}; });
+  add(Label{"coverage", "1", "its coverage"}, +[](const Objectives& o, std::size_t) { return o.coverage; });
+  add(Label{"validation_kd", "nats", "its KD, validation split"}, +[](const Objectives& o, std::size_t) { return o.kd; });
+  add(Label{"validation_accuracy", "percent", "its accuracy, validation split"}, +[](const Objectives& o, std::size_t) { return o.accuracy; });
+  add(Label{"energy", "pJ", "its estimated energy of an inference"}, +[](const Objectives& o, std::size_t) { return o.energy; });
+}
+
+/// Figures of the cost model, of the selected codes.
+void add_selected_cost(std::vector<Field>& fields) {
+  const auto add = [&](Label label, auto value) {
+    fields.push_back(scalar("/selected/" + label.name, label.units, label.long_name,
+                            [=](const RunData& r) -> double { return value(cost_of(r, selected_candidate(r))); }));
+  };
+  add({"coverage", "1", "share of all activations behind a ReLU that a staircase replaces, not passed through"},
+      [](const NetworkCost& c) { return c.coverage; });
+  add({"entropy_bits", "bit", "entropy of an activation behind the sites"}, [](const NetworkCost& c) { return c.entropy_bits; });
+  add({"coded_bits", "bit", "an activation behind the sites in a 2-bit code with 8-bit escapes"},
+      [](const NetworkCost& c) { return c.coded_bits; });
+  add({"multiplications", "1", "multiplications of an inference, all layers"}, [](const NetworkCost& c) { return c.multiplications; });
+  add({"skipped", "1", "share of them with an operand that a staircase makes 0"}, [](const NetworkCost& c) { return c.skipped; });
+  add({"constant", "1", "share of them with an operand that a staircase makes v1 or v2"}, [](const NetworkCost& c) { return c.constant; });
+  add({"energy", "pJ", "estimated energy of an inference (docs/cost-model.md)"}, [](const NetworkCost& c) { return c.energy.staircase; });
+  add({"energy_exact", "pJ", "of the exact network"}, [](const NetworkCost& c) { return c.energy.exact; });
+  add({"energy_exact_skipping", "pJ", "of the exact network on hardware that leaves out zeros"},
+      [](const NetworkCost& c) { return c.energy.exact_skipping; });
+  const auto add_site = [&](Label label, auto value) {
+    Field f{"/selected/site_" + label.name, Type::f64, {"L"}, label.units, label.long_name, Role::derived};
+    f.get = [=](const RunData& run) {
+      std::vector<double> values;
+      for (const SiteCost& site : cost_of(run, selected_candidate(run)).sites) values.push_back(value(site));
+      return Values::array<double>(values, {values.size()});
+    };
+    fields.push_back(f);
+  };
+  const auto add_share = [&](std::string name, std::string what, double SiteShares::*member, std::string units = "1") {
+    add_site({name, units, what}, [member](const SiteCost& s) { return s.shares.*member; });
+  };
+  add_share("zero", "share of the site's activations that become 0", &SiteShares::zero);
+  add_share("v1", "share that becomes v1", &SiteShares::v1);
+  add_share("v2", "share that becomes v2", &SiteShares::v2);
+  add_share("passed", "share that passes through", &SiteShares::passed);
+  add_share("exact_zero", "share that is 0 without a staircase", &SiteShares::exact_zero);
+  add_share("entropy_bits", "entropy of an activation", &SiteShares::entropy_bits, "bit");
+  add_share("coded_bits", "an activation in a 2-bit code with 8-bit escapes", &SiteShares::coded_bits, "bit");
+  add_site({"multiplications", "1", "multiplications of an inference in the layer behind"}, [](const SiteCost& s) { return s.multiplications; });
+  add_site({"energy", "pJ", "estimated energy of the layer behind"}, [](const SiteCost& s) { return s.energy.staircase; });
+  add_site({"energy_exact", "pJ", "the same of the exact network"}, [](const SiteCost& s) { return s.energy.exact; });
 }
 
 void add_selected(std::vector<Field>& fields) {
@@ -206,17 +303,29 @@ void add_selected(std::vector<Field>& fields) {
   add_bounds("test_accuracy_teacher", "test_accuracy_teacher (Wilson)",
              [](const Score& s) { return wilson_95(s.both_right + s.teacher_only, s.images); });
   add_bounds("test_accuracy_drop", "the accuracy drop (paired)", drop_95);
+  add({"test_mcnemar_p", "1", "two-sided p-value that student and teacher are right equally often (McNemar, exact)"},
+      [](const RunData& r) { return mcnemar_p(r.selected.test); });
+  add({"within_error_of_best", "1", "rows of /top whose validation reward is within 1.96 standard errors of the first one's, the first included"},
+      [](const RunData& r) { return count_within_error(r.top); });
+  const auto add_gap = [&](std::string name, std::string units, std::string of, double Gap::*member) {
+    add({"gap_" + name, units, of + " on the test split less that on validation"}, [member](const RunData& r) {
+      return validation_gap(selected_candidate(r).validation, r.selected.test, r.attention_weight).*member;
+    });
+  };
+  add_gap("kd", "nats", "KD", &Gap::kd);
+  add_gap("reward", "1", "reward", &Gap::reward);
+  add_gap("accuracy_student", "percent", "accuracy of the student", &Gap::student_accuracy);
+  add_gap("accuracy_drop", "percent", "accuracy drop", &Gap::accuracy_drop);
   add_score("test_mse_", ", test split, student with /sites/mse_codes", [&](Label label, auto access) {
     add(label, [access](auto& r) -> decltype(auto) { return access(r.selected.test_mse); });
   }, "accuracy_student");
+  add_selected_cost(fields);
 
   Field codes{"/selected/codes", Type::u8, {"L", "4"}, "1", "the selected codes: those of row top_index of /top", Role::derived};
   codes.columns = row_columns<Codes>();
   codes.get = [](const RunData& run) {
     std::vector<std::uint8_t> bytes;
-    if (run.selected.top_index >= run.top.size())
-      fail("the selected row {} of /top does not exist: it has {}", run.selected.top_index, run.top.size());
-    for (const Codes& c : run.top[run.selected.top_index].codes) bytes.insert(bytes.end(), {c.t1, c.v1, c.t2, c.v2});
+    for (const Codes& c : selected_candidate(run).codes) bytes.insert(bytes.end(), {c.t1, c.v1, c.t2, c.v2});
     return Values::array<std::uint8_t>(bytes, {run.sites.size(), 4});
   };
   fields.push_back(codes);
@@ -248,6 +357,7 @@ const std::vector<Group>& run_groups() {
       {"/evaluations", "The E evaluations of the policy's most probable codes while the search went on"},
       {"/finalists", "Scores of the F finalists on the validation images so far; F = 0 but while they are being scored"},
       {"/top", "The K best candidates scored on the validation split, the best first; K = 0 until the run is finished"},
+      {"/pareto", "The P rows of /top that no other beats in coverage, KD, accuracy and energy together, of equal ones the first"},
       {"/selected", "The selected codes and their one report on the test split; only in finished runs"},
       {"/checkpoint", "What a resume needs beside the episodes"},
       {tensor_group, "Tensors of the policy and its optimizer: f32 of any shape, by name"},
@@ -265,6 +375,7 @@ const std::vector<Field>& run_fields() {
     add_evaluations(all);
     add_finalists(all);
     add_top(all);
+    add_pareto(all);
     add_selected(all);
     add_checkpoint(all);
     return all;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <numeric>
 #include <set>
 
 namespace triseg {
@@ -84,6 +85,17 @@ void check_score(const std::string& path, const Score& s, std::size_t row, Repor
   if (s.images == 0) report.add(path, fmt::format("row {}: scored on no image", row));
 }
 
+/// The sums of rewards over records: as many as the images make, and their sum that of the score.
+void check_records(const std::string& path, const std::vector<double>& sums, const Score& s, std::size_t row, const RunData& run,
+                   Report& report) {
+  const std::uint64_t records = (s.images + split_batch - 1) / split_batch;
+  if (sums.size() != records)
+    return report.add(path, fmt::format("row {}: {} records of {} images: expected {}", row, sums.size(), s.images, records));
+  const double found = std::accumulate(sums.begin(), sums.end(), 0.0), expected = -(s.kd + run.attention_weight * s.attention);
+  if (!(std::abs(found - expected) <= 1e-9 * (1 + std::abs(expected))))
+    report.add(path, fmt::format("row {}: their sum is {}, that of the score {}", row, found, expected));
+}
+
 void check_sites(const RunData& run, Report& report) {
   if (run.sites.empty()) report.add("/sites", "expected at least one site");
   Network network;
@@ -153,10 +165,12 @@ void check_finalists(const RunData& run, Report& report) {
   if (run.finished && !run.finalists.empty())
     report.add("/finalists", fmt::format("{} rows in a finished run", run.finalists.size()));
   for (std::size_t i = 0; i < run.finalists.size(); ++i) {
-    check_score("/finalists", run.finalists[i], i, report);
-    if (i > 0 && run.finalists[i].images != run.finalists[i - 1].images)
-      report.add("/finalists/images", fmt::format("row {}: {} after {}: expected as many for each", i, run.finalists[i].images,
-                                                  run.finalists[i - 1].images));
+    const Score& score = run.finalists[i].score;
+    check_score("/finalists", score, i, report);
+    check_records("/finalists/record_rewards", run.finalists[i].record_rewards, score, i, run, report);
+    if (i > 0 && score.images != run.finalists[i - 1].score.images)
+      report.add("/finalists/images", fmt::format("row {}: {} after {}: expected as many for each", i, score.images,
+                                                  run.finalists[i - 1].score.images));
   }
 }
 
@@ -165,6 +179,7 @@ void check_top(const RunData& run, Report& report) {
     const Candidate& c = run.top[i];
     check_codes("/top/codes", c.codes, i, run, report);
     check_score("/top", c.validation, i, report);
+    check_records("/top/validation_record_rewards", c.record_rewards, c.validation, i, run, report);
     if (c.origin != "episode") {
       if (c.origin != "policy" && c.origin != "mse" && c.origin != "init")
         report.add("/top/origin", fmt::format("row {}: expected episode, policy, mse or init, found '{}'", i, c.origin));

@@ -1,6 +1,7 @@
 #include "learner/selection.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <set>
 
@@ -28,6 +29,42 @@ double reward(const Score& score, double attention_weight) {
 
 double accuracy_drop(const Score& score) {
   return score.images ? 100.0 * (double(score.teacher_only) - double(score.student_only)) / double(score.images) : 0;
+}
+
+void add_records(std::vector<Finalist>& finalists, std::span<const Score> records, double attention_weight) {
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    Finalist& finalist = finalists[i % finalists.size()];
+    finalist.score += records[i];
+    finalist.record_rewards.push_back(-(records[i].kd + attention_weight * records[i].attention));
+  }
+}
+
+Difference reward_difference(std::span<const double> a, std::span<const double> b, std::uint64_t images) {
+  Difference difference;
+  for (std::size_t r = 0; r < a.size(); ++r) difference.mean += a[r] - b[r];
+  difference.mean /= double(images);
+  if (a.size() < 2) return difference;
+  double squares = 0;
+  for (std::size_t r = 0; r < a.size(); ++r) {
+    const double n = double(std::min<std::uint64_t>(split_batch, images - r * split_batch));
+    const double deviation = a[r] - b[r] - n * difference.mean;
+    squares += deviation * deviation;
+  }
+  difference.error = std::sqrt(squares * double(a.size()) / double(a.size() - 1)) / double(images);
+  return difference;
+}
+
+bool within_error(const Difference& difference) { return difference.mean >= -1.96 * difference.error; }
+
+std::size_t count_within_error(std::span<const Candidate> candidates) {
+  return std::count_if(candidates.begin(), candidates.end(), [&](const Candidate& c) {
+    return within_error(reward_difference(c.record_rewards, candidates.front().record_rewards, c.validation.images));
+  });
+}
+
+Gap validation_gap(const Score& validation, const Score& test, double attention_weight) {
+  return {test.mean_kd() - validation.mean_kd(), reward(test, attention_weight) - reward(validation, attention_weight),
+          test.student_accuracy() - validation.student_accuracy(), accuracy_drop(test) - accuracy_drop(validation)};
 }
 
 Choice choose(std::span<const Candidate> candidates, double max_acc_drop) {

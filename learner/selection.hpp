@@ -19,6 +19,36 @@ double reward(const Score& score, double attention_weight);
 /// Accuracy of the teacher less that of the student [percentage points].
 double accuracy_drop(const Score& score);
 
+/// Adds records of validation images to the finalists' scores: all finalists on one record, then all on the next.
+void add_records(std::vector<Finalist>& finalists, std::span<const Score> records, double attention_weight);
+
+/// The mean over images of a paired difference, and its standard error.
+struct Difference {
+  double mean = 0;
+  double error = 0;
+};
+
+/// Reward of `a` less that of `b`, from sums over the same records of split_batch images, `images` in all. Both saw the same
+/// images, so what makes an image hard for both cancels. Records are the units: with d their differences, n their images and D
+/// the mean, the error squared is R / (R - 1) sum (d - n D)^2 / images^2 (the ratio estimator of Cochran, Sampling
+/// Techniques, 3rd ed. 1977, 6.3); 0 for fewer than two records.
+Difference reward_difference(std::span<const double> a, std::span<const double> b, std::uint64_t images);
+
+/// True if the difference is no more than 1.96 of its standard errors below zero.
+bool within_error(const Difference& difference);
+
+/// How many candidates, the first included, are within_error of the first one's validation reward.
+std::size_t count_within_error(std::span<const Candidate> candidates);
+
+/// What the test split says other than validation, on which the candidate was chosen: test less validation.
+struct Gap {
+  double kd = 0;                ///< [nats]
+  double reward = 0;
+  double student_accuracy = 0;  ///< [percentage points]
+  double accuracy_drop = 0;     ///< [percentage points]
+};
+Gap validation_gap(const Score& validation, const Score& test, double attention_weight);
+
 struct Choice {
   std::size_t index = 0;
   bool within = false;  ///< its drop is at most max_acc_drop

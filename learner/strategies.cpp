@@ -3,6 +3,7 @@
 #include "core/error.hpp"
 #include "learner/cma_es.hpp"
 #include "learner/coordinate_search.hpp"
+#include "learner/mse_only.hpp"
 #include "learner/random_search.hpp"
 
 namespace triseg {
@@ -20,6 +21,7 @@ constexpr StrategyEntry strategies[] = {
      }},
     {"coordinate", [](const std::vector<SiteData>& sites, const PpoOptions&, std::uint64_t) { return make_coordinate_search(sites); }},
     {"random", [](const std::vector<SiteData>& sites, const PpoOptions&, std::uint64_t seed) { return make_random_search(sites, seed); }},
+    {"mse", [](const std::vector<SiteData>& sites, const PpoOptions&, std::uint64_t) { return make_mse_only(sites); }},
 };
 
 }  // namespace

@@ -17,6 +17,9 @@ class Strategy {
  public:
   virtual ~Strategy() = default;
 
+  /// How many episodes of a budget it makes use of: all, or none if it proposes nothing.
+  virtual std::uint64_t usable_episodes(std::uint64_t budget) const { return budget; }
+
   /// Codes of episodes first_episode .. first_episode + count - 1, each (sites) in network order.
   virtual std::vector<std::vector<Codes>> propose(std::uint64_t first_episode, std::size_t count) = 0;
 

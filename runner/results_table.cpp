@@ -1,6 +1,7 @@
 #include "runner/results_table.hpp"
 
 #include "learner/confidence.hpp"
+#include "learner/cost_model.hpp"
 #include "learner/selection.hpp"
 
 #include <spdlog/fmt/fmt.h>
@@ -14,7 +15,9 @@ std::string accuracy_lines(const Score& score, std::string_view split) {
   return fmt::format("on {} {} images, with 95 % confidence intervals:\n", score.images, split) +
          fmt::format("teacher accuracy {:6.2f} %  [{:.2f}, {:.2f}]\n", score.teacher_accuracy(), teacher.low, teacher.high) +
          fmt::format("student accuracy {:6.2f} %  [{:.2f}, {:.2f}]\n", score.student_accuracy(), student.low, student.high) +
-         fmt::format("accuracy drop    {:6.2f} points  [{:.2f}, {:.2f}]\n", accuracy_drop(score), drop.low, drop.high);
+         fmt::format("accuracy drop    {:6.2f} points  [{:.2f}, {:.2f}]\n", accuracy_drop(score), drop.low, drop.high) +
+         fmt::format("McNemar's test: {} images only the teacher has right, {} only the student, p = {:.3g}\n", score.teacher_only,
+                     score.student_only, mcnemar_p(score));
 }
 
 std::string results_table(const RunData& run) {
@@ -28,6 +31,16 @@ std::string results_table(const RunData& run) {
   table += accuracy_lines(test, "test");
   table += fmt::format("KD {:.5f}, {:.2f} times the MSE optimum's {:.5f}\n", test.mean_kd(),
                        test.mean_kd() / run.selected.test_mse.mean_kd(), run.selected.test_mse.mean_kd());
+  const Gap gap = validation_gap(chosen.validation, test, run.attention_weight);
+  table += fmt::format("test less validation: KD {:+.5f}, student accuracy {:+.2f}, accuracy drop {:+.2f} points\n", gap.kd,
+                       gap.student_accuracy, gap.accuracy_drop);
+  table += fmt::format("{} of {} candidates are within 1.96 standard errors of the best reward on validation\n",
+                       count_within_error(run.top), run.top.size());
+  const NetworkCost cost = network_cost(make_network(run.model), run.sites, chosen.codes, run.energy);
+  table += fmt::format("coverage {:.1f} %, {:.2f} bits an activation, multiplications {:.1f} % skipped and {:.1f} % by constants, "
+                       "energy {:.1f} % of exact, {:.1f} % with zeros skipped (estimates)\n",
+                       100 * cost.coverage, cost.coded_bits, 100 * cost.skipped, 100 * cost.constant,
+                       100 * cost.energy.staircase / cost.energy.exact, 100 * cost.energy.staircase / cost.energy.exact_skipping);
   if (!run.selected.within_max_acc_drop)
     table += "no candidate stayed within --max-acc-drop on the validation split; this is the one of best reward\n";
   return table;

@@ -8,7 +8,7 @@
 
 namespace triseg {
 
-/// Accuracies of teacher and student and the drop, with 95 % confidence intervals, on images of the split called `split`.
+/// Accuracies of teacher and student and the drop, with 95 % confidence intervals and McNemar's p-value, on images of the split called `split`.
 std::string accuracy_lines(const Score& score, std::string_view split);
 
 /// The selected codes, a line a site, and below them what the student does on the test split, beside the teacher and the

@@ -28,8 +28,9 @@ RunData new_run(const SearchOptions& o, const Inputs& inputs, const CLI::App& ap
   run.attention_weight = o.attention_weight;
   run.episodes_total = o.episodes;
   for (std::size_t l : network.attention_layers) run.attention_layers.push_back(network.layers[l].name);
+  run.energy = read_energy_table(o.energy_table);
   run.config = configuration_toml(app, o);
-  run.config_hash = sha256_hex(configuration_text(result_configuration(app, o, run.model_sha256, run.data_sha256)));
+  run.config_hash = sha256_hex(configuration_text(result_configuration(app, o, run.model_sha256, run.data_sha256, run.energy)));
   return run;
 }
 
@@ -45,6 +46,7 @@ RunData existing_run(const fs::path& path, const RunData& wanted, const CLI::App
   auto differing = differing_keys(run.config, app, o);
   if (run.model_sha256 != wanted.model_sha256) differing.push_back("--teacher (another model file)");
   if (run.data_sha256 != wanted.data_sha256) differing.push_back("--data (other images or labels)");
+  if (run.energy != wanted.energy) differing.push_back("--energy-table (other energies)");
   if (differing.empty()) differing.push_back("options that this version does not have");
   fail("{} holds a run with another configuration: {}; give the same options to continue it, choose another --out or "
        "--result-file, or remove the file", path.string(), fmt::join(differing, ", "));
@@ -67,7 +69,8 @@ void check_place_of_result(const fs::path& result_file, const RunData& run, cons
 
 RunFiles run_files(const SearchOptions& o) {
   const fs::path folder = fs::path(o.out) / "tri_ppo_int_codes";
-  return {folder, folder / o.result_file, (folder / o.result_file).replace_extension(".h5")};
+  const auto beside = [&](const char* extension) { return (folder / o.result_file).replace_extension(extension); };
+  return {folder, folder / o.result_file, beside(".h5"), beside(".pareto.csv")};
 }
 
 Inputs load_agreed_inputs(Transport& transport, const SearchOptions& o, const CLI::App& app, RunData& run) {

@@ -12,7 +12,7 @@ namespace triseg {
 
 /// Where a run's files lie.
 struct RunFiles {
-  std::filesystem::path folder, result, run;
+  std::filesystem::path folder, result, run, pareto;
 };
 RunFiles run_files(const SearchOptions& options);
 

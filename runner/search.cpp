@@ -82,6 +82,7 @@ void Search::prepare() {
     for (const SiteData& site : data_.sites) spdlog::info("[mse] {}: {}", site.name, to_string(site.mse));
   reference_ = site_codes(options_.ppo.warm_start == WarmStart::mse ? &SiteData::mse : &SiteData::init);
   strategy_ = make_strategy(options_.strategy, data_.sites, options_.ppo, options_.seed);
+  data_.episodes_total = strategy_->usable_episodes(options_.episodes);
   if (data_.checkpoint.next_iteration > 0) strategy_->restore(data_.checkpoint);
 }
 
@@ -140,22 +141,24 @@ bool Search::score_finalists() {
   std::vector<Candidate> finalists;
   for (std::size_t i : best_episodes(data_.episodes, data_.updates, options_.top_k))
     finalists.push_back({"episode", i, data_.episodes[i].reward, {}, data_.episodes[i].codes});
-  finalists.push_back({"policy", 0, 0, {}, strategy_->most_probable()});
+  if (!data_.episodes.empty()) finalists.push_back({"policy", 0, 0, {}, strategy_->most_probable()});
   finalists.push_back({"mse", 0, 0, {}, site_codes(&SiteData::mse)});
   finalists.push_back({"init", 0, 0, {}, site_codes(&SiteData::init)});
 
   std::vector<std::vector<Codes>> candidates;
   for (const Candidate& c : finalists) candidates.push_back(c.codes);
   const std::size_t images = data_set_.split_size(Split::validation);
-  std::vector<Score>& totals = data_.finalists;  // a continued run has some of them already
-  if (totals.size() != candidates.size()) totals.assign(candidates.size(), {});
-  spdlog::info("Scoring {} candidates on {} validation images, {} of them done", candidates.size(), images, totals.front().images);
-  Progress progress("validation images", totals.front().images, images, options_.progress_every);
+  std::vector<Finalist>& scored = data_.finalists;  // a continued run has some of it already
+  if (scored.size() != candidates.size()) scored.assign(candidates.size(), {});
+  const std::uint64_t& done = scored.front().score.images;
+  spdlog::info("Scoring {} candidates on {} validation images, {} of them done", candidates.size(), images, done);
+  Progress progress("validation images", done, images, options_.progress_every);
   auto last_commit = Clock::now();
-  for (std::size_t begin = totals.front().images; begin < images; begin = totals.front().images) {
-    score_images(Split::validation, begin, std::min(begin + images_between_stops, images), candidates, totals);
-    progress.update(totals.front().images, fmt::format("{} candidates", candidates.size()));
-    if (totals.front().images == images) break;
+  while (done < images) {
+    const std::size_t end = std::min<std::size_t>(done + images_between_stops, images);
+    add_records(scored, score_records(Split::validation, done, end, candidates), options_.attention_weight);
+    progress.update(done, fmt::format("{} candidates", candidates.size()));
+    if (done == images) break;
     if (rollout_.stop_requested() || seconds_since(last_commit) >= options_.checkpoint_every) {
       commit();
       last_commit = Clock::now();
@@ -163,8 +166,9 @@ bool Search::score_finalists() {
     if (rollout_.stop_requested()) return false;
   }
   for (std::size_t i = 0; i < finalists.size(); ++i) {
-    finalists[i].validation = totals[i];
-    if (finalists[i].origin != "episode") finalists[i].reward = reward(totals[i], options_.attention_weight);
+    finalists[i].validation = scored[i].score;
+    finalists[i].record_rewards = std::move(scored[i].record_rewards);
+    if (finalists[i].origin != "episode") finalists[i].reward = reward(finalists[i].validation, options_.attention_weight);
   }
   std::stable_sort(finalists.begin(), finalists.end(), [&](const Candidate& a, const Candidate& b) {
     return reward(a.validation, options_.attention_weight) > reward(b.validation, options_.attention_weight);
@@ -189,13 +193,18 @@ void Search::report() {
   data_.finished = true;
 }
 
-void Search::score_images(Split split, std::size_t begin, std::size_t end, const std::vector<std::vector<Codes>>& candidates,
-                          std::vector<Score>& totals) {
+std::vector<Score> Search::score_records(Split split, std::size_t begin, std::size_t end,
+                                         const std::vector<std::vector<Codes>>& candidates) {
   ScoreRequest request{split, split_batch, std::vector<std::uint32_t>(end - begin), candidates,
                        fmt::format("scoring on the {} split", split_name(split))};
   std::iota(request.images.begin(), request.images.end(), static_cast<std::uint32_t>(begin));
-  const auto scores = rollout_.score(request);
-  for (std::size_t i = 0; i < scores.size(); ++i) totals[i % candidates.size()] += scores[i];
+  return rollout_.score(request);
+}
+
+void Search::score_images(Split split, std::size_t begin, std::size_t end, const std::vector<std::vector<Codes>>& candidates,
+                          std::vector<Score>& totals) {
+  const auto records = score_records(split, begin, end, candidates);
+  for (std::size_t i = 0; i < records.size(); ++i) totals[i % candidates.size()] += records[i];
 }
 
 void Search::commit() {

@@ -38,6 +38,8 @@ class Search {
   bool score_finalists();
   void report();
   void commit();
+  /// The records of images begin .. end - 1 of a split, split_batch images each: all candidates on one, then all on the next.
+  std::vector<Score> score_records(Split split, std::size_t begin, std::size_t end, const std::vector<std::vector<Codes>>& candidates);
   /// Adds to `totals` (candidates) the scores over images begin .. end - 1 of a split, in image order.
   void score_images(Split split, std::size_t begin, std::size_t end, const std::vector<std::vector<Codes>>& candidates,
                     std::vector<Score>& totals);

@@ -1,5 +1,6 @@
 // triseg search: one run, on all ranks.
 #include "core/atomic_file.hpp"
+#include "learner/pareto.hpp"
 #include "learner/result_file.hpp"
 #include "runner/commands.hpp"
 #include "runner/inputs.hpp"
@@ -41,15 +42,14 @@ void announce(const Network& network, const RunData& run, const Inputs& inputs) 
 }
 
 /// The learner's part, once all ranks have loaded their inputs.
-int learn(const SearchOptions& o, Inputs& inputs, RunData run, Rollout& rollout, const fs::path& run_file,
-          const fs::path& result_file) {
+int learn(const SearchOptions& o, Inputs& inputs, RunData run, Rollout& rollout, const RunFiles& files) {
   announce(inputs.model->network.network, run, inputs);
   if (run.finished) {
-    spdlog::info("{} is finished: nothing to do", run_file.string());
+    spdlog::info("{} is finished: nothing to do", files.run.string());
   } else {
     if (run.checkpoint.next_iteration > 0)
-      spdlog::info("Continuing {} at episode {} of {}", run_file.string(), run.episodes.size(), run.episodes_total);
-    Search search(o, inputs.model->network, *inputs.data, rollout, std::move(run), run_file);
+      spdlog::info("Continuing {} at episode {} of {}", files.run.string(), run.episodes.size(), run.episodes_total);
+    Search search(o, inputs.model->network, *inputs.data, rollout, std::move(run), files.run);
     const int exit_code = search.run();
     const SearchSeconds& s = search.seconds();
     spdlog::info("Seconds: calibration {:.2f}, scoring {:.2f}, learner {:.2f}, files {:.2f}, final scoring {:.2f}", s.calibration,
@@ -60,9 +60,10 @@ int learn(const SearchOptions& o, Inputs& inputs, RunData run, Rollout& rollout,
       return exit_code;
     }
   }
-  write_result(result_file, run);
+  write_result(files.result, run);
+  commit_file(files.pareto, pareto_csv(run));
   std::fputs(results_table(run).c_str(), stdout);
-  fmt::print("JSON: {}\nHDF5: {}\n", result_file.string(), run_file.string());
+  fmt::print("JSON: {}\nHDF5: {}\nPareto front: {}\n", files.result.string(), files.run.string(), files.pareto.string());
   return 0;
 }
 
@@ -80,7 +81,7 @@ int run_on(Transport& transport, std::string_view why, CLI::App& app, SearchOpti
   });
   Rollout rollout(transport, *inputs.scorer, o.dedicated_learner);
   if (transport.rank() != 0) return rollout.serve();
-  const int exit_code = learn(o, inputs, std::move(run), rollout, files.run, files.result);
+  const int exit_code = learn(o, inputs, std::move(run), rollout, files);
   rollout.finish(exit_code);
   return exit_code;
 }

@@ -9,6 +9,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <filesystem>
 #include <limits>
 #include <set>
@@ -96,6 +97,8 @@ void declare_options(CLI::App& app, SearchOptions& o) {
       ->check(non_negative);
   results("--eval-every", o.eval_every, "Score the most probable codes on validation every N updates; 0: never")
       ->check(count(0, 1e12));
+  app.add_option("--energy-table", o.energy_table, "TOML file of energies for the cost model [pJ] (default: published ones of 45 nm)")
+      ->group(changes_results)->check(not_empty("a file"));
 
   const auto speed = [&]<class T>(const char* name, T& value, const std::string& description) {
     return add(app, changes_speed, name, value, description);
@@ -186,11 +189,37 @@ void resolve_options(SearchOptions& o) {
 }
 
 std::map<std::string, std::string> result_configuration(const CLI::App& app, const SearchOptions& o,
-                                                        const std::string& model_sha256, const std::string& data_sha256) {
+                                                        const std::string& model_sha256, const std::string& data_sha256,
+                                                        const EnergyTable& energy) {
   auto configuration = configuration_of(app, o, changes_results);
   configuration["teacher"] = model_sha256;
   configuration["data"] = data_sha256;
+  std::vector<std::string> energies;
+  for (const auto& [name, member] : energy_names) energies.push_back(fmt::format("{} {}", name, energy.*member));
+  configuration["energy-table"] = fmt::format("{}", fmt::join(energies, ", "));
   return configuration;
+}
+
+EnergyTable read_energy_table(const std::string& path) {
+  EnergyTable table;
+  if (path.empty()) return table;
+  std::vector<CLI::ConfigItem> items;
+  try {
+    items = CLI::ConfigTOML().from_file(path);
+  } catch (const CLI::Error& error) {
+    fail("--energy-table: {}: cannot be read as TOML: {}", path, error.what());
+  }
+  for (const CLI::ConfigItem& item : items) {
+    if (!item.parents.empty())
+      fail("--energy-table: {}: section [{}]: expected lines name = pJ alone, no sections", path, fmt::join(item.parents, "."));
+    const auto known = std::find_if(energy_names.begin(), energy_names.end(), [&](const auto& e) { return item.name == e.first; });
+    if (known == energy_names.end()) fail("--energy-table: {}: unknown key '{}'", path, item.name);
+    const auto energy = item.inputs.size() == 1 ? number_in<double>(item.inputs.front()) : std::nullopt;
+    if (!energy || !(*energy >= 1e-12 && *energy <= 1e12))
+      fail("--energy-table: {}: key '{}': expected a number of pJ from 1e-12 to 1e+12, found '{}'", path, item.name, fmt::join(item.inputs, ","));
+    table.*known->second = *energy;
+  }
+  return table;
 }
 
 std::string configuration_text(const std::map<std::string, std::string>& configuration) {
@@ -215,7 +244,7 @@ std::vector<std::string> differing_keys(const std::string& toml, const CLI::App&
   for (const CLI::ConfigItem& item : CLI::ConfigTOML().from_config(stream)) stored[item.name] = CLI::detail::join(item.inputs, ",");
   std::vector<std::string> differing;
   for (const auto& [key, value] : configuration_of(app, o, changes_results))
-    if (key != "teacher" && key != "data" && stored[key] != value)
+    if (key != "teacher" && key != "data" && key != "energy-table" && stored[key] != value)
       differing.push_back(fmt::format("--{} ({} instead of {})", key, stored[key], value));
   return differing;
 }

@@ -2,6 +2,7 @@
 // configuration stored in the run file, and its hash.
 #pragma once
 
+#include "learner/energy_table.hpp"
 #include "learner/initial_codes.hpp"
 #include "learner/ppo.hpp"
 
@@ -40,6 +41,7 @@ struct SearchOptions {
   std::size_t top_k = 30;
   double max_acc_drop = 1.0;         ///< percentage points
   std::uint64_t eval_every = 25;     ///< updates; 0: never
+  std::string energy_table;          ///< TOML file; empty: the defaults of EnergyTable
 
   // These change only where and how fast.
   std::string out = "results";
@@ -66,9 +68,15 @@ void apply_config_file(CLI::App& app);
 void resolve_options(SearchOptions& options);
 
 /// The options that change results, by name, with their values in one normal form (numbers in shortest decimal form).
-/// Call it after resolve_options. Teacher and data set stand here by their content's digests, not by their paths.
+/// Call it after resolve_options. Teacher and data set stand here by their content's digests, not by their paths,
+/// the energy table by its values.
 std::map<std::string, std::string> result_configuration(const CLI::App& app, const SearchOptions& options,
-                                                        const std::string& model_sha256, const std::string& data_sha256);
+                                                        const std::string& model_sha256, const std::string& data_sha256,
+                                                        const EnergyTable& energy);
+
+/// The energies in a TOML file of lines name = pJ (energy_names); those it does not name, or all if the path is empty, are the
+/// defaults. Throws Error naming file and key.
+EnergyTable read_energy_table(const std::string& path);
 
 /// "key=value" lines of a configuration: what the configuration hash is taken over.
 std::string configuration_text(const std::map<std::string, std::string>& configuration);
@@ -76,8 +84,8 @@ std::string configuration_text(const std::map<std::string, std::string>& configu
 /// All options that have a value as TOML, as --config reads them. Call it after resolve_options.
 std::string configuration_toml(const CLI::App& app, const SearchOptions& options);
 
-/// The options that change results and stand with another value in `toml`, as "--key (old instead of new)". Teacher and
-/// data are left out: their paths say nothing.
+/// The options that change results and stand with another value in `toml`, as "--key (old instead of new)". Teacher, data
+/// and energy table are left out: their paths say nothing.
 std::vector<std::string> differing_keys(const std::string& toml, const CLI::App& app, const SearchOptions& options);
 
 }  // namespace triseg

@@ -14,9 +14,6 @@
 
 namespace triseg {
 
-/// Images of one record when whole splits are scored. Fixed, because it decides in which order floating-point sums are made.
-inline constexpr std::uint32_t split_batch = 125;
-
 /// Every candidate on every batch. An item is one candidate on one batch; items are ordered by batch, then candidate.
 struct ScoreRequest {
   Split split = Split::search;

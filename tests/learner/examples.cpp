@@ -48,6 +48,15 @@ Score random_score(std::uint64_t images) {
   return s;
 }
 
+/// Sums of rewards over records that make that of the score.
+std::vector<double> random_records(const RunData& run, const Score& s) {
+  std::vector<double> records((s.images + split_batch - 1) / split_batch);
+  double left = -(s.kd + run.attention_weight * s.attention);
+  for (std::size_t i = 1; i < records.size(); ++i) left -= records[i] = awkward();
+  if (!records.empty()) records[0] = left;
+  return records;
+}
+
 double reward(const RunData& run, const Score& s) { return -(s.mean_kd() + run.attention_weight * s.mean_attention()); }
 
 }  // namespace
@@ -68,6 +77,7 @@ RunData example_run(bool finished, std::size_t episodes) {
   run.episodes_total = episodes + 2;
   run.student_images = 32 * episodes;
   run.attention_layers = {"conv3", "conv4", "fc1"};
+  run.energy.multiply8 = 0.25;
   run.config = "seed = 1\n# \xc3\xa4\xe2\x82\xac in a comment\n[search]\nepisodes = 42\n";
   run.config_hash = std::string(64, 'b');
   run.engine = "onednn";
@@ -118,7 +128,8 @@ RunData example_run(bool finished, std::size_t episodes) {
   }
   if (finished) {
     for (const char* origin : {"episode", "policy", "mse", "init"}) {
-      Candidate c{origin, 0, 0, random_score(10000), {}};
+      Candidate c{origin, 0, 0, random_score(10000), {}, {}};
+      c.record_rewards = random_records(run, c.validation);
       if (c.origin == "episode" && episodes > 0) {
         c.episode = episodes / 2;
         c.codes = run.episodes[c.episode].codes;
@@ -132,7 +143,10 @@ RunData example_run(bool finished, std::size_t episodes) {
     }
     run.selected = {1, true, random_score(10000), random_score(10000)};
   } else if (episodes > 0) {
-    run.finalists = {random_score(2000), random_score(2000), random_score(2000)};
+    for (int i = 0; i < 3; ++i) {
+      const Score score = random_score(2000);
+      run.finalists.push_back({score, random_records(run, score)});
+    }
   }
   return run;
 }
@@ -183,7 +197,7 @@ auto members(const Update& x) {
   return std::tie(a, b, c, d, e, f, g, h, i, j, k);
 }
 auto members(const Evaluation& x) { const auto& [a, b, c] = x; return std::tie(a, b, c); }
-auto members(const Candidate& x) { const auto& [a, b, c, d, e] = x; return std::tie(a, b, c, d, e); }
+auto members(const Candidate& x) { const auto& [a, b, c, d, e, f] = x; return std::tie(a, b, c, d, e, f); }
 auto members(const Selected& x) { const auto& [a, b, c, d] = x; return std::tie(a, b, c, d); }
 auto members(const StoredTensor& x) { const auto& [a, b] = x; return std::tie(a, b); }
 
@@ -197,13 +211,14 @@ bool same_rows(const std::vector<Row>& a, const std::vector<Row>& b) {
 
 std::string difference(const RunData& a, const RunData& b) {
   const auto split = [](const RunData& run) {
-    const auto& [model, display, backend, selection, sha, data_sha, seed, temperature, weight, total, images, attention, config,
-                 hash, data, engine, transport, command, ranks, threads, finished, sites, episodes, updates, evaluations,
+    const auto& [model, display, backend, selection, sha, data_sha, seed, temperature, weight, total, images, attention, energy,
+                 config, hash, data, engine, transport, command, ranks, threads, finished, sites, episodes, updates, evaluations,
                  finalists, top, selected, checkpoint] = run;
     return std::tuple(std::tie(model, display, backend, selection, sha, data_sha, seed, temperature, weight, total, images,
                                attention, config, hash, data, engine, transport, command, ranks, threads, finished));
   };
   if (split(a) != split(b)) return "a scalar";
+  if (a.energy != b.energy) return "energy";
   if (!same_rows(a.sites, b.sites)) return "sites";
   if (!same_rows(a.episodes, b.episodes)) return "episodes";
   if (!same_rows(a.updates, b.updates)) return "updates";

@@ -4,8 +4,11 @@
 #include "core/error.hpp"
 #include "examples.hpp"
 #include "learner/confidence.hpp"
+#include "learner/cost_model.hpp"
 #include "learner/model_file.hpp"
+#include "learner/pareto.hpp"
 #include "learner/run_file.hpp"
+#include "learner/selection.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -64,7 +67,7 @@ class Expected {
 Expected expected_content(const RunData& r) {
   Expected e;
   e.add("@format", "string", "triseg-run");
-  e.add("@schema_version", "int32", 2);
+  e.add("@schema_version", "int32", 3);
   e.add("@creator", "string", "triseg");
   e.add("@status", "string", "finished");
   e.add("@model", "string", r.model);
@@ -80,6 +83,8 @@ Expected expected_content(const RunData& r) {
   e.add("@seed", "uint64", r.seed);
   e.add("@episodes_total", "uint64", r.episodes_total);
   e.add("@student_images", "uint64", r.student_images);
+  for (const auto& [name, pj] : {std::pair("add8", 0.03), {"add32", 0.1}, {"multiply8", 0.25}, {"multiply32", 3.1}, {"sram_read64", 10.0}})
+    e.add(std::string("@energy_") + name, "float64", pj);
   e.add("@config", "string", r.config);
   e.add("@config_hash", "string", r.config_hash);
   e.add("@engine", "string", r.engine);
@@ -118,18 +123,62 @@ Expected expected_content(const RunData& r) {
   e.column("/evaluations/codes", "uint8", r.evaluations, [](const Evaluation& x) { return codes_json(x.codes); });
   e.scores("/evaluations/validation_", r.evaluations, [](const Evaluation& x) { return x.validation; });
 
-  e.scores("/finalists/", r.finalists, [](const Score& x) { return x; });
+  e.scores("/finalists/", r.finalists, [](const Finalist& x) { return x.score; });
+  // The finished run has no finalists, but as many records as /top.
+  e.add("/finalists/record_rewards", "float64", Json::array());
 
   e.column("/top/origin", "string", r.top, [](const Candidate& x) { return x.origin; });
   e.column("/top/episode", "uint64", r.top, [](const Candidate& x) { return x.episode; });
   e.column("/top/reward", "float64", r.top, [](const Candidate& x) { return x.reward; });
   e.column("/top/codes", "uint8", r.top, [](const Candidate& x) { return codes_json(x.codes); });
+  e.column("/top/validation_record_rewards", "float64", r.top, [](const Candidate& x) { return x.record_rewards; });
+  const auto difference = [&](const Candidate& x) {
+    return reward_difference(x.record_rewards, r.top[0].record_rewards, x.validation.images);
+  };
+  e.column("/top/validation_difference", "float64", r.top, [&](const Candidate& x) { return difference(x).mean; });
+  e.column("/top/validation_difference_error", "float64", r.top, [&](const Candidate& x) { return difference(x).error; });
   e.scores("/top/validation_", r.top, [](const Candidate& x) { return x.validation; });
 
   const Score& test = r.selected.test;
   e.scores("/selected/test_", std::vector{r.selected}, [](const Selected& x) { return x.test; }, "accuracy_student");
   e.scores("/selected/test_mse_", std::vector{r.selected}, [](const Selected& x) { return x.test_mse; }, "accuracy_student");
   e.make_scalars("/selected/");
+  const Score& validation = r.top[r.selected.top_index].validation;
+  e.add("/selected/test_mcnemar_p", "float64", mcnemar_p(test));
+  e.add("/selected/within_error_of_best", "uint64", count_within_error(r.top));
+  e.add("/selected/gap_kd", "float64", test.kd / 10000 - validation.kd / 10000);
+  e.add("/selected/gap_reward", "float64", -(test.kd / 10000 + r.attention_weight * (test.attention / 10000)) -
+                                               -(validation.kd / 10000 + r.attention_weight * (validation.attention / 10000)));
+  e.add("/selected/gap_accuracy_student", "float64", test.student_accuracy() - validation.student_accuracy());
+  e.add("/selected/gap_accuracy_drop", "float64", accuracy_drop(test) - accuracy_drop(validation));
+  const Network network = make_network("alexnet");
+  const auto cost_of = [&](const Candidate& c) { return network_cost(network, r.sites, c.codes, r.energy); };
+  e.column("/top/coverage", "float64", r.top, [&](const Candidate& x) { return cost_of(x).coverage; });
+  e.column("/top/energy", "float64", r.top, [&](const Candidate& x) { return cost_of(x).energy.staircase; });
+  const std::vector<Objectives> objectives = objectives_of(r);
+  const std::vector<std::size_t> front = non_dominated(objectives);
+  e.column("/pareto/top_index", "uint64", front, [](std::size_t row) { return row; });
+  e.column("/pareto/coverage", "float64", front, [&](std::size_t row) { return cost_of(r.top[row]).coverage; });
+  e.column("/pareto/validation_kd", "float64", front, [&](std::size_t row) { return r.top[row].validation.kd / 10000; });
+  e.column("/pareto/validation_accuracy", "float64", front, [&](std::size_t row) { return r.top[row].validation.student_accuracy(); });
+  e.column("/pareto/energy", "float64", front, [&](std::size_t row) { return cost_of(r.top[row]).energy.staircase; });
+  const NetworkCost cost = cost_of(r.top[r.selected.top_index]);
+  const std::pair<const char*, double> figures[] = {
+      {"coverage", cost.coverage}, {"entropy_bits", cost.entropy_bits}, {"coded_bits", cost.coded_bits},
+      {"multiplications", cost.multiplications}, {"skipped", cost.skipped}, {"constant", cost.constant},
+      {"energy", cost.energy.staircase}, {"energy_exact", cost.energy.exact}, {"energy_exact_skipping", cost.energy.exact_skipping}};
+  for (const auto& [name, value] : figures) e.add(std::string("/selected/") + name, "float64", value);
+  const auto site = [&](const std::string& name, auto get) { e.column("/selected/site_" + name, "float64", cost.sites, get); };
+  site("zero", [](const SiteCost& s) { return s.shares.zero; });
+  site("v1", [](const SiteCost& s) { return s.shares.v1; });
+  site("v2", [](const SiteCost& s) { return s.shares.v2; });
+  site("passed", [](const SiteCost& s) { return s.shares.passed; });
+  site("exact_zero", [](const SiteCost& s) { return s.shares.exact_zero; });
+  site("entropy_bits", [](const SiteCost& s) { return s.shares.entropy_bits; });
+  site("coded_bits", [](const SiteCost& s) { return s.shares.coded_bits; });
+  site("multiplications", [](const SiteCost& s) { return s.multiplications; });
+  site("energy", [](const SiteCost& s) { return s.energy.staircase; });
+  site("energy_exact", [](const SiteCost& s) { return s.energy.exact; });
   e.add("/selected/top_index", "uint64", r.selected.top_index);
   e.add("/selected/within_max_acc_drop", "uint8", 1);
   e.add("/selected/codes", "uint8", codes_json(r.top[r.selected.top_index].codes));

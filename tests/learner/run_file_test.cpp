@@ -70,6 +70,9 @@ TEST(RunFile, TheOldFileSurvivesContentThatContradictsItself) {
   bad.episodes[5].codes[2].tmax += 1;
   EXPECT_THAT(error_of([&] { write_run(folder / "run.h5", bad); }), HasSubstr("site conv3"));
   bad = run;
+  bad.top[1].record_rewards.pop_back();
+  EXPECT_THAT(error_of([&] { write_run(folder / "run.h5", bad); }), HasSubstr("row 1: 79 records where other rows have 80"));
+  bad = run;
   bad.checkpoint.tensors["policy//x"] = {{1}, {0.f}};
   EXPECT_THAT(error_of([&] { write_run(folder / "run.h5", bad); }), HasSubstr("policy//x"));
   bad = run;
@@ -101,7 +104,7 @@ TEST(RunFile, ForeignFilesAreNamedAsSuch) {
   newer.write_attribute("/", "format", Values::string(run_format));
   newer.write_attribute("/", "schema_version", Values::scalar<std::int32_t>(run_schema_version + 1));
   write_bytes(folder / "newer.h5", newer.close());
-  EXPECT_THAT(error_of([&] { read_run(folder / "newer.h5"); }), HasSubstr("this program reads versions 2 to 2"));
+  EXPECT_THAT(error_of([&] { read_run(folder / "newer.h5"); }), HasSubstr("this program reads versions 3 to 3"));
 
   hdf5::File older = hdf5::File::create();
   older.write_attribute("/", "format", Values::string(run_format));
@@ -138,14 +141,20 @@ TEST(RunFile, ValidatorFindsWrongContent) {
   EXPECT_THAT(violations([](RunData& r) { r.top[0].reward = -9; }), Contains(HasSubstr("/top: row 0: codes or reward")));
   EXPECT_THAT(violations([](RunData& r) { r.top[2].origin = "luck"; }), Contains(HasSubstr("/top/origin: row 2")));
   EXPECT_THAT(violations([](RunData& r) { r.evaluations[1].validation.both_right = 600; }), Contains(HasSubstr("/evaluations: row 1")));
-  EXPECT_THAT(violations([](RunData& r) { r.finished = false, r.finalists = {{0, 0, 5, 6, 0, 0}}; }), Contains(HasSubstr("/finalists: row 0: 6 + 0")));
-  EXPECT_THAT(violations([](RunData& r) { r.finished = false, r.finalists = {{0, 0, 5, 1}, {0, 0, 6, 1}}; }),
+  EXPECT_THAT(violations([](RunData& r) { r.finished = false, r.top.clear(), r.finalists = {{{0, 0, 5, 6, 0, 0}, {0}}}; }), Contains(HasSubstr("/finalists: row 0: 6 + 0")));
+  EXPECT_THAT(violations([](RunData& r) { r.finished = false, r.top.clear(), r.finalists = {{{0, 0, 5, 1}, {0}}, {{0, 0, 6, 1}, {0}}}; }),
               Contains(HasSubstr("/finalists/images: row 1: 6 after 5")));
-  EXPECT_THAT(violations([](RunData& r) { r.finalists = {{0, 0, 5, 1}}; }), Contains(HasSubstr("/finalists: 1 rows in a finished run")));
-  EXPECT_THAT(violations([](RunData& r) { r.sites[1].name = "conv9"; }), Contains(HasSubstr("/sites/name: 'conv9'")));
+  EXPECT_THAT(violations([](RunData& r) { r.finalists = {{{0, 0, 10000, 1}, std::vector<double>(80)}}; }), Contains(HasSubstr("/finalists: 1 rows in a finished run")));
+  EXPECT_THAT(violations([](RunData& r) { r.top[2].record_rewards[7] += 1; }),
+              Contains(HasSubstr("/top/validation_record_rewards: row 2: their sum is")));
+  EXPECT_THAT(violations([](RunData& r) { for (Candidate& c : r.top) c.record_rewards.pop_back(); }),
+              Contains(HasSubstr("/top/validation_record_rewards: row 0: 79 records of 10000 images: expected 80")));
+  EXPECT_THAT(violations([](RunData& r) { r.finished = false, r.top.clear(), r.finalists = {{{0, 0, 5, 1}, {1}}}; }),
+              Contains(HasSubstr("/finalists/record_rewards: row 0: their sum is 1, that of the score")));
+  EXPECT_THAT(violations([](RunData& r) { r.finished = false, r.top.clear(), r.sites[1].name = "conv9"; }), Contains(HasSubstr("/sites/name: 'conv9'")));
   EXPECT_THAT(violations([](RunData& r) { std::swap(r.sites[0].name, r.sites[1].name); }), Contains(HasSubstr("/sites/name")));
   EXPECT_THAT(violations([](RunData& r) { r.sites[1].record_key = "conv2"; }), Contains(HasSubstr("/sites/record_key: expected 'block_output.conv2'")));
-  EXPECT_THAT(violations([](RunData& r) { r.model = "resnet"; }), Contains(HasSubstr("unknown model 'resnet'")));
+  EXPECT_THAT(violations([](RunData& r) { r.finished = false, r.top.clear(), r.model = "resnet"; }), Contains(HasSubstr("unknown model 'resnet'")));
   EXPECT_THAT(violations([](RunData& r) { r.episodes_total = 39; }), Contains(HasSubstr("40 episodes in a run of 39")));
   EXPECT_THAT(violations([](RunData& r) { r.checkpoint.next_iteration = 4; }), Contains(HasSubstr("/checkpoint/next_iteration")));
   EXPECT_THAT(error_of([&] { violations([](RunData& r) { r.selected.top_index = 4; }); }), HasSubstr("selected row 4 of /top"));

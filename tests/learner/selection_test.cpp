@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <set>
 
 namespace triseg {
@@ -55,6 +56,55 @@ TEST(Reward, IsMinusKdMinusWeightedAttention) {
   s.kd = 2.0;
   s.attention = 1.0;
   EXPECT_DOUBLE_EQ(reward(s, 0.5), -(0.5 + 0.5 * 0.25));
+}
+
+TEST(AddRecords, SumsEveryFinalistAndKeepsItsRecords) {
+  std::vector<Finalist> finalists(2);
+  const auto record = [](double kd, double attention) { return Score{kd, attention, 125, 100, 5, 2}; };
+  const std::vector<Score> first = {record(1, 10), record(2, 20)}, second = {record(3, 30), record(4, 40)};
+  add_records(finalists, first, 0.5);
+  add_records(finalists, second, 0.5);
+  EXPECT_EQ(finalists[0].score, (Score{4, 40, 250, 200, 10, 4}));
+  EXPECT_EQ(finalists[0].record_rewards, (std::vector<double>{-6, -18}));
+  EXPECT_EQ(finalists[1].record_rewards, (std::vector<double>{-12, -24}));
+}
+
+TEST(RewardDifference, IsPairedOverRecords) {
+  // Differences of the sums: 250, 0, 125 over three full records: mean 375 / 375 = 1 an image, deviations 125, -125, 0,
+  // error sqrt(3 / 2 * 2 * 125^2) / 375 = 1 / sqrt 3. What makes the first record hard for both cancels.
+  const std::vector<double> a = {-9750, -100, -75}, b = {-10000, -100, -200};
+  const Difference d = reward_difference(a, b, 375);
+  EXPECT_DOUBLE_EQ(d.mean, 1);
+  EXPECT_DOUBLE_EQ(d.error, 1 / std::sqrt(3.0));
+  EXPECT_DOUBLE_EQ(reward_difference(b, a, 375).mean, -1);
+  EXPECT_EQ(reward_difference(a, a, 375).error, 0);
+}
+
+TEST(RewardDifference, AShortLastRecordCountsByItsImages) {
+  // The same difference of 2 an image everywhere: no error, though the last record has 25 images.
+  const Difference d = reward_difference(std::vector<double>{250, 50}, std::vector<double>{0, 0}, 150);
+  EXPECT_DOUBLE_EQ(d.mean, 2);
+  EXPECT_NEAR(d.error, 0, 1e-12);
+  EXPECT_EQ(reward_difference(std::vector<double>{8}, std::vector<double>{4}, 2).mean, 2);
+  EXPECT_EQ(reward_difference(std::vector<double>{8}, std::vector<double>{4}, 2).error, 0) << "one record tells no spread";
+}
+
+TEST(CountWithinError, CountsThoseThatNoiseMayPutBelowTheFirst) {
+  std::vector<Candidate> candidates(3);
+  for (Candidate& c : candidates) c.validation.images = 250;
+  candidates[0].record_rewards = {-10, -10};
+  candidates[1].record_rewards = {-30, -8};   // -18 in all, +- 22
+  candidates[2].record_rewards = {-30, -29};  // -39 in all, +- 1
+  EXPECT_EQ(count_within_error(candidates), 2u);
+}
+
+TEST(ValidationGap, IsTestLessValidation) {
+  const Score validation{10, 20, 100, 80, 10, 5}, test{60, 20, 200, 150, 30, 10};
+  const Gap gap = validation_gap(validation, test, 0.5);
+  EXPECT_DOUBLE_EQ(gap.kd, 0.3 - 0.1);
+  EXPECT_DOUBLE_EQ(gap.reward, -(0.3 + 0.05) + (0.1 + 0.1));
+  EXPECT_DOUBLE_EQ(gap.student_accuracy, 80.0 - 85.0);
+  EXPECT_DOUBLE_EQ(gap.accuracy_drop, 10.0 - 5.0);
 }
 
 TEST(IterationImages, APassVisitsImagesAtMostOnceAndDependsOnSeedAndIteration) {

@@ -23,6 +23,9 @@ class EveryStrategy : public ::testing::TestWithParam<std::string_view> {
   std::unique_ptr<Strategy> make() const { return make_strategy(GetParam(), sites_, {}, 5); }
 };
 
+/// Those that use episodes, and so have something to learn and to keep.
+class LearningStrategy : public EveryStrategy {};
+
 TEST_P(EveryStrategy, DrawsLegalCodesOnly) {
   sites_.push_back(site(0, 1, smallest_tmax));
   const auto strategy = make();
@@ -61,7 +64,7 @@ TEST_P(EveryStrategy, ContinuesFromACheckpointToTheSameCodes) {
   for (const auto& [name, tensor] : a.tensors) EXPECT_EQ(tensor.values, b.tensors.at(name).values) << name;
 }
 
-TEST_P(EveryStrategy, RefusesAForeignCheckpoint) {
+TEST_P(LearningStrategy, RefusesAForeignCheckpoint) {
   const auto strategy = make();
   Checkpoint checkpoint;
   strategy->save(checkpoint);
@@ -70,7 +73,7 @@ TEST_P(EveryStrategy, RefusesAForeignCheckpoint) {
   EXPECT_THROW(strategy->restore(Checkpoint{}), std::exception);
 }
 
-TEST_P(EveryStrategy, ComesCloserToTheBestCodes) {
+TEST_P(LearningStrategy, ComesCloserToTheBestCodes) {
   const auto strategy = make();
   const double first = toy_reward(sites_, strategy->most_probable());
   for (std::uint64_t i = 0; i < 80; ++i) one_iteration(*strategy, sites_, i);
@@ -84,11 +87,32 @@ TEST_P(EveryStrategy, SurvivesAShortLastIteration) {
   for (const Codes& codes : strategy->most_probable()) EXPECT_TRUE(is_legal(codes));
 }
 
-INSTANTIATE_TEST_SUITE_P(Strategies, EveryStrategy, ::testing::ValuesIn(strategy_names()), [](const auto& info) {
+std::string test_name(const ::testing::TestParamInfo<std::string_view>& info) {
   std::string name(info.param);
   std::replace(name.begin(), name.end(), '-', '_');
   return name;
-});
+}
+
+std::vector<std::string_view> learning_strategies() {
+  std::vector<std::string_view> names;
+  for (const std::string_view name : strategy_names())
+    if (make_strategy(name, three_sites(), {}, 5)->usable_episodes(100) > 0) names.push_back(name);
+  return names;
+}
+
+INSTANTIATE_TEST_SUITE_P(Strategies, EveryStrategy, ::testing::ValuesIn(strategy_names()), test_name);
+INSTANTIATE_TEST_SUITE_P(Strategies, LearningStrategy, ::testing::ValuesIn(learning_strategies()), test_name);
+
+TEST(Strategies, AllButTheMseOptimumUseTheWholeBudget) {
+  for (const std::string_view name : strategy_names())
+    EXPECT_EQ(make_strategy(name, three_sites(), {}, 5)->usable_episodes(100), name == "mse" ? 0 : 100) << name;
+}
+
+TEST(MseOnly, HoldsTheOptimumOfEverySite) {
+  const auto sites = three_sites();
+  const auto strategy = make_strategy("mse", sites, {}, 5);
+  for (std::size_t l = 0; l < sites.size(); ++l) EXPECT_EQ(strategy->most_probable()[l], sites[l].mse);
+}
 
 TEST(Strategies, AnUnknownNameIsRefused) { EXPECT_THROW(make_strategy("luck", three_sites(), {}, 1), Error); }
 

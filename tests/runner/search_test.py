@@ -1,6 +1,8 @@
 """triseg search from outside: what it writes, what it logs, and that ranks, kills and options do what they promise."""
+import csv
 import hashlib
 import json
+import math
 import os
 import pty
 import signal
@@ -41,6 +43,53 @@ class Files(ProgramTest):
         for name, path in (("JSON", result_file(self.out("a"))), ("HDF5", run_file(self.out("a")))):
             self.assertIn(f"{name}: {path}", done.stdout)
         self.assertIn("teacher accuracy", done.stdout)
+
+    def test_candidates_are_compared_in_pairs(self):
+        done = self.search("a", "--max-acc-drop", "100")
+        with h5py.File(run_file(self.out("a"))) as file:
+            records, images = file["/top/validation_record_rewards"][()], file["/top/validation_images"][0]
+            self.assertEqual((records.shape, images), ((5, 80), 10000))
+            rewards = -(file["/top/validation_kd"][()] + 0.1 * file["/top/validation_attention"][()])
+            self.assertLess(abs(records.sum(axis=1) / images - rewards).max(), 1e-9)
+            paired = (records - records[0]) / 125
+            mean, error = paired.mean(axis=1), paired.std(axis=1, ddof=1) / 80**0.5
+            self.assertLess(abs(file["/top/validation_difference"][()] - mean).max(), 1e-12)
+            self.assertLess(abs(file["/top/validation_difference_error"][()] - error).max(), 1e-12)
+            self.assertLess(error[1:].max(), (records / 125).std(axis=1, ddof=1).max() / 80**0.5, "pairing takes out the images")
+            within = int((mean >= -1.96 * error).sum())
+            self.assertEqual(file["/selected/within_error_of_best"][()], within)
+            b, c = (int(file["/selected/test_" + k][()]) for k in ("teacher_only", "student_only"))
+            p = min(1.0, 2 * sum(math.comb(b + c, k) for k in range(min(b, c) + 1)) / 2**(b + c))
+            self.assertAlmostEqual(file["/selected/test_mcnemar_p"][()], p, delta=1e-9 * p)
+            gap = file["/selected/test_kd"][()] - file["/top/validation_kd"][0]
+            self.assertAlmostEqual(file["/selected/gap_kd"][()], gap, places=12)
+        with open(result_file(self.out("a"))) as file:
+            result = json.load(file)
+        self.assertEqual(result["selection"]["within_error_of_best"], within)
+        self.assertEqual(result["selection"]["difference_to_best"], 0)
+        self.assertAlmostEqual(result["metrics"]["mcnemar_p"], p, delta=1e-9 * p)
+        self.assertIn(f"{within} of 5 candidates are within 1.96 standard errors", done.stdout)
+
+    def test_costs_and_the_pareto_front(self):
+        done = self.search("a")
+        self.assertIn("energy", done.stdout)
+        with open(result_file(self.out("a"))) as file:
+            cost = json.load(file)["cost"]
+        with h5py.File(run_file(self.out("a"))) as file:
+            for key, name in (("coverage", "coverage"), ("energy_pj", "energy"), ("energy_exact_pj", "energy_exact")):
+                self.assertEqual(cost[key], file["/selected/" + name][()])
+            shares = sum(file["/selected/site_" + k][()] for k in ("zero", "v1", "v2", "passed"))
+            self.assertLess(abs(shares - 1).max(), 1e-12)
+            front = list(file["/pareto/top_index"][()])
+            coverage, kd, energy = (file["/top/" + k][()] for k in ("coverage", "validation_kd", "energy"))
+            accuracy = file["/top/validation_accuracy"][()]
+            self.assertIn(kd.argmin(), front)
+            for i in front:
+                self.assertFalse(((coverage > coverage[i]) & (kd < kd[i]) & (accuracy > accuracy[i]) & (energy < energy[i])).any())
+        with open(os.path.join(self.out("a"), "tri_ppo_int_codes", "quick.pareto.csv")) as file:
+            rows = list(csv.DictReader(file))
+        self.assertEqual([int(row["top_index"]) for row in rows], front)
+        self.assertEqual([float(row["validation_kd"]) for row in rows], [kd[i] for i in front])
 
     def test_analysis_scripts_read_it(self):
         self.search("a")
@@ -318,6 +367,30 @@ class Options(ProgramTest):
         self.assertEqual(len(set(codes.values())), 4)
         self.assert_one_line_error(run(quick("--out", self.out("ppo"), "--strategy", "random")), "--strategy (ppo instead of random)")
 
+    def test_the_mse_optimum_needs_no_episode(self):
+        done = self.search("a", "--strategy", "mse", "--threads", "1")
+        self.assertIn("Scoring 2 candidates on 10000 validation images", done.stderr)
+        with h5py.File(run_file(self.out("a"))) as file:
+            self.assertEqual(file.attrs["status"], b"finished")
+            self.assertEqual((file.attrs["episodes_total"], file.attrs["student_images"]), (0, 0))
+            self.assertEqual((len(file["/episodes/reward"]), len(file["/updates/iteration"])), (0, 0))
+            origins = list(file["/top/origin"])
+            self.assertEqual(sorted(origins), [b"init", b"mse"])
+            self.assertEqual(file["/top/codes"][()][origins.index(b"mse")].tobytes(), file["/sites/mse_codes"][()].tobytes())
+        self.assertEqual(run(["validate", run_file(self.out("a"))]).returncode, 0)
+        self.assertIn("nothing to do", self.search("a", "--strategy", "mse").stderr)
+        for script in ("read_run.py", "table.py"):
+            read = subprocess.run([sys.executable, os.path.join(SOURCE, "analysis", script), run_file(self.out("a"))],
+                                  capture_output=True, text=True)
+            self.assertEqual((read.returncode, read.stderr), (0, ""))
+        process = start(quick("--out", self.out("b"), "--strategy", "mse", "--threads", "1", "--checkpoint-every", "0"))
+        while not os.path.exists(run_file(self.out("b"))) and process.poll() is None:
+            time.sleep(0.005)
+        process.kill()
+        process.communicate()
+        self.search("b", "--strategy", "mse", "--checkpoint-every", "0", ranks=2)
+        self.assert_same_run(self.out("a"), self.out("b"))
+
     # Every option that changes results, with a value that must show in the run file.
     CHANGES = [("--sites", "conv"), ("--seed", "2"), ("--episodes", "160"), ("--episodes-per-update", "48"), ("--batch-size", "8"),
                ("--calib-batches", "2"), ("--kd-T", "4"), ("--attention-layers", "conv2"), ("--attention-weight", "1"),
@@ -354,6 +427,28 @@ class Options(ProgramTest):
                 selection = json.load(file)["selection"]
             self.assertEqual(selection["within_max_acc_drop"], within)
             self.assertEqual("no candidate" in selection["rule"], not within)
+
+    def test_an_energy_table_replaces_the_published_figures(self):
+        table, other = self.out("table.toml"), self.out("other.toml")
+        for path, text in ((table, "multiply8 = 3.5\nadd32 = 1e-1\n"), (other, "# the same\nmultiply8 = 3.50\n")):
+            with open(path, "w") as file:
+                file.write(text)
+        few = ["--strategy", "mse"]
+        self.search("a", *few)
+        self.search("b", *few, "--energy-table", table)
+        with h5py.File(run_file(self.out("a"))) as a, h5py.File(run_file(self.out("b"))) as b:
+            self.assertEqual((a.attrs["energy_multiply8"], b.attrs["energy_multiply8"], b.attrs["energy_add32"]), (0.2, 3.5, 0.1))
+            multiplications = b["/selected/multiplications"][()]
+            self.assertAlmostEqual(b["/selected/energy_exact"][()] - a["/selected/energy_exact"][()], 3.3 * multiplications, places=2)
+            self.assertGreater(b["/selected/energy"][()], a["/selected/energy"][()])
+        self.assertIn("nothing to do", self.search("b", *few, "--energy-table", other).stderr)
+        self.assert_one_line_error(run(quick("--out", self.out("b"), *few)), "--energy-table (other energies)")
+        for text, fragment in (("multiply16 = 1", "unknown key 'multiply16'"), ("add8 = -1", "key 'add8': expected a number of pJ"),
+                               ("[x]\nadd8 = 1", "section [x]"), ("add8 = [1, 2]", "found '1,2'"), ("add8 =", "")):
+            with open(table, "w") as file:
+                file.write(text)
+            self.assert_one_line_error(run(quick("--out", self.out("c"), "--energy-table", table)), "--energy-table: " + table, fragment)
+        self.assert_one_line_error(run(quick("--out", self.out("c"), "--energy-table", self.out("no.toml"))), "no.toml")
 
     def test_fixed_tmax_and_update_timestep(self):
         arguments = [a for a in QUICK if a not in ("--episodes-per-update", "32")]
