@@ -12,8 +12,10 @@ has its place, and the space is static, as CMA-ES needs it. The MSE optimum is t
 iteration asks for all its trials before it tells one.
 
   tpe       TPESampler(constant_liar=True), its other options Optuna's defaults; --multivariate
-  cma-es    CmaEsSampler(x0=the MSE optimum, popsize=an iteration's episodes, with_margin=True); --no-margin, --separable;
-            --sigma0 [codes], default: Optuna's, a sixth of the smallest range
+  cma-es    CmaEsSampler(x0=the MSE optimum, sigma0=2 codes, popsize=an iteration's episodes, with_margin=True); --sigma0 [codes],
+            --no-margin, --separable. Optuna's own sigma0, a sixth of the smallest range, is worse here: with it a search of 1000
+            episodes of LeNet-5 (seed 1) ended at 0.94 times the MSE optimum's KD instead of 0.87, and where nothing passes at 1.00
+            instead of 0.81
 
 Needs Optuna 3.1 (Debian's python3-optuna; see README.md).
 """
@@ -100,7 +102,7 @@ def main():
     parser.add_argument("--episodes", type=int, default=10000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--multivariate", action="store_true")
-    parser.add_argument("--sigma0", type=float)
+    parser.add_argument("--sigma0", type=float, default=2.0)
     parser.add_argument("--no-margin", action="store_true")
     parser.add_argument("--separable", action="store_true")
     parser.add_argument("options", nargs="*", help="of triseg search, for the problem")
