@@ -104,7 +104,8 @@ void write_result(const std::filesystem::path& path, const RunData& run) {
   const Json result = {{"layers", layers},       {"backend", run.backend},           {"model", run.model},
                        {"selection", selection}, {"metrics", metrics},               {"cost", costs}, {"data", run.data},
                        {"data_sha256", run.data_sha256},
-                       {"seed", run.seed},       {"episodes", run.episodes.size()},  {"model_sha256", run.model_sha256},
+                       {"seed", run.seed},       {"episodes", run.episodes.size()},  {"student_images", run.student_images},
+                       {"model_sha256", run.model_sha256},
                        {"config_hash", run.config_hash}, {"temperature", run.temperature},
                        {"attention_layers", attention}};
   commit_file(path, result.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");

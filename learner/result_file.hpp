@@ -17,7 +17,8 @@ namespace triseg {
 ///   backend, model
 ///   selection   how the codes were chosen, and their scores on the validation split
 ///   metrics     acc_teacher, acc_student, acc_drop on the test split [percent], KD, attention, 95 % confidence intervals
-///   and the run's seed, data, data_sha256, temperature, attention_layers, model_sha256, config_hash, episodes.
+///   and the run's seed, data, data_sha256, temperature, attention_layers, model_sha256, config_hash, episodes,
+///   student_images.
 /// Throws Error if the run is not finished or the file cannot be written.
 void write_result(const std::filesystem::path& path, const RunData& run);
 

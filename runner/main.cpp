@@ -38,6 +38,7 @@ int main(int argc, char** argv) {
   int exit_code = 0;
   triseg::setup_search(program, exit_code);
   triseg::setup_evaluate(program, exit_code);
+  triseg::setup_score(program, exit_code);
   triseg::setup_train(program, exit_code);
   triseg::setup_validate(program, exit_code);
   triseg::setup_doctor(program, exit_code);

@@ -1,0 +1,144 @@
+#!/usr/bin/env python3
+"""Runs triseg's strategies and Optuna's samplers at equal budgets, a JSON file a run; then prints the table of table.py.
+
+    bench/quality/run.py --out FOLDER [--build build/cpu] [--jobs 2] [--threads 1] [--models alexnet lenet5] [--modes ...]
+                         [--budgets 2000 10000] [--seeds 1 2 3 4 5] [--searchers ppo cma-es ...] [-- options of triseg search]
+
+The matrix is every model x mode x budget x seed x searcher. Finished runs are skipped and searches of triseg that were interrupted
+continue, so the same command goes on where it stopped, and another one may add to the same folder. A new searcher is a line in
+the tables below. What follows `--` is passed to every run.
+"""
+import argparse
+import concurrent.futures
+import importlib.util
+import itertools
+import json
+import os
+import subprocess
+import sys
+import time
+
+import table
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+# Searchers that are triseg: the options of `triseg search` that make them.
+TRISEG = {
+    "ppo": ["--strategy", "ppo"],
+    "cma-es": ["--strategy", "cma-es"],
+    "coordinate": ["--strategy", "coordinate"],
+    "random": ["--strategy", "random"],
+    "ppo-original": ["--strategy", "ppo", "--warm-start", "none", "--lr", "3e-4"],
+}
+# Searchers that are Optuna's: the options of optuna_search.py, and those of triseg search that change their problem.
+OPTUNA = {
+    "optuna-tpe": (["--sampler", "tpe"], []),
+    "optuna-cmaes": (["--sampler", "cma-es"], []),
+}
+MODES = {
+    "percentile": [],
+    "nothing-passes": ["--tmax-mode", "fixed", "--tmax-fixed", "255"],
+}
+
+
+class Run:
+    """One cell of the matrix: its name, its command line without placement, and its file."""
+
+    def __init__(self, o, model, mode, budget, seed, searcher):
+        self.key = {"model": model, "mode": mode, "budget": budget, "seed": seed, "searcher": searcher}
+        self.name = f"{model}-{mode}-{budget}-{searcher}-{seed}"
+        self.path = os.path.join(o.out, self.name + ".json")
+        self.problem = ["--model", model, *MODES[mode], *o.options]
+        self.placement = ["--threads", str(o.threads)]
+        self.budget = ["--episodes", str(budget), "--seed", str(seed)]
+        self.program = os.path.join(o.build, "bin", "triseg")
+        self.runs = os.path.join(o.out, "runs")
+
+    def options(self):
+        """What decides the outcome."""
+        searcher = self.key["searcher"]
+        if searcher in TRISEG:  # the learning curve is not used by the search and would cost images
+            return ["search", *TRISEG[searcher], "--eval-every", "0", *self.budget, *self.problem]
+        sampler, problem = OPTUNA[searcher]
+        return ["optuna_search.py", *sampler, *self.budget, "--", *problem, *self.problem]
+
+    def finished(self):
+        """True if its file is there. Exits if that file is of other options, whose outcome must not pass for this one's."""
+        try:
+            with open(self.path) as file:
+                found = json.load(file)["options"]
+        except FileNotFoundError:
+            return False
+        if found != self.options():
+            sys.exit(f"run.py: error: {self.path} was made with other options ({' '.join(found)}): remove it or give another --out")
+        return True
+
+    def command(self):
+        if self.key["searcher"] in TRISEG:
+            return [self.program, *self.options(), *self.placement, "--out", self.runs, "--result-file", self.name + ".json"]
+        script, *options = self.options()
+        return [sys.executable, "-B", os.path.join(HERE, script), "--program", self.program, *options, *self.placement]
+
+    def execute(self):
+        """Runs it and writes its file. The reason in one line if it failed."""
+        start = time.monotonic()
+        environment = {name: str(1) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}  # numpy's; triseg has --threads
+        done = subprocess.run(self.command(), env=os.environ | environment, capture_output=True, text=True)
+        if done.returncode != 0:
+            return (done.stderr.strip() or f"exit status {done.returncode}").splitlines()[-1]
+        result = self.key | {"options": self.options(), "seconds": time.monotonic() - start} | self.metrics(done.stdout)
+        with open(self.path + ".tmp", "w") as file:
+            json.dump(result, file, indent=1)
+        os.replace(self.path + ".tmp", self.path)
+
+    def metrics(self, output):
+        if self.key["searcher"] in OPTUNA:
+            return json.loads(output)
+        with open(os.path.join(self.runs, "tri_ppo_int_codes", self.name + ".json")) as file:
+            result = json.load(file)
+        names = ("kd", "kd_mse_codes", "acc_teacher", "acc_student", "acc_mse_codes", "acc_drop")
+        return {name: result["metrics"][name] for name in names} | {"student_images": result["student_images"]}
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", required=True)
+    parser.add_argument("--build", default="build/cpu")
+    parser.add_argument("--jobs", type=int, default=2, help="runs at a time")
+    parser.add_argument("--threads", type=int, default=1, help="scoring threads of a run")
+    parser.add_argument("--models", nargs="+", default=["alexnet", "lenet5"])
+    parser.add_argument("--modes", nargs="+", default=list(MODES), choices=MODES)
+    parser.add_argument("--budgets", nargs="+", type=int, default=[2000, 10000], help="episodes")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3, 4, 5])
+    parser.add_argument("--searchers", nargs="+", default=[*TRISEG, *OPTUNA], choices=[*TRISEG, *OPTUNA], metavar="NAME",
+                        help=", ".join([*TRISEG, *OPTUNA]))
+    parser.add_argument("options", nargs="*", help="passed to every run")
+    return parser.parse_args()
+
+
+def main():
+    o = arguments()
+    if not os.path.exists(os.path.join(o.build, "bin", "triseg")):
+        print(f"{o.build}/bin/triseg is missing: run scripts/build.sh first, or name another build by --build", file=sys.stderr)
+        return 2
+    if any(s in OPTUNA for s in o.searchers) and not importlib.util.find_spec("optuna"):
+        print("needs optuna for " + ", ".join(s for s in o.searchers if s in OPTUNA) +
+              ": install Debian's package python3-optuna, see bench/quality/README.md, or leave them out by --searchers", file=sys.stderr)
+        return 2
+    os.makedirs(os.path.join(o.out, "runs"), exist_ok=True)
+    matrix = [Run(o, *cell) for cell in itertools.product(o.models, o.modes, o.budgets, o.seeds, o.searchers)]
+    left = [run for run in matrix if not run.finished()]
+    print(f"{len(matrix)} runs, {len(matrix) - len(left)} of them finished", file=sys.stderr)
+    failed = 0
+    with concurrent.futures.ThreadPoolExecutor(o.jobs) as pool:
+        futures = {pool.submit(run.execute): run for run in left}
+        for done, future in enumerate(concurrent.futures.as_completed(futures), 1):
+            problem = future.result()
+            failed += problem is not None
+            print(f"{done}/{len(left)} {futures[future].name}: {problem or 'finished'}", file=sys.stderr)
+    table.print_table(table.load(o.out))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

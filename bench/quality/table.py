@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+"""The runs of run.py as Markdown tables, one for each model, mode and budget, best searcher first.
+
+    bench/quality/table.py FOLDER [--baseline ppo]
+
+KD and accuracies are means over seeds of the selected codes on the test split; +- is half a 95 % interval of Student's t over the
+seeds. "/ MSE" is the KD over that of the MSE optimum, the mean of each run's ratio. "against" is the KD less the baseline's on the
+same seeds, and the interval of that paired difference: searchers whose interval leaves out 0 differ. Student images are those of
+the search, in thousands; seconds are wall clock of the whole process, the final scoring included.
+"""
+import argparse
+import glob
+import json
+import os
+import sys
+
+import numpy as np
+
+BASELINE = "ppo"
+# The 97.5 % quantile of Student's t at 1, 2, ... degrees of freedom.
+T_975 = (12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281, 2.2010, 2.1788, 2.1604, 2.1448, 2.1314,
+         2.1199, 2.1098, 2.1009, 2.0930, 2.0860, 2.0796, 2.0739, 2.0687, 2.0639, 2.0595, 2.0555, 2.0518, 2.0484, 2.0452, 2.0423)
+
+
+def mean_and_half(values):
+    """Mean and half the 95 % interval; None for one value, of which nothing is known."""
+    values = np.asarray(values, dtype=float)
+    n = len(values)
+    if n < 2:
+        return float(values.mean()), None
+    t = T_975[n - 2] if n - 2 < len(T_975) else 1.96 + 2.5 / (n - 1)
+    return float(values.mean()), float(t * values.std(ddof=1) / np.sqrt(n))
+
+
+def shown(values, digits, sign=""):
+    mean, half = mean_and_half(values)
+    return f"{mean:{sign}.{digits}f}" + ("" if half is None else f" ± {half:.{digits}f}")
+
+
+def load(folder):
+    """The runs of a folder, by (model, mode, budget), then searcher, then seed."""
+    groups = {}
+    for path in sorted(glob.glob(os.path.join(glob.escape(folder), "*.json"))):
+        with open(path) as file:
+            run = json.load(file)
+        group = groups.setdefault((run["model"], run["mode"], run["budget"]), {})
+        group.setdefault(run["searcher"], {})[run["seed"]] = run
+    return groups
+
+
+def column(runs, name):
+    return [run[name] for run in runs.values()]
+
+
+def against(runs, baseline):
+    seeds = sorted(runs.keys() & baseline.keys())
+    if not seeds or runs is baseline:
+        return ""
+    return shown([runs[s]["kd"] - baseline[s]["kd"] for s in seeds], 4, "+") + ("" if len(seeds) == len(runs) else f" ({len(seeds)})")
+
+
+def row(searcher, runs, baseline):
+    ratios = [run["kd"] / run["kd_mse_codes"] for run in runs.values()]
+    cells = [searcher, str(len(runs)), shown(column(runs, "kd"), 4), f"{np.mean(ratios):.3f}", f"{np.mean(column(runs, 'acc_student')):.2f}",
+             shown(column(runs, "acc_drop"), 2), against(runs, baseline), f"{np.mean(column(runs, 'student_images')) / 1000:.0f}",
+             f"{np.mean(column(runs, 'seconds')):.0f}"]
+    return "| " + " | ".join(cells) + " |"
+
+
+def print_table(groups, baseline=BASELINE):
+    for (model, mode, budget), searchers in sorted(groups.items()):
+        every = [run for runs in searchers.values() for run in runs.values()]
+        mse = {name: sum(run[name] for run in every) / len(every) for name in ("kd_mse_codes", "acc_teacher", "acc_mse_codes")}
+        print(f"**{model}, {mode}, {budget} episodes** (teacher {mse['acc_teacher']:.2f} %)\n")
+        print(f"| searcher | seeds | KD | / MSE | student % | drop | against {baseline} | 1000 images | s |\n" + "|---" * 9 + "|")
+        for searcher, runs in sorted(searchers.items(), key=lambda item: np.mean(column(item[1], "kd"))):
+            print(row(searcher, runs, searchers.get(baseline, {})))
+        print(f"| MSE optimum | | {mse['kd_mse_codes']:.4f} | 1.000 | {mse['acc_mse_codes']:.2f} | "
+              f"{mse['acc_teacher'] - mse['acc_mse_codes']:.2f} | | 0 | |\n")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder")
+    parser.add_argument("--baseline", default=BASELINE, help="the searcher that the others are compared with")
+    o = parser.parse_args()
+    groups = load(o.folder)
+    if not groups:
+        print(f"{o.folder}: holds no results of run.py", file=sys.stderr)
+        return 2
+    print_table(groups, o.baseline)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,164 @@
+// triseg score: answers requests for scores of codes, line by line, so that foreign searchers can be compared with triseg's.
+#include "core/error.hpp"
+#include "learner/image_order.hpp"
+#include "learner/selection.hpp"
+#include "runner/calibration.hpp"
+#include "runner/commands.hpp"
+#include "runner/inputs.hpp"
+#include "runner/launcher.hpp"
+#include "runner/rollout.hpp"
+#include "runner/search_options.hpp"
+#include "runner/transport.hpp"
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+#include <spdlog/spdlog.h>
+
+#include <cstdio>
+#include <iostream>
+#include <memory>
+#include <numeric>
+#include <string>
+
+namespace triseg {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string text_of(const Json& value) { return value.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+/// A JSON value for a message, not too long.
+std::string excerpt(const Json& value) {
+  const std::string text = text_of(value);
+  return text.size() <= 40 ? text : text.substr(0, 40) + "...";
+}
+
+void answer(const Json& json) {
+  fmt::print("{}\n", text_of(json));
+  std::fflush(stdout);
+}
+
+Json four(const Codes& c) { return {c.t1, c.v1, c.t2, c.v2}; }
+
+/// What a searcher has to know before its first request.
+Json describe(const SearchOptions& o, const Inputs& inputs, const std::vector<SiteData>& sites) {
+  Json json = {{"model", inputs.model->network.network.name},
+               {"model_sha256", inputs.model->sha256},
+               {"data_sha256", inputs.data->sha256},
+               {"engine", inputs.scorer->engine_name()},
+               {"seed", o.seed},
+               {"batch_size", o.batch_size},
+               {"episodes_per_update", o.episodes_per_update},
+               {"attention_weight", o.attention_weight},
+               {"top_k", o.top_k},
+               {"max_acc_drop", o.max_acc_drop},
+               {"sites", Json::array()}};
+  for (const SiteData& site : sites)
+    json["sites"].push_back({{"name", site.name}, {"tmax", site.tmax}, {"init", four(site.init)}, {"mse", four(site.mse)}});
+  return json;
+}
+
+Codes parse_codes(const Json& json, const SiteData& site, std::size_t candidate) {
+  const auto bad = [&](std::string_view expected) {
+    fail("codes of candidate {}, site {}: expected {}, found {}", candidate, site.name, expected, excerpt(json));
+  };
+  if (!json.is_array() || (json.size() != 4 && json.size() != 5)) bad("t1, v1, t2, v2 and perhaps tmax");
+  std::uint8_t values[5] = {0, 0, 0, 0, static_cast<std::uint8_t>(site.tmax)};
+  for (std::size_t i = 0; i < json.size(); ++i) {
+    if (!json[i].is_number_integer() || json[i] < 0 || json[i] > 255) bad("whole numbers 0..255");
+    values[i] = json[i].get<std::uint8_t>();
+  }
+  const Codes codes{values[0], values[1], values[2], values[3], values[4]};
+  if (!is_legal(codes)) fail("codes of candidate {}, site {}: {} are not legal: expected 1 <= t1 < v1 <= t2 < v2 <= tmax", candidate,
+                             site.name, to_string(codes));
+  return codes;
+}
+
+std::vector<std::vector<Codes>> parse_candidates(const Json& json, const std::vector<SiteData>& sites) {
+  if (!json.is_array() || json.empty()) fail("codes: expected candidates, found {}", excerpt(json));
+  std::vector<std::vector<Codes>> candidates;
+  for (std::size_t c = 0; c < json.size(); ++c) {
+    if (!json[c].is_array() || json[c].size() != sites.size())
+      fail("codes of candidate {}: expected those of {} sites, found {}", c, sites.size(), excerpt(json[c]));
+    std::vector<Codes>& codes = candidates.emplace_back();
+    for (std::size_t i = 0; i < sites.size(); ++i) codes.push_back(parse_codes(json[c][i], sites[i], c));
+  }
+  return candidates;
+}
+
+/// The images that the request names: those of an iteration, as a search with this seed would draw them, or a whole split.
+ScoreRequest parse_request(const std::string& line, const SearchOptions& o, const DataSet& data, const std::vector<SiteData>& sites) {
+  const Json json = Json::parse(line, nullptr, false);
+  if (json.is_discarded()) fail("expected a line of JSON, found {}", excerpt(line));
+  if (!json.is_object() || json.size() != 2 || !json.contains("codes") || json.contains("iteration") == json.contains("split"))
+    fail("expected the keys \"codes\" and either \"iteration\" or \"split\", found {}", excerpt(json));
+  ScoreRequest request;
+  if (json.contains("iteration")) {
+    const Json& iteration = json["iteration"];
+    if (!iteration.is_number_unsigned()) fail("iteration: expected a whole number from 0, found {}", excerpt(iteration));
+    request = {Split::search, o.batch_size,
+               iteration_images(data.split_size(Split::search), o.batch_size, o.seed, iteration.get<std::uint64_t>()), {}, "score"};
+  } else {
+    const Json& split = json["split"];
+    if (split != "validation" && split != "test") fail("split: expected \"validation\" or \"test\", found {}", excerpt(split));
+    request = {parse_split(split.get<std::string>()), split_batch, {}, {}, "score"};
+    request.images.resize(data.split_size(request.split));
+    std::iota(request.images.begin(), request.images.end(), 0u);
+  }
+  request.candidates = parse_candidates(json["codes"], sites);
+  return request;
+}
+
+/// Columns over the candidates; accuracies [percent] only of a split, where they mean something.
+Json columns(const ScoreRequest& request, const std::vector<Score>& scores, double attention_weight) {
+  std::vector<Score> totals(request.candidates.size());
+  for (std::size_t i = 0; i < scores.size(); ++i) totals[i % totals.size()] += scores[i];
+  Json json = {{"reward", Json::array()}, {"kd", Json::array()}, {"attention", Json::array()}};
+  for (const Score& total : totals) {
+    json["reward"].push_back(reward(total, attention_weight));
+    json["kd"].push_back(total.mean_kd());
+    json["attention"].push_back(total.mean_attention());
+    if (request.split == Split::search) continue;
+    json["teacher_accuracy"].push_back(total.teacher_accuracy());
+    json["student_accuracy"].push_back(total.student_accuracy());
+    json["accuracy_drop"].push_back(accuracy_drop(total));
+  }
+  json["images"] = totals.front().images;
+  return json;
+}
+
+int run_score(CLI::App& app, SearchOptions& o) {
+  if (launched_tasks() > 1) fail("score runs as one process: start it without the launcher that started {}", launched_tasks());
+  apply_config_file(app);
+  resolve_options(o);
+  if (o.transport != "auto" && o.transport != "local")
+    fail("--transport {}: score runs as one process: expected auto or local", o.transport);
+  const auto transport = make_local_transport();
+  const Inputs inputs = load_inputs(o, *transport);
+  Rollout rollout(*transport, *inputs.scorer, false);
+  const auto sites = calibrate(rollout, inputs.model->network, o.calib_batches, o.batch_size, o.tmax);
+  answer(describe(o, inputs, sites));
+  for (std::string line; std::getline(std::cin, line);) {
+    ScoreRequest request;
+    try {
+      request = parse_request(line, o, *inputs.data, sites);
+    } catch (const Error& error) {
+      answer({{"error", error.what()}});
+      continue;
+    }
+    answer(columns(request, rollout.score(request), o.attention_weight));
+  }
+  return 0;
+}
+
+}  // namespace
+
+void setup_score(CLI::App& program, int& exit_code) {
+  auto options = std::make_shared<SearchOptions>();
+  CLI::App* app = program.add_subcommand(
+      "score", "Score the codes of a foreign searcher: requests on standard input, answers on standard output, JSON lines");
+  declare_options(*app, *options);
+  app->callback([=, &exit_code] { exit_code = run_score(*app, *options); });
+}
+
+}  // namespace triseg

@@ -1,0 +1,125 @@
+"""bench/quality from outside: a small matrix of runs, its results and the table made of them."""
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+SOURCE = os.environ["TRISEG_SOURCE_DIR"]
+PROGRAM = os.environ["TRISEG_PROGRAM"]
+QUALITY = os.path.join(SOURCE, "bench", "quality")
+BUILD = os.path.dirname(os.path.dirname(PROGRAM))
+SMALL = ["--models", "lenet5", "--modes", "percentile", "--budgets", "128", "--seeds", "1", "2"]
+QUICK = ["--", "--top-k", "2", "--calib-batches", "4", "--batch-size", "16"]
+
+
+def script(name, *arguments):
+    return subprocess.run([sys.executable, "-B", os.path.join(QUALITY, name), *arguments], capture_output=True, text=True, timeout=280)
+
+
+def rows(table):
+    """Cells by the name of the row."""
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines() if line.startswith("| ")]
+    return {cells[0]: cells for cells in lines[1:]}
+
+
+class Folder(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="triseg-test-")
+        self.addCleanup(shutil.rmtree, self.folder)
+
+    def matrix(self, *arguments, quick=QUICK, expect=0):
+        done = script("run.py", "--build", BUILD, "--out", self.folder, *SMALL, *arguments, *quick)
+        self.assertEqual(done.returncode, expect, done.stdout + done.stderr)
+        return done
+
+    def result(self, searcher, seed):
+        with open(os.path.join(self.folder, f"lenet5-percentile-128-{searcher}-{seed}.json")) as file:
+            return json.load(file)
+
+
+class Matrix(Folder):
+    def test_runs_tables_and_goes_on(self):
+        first = self.matrix("--searchers", "random", "ppo")
+        self.assertIn("4 runs, 0 of them finished", first.stderr)
+        self.assertIn("**lenet5, percentile, 128 episodes**", first.stdout)
+        table = rows(first.stdout)
+        self.assertEqual(sorted(table), ["MSE optimum", "ppo", "random"])
+        for searcher in ("ppo", "random"):
+            runs = [self.result(searcher, seed) for seed in (1, 2)]
+            for run in runs:
+                self.assertEqual(run["student_images"], (128 + 2) * 16, "episodes and the references of two iterations")
+                self.assertLess(run["kd"], 1.1 * run["kd_mse_codes"])
+                self.assertAlmostEqual(run["acc_drop"], run["acc_teacher"] - run["acc_student"])
+            self.assertTrue(table[searcher][2].startswith(f"{(runs[0]['kd'] + runs[1]['kd']) / 2:.4f} ± "), table[searcher])
+        self.assertEqual(table["ppo"][6], "")
+        self.assertRegex(table["random"][6], r"^[+-]\d\.\d{4} ± \d\.\d{4}$")
+
+        os.remove(os.path.join(self.folder, "lenet5-percentile-128-random-2.json"))
+        again = self.matrix("--searchers", "random", "ppo")
+        self.assertIn("4 runs, 3 of them finished", again.stderr)
+        self.assertEqual(rows(again.stdout)["random"][2], table["random"][2])
+
+        other = self.matrix("--searchers", "ppo", quick=[*QUICK, "--kd-T", "3"], expect=1)
+        self.assertIn("lenet5-percentile-128-ppo-1.json was made with other options", other.stderr)
+        self.assertEqual(script("table.py", self.folder, "--baseline", "random").stdout.count("against random"), 1)
+
+    def test_a_run_that_fails_is_named_and_the_others_finish(self):
+        done = self.matrix("--seeds", "1", "--modes", "percentile", "--searchers", "random", "--models", "lenet5", "vgg16", expect=1)
+        self.assertRegex(done.stderr, r"vgg16-percentile-128-random-1: .*triseg: error: ")
+        self.assertIn("random", rows(done.stdout))
+
+
+class Table(Folder):
+    def write(self, searcher, seed, kd, mse=0.2):
+        run = {"model": "m", "mode": "percentile", "budget": 10, "searcher": searcher, "seed": seed, "kd": kd, "kd_mse_codes": mse,
+               "acc_teacher": 90.0, "acc_student": 89.0 + seed / 10, "acc_mse_codes": 80.0, "acc_drop": 1.0 - seed / 10,
+               "student_images": 20000, "seconds": 3.0}
+        with open(os.path.join(self.folder, f"{searcher}-{seed}.json"), "w") as file:
+            json.dump(run, file)
+
+    def test_means_intervals_and_paired_differences(self):
+        for seed, (ppo, other) in enumerate(((0.10, 0.11), (0.12, 0.14), (0.14, 0.17)), 1):
+            self.write("ppo", seed, ppo)
+            self.write("other", seed, other)
+        self.write("lonely", 2, 0.08)
+        table = rows(script("table.py", self.folder).stdout)
+        self.assertEqual(list(table), ["lonely", "ppo", "other", "MSE optimum"], "best first")
+        # t(2 degrees of freedom) = 4.3027; deviation of 0.10, 0.12, 0.14 is 0.02: 4.3027 * 0.02 / sqrt(3) = 0.0497
+        self.assertEqual(table["ppo"], ["ppo", "3", "0.1200 ± 0.0497", "0.600", "89.20", "0.80 ± 0.25", "", "20", "3"])
+        # differences 0.01, 0.02, 0.03: deviation 0.01
+        self.assertEqual(table["other"][6], "+0.0200 ± 0.0248")
+        self.assertEqual(table["lonely"], ["lonely", "1", "0.0800", "0.400", "89.20", "0.80", "-0.0400", "20", "3"])
+        self.assertEqual(table["MSE optimum"][2:6], ["0.2000", "1.000", "80.00", "10.00"])
+
+    def test_an_empty_folder(self):
+        done = script("table.py", self.folder)
+        self.assertEqual((done.returncode, done.stdout), (2, ""))
+        self.assertIn("holds no results", done.stderr)
+
+
+@unittest.skipUnless(importlib.util.find_spec("optuna"), "python3-optuna is not installed")
+class OptunaSearchers(Folder):
+    def test_they_spend_the_same_budget_by_the_same_rules(self):
+        done = self.matrix("--seeds", "1", "--searchers", "random", "optuna-tpe", "optuna-cmaes")
+        self.assertEqual(sorted(rows(done.stdout)), ["MSE optimum", "optuna-cmaes", "optuna-tpe", "random"])
+        random = self.result("random", 1)
+        for searcher in ("optuna-tpe", "optuna-cmaes"):
+            run = self.result(searcher, 1)
+            for name in ("student_images", "kd_mse_codes", "acc_teacher", "acc_mse_codes"):
+                self.assertEqual(run[name], random[name], name)
+            self.assertLess(run["kd"], 1.1 * run["kd_mse_codes"])
+            for t1, v1, t2, v2 in run["codes"].values():
+                self.assertTrue(1 <= t1 < v1 <= t2 < v2)
+
+    def test_a_problem_that_does_not_exist_is_one_line(self):
+        done = script("optuna_search.py", "--program", PROGRAM, "--sampler", "tpe", "--", "--model", "lenet6")
+        self.assertEqual((done.returncode, done.stdout, done.stderr.count("\n")), (1, "", 1), done.stderr)
+        self.assertIn("lenet6", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
