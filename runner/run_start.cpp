@@ -27,6 +27,7 @@ RunData new_run(const SearchOptions& o, const Inputs& inputs, const CLI::App& ap
   run.temperature = o.temperature;
   run.attention_weight = o.attention_weight;
   run.episodes_total = o.episodes;
+  run.repair = o.repair;
   for (std::size_t l : network.attention_layers) run.attention_layers.push_back(network.layers[l].name);
   run.config = configuration_toml(app, o);
   run.config_hash = sha256_hex(configuration_text(result_configuration(app, o, run.model_sha256, run.data_sha256)));

@@ -64,7 +64,7 @@ class Expected {
 Expected expected_content(const RunData& r) {
   Expected e;
   e.add("@format", "string", "triseg-run");
-  e.add("@schema_version", "int32", 2);
+  e.add("@schema_version", "int32", 3);
   e.add("@creator", "string", "triseg");
   e.add("@status", "string", "finished");
   e.add("@model", "string", r.model);
@@ -79,6 +79,7 @@ Expected expected_content(const RunData& r) {
   e.add("@attention_weight", "float64", r.attention_weight);
   e.add("@seed", "uint64", r.seed);
   e.add("@episodes_total", "uint64", r.episodes_total);
+  e.add("@repair", "string", "channel");
   e.add("@student_images", "uint64", r.student_images);
   e.add("@config", "string", r.config);
   e.add("@config_hash", "string", r.config_hash);
@@ -129,11 +130,26 @@ Expected expected_content(const RunData& r) {
   const Score& test = r.selected.test;
   e.scores("/selected/test_", std::vector{r.selected}, [](const Selected& x) { return x.test; }, "accuracy_student");
   e.scores("/selected/test_mse_", std::vector{r.selected}, [](const Selected& x) { return x.test_mse; }, "accuracy_student");
+  e.scores("/selected/test_mse_repaired_", std::vector{r.selected}, [](const Selected& x) { return x.test_mse_repaired; }, "accuracy_student");
   e.make_scalars("/selected/");
   e.add("/selected/top_index", "uint64", r.selected.top_index);
   e.add("/selected/within_max_acc_drop", "uint8", 1);
   e.add("/selected/codes", "uint8", codes_json(r.top[r.selected.top_index].codes));
   e.column("/selected/tmax", "int32", r.sites, [](const SiteData& s) { return s.tmax; });
+  std::vector<std::string> layers;
+  std::vector<std::size_t> channels;
+  std::vector<float> multiplier;
+  std::vector<std::int32_t> bias;
+  for (const LayerRepair& layer : r.selected.repair) {
+    layers.push_back(layer.layer);
+    channels.push_back(layer.requantization.bias.size());
+    multiplier.insert(multiplier.end(), layer.requantization.multiplier.begin(), layer.requantization.multiplier.end());
+    bias.insert(bias.end(), layer.requantization.bias.begin(), layer.requantization.bias.end());
+  }
+  e.add("/selected/repair_layer", "string", layers);
+  e.add("/selected/repair_channels", "int32", channels);
+  e.add("/selected/repair_multiplier", "float32", multiplier);
+  e.add("/selected/repair_bias", "int32", bias);
   e.add("/selected/test_accuracy_student_low", "float64", wilson_95(test.both_right + test.student_only, test.images).low);
   e.add("/selected/test_accuracy_student_high", "float64", wilson_95(test.both_right + test.student_only, test.images).high);
   e.add("/selected/test_accuracy_teacher_low", "float64", wilson_95(test.both_right + test.teacher_only, test.images).low);
