@@ -77,7 +77,7 @@ void write_result(const std::filesystem::path& path, const RunData& run) {
   selection["acc_teacher"] = validation.teacher_accuracy();
   selection["acc_student"] = validation.student_accuracy();
   selection["kd"] = validation.mean_kd();
-  const Json metrics = {
+  Json metrics = {
       {"acc_teacher", test.teacher_accuracy()},
       {"acc_student", test.student_accuracy()},
       {"acc_drop", accuracy_drop(test)},
@@ -90,6 +90,10 @@ void write_result(const std::filesystem::path& path, const RunData& run) {
       {"kd_mse_codes", run.selected.test_mse.mean_kd()},
       {"acc_mse_codes", run.selected.test_mse.student_accuracy()},
   };
+  if (!run.selected.repair.empty()) {
+    metrics["kd_mse_codes_repaired"] = run.selected.test_mse_repaired.mean_kd();
+    metrics["acc_mse_codes_repaired"] = run.selected.test_mse_repaired.student_accuracy();
+  }
   const std::string attention = run.attention_layers.empty() ? "none" : fmt::format("{}", fmt::join(run.attention_layers, ","));
   const Json result = {{"layers", layers},       {"backend", run.backend},           {"model", run.model},
                        {"selection", selection}, {"metrics", metrics},               {"data", run.data},
