@@ -160,7 +160,7 @@ void Search::evaluate_most_probable(std::uint64_t iteration) {
   Evaluation evaluation{iteration, {}, strategy_->most_probable()};
   const std::size_t images = std::min(evaluation_images, data_set_.split_size(Split::validation));
   std::vector<Score> totals(1);
-  score_images(Split::validation, 0, images, {evaluation.codes}, repair_fit_ ? std::vector{repairs_.front()} : std::vector<Repair>{},
+  score_images(Split::validation, 0, images, {evaluation.codes}, std::vector<Repair>(repairs_.begin(), repairs_.begin() + (repair_fit_ ? 1 : 0)),
                totals);
   evaluation.validation = totals.front();
   data_.student_images += images;
