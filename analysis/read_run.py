@@ -51,6 +51,9 @@ def main(arguments):
             print(f"test: teacher {s['test_accuracy_teacher'][()]:.2f} %, student {s['test_accuracy_student'][()]:.2f} % "
                   f"(95 %: {s['test_accuracy_student_low'][()]:.2f} to {s['test_accuracy_student_high'][()]:.2f}), KD {s['test_kd'][()]:.6g} nats; "
                   f"MSE codes: {s['test_mse_accuracy_student'][()]:.2f} %, KD {s['test_mse_kd'][()]:.6g} nats")
+            if text(root["repair"]) != "none":
+                print(f"repair {text(root['repair'])}; MSE codes with their own repair: {s['test_mse_repaired_accuracy_student'][()]:.2f} %, "
+                      f"KD {s['test_mse_repaired_kd'][()]:.6g} nats")
             print("selected codes:")
             print_codes(file, s["codes"][()])
         elif len(kd):

@@ -119,6 +119,12 @@ std::vector<std::size_t> Network::sites() const {
   return result;
 }
 
+std::size_t Network::channels() const {
+  std::size_t sum = 0;
+  for (const Layer& layer : layers) sum += layer.out_channels;
+  return sum;
+}
+
 double Network::macs() const {
   double total = 0;
   for (const Layer& layer : layers) total += double(layer.positions()) * layer.out_channels * layer.fan_in();

@@ -48,6 +48,8 @@ struct Network {
   std::vector<std::size_t> attention_layers;  ///< indices into layers
 
   int input_size() const { return input_channels * input_side * input_side; }
+  /// Output channels of all layers together.
+  std::size_t channels() const;
   /// Indices into layers of the sites, in network order.
   std::vector<std::size_t> sites() const;
   /// Multiply-accumulates of one image's forward.

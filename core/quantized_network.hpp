@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,7 +33,12 @@ struct CodeScale {
 struct Requantization {
   std::vector<float> multiplier;   // (out_channels)
   std::vector<std::int32_t> bias;  // (out_channels), at scale s_in * s_w[c]
+
+  bool operator==(const Requantization&) const = default;
 };
+
+/// A student's own requantization per layer, where it has one; empty: the model's own everywhere.
+using Repair = std::vector<std::optional<Requantization>>;
 
 struct QuantizedLayer {
   std::vector<std::int8_t> weights;  // (out_channels, in_channels, kernel, kernel); fully connected (out, in), in = (C,H,W) flattened

@@ -4,6 +4,7 @@
 #include "core/error.hpp"
 #include "learner/confidence.hpp"
 #include "learner/cost_model.hpp"
+#include "learner/repair.hpp"
 #include "learner/selection.hpp"
 
 #include <nlohmann/json.hpp>
@@ -53,6 +54,13 @@ std::string excerpt(const Json& value) {
   return text.size() <= 40 ? text : text.substr(0, 40) + "...";
 }
 
+Json repair_json(const RunData& run) {
+  Json json = {{"mode", run.repair}};
+  for (const LayerRepair& layer : run.selected.repair)
+    json["layers"][layer.layer] = {{"multiplier", layer.requantization.multiplier}, {"bias", layer.requantization.bias}};
+  return json;
+}
+
 }  // namespace
 
 void write_result(const std::filesystem::path& path, const RunData& run) {
@@ -75,7 +83,7 @@ void write_result(const std::filesystem::path& path, const RunData& run) {
   selection["difference_to_best_error"] = to_best.error;
   selection["within_error_of_best"] = count_within_error(run.top);
   const Gap gap = validation_gap(validation, test, run.attention_weight);
-  const Json metrics = {
+  Json metrics = {
       {"acc_teacher", test.teacher_accuracy()},
       {"acc_student", test.student_accuracy()},
       {"acc_drop", accuracy_drop(test)},
@@ -100,6 +108,10 @@ void write_result(const std::filesystem::path& path, const RunData& run) {
                       {"energy_pj", cost.energy.staircase},
                       {"energy_exact_pj", cost.energy.exact},
                       {"energy_exact_skipping_pj", cost.energy.exact_skipping}};
+  if (!run.selected.repair.empty()) {
+    metrics["kd_mse_codes_repaired"] = run.selected.test_mse_repaired.mean_kd();
+    metrics["acc_mse_codes_repaired"] = run.selected.test_mse_repaired.student_accuracy();
+  }
   const std::string attention = run.attention_layers.empty() ? "none" : fmt::format("{}", fmt::join(run.attention_layers, ","));
   const Json result = {{"layers", layers},       {"backend", run.backend},           {"model", run.model},
                        {"selection", selection}, {"metrics", metrics},               {"cost", costs}, {"data", run.data},
@@ -107,7 +119,7 @@ void write_result(const std::filesystem::path& path, const RunData& run) {
                        {"seed", run.seed},       {"episodes", run.episodes.size()},  {"student_images", run.student_images},
                        {"model_sha256", run.model_sha256},
                        {"config_hash", run.config_hash}, {"temperature", run.temperature},
-                       {"attention_layers", attention}};
+                       {"attention_layers", attention},  {"repair", repair_json(run)}};
   commit_file(path, result.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
 }
 
@@ -158,6 +170,46 @@ std::vector<Codes> read_result(const std::filesystem::path& path, Network& netwo
       fail("{}: layers.{}: {} has no such site: expected one of {}", path.string(), key, network.display_name, fmt::join(keys, ", "));
   select_sites(network, fmt::format("{}", fmt::join(names, ",")));
   return codes;
+}
+
+StoredRepair read_repair(const std::filesystem::path& path, const Network& network) {
+  const Json json = parse(path);
+  if (!json.is_object() || !json.contains("repair")) return {};
+  const auto bad = [&](const std::string& key, const std::string& expected, const Json& found) {
+    fail("{}: {}: expected {}, found {}", path.string(), key, expected, excerpt(found));
+  };
+  const Json& stored = json["repair"];
+  if (!stored.is_object() || !stored.contains("mode") || !stored["mode"].is_string()) bad("repair", "an object with a mode", stored);
+  StoredRepair repair{stored["mode"], {}};
+  try {
+    if (parse_repair_mode(repair.mode) == RepairMode::none) return repair;
+  } catch (const Error& error) {
+    fail("{}: repair.mode: {}", path.string(), error.what());
+  }
+  if (!stored.contains("layers") || !stored["layers"].is_object()) bad("repair", "an object with layers", stored);
+  std::vector<LayerRepair> layers;
+  for (const auto& [name, entry] : stored["layers"].items()) {
+    const auto array = [&](const char* key, auto is_value) -> const Json& {
+      const std::string at = fmt::format("repair.layers.{}.{}", name, key);
+      if (!entry.is_object() || !entry.contains(key) || !entry[key].is_array()) bad(at, "an array", entry);
+      for (const Json& value : entry[key])
+        if (!is_value(value)) bad(at, "multipliers above 0, or biases of 32 bits", value);
+      return entry[key];
+    };
+    const Json& multiplier = array("multiplier", [](const Json& value) {
+      return value.is_number() && value.get<float>() > 0 && std::isfinite(value.get<float>());
+    });
+    const Json& bias = array("bias", [](const Json& value) {
+      return value.is_number_integer() && value.get<std::int64_t>() == value.get<std::int32_t>();
+    });
+    layers.push_back({name, {multiplier.get<std::vector<float>>(), bias.get<std::vector<std::int32_t>>()}});
+  }
+  try {
+    repair.repair = repair_of(network, layers);
+  } catch (const Error& error) {
+    fail("{}: {}", path.string(), error.what());
+  }
+  return repair;
 }
 
 ResultOrigin read_result_origin(const std::filesystem::path& path) {

@@ -17,6 +17,7 @@ namespace triseg {
 ///   backend, model
 ///   selection   how the codes were chosen, and their scores on the validation split
 ///   metrics     acc_teacher, acc_student, acc_drop on the test split [percent], KD, attention, 95 % confidence intervals
+///   repair      mode, and with a repair layers.<layer>.{multiplier, bias}, arrays over the channels
 ///   and the run's seed, data, data_sha256, temperature, attention_layers, model_sha256, config_hash, episodes,
 ///   student_images.
 /// Throws Error if the run is not finished or the file cannot be written.
@@ -27,6 +28,16 @@ void write_result(const std::filesystem::path& path, const RunData& run);
 /// Returns the codes in the order of network.sites(). Throws Error naming file, key and what was expected there, also if
 /// the file names a layer that is no site or another model of make_network, or if codes make no monotone staircase.
 std::vector<Codes> read_result(const std::filesystem::path& path, Network& network);
+
+/// A student's repair as a result file has it.
+struct StoredRepair {
+  std::string mode = "none";
+  Repair repair;  ///< empty if mode is none
+};
+
+/// The repair of a result file; none if it has none. Throws Error naming file, key and what was expected there, also if a layer is
+/// none of the network's.
+StoredRepair read_repair(const std::filesystem::path& path, const Network& network);
 
 /// What a temperature may be, in result files and options.
 inline constexpr double least_temperature = 1e-12, largest_temperature = 1e12;

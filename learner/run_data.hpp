@@ -71,12 +71,21 @@ struct Candidate {
   std::vector<double> record_rewards;  // (records): sums of the reward over each record of split_batch validation images
 };
 
+/// A layer's repaired requantization.
+struct LayerRepair {
+  std::string layer;                 ///< its name
+  Requantization requantization;
+  bool operator==(const LayerRepair&) const = default;
+};
+
 /// The student that was chosen on validation, and its one report on the test split.
 struct Selected {
   std::size_t top_index = 0;         ///< row of /top
   bool within_max_acc_drop = false;  ///< on validation
   Score test;
-  Score test_mse;                    ///< the MSE optimum on the same images, for comparison
+  Score test_mse;                    ///< the MSE optimum on the same images, for comparison; without a repair
+  Score test_mse_repaired;           ///< the same with its own repair; no images in a run without repair
+  std::vector<LayerRepair> repair;   ///< the student's, in network order; empty in a run without repair
 };
 
 /// A tensor of the checkpoint, row-major.
@@ -100,6 +109,7 @@ struct RunData {
   std::uint64_t seed = 0;
   double temperature = 0, attention_weight = 0;
   std::uint64_t episodes_total = 0;  ///< the budget, or less if the strategy cannot use it
+  std::string repair = "none";       ///< how students' requantization is repaired: none, layer or channel
   std::uint64_t student_images = 0;  ///< student forwards of the search so far, references and evaluations included [images]
   std::vector<std::string> attention_layers;
   EnergyTable energy;                ///< what the cost model weighs operations with

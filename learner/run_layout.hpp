@@ -16,7 +16,7 @@ inline constexpr const char* selected_group = "/selected";
 /// Opens the file and checks format and schema version.
 hdf5::File open_run(const std::filesystem::path& path);
 
-/// What is missing or has another type or shape than the schema says, a line each. L, N, U, E, F, K, R and P are what the first
+/// What is missing or has another type or shape than the schema says, a line each. L, N, U, E, F, K, R, P, M and C are what the first
 /// dataset with them has.
 std::vector<std::string> layout_violations(const hdf5::File& file);
 

@@ -101,7 +101,8 @@ void add_root(std::vector<Field>& fields) {
       [](auto& r) -> auto& { return r.attention_weight; });
   add("seed", "1", "seed of all random numbers", [](auto& r) -> auto& { return r.seed; });
   add("episodes_total", "1", "episodes the run is to score", [](auto& r) -> auto& { return r.episodes_total; });
-  add("student_images", "1", "images that students were run on in the search so far, references and evaluations included",
+  add("repair", "", "how students' requantization is repaired: none, layer or channel", [](auto& r) -> auto& { return r.repair; });
+  add("student_images", "1", "images that students were run on in the search so far, references, evaluations and repairs included",
       [](auto& r) -> auto& { return r.student_images; });
   for (const auto& [name, member] : energy_names)
     add(fmt::format("energy_{}", name), "pJ", fmt::format("energy of an operation, {} of --energy-table", name),
@@ -281,6 +282,54 @@ void add_selected_cost(std::vector<Field>& fields) {
   add_site({"energy_exact", "pJ", "the same of the exact network"}, [](const SiteCost& s) { return s.energy.exact; });
 }
 
+/// The selected student's repair: its layers, and the channels of all of them one after the other.
+void add_repair(std::vector<Field>& fields) {
+  Field layer{"/selected/repair_layer", Type::string, {"M"}, "", "layers with a repaired requantization, in network order"};
+  layer.get = [](const RunData& run) {
+    std::vector<std::string> names;
+    for (const LayerRepair& r : run.selected.repair) names.push_back(r.layer);
+    return Values::strings(names);
+  };
+  fields.push_back(with_set(layer, [](RunData& run, const Values& values) {
+    run.selected.repair.clear();
+    for (const std::string& name : values.strings()) run.selected.repair.push_back({name, {}});
+  }));
+  Field channels{"/selected/repair_channels", Type::s32, {"M"}, "1", "their output channels, which lie one layer after the other below"};
+  channels.get = [](const RunData& run) {
+    std::vector<std::int32_t> counts;
+    for (const LayerRepair& r : run.selected.repair) counts.push_back(static_cast<std::int32_t>(r.requantization.bias.size()));
+    return Values::array<std::int32_t>(counts, {counts.size()});
+  };
+  fields.push_back(with_set(channels, [](RunData& run, const Values& values) {
+    const auto counts = values.as<std::int32_t>();
+    for (std::size_t i = 0; i < counts.size(); ++i) {
+      if (counts[i] < 1) fail("row {}: {} channels", i, counts[i]);
+      run.selected.repair[i].requantization = {std::vector<float>(counts[i]), std::vector<std::int32_t>(counts[i])};
+    }
+  }));
+  const auto add = [&]<class T>(std::string name, std::string long_name, std::vector<T> Requantization::*member) {
+    Field field{"/selected/" + name, type_of<T>(), {"C"}, "1", long_name};
+    field.get = [member](const RunData& run) {
+      std::vector<T> all;
+      for (const LayerRepair& r : run.selected.repair)
+        all.insert(all.end(), (r.requantization.*member).begin(), (r.requantization.*member).end());
+      return Values::array<T>(all, {all.size()});
+    };
+    fields.push_back(with_set(field, [member](RunData& run, const Values& values) {
+      std::span<const T> rest = values.as<T>();
+      for (LayerRepair& r : run.selected.repair) {
+        std::vector<T>& to = r.requantization.*member;
+        if (to.size() > rest.size()) fail("fewer channels than /selected/repair_channels makes together");
+        std::copy_n(rest.begin(), to.size(), to.begin());
+        rest = rest.subspan(to.size());
+      }
+      if (!rest.empty()) fail("more channels than /selected/repair_channels makes together");
+    }));
+  };
+  add("repair_multiplier", "the selected student's multipliers", &Requantization::multiplier);
+  add("repair_bias", "its biases", &Requantization::bias);
+}
+
 void add_selected(std::vector<Field>& fields) {
   const std::size_t first = fields.size();
   const auto add = [&](Label label, auto access) {
@@ -320,6 +369,9 @@ void add_selected(std::vector<Field>& fields) {
     add(label, [access](auto& r) -> decltype(auto) { return access(r.selected.test_mse); });
   }, "accuracy_student");
   add_selected_cost(fields);
+  add_score("test_mse_repaired_", ", test split, the same student with its own repair; none without --repair", [&](Label label, auto access) {
+    add(label, [access](auto& r) -> decltype(auto) { return access(r.selected.test_mse_repaired); });
+  }, "accuracy_student");
 
   Field codes{"/selected/codes", Type::u8, {"L", "4"}, "1", "the selected codes: those of row top_index of /top", Role::derived};
   codes.columns = row_columns<Codes>();
@@ -336,6 +388,7 @@ void add_selected(std::vector<Field>& fields) {
     return Values::array<std::int32_t>(values, {run.sites.size()});
   };
   fields.push_back(tmax);
+  add_repair(fields);
   for (std::size_t i = first; i < fields.size(); ++i) fields[i].finished_only = true;
 }
 

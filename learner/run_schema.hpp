@@ -25,7 +25,8 @@ struct Field {
 
   std::string path;               ///< "/episodes/reward"; a root attribute is "/@seed"
   Type type = Type::f64;
-  std::vector<std::string> dims;  ///< "L" sites, "N" episodes, "U" updates, "E" evaluations, "F" finalists, "K" candidates, "R" records, "P" the Pareto front, or a number; () is a scalar
+  std::vector<std::string> dims;  ///< "L" sites, "N" episodes, "U" updates, "E" evaluations, "F" finalists, "K" candidates, "R" records,
+                                  ///< "P" the Pareto front, "M" repaired layers, "C" their channels, or a number; () is a scalar
   std::string units;              ///< "s", "percent", "nats"; "1" for pure numbers, "" for text
   std::string long_name;          ///< what it is, also the dataset's attribute
   Role role = Role::stored;

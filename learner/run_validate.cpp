@@ -1,3 +1,4 @@
+#include "learner/repair.hpp"
 #include "learner/run_file.hpp"
 #include "learner/run_layout.hpp"
 #include "learner/selection.hpp"
@@ -196,6 +197,39 @@ void check_top(const RunData& run, Report& report) {
     report.add("/selected/top_index", fmt::format("row {} of {} in /top", run.selected.top_index, run.top.size()));
 }
 
+void check_repair(const RunData& run, Report& report) {
+  try {
+    parse_repair_mode(run.repair);
+  } catch (const Error& error) {
+    return report.add("/@repair", error.what());
+  }
+  if (!run.finished) return;
+  const bool repaired = run.repair != repair_mode_name(RepairMode::none);
+  if (repaired) check_score("/selected/test_mse_repaired_images", run.selected.test_mse_repaired, 0, report);
+  if (!repaired && run.selected.test_mse_repaired != Score{})
+    report.add("/selected/test_mse_repaired_images", "scored in a run without repair");
+  Network network;
+  std::vector<std::string> expected, found;
+  try {
+    network = make_network(run.model);
+    std::vector<std::string> sites;
+    for (const SiteData& site : run.sites) sites.push_back(site.name);
+    select_sites(network, fmt::format("{}", fmt::join(sites, ",")));
+    if (repaired)
+      for (std::size_t l : repaired_layers(network)) expected.push_back(network.layers[l].name);
+    for (const LayerRepair& layer : run.selected.repair) found.push_back(layer.layer);
+    if (found != expected)
+      report.add("/selected/repair_layer", fmt::format("expected the layers behind the first site ({}), found ({})",
+                                                       fmt::join(expected, ","), fmt::join(found, ",")));
+    repair_of(network, run.selected.repair);
+  } catch (const Error& error) {
+    return report.add("/selected/repair_layer", error.what());
+  }
+  for (const LayerRepair& layer : run.selected.repair)
+    for (float m : layer.requantization.multiplier)
+      if (!(m > 0)) report.add("/selected/repair_multiplier", fmt::format("{}: expected positive multipliers, found {}", layer.layer, m));
+}
+
 /// Derived values are computed again; the last bits may differ, as other compilers contract other operations.
 void check_derived(const hdf5::File& file, const RunData& run, Report& report) {
   for (const Field& field : run_fields()) {
@@ -245,6 +279,7 @@ std::vector<std::string> validate_run(const std::filesystem::path& path) {
     check_evaluations(run, report);
     check_finalists(run, report);
     check_top(run, report);
+    check_repair(run, report);
     if (report.empty()) check_derived(file, run, report);
   } catch (const Error& error) {
     report.add("/", error.what());

@@ -8,7 +8,7 @@ namespace triseg {
 
 std::vector<SiteData> calibrate(Rollout& rollout, const QuantizedNetwork& model, std::uint32_t batches,
                                 std::uint32_t batch_size, const TmaxRule& rule) {
-  ScoreRequest request{Split::search, batch_size, std::vector<std::uint32_t>(std::size_t{batches} * batch_size), {{}}, "calibration"};
+  ScoreRequest request{Split::search, batch_size, std::vector<std::uint32_t>(std::size_t{batches} * batch_size), {{}}, {}, {}, "calibration"};
   std::iota(request.images.begin(), request.images.end(), 0u);
   const auto histograms = rollout.histograms(request);
 

@@ -8,6 +8,7 @@
 #include "runner/model_lookup.hpp"
 #include "runner/option_checks.hpp"
 #include "runner/ranks.hpp"
+#include "runner/repair_fit.hpp"
 #include "runner/results_table.hpp"
 #include "runner/search_options.hpp"
 #include "runner/transport.hpp"
@@ -32,6 +33,8 @@ struct EvaluateOptions {
   // Empty or 0: what the result file says, else the default of a search.
   std::string model, backend, data, attention_layers;
   double temperature = 0;
+  std::string repair;
+  std::uint32_t repair_images = SearchOptions{}.repair_images;
   std::string teacher;
   std::string split = "test";
   std::string engine = "auto";
@@ -57,6 +60,7 @@ struct Evaluated {
   std::string teacher, teacher_sha256;  // the model file
   std::vector<Codes> codes;      // (sites)
   std::vector<Shares> shares;    // (sites)
+  StoredRepair repair;
   Score score;
 };
 
@@ -72,7 +76,7 @@ void print_table(const EvaluateOptions& o, const Evaluated& e) {
                c.t2, c.v2, c.tmax, s.zero, s.v1, s.v2, s.passed);
   }
   fmt::print("{}", accuracy_lines(e.score, o.split));
-  fmt::print("KD {:.6f}, attention {:.6f}\n", e.score.mean_kd(), e.score.mean_attention());
+  fmt::print("KD {:.6f}, attention {:.6f}, repair {}\n", e.score.mean_kd(), e.score.mean_attention(), e.repair.mode);
 }
 
 void print_json(const EvaluateOptions& o, const Evaluated& e) {
@@ -88,7 +92,8 @@ void print_json(const EvaluateOptions& o, const Evaluated& e) {
                                  {"acc_student", e.score.student_accuracy()},
                                  {"acc_drop", accuracy_drop(e.score)},
                                  {"kd", e.score.mean_kd()},
-                                 {"attention", e.score.mean_attention()}};
+                                 {"attention", e.score.mean_attention()},
+                                 {"repair", e.repair.mode}};
   const auto sites = e.network.sites();
   for (std::size_t i = 0; i < sites.size(); ++i) {
     const Shares& s = e.shares[i];
@@ -105,8 +110,23 @@ void resolve(EvaluateOptions& o, const ResultOrigin& origin) {
   if (o.data.empty()) o.data = origin.data.value_or(search.data);
   if (o.attention_layers.empty()) o.attention_layers = origin.attention_layers.value_or(search.attention_layers);
   if (o.temperature == 0) o.temperature = origin.temperature.value_or(search.temperature);
+  if (!o.repair.empty()) parse_repair_mode(o.repair);
   if (o.format != "table" && o.format != "json") fail("--format: unknown format '{}': expected table or json", o.format);
   make_network(o.model);
+}
+
+/// The repair that --repair asks for, fitted here, or else the result's own.
+StoredRepair repair_for(const EvaluateOptions& o, const QuantizedNetwork& model, const std::vector<Codes>& codes, const DataSet& data,
+                        Scorer& scorer) {
+  if (o.repair.empty()) return read_repair(o.result, model.network);
+  const RepairMode mode = parse_repair_mode(o.repair);
+  if (mode == RepairMode::none) return {};
+  if (o.repair_images > data.split_size(Split::search))
+    fail("--repair-images: {} images, but the search split of {} has {}", o.repair_images, o.data, data.split_size(Split::search));
+  const auto alone = make_local_transport();
+  Rollout rollout(*alone, scorer, false);
+  std::uint64_t images = 0;
+  return {o.repair, RepairFit(rollout, model, mode, o.repair_images).fit(codes, images)};
 }
 
 /// The images of --data, or else those that the result was found on.
@@ -152,7 +172,8 @@ int run_evaluate(EvaluateOptions o) {
   e.network = model.network;
 
   Scorer scorer(model, data, o.engine, scoring_threads(o.threads, *make_local_transport()), o.temperature);
-  ScoreRequest request{split, split_batch, std::vector<std::uint32_t>(data.split_size(split)), {e.codes}, {}};
+  e.repair = repair_for(o, model, e.codes, data, scorer);
+  ScoreRequest request{split, split_batch, std::vector<std::uint32_t>(data.split_size(split)), {e.codes}, {e.repair.repair}, {0}, {}};
   std::iota(request.images.begin(), request.images.end(), 0u);
   for (const Score& score : scorer.score(request, 0, request.items())) e.score += score;
   const auto histograms = scorer.histograms(request, 0, request.batches());
@@ -180,6 +201,11 @@ void setup_evaluate(CLI::App& program, int& exit_code) {
   app->add_option("--attention-layers", o.attention_layers,
                   "default, none, or names separated by commas (default: the result file's, or default)")
       ->check(not_empty("default, none, or names of layers"));
+  app->add_option("--repair", o.repair,
+                  std::string(repair_description) + ", fitted here (default: the result file's own repair, as it stands there)")
+      ->check(not_empty("none, layer or channel"));
+  app->add_option("--repair-images", o.repair_images, "Images of the search split that --repair is fitted on")
+      ->check(whole(1, 1'000'000))->capture_default_str();
   app->add_option("--engine", o.engine, engine_choices())->capture_default_str();
   app->add_option("--threads", o.threads, "Scoring threads; 0: all cores")->check(whole(0, 4096))->capture_default_str();
   app->add_option("--format", o.format, "table or json")->capture_default_str();

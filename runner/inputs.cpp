@@ -19,6 +19,8 @@ Inputs load_inputs(const SearchOptions& o, const Transport& transport) {
   if (o.batch_size > images) fail("--batch-size: {} images, but the search split of {} has {}", o.batch_size, o.data, images);
   if (std::uint64_t{o.batch_size} * o.calib_batches > images)
     fail("--calib-batches: {} x {} images, but the search split of {} has {}", o.calib_batches, o.batch_size, o.data, images);
+  if (o.repair_mode != RepairMode::none && o.repair_images > images)
+    fail("--repair-images: {} images, but the search split of {} has {}", o.repair_images, o.data, images);
   inputs.threads = scoring_threads(o.threads, transport);
   inputs.scorer = std::make_unique<Scorer>(network, *inputs.data, o.engine, inputs.threads, o.temperature,
                                            device_of(transport.local_rank()));

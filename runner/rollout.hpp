@@ -9,7 +9,7 @@
 
 namespace triseg {
 
-/// Joins a transport and a scorer. Rank 0 calls score, histograms and at last finish; the other ranks call serve.
+/// Joins a transport and a scorer. Rank 0 calls score, moments, histograms and at last finish; the other ranks call serve.
 class Rollout {
  public:
   /// dedicated_learner: rank 0 takes no share of the work, unless it is the only rank.
@@ -18,6 +18,10 @@ class Rollout {
 
   /// One record per item of the request, in item order, whatever the number of ranks. Rank 0 only.
   std::vector<Score> score(const ScoreRequest& request);
+
+  /// Moments of every candidate's accumulators over the whole request (Scorer::moments): (candidates, channels of all layers).
+  /// Sums of integers: the same for any number of ranks. Rank 0 only.
+  std::vector<Moments> moments(const ScoreRequest& request);
 
   /// Per site, the histogram of the first candidate's codes before the staircase over the whole request. Rank 0 only.
   std::vector<Histogram> histograms(const ScoreRequest& request);
@@ -32,9 +36,12 @@ class Rollout {
   int serve();
 
  private:
-  enum class Task : std::uint32_t { score, histograms, finish };
+  enum class Task : std::uint32_t { score, histograms, moments, finish };
   /// The part of a request every rank does: sends this rank's records, returns all of them on rank 0.
   std::vector<std::byte> take_part(Task task, const ScoreRequest& request);
+  /// What every rank has a total of, T, summed over the ranks.
+  template <class T>
+  std::vector<T> totals(Task task, const ScoreRequest& request);
 
   Transport& transport_;
   Scorer& scorer_;

@@ -27,6 +27,7 @@ RunData new_run(const SearchOptions& o, const Inputs& inputs, const CLI::App& ap
   run.temperature = o.temperature;
   run.attention_weight = o.attention_weight;
   run.episodes_total = o.episodes;
+  run.repair = o.repair;
   for (std::size_t l : network.attention_layers) run.attention_layers.push_back(network.layers[l].name);
   run.energy = read_energy_table(o.energy_table);
   run.config = configuration_toml(app, o);

@@ -97,11 +97,11 @@ ScoreRequest parse_request(const std::string& line, const SearchOptions& o, cons
     const Json& iteration = json["iteration"];
     if (!iteration.is_number_unsigned()) fail("iteration: expected a whole number from 0, found {}", excerpt(iteration));
     request = {Split::search, o.batch_size,
-               iteration_images(data.split_size(Split::search), o.batch_size, o.seed, iteration.get<std::uint64_t>()), {}, "score"};
+               iteration_images(data.split_size(Split::search), o.batch_size, o.seed, iteration.get<std::uint64_t>()), {}, {}, {}, "score"};
   } else {
     const Json& split = json["split"];
     if (split != "validation" && split != "test") fail("split: expected \"validation\" or \"test\", found {}", excerpt(split));
-    request = {parse_split(split.get<std::string>()), split_batch, {}, {}, "score"};
+    request = {parse_split(split.get<std::string>()), split_batch, {}, {}, {}, {}, "score"};
     request.images.resize(data.split_size(request.split));
     std::iota(request.images.begin(), request.images.end(), 0u);
   }

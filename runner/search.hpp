@@ -4,18 +4,20 @@
 #include "core/dataset.hpp"
 #include "learner/run_data.hpp"
 #include "learner/strategy.hpp"
+#include "runner/repair_fit.hpp"
 #include "runner/rollout.hpp"
 #include "runner/search_options.hpp"
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace triseg {
 
 /// What the parts of a search cost [s].
 struct SearchSeconds {
-  double calibration = 0, scoring = 0, learner = 0, files = 0, final_scoring = 0;
+  double calibration = 0, repair = 0, scoring = 0, learner = 0, files = 0, final_scoring = 0;
 };
 
 /// One search on the learner rank. Everything it knows is in `data`, so a commit is write_run(data).
@@ -33,16 +35,22 @@ class Search {
 
  private:
   void prepare();
+  void prepare_repair();
+  void refit_repair();
   void iterate();
   void evaluate_most_probable(std::uint64_t iteration);
   bool score_finalists();
+  /// The finalists' repairs, each fitted for itself; nothing if a stop signal came.
+  std::optional<std::vector<Repair>> fit_finalists(const std::vector<std::vector<Codes>>& candidates);
   void report();
   void commit();
-  /// The records of images begin .. end - 1 of a split, split_batch images each: all candidates on one, then all on the next.
-  std::vector<Score> score_records(Split split, std::size_t begin, std::size_t end, const std::vector<std::vector<Codes>>& candidates);
+  /// The records of images begin .. end - 1 of a split, split_batch images each: all candidates on one, then all on the next. repairs: one for
+  /// each candidate, or none at all.
+  std::vector<Score> score_records(Split split, std::size_t begin, std::size_t end, const std::vector<std::vector<Codes>>& candidates,
+                                   const std::vector<Repair>& repairs);
   /// Adds to `totals` (candidates) the scores over images begin .. end - 1 of a split, in image order.
   void score_images(Split split, std::size_t begin, std::size_t end, const std::vector<std::vector<Codes>>& candidates,
-                    std::vector<Score>& totals);
+                    const std::vector<Repair>& repairs, std::vector<Score>& totals);
   std::vector<Codes> site_codes(Codes SiteData::*which) const;
   bool search_done() const { return data_.episodes.size() >= data_.episodes_total; }
 
@@ -54,6 +62,9 @@ class Search {
   std::filesystem::path run_file_;
   std::unique_ptr<Strategy> strategy_;
   std::vector<Codes> reference_;  ///< (sites): what every iteration's rewards are compared with
+  std::optional<RepairFit> repair_fit_;  ///< nothing: students keep the model's requantization
+  std::vector<Repair> repairs_;   ///< of the drawn codes and of the reference; none without a repair
+  std::vector<Repair> top_repairs_;  ///< of the rows of /top, likewise
   SearchSeconds seconds_;
 };
 

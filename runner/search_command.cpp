@@ -52,8 +52,8 @@ int learn(const SearchOptions& o, Inputs& inputs, RunData run, Rollout& rollout,
     Search search(o, inputs.model->network, *inputs.data, rollout, std::move(run), files.run);
     const int exit_code = search.run();
     const SearchSeconds& s = search.seconds();
-    spdlog::info("Seconds: calibration {:.2f}, scoring {:.2f}, learner {:.2f}, files {:.2f}, final scoring {:.2f}", s.calibration,
-                 s.scoring, s.learner, s.files, s.final_scoring);
+    spdlog::info("Seconds: calibration {:.2f}, repair {:.2f}, scoring {:.2f}, learner {:.2f}, files {:.2f}, final scoring {:.2f}",
+                 s.calibration, s.repair, s.scoring, s.learner, s.files, s.final_scoring);
     run = search.data();
     if (exit_code != 0) {
       spdlog::info("Stopped by a signal at episode {} of {}; the same command continues", run.episodes.size(), run.episodes_total);

@@ -99,6 +99,9 @@ void declare_options(CLI::App& app, SearchOptions& o) {
       ->check(count(0, 1e12));
   app.add_option("--energy-table", o.energy_table, "TOML file of energies for the cost model [pJ] (default: published ones of 45 nm)")
       ->group(changes_results)->check(not_empty("a file"));
+  results("--repair", o.repair, repair_description);
+  results("--repair-every", o.repair_every, "Re-fit the repair around the most probable codes every N updates")->check(count(1, 1e12));
+  results("--repair-images", o.repair_images, "Images of the search split that repairs are fitted on")->check(count(1, 1e6));
 
   const auto speed = [&]<class T>(const char* name, T& value, const std::string& description) {
     return add(app, changes_speed, name, value, description);
@@ -179,6 +182,7 @@ void resolve_options(SearchOptions& o) {
     fail("--strategy: unknown strategy '{}': expected {}", o.strategy, fmt::join(strategies, ", "));
   if (o.strategy != "ppo" && o.warm_start != "mse")
     fail("--warm-start {}: only ppo starts elsewhere than at the MSE optimum, not {}", o.warm_start, o.strategy);
+  o.repair_mode = parse_repair_mode(o.repair);
   if (o.result_file.empty()) o.result_file = o.model + ".json";
   if (o.result_file.find('/') != std::string::npos)
     fail("--result-file: '{}' has a folder in it: expected a plain name; --out takes the folder", o.result_file);

@@ -5,6 +5,7 @@
 #include "learner/energy_table.hpp"
 #include "learner/initial_codes.hpp"
 #include "learner/ppo.hpp"
+#include "learner/repair.hpp"
 
 #include <cstdint>
 #include <map>
@@ -42,6 +43,10 @@ struct SearchOptions {
   double max_acc_drop = 1.0;         ///< percentage points
   std::uint64_t eval_every = 25;     ///< updates; 0: never
   std::string energy_table;          ///< TOML file; empty: the defaults of EnergyTable
+  std::string repair = "none";
+  RepairMode repair_mode = RepairMode::none;  ///< follows repair
+  std::uint64_t repair_every = 10;   ///< updates
+  std::uint32_t repair_images = 2048;
 
   // These change only where and how fast.
   std::string out = "results";

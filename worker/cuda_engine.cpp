@@ -21,6 +21,7 @@ struct DeviceLayer {
   DeviceArray<Tap> taps;
   Requantization own;                      // padded, bias corrected
   std::vector<std::int32_t> correction;    // (channels): -z_in * sum of the channel's weights
+  DeviceArray<std::int32_t> device_correction;
   DeviceArray<float> own_multiplier;
   DeviceArray<std::int32_t> own_bias;
   DeviceArray<std::uint8_t> output;
@@ -167,6 +168,35 @@ class CudaEngine final : public Engine {
     }
   }
 
+  void add_moments(const Student& student, std::span<Moments> moments) override {
+    use(device_);
+    if (images_ == 0) fail("engine cuda: no images are loaded");
+    prepare(std::span(&student, 1));
+    std::size_t largest = 0;
+    for (const DeviceLayer& layer : layers_)
+      largest = std::max(largest, std::size_t(images_) * layer.shape.side * layer.shape.side * layer.shape.padded_channels);
+    trace_sums_.device.reserve(largest);
+    moments_.reserve(moments.size() * 3);
+    check_cuda(cudaMemsetAsync(moments_.device.data(), 0, moments.size() * 3 * sizeof(unsigned long long), stream_), "clearing of moments");
+    upload();
+    std::size_t channels = 0;  // of the layers before
+    for (std::size_t l = 0; l < layers_.size(); ++l) {
+      const DeviceLayer& layer = layers_[l];
+      enqueue_layer(l, 1, nullptr, trace_sums_.device.data());
+      check_cuda(launch_moments({l == 0 ? first_sums_.data() : trace_sums_.device.data(),
+                                 static_cast<long long>(images_) * layer.shape.side * layer.shape.side, layer.shape.channels,
+                                 layer.shape.padded_channels, layer.device_correction.data(),
+                                 moments_.device.data() + channels * 3}, stream_), "sums of moments");
+      channels += layer.shape.channels;
+    }
+    moments_.download(channels * 3, stream_);
+    stream_.wait();
+    const unsigned long long* from = moments_.host.data();
+    for (const DeviceLayer& layer : layers_)
+      for (int c = 0; c < layer.shape.channels; ++c, from += 3, moments = moments.subspan(1))
+        moments.front() += {std::uint64_t(images_) * layer.shape.side * layer.shape.side, static_cast<std::int64_t>(from[0]), from[1], from[2]};
+  }
+
   void trace(const Student& student, const TraceSink& sink) override {
     use(device_);
     prepare(std::span(&student, 1));
@@ -252,6 +282,7 @@ class CudaEngine final : public Engine {
         taps[v] = {(dy * side + dx) * padded_in + channel, static_cast<short>(dy), static_cast<short>(dx)};
     }
     d.weights = on_device(std::span<const std::int8_t>(weights));
+    d.device_correction = on_device(std::span<const std::int32_t>(d.correction));
     d.taps = on_device(std::span<const Tap>(taps));
     d.convolution.weights = d.weights.data();
     d.convolution.taps = d.taps.data();
@@ -431,6 +462,7 @@ class CudaEngine final : public Engine {
   std::size_t table_bytes_ = 0, requantizations_ = 0, map_elements_ = 0, logit_bytes_ = 0;
   Mirrored<std::uint8_t> trace_codes_;
   Mirrored<std::int32_t> trace_sums_;
+  Mirrored<unsigned long long> moments_;  // (channels of all layers, 3)
 };
 
 }  // namespace

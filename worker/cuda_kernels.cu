@@ -432,6 +432,31 @@ __global__ void gather_windows(const InputWindows w) {
   }
 }
 
+constexpr int moment_columns = 32, moment_rows = 8;  // of a block: a warp reads 32 channels of a row
+
+__global__ void sum_moments(const MomentSums m) {
+  const int channel = static_cast<int>(blockIdx.y) * moment_columns + static_cast<int>(threadIdx.x);
+  unsigned long long parts[3] = {0, 0, 0};
+  if (channel < m.channels) {
+    const std::int32_t offset = m.offset[channel];
+    for (long long row = blockIdx.x * static_cast<long long>(moment_rows) + threadIdx.y; row < m.rows;
+         row += static_cast<long long>(gridDim.x) * moment_rows) {
+      const long long x = m.sums[row * m.padded_channels + channel] + offset;
+      const auto square = static_cast<unsigned long long>(x * x);
+      parts[0] += static_cast<unsigned long long>(x);
+      parts[1] += square & 0xffffffffu;
+      parts[2] += square >> 32;
+    }
+  }
+  __shared__ unsigned long long shared[3][moment_rows][moment_columns];
+  for (int part = 0; part < 3; ++part) shared[part][threadIdx.y][threadIdx.x] = parts[part];
+  __syncthreads();
+  if (threadIdx.y >= 3 || channel >= m.channels) return;
+  unsigned long long total = 0;
+  for (int row = 0; row < moment_rows; ++row) total += shared[threadIdx.y][row][threadIdx.x];
+  atomicAdd(m.moments + static_cast<long long>(channel) * 3 + threadIdx.y, total);
+}
+
 unsigned blocks_for(long long items, int threads) {
   return static_cast<unsigned>(std::clamp<long long>((items + threads - 1) / threads, 1, 1 << 20));
 }
@@ -461,6 +486,14 @@ cudaError_t launch_convolution(const Convolution& c, const OutputShape& s, const
 cudaError_t launch_epilogue(const std::int32_t* sums, const OutputShape& s, const Epilogue& e, cudaStream_t stream) {
   const long long items = static_cast<long long>(s.instances) * s.windows * s.windows * (s.padded_channels / channel_vector);
   run_epilogue<<<blocks_for(items, 128), 128, 0, stream>>>(sums, s, e);
+  return cudaGetLastError();
+}
+
+cudaError_t launch_moments(const MomentSums& m, cudaStream_t stream) {
+  const long long row_blocks = (m.rows + moment_rows - 1) / moment_rows;
+  const dim3 blocks(static_cast<unsigned>(std::clamp<long long>(row_blocks, 1, 256)),
+                    static_cast<unsigned>((m.channels + moment_columns - 1) / moment_columns));
+  sum_moments<<<blocks, dim3(moment_columns, moment_rows), 0, stream>>>(m);
   return cudaGetLastError();
 }
 

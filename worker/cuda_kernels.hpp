@@ -68,6 +68,16 @@ struct Convolution {
 /// The epilogue alone, from stored sums of one candidate's images (images, positions, padded_channels), for all candidates.
 [[nodiscard]] cudaError_t launch_epilogue(const std::int32_t* sums, const OutputShape&, const Epilogue&, cudaStream_t);
 
+/// Sums over rows of one student's accumulators without bias, for each channel, added with atomics.
+struct MomentSums {
+  const std::int32_t* sums;    // (rows, padded_channels), of plain codes
+  long long rows;              // images * positions
+  int channels, padded_channels;
+  const std::int32_t* offset;  // (channels): makes them sums of q - z_in
+  unsigned long long* moments; // (channels, 3): sum in two's complement, squares' low and high 32 bits (core/moments.hpp); zeroed
+};
+[[nodiscard]] cudaError_t launch_moments(const MomentSums&, cudaStream_t);
+
 /// The network's input as a matrix: (images, positions, inner), padding filled with the zero point.
 /// codes: (images, channels, side, side).
 struct InputWindows {

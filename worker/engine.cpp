@@ -87,11 +87,12 @@ ForwardResult OwnedForwardResult::view() const { return {logit_codes, {attention
 
 Student teacher(const Network& network) { return {std::vector<Table>(network.sites().size(), identity_table()), {}}; }
 
-Student student(const Network& network, std::span<const Codes> codes) {
+Student student(const Network& network, std::span<const Codes> codes, Repair repair) {
   const auto sites = network.sites();
   if (codes.size() != sites.size()) fail("{} codes for the {} sites of {}", codes.size(), sites.size(), network.display_name);
   Student result;
   for (const Codes& c : codes) result.tables.push_back(staircase(c));
+  result.requantization = std::move(repair);
   return result;
 }
 

@@ -2,12 +2,12 @@
 #pragma once
 
 #include "core/codes.hpp"
+#include "core/moments.hpp"
 #include "core/quantized_network.hpp"
 
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -17,13 +17,13 @@ namespace triseg {
 /// A candidate: one table per site, in network order, and per layer optionally its own requantization.
 /// The teacher is `teacher(network)`: identity tables and the model's own requantization.
 struct Student {
-  std::vector<Table> tables;                                     // (sites)
-  std::vector<std::optional<Requantization>> requantization;     // (layers), or empty: the model's own everywhere
+  std::vector<Table> tables;  // (sites)
+  Repair requantization;      // (layers), or empty: the model's own everywhere
 };
 
 Student teacher(const Network& network);
-/// The student of some codes. codes: (sites), in network order.
-Student student(const Network& network, std::span<const Codes> codes);
+/// The student of some codes and its repair. codes: (sites), in network order.
+Student student(const Network& network, std::span<const Codes> codes, Repair repair = {});
 
 /// What scoring needs of one forward. Integers only; softmax, temperature and norms are not applied here.
 /// Views of the engine's memory, valid until its next call.
@@ -73,6 +73,10 @@ class Engine {
 
   /// Forwards of all students over the loaded images. results: one per student.
   virtual void forward(std::span<const Student> students, std::span<ForwardResult> results) = 0;
+
+  /// Adds to `moments` those of a student's accumulators without their bias, the sum of (q - z_in) * w, over the loaded images and
+  /// all output positions. moments: (channels of all layers, in network order). Costs little more than a forward.
+  virtual void add_moments(const Student& student, std::span<Moments> moments) = 0;
 
   /// One forward that shows every layer to the sink. Slow; for calibration, statistics and tests.
   virtual void trace(const Student& student, const TraceSink& sink) = 0;

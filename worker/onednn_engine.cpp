@@ -28,7 +28,9 @@ class OneDnnEngine final : public Engine {
       const CodeLayout output = output_layout(layers[l]);
       stages_.push_back({OneDnnLayer(layers[l], model_.layers[l], input, tile), output,
                          lanes_of(l, model_.layers[l].requantization), layers[l].site ? site++ : -1, attention_of(l),
-                         layers[l].kind == LayerKind::fully_connected ? output.channels : layers[l].positions()});
+                         layers[l].kind == LayerKind::fully_connected ? output.channels : layers[l].positions(),
+                         bias_of_plain_codes(model_.layers[l], std::vector<std::int32_t>(output.channels, 0))});
+      stages_.back().offset.resize(output.lanes, 0);
       sums = std::max(sums, std::size_t(layers[l].positions()) * output.lanes);
       codes = std::max(codes, output.size());
       input = output;
@@ -90,13 +92,26 @@ class OneDnnEngine final : public Engine {
         if (stage.attention >= 0) result.attention[stage.attention].resize(std::size_t(images_) * stage.map_size);
     }
     for (int first = 0; first < images_; first += chunk)
-      for (std::size_t s = 0; s < students.size(); ++s) run(students[s], first, &owned_[s], nullptr);
+      for (std::size_t s = 0; s < students.size(); ++s) run(students[s], first, &owned_[s], nullptr, false);
     for (std::size_t s = 0; s < students.size(); ++s) results[s] = owned_[s].view();
   }
 
   void trace(const Student& student, const TraceSink& sink) override {
     const OneThread one_thread;
-    for (int first = 0; first < images_; first += chunk) run(student, first, nullptr, &sink);
+    for (int first = 0; first < images_; first += chunk) run(student, first, nullptr, &sink, false);
+  }
+
+  void add_moments(const Student& student, std::span<Moments> moments) override {
+    const OneThread one_thread;
+    for (Stage& stage : stages_) stage.moments.clear(stage.output.lanes);
+    for (int first = 0; first < images_; first += chunk) run(student, first, nullptr, nullptr, true);
+    std::size_t at = 0;
+    for (std::size_t l = 0; l < stages_.size(); ++l) {
+      const LaneMoments& m = stages_[l].moments;
+      const std::uint64_t count = std::uint64_t(images_) * shape(l).positions();
+      for (int c = 0; c < shape(l).out_channels; ++c)
+        moments[at++] += {count, m.sum[c], m.squares_low[c], m.squares_high[c]};
+    }
   }
 
  private:
@@ -108,6 +123,8 @@ class OneDnnEngine final : public Engine {
     int site;       // index into Student::tables; -1: exact
     int attention;  // index into ForwardResult::attention; -1: none
     int map_size;   // positions of its attention map
+    std::vector<std::int32_t> offset;  // (lanes): makes sums of plain codes those of q - z_in
+    LaneMoments moments{};             // of the call at work
 
     /// An attention map needs the codes behind the table and before pooling.
     bool pools_late(const Layer& shape) const { return attention >= 0 && shape.pool > 1; }
@@ -135,8 +152,8 @@ class OneDnnEngine final : public Engine {
     return result;
   }
 
-  /// One chunk of images through all layers.
-  void run(const Student& student, int first, OwnedForwardResult* result, const TraceSink* sink) {
+  /// One chunk of images through all layers. moments: adds to those of the stages.
+  void run(const Student& student, int first, OwnedForwardResult* result, const TraceSink* sink, bool moments) {
     const int count = std::min(chunk, images_ - first);
     const std::uint8_t* in = &input_codes_[first * input_.size()];
     std::size_t in_size = input_.size();
@@ -148,7 +165,7 @@ class OneDnnEngine final : public Engine {
       const LaneRequantization& requantization = replaced ? replaced_ : stage.own;
       const bool late = stage.pools_late(shape(l));
       std::uint8_t* const out = activations_[l % 2].data();
-      if (l == 0 && !replaced && !sink) {
+      if (l == 0 && !replaced && !sink && !moments) {
         for (int i = 0; i < count; ++i)
           finish(l, table, &shared_codes_[(first + i) * shared_size_], first + i, out + i * stage.output.size(),
                  result);
@@ -157,6 +174,7 @@ class OneDnnEngine final : public Engine {
           if (i % tile == 0) stage.product.run(in + i * in_size, sums_.data());
           const std::int32_t* const sums = sums_of(l, i % tile);
           if (sink) show(l, requantization, sums, *sink);
+          if (moments) kernels_.add_moments(sums, shape(l).positions(), stage.output.lanes, stage.offset.data(), stage.moments);
           std::uint8_t* const codes = late ? unpooled_.data() : out + i * stage.output.size();
           kernels_.requantize(sums, shape(l).out_side, late ? 1 : shape(l).pool, requantization, codes);
           finish(l, table, codes, first + i, out + i * stage.output.size(), result);

@@ -218,6 +218,7 @@ bool OneDnnLayer::matches_reference() {
 
 std::vector<std::int32_t> bias_of_plain_codes(const QuantizedLayer& layer, const std::vector<std::int32_t>& bias) {
   std::vector<std::int32_t> result(bias);
+  if (layer.input.zero_point == 0) return result;
   const std::size_t fan_in = layer.weights.size() / bias.size();
   for (std::size_t c = 0; c < bias.size(); ++c)
     for (std::size_t i = 0; i < fan_in; ++i) result[c] -= layer.input.zero_point * layer.weights[c * fan_in + i];

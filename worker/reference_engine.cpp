@@ -62,15 +62,18 @@ class ReferenceEngine final : public Engine {
   void forward(std::span<const Student> students, std::span<ForwardResult> results) override {
     owned_.resize(std::max(owned_.size(), students.size()));
     for (std::size_t i = 0; i < students.size(); ++i) {
-      run(students[i], nullptr, &owned_[i]);
+      run(students[i], nullptr, &owned_[i], {});
       results[i] = owned_[i].view();
     }
   }
 
-  void trace(const Student& student, const TraceSink& sink) override { run(student, &sink, nullptr); }
+  void add_moments(const Student& student, std::span<Moments> moments) override { run(student, nullptr, nullptr, moments); }
+
+  void trace(const Student& student, const TraceSink& sink) override { run(student, &sink, nullptr, {}); }
 
  private:
-  void run(const Student& student, const TraceSink* sink, OwnedForwardResult* result) {
+  /// moments: (channels of all layers), or empty.
+  void run(const Student& student, const TraceSink* sink, OwnedForwardResult* result, std::span<Moments> moments) {
     const auto& layers = model_.network.layers;
     const auto& attention_layers = model_.network.attention_layers;
     std::vector<std::uint8_t> activations = input_;  // (N, C, H, W)
@@ -87,6 +90,11 @@ class ReferenceEngine final : public Engine {
       for (std::size_t i = 0; i < codes.size(); ++i)
         codes[i] = requantize(accumulators[i], used.multiplier[i % shape.out_channels], layer.output.zero_point,
                               lowest_code(shape, layer));
+      if (!moments.empty()) {
+        for (std::size_t i = 0; i < accumulators.size(); ++i)
+          moments[i % shape.out_channels].add(accumulators[i] - used.bias[i % shape.out_channels]);
+        moments = moments.subspan(shape.out_channels);
+      }
       if (sink) (*sink)({l, images_, shape.positions(), shape.out_channels, accumulators, codes});
       if (shape.site) {
         const Table& table = student.tables[site++];

@@ -22,6 +22,18 @@ struct LaneRequantization {
   int lowest = 0;                  // 0 or zero_point
 };
 
+/// Moments of a layer's lanes, as struct Moments has them, lane by lane for the loops; the count is the caller's.
+struct LaneMoments {
+  std::vector<std::int64_t> sum;                          // (lanes)
+  std::vector<std::uint64_t> squares_low, squares_high;   // (lanes)
+
+  void clear(int lanes) {
+    sum.assign(lanes, 0);
+    squares_low.assign(lanes, 0);
+    squares_high.assign(lanes, 0);
+  }
+};
+
 /// The loops of one instruction set. All of them give the same bytes.
 struct RequantizeKernels {
   std::string_view name;
@@ -40,6 +52,9 @@ struct RequantizeKernels {
 
   /// Max-pooling of codes: (side, side, lanes) -> (side / pool, side / pool, lanes).
   void (*pool)(const std::uint8_t* codes, int side, int pool, int lanes, std::uint8_t* out);
+
+  /// Adds the moments of sum + offset[c]. sums: (positions, lanes); offset: (lanes).
+  void (*add_moments)(const std::int32_t* sums, int positions, int lanes, const std::int32_t* offset, LaneMoments& moments);
 };
 
 /// The instruction sets this CPU has, the fastest first; the last one is always the portable one.

@@ -40,6 +40,11 @@ void run_threads(std::size_t count, const Work& work) {
 
 }  // namespace
 
+const Repair& ScoreRequest::repair(std::size_t candidate) const {
+  static const Repair none;
+  return repair_of.empty() || repair_of[candidate] == no_repair ? none : repairs[repair_of[candidate]];
+}
+
 /// An engine and the batch it holds.
 struct Scorer::Lane {
   std::unique_ptr<Engine> engine;
@@ -78,11 +83,15 @@ Scorer::~Scorer() = default;
 std::string_view Scorer::engine_name() const { return lanes_.front()->engine->name(); }
 std::string Scorer::engine_description() const { return lanes_.front()->engine->description(); }
 
+Student Scorer::candidate(const ScoreRequest& request, std::size_t index) const {
+  const auto& codes = request.candidates[index];
+  return codes.empty() ? teacher(network_.network) : student(network_.network, codes, request.repair(index));
+}
+
 std::vector<Score> Scorer::score(const ScoreRequest& request, std::size_t first, std::size_t count) {
   const Student exact = teacher(network_.network);
   std::vector<Student> students;
-  for (const auto& codes : request.candidates)
-    students.push_back(codes.empty() ? exact : student(network_.network, codes));
+  for (std::size_t c = 0; c < request.candidates.size(); ++c) students.push_back(candidate(request, c));
 
   std::vector<Score> scores(count);
   run_threads(lanes_.size(), [&](std::size_t index) {
@@ -111,9 +120,29 @@ std::vector<Score> Scorer::score(const ScoreRequest& request, std::size_t first,
   return scores;
 }
 
+std::vector<Moments> Scorer::moments(const ScoreRequest& request, std::size_t first, std::size_t count) {
+  const std::size_t channels = network_.network.channels(), candidates = request.candidates.size();
+  std::vector<Student> students;
+  for (std::size_t c = 0; c < candidates; ++c) students.push_back(candidate(request, c));
+  std::vector<std::vector<Moments>> parts(lanes_.size(), std::vector<Moments>(candidates * channels));
+  run_threads(lanes_.size(), [&](std::size_t index) {
+    Lane& lane = *lanes_[index];
+    const auto [begin, end] = share(count, index, lanes_.size());
+    std::size_t loaded = request.batches();  // none
+    for (std::size_t item = first + begin; item < first + end; ++item) {
+      const std::size_t batch = item / candidates, c = item % candidates;
+      if (batch != loaded) lane.load(network_, data_, request, batch);
+      loaded = batch;
+      lane.engine->add_moments(students[c], std::span(parts[index]).subspan(c * channels, channels));
+    }
+  });
+  for (std::size_t i = 1; i < parts.size(); ++i)
+    for (std::size_t m = 0; m < parts[0].size(); ++m) parts[0][m] += parts[i][m];
+  return parts[0];
+}
+
 std::vector<Histogram> Scorer::histograms(const ScoreRequest& request, std::size_t first, std::size_t count) {
-  const auto& codes = request.candidates.front();
-  const Student traced = codes.empty() ? teacher(network_.network) : student(network_.network, codes);
+  const Student traced = candidate(request, 0);
   const auto sites = network_.network.sites();
   std::vector<std::vector<Histogram>> parts(lanes_.size(), std::vector<Histogram>(sites.size()));
   run_threads(lanes_.size(), [&](std::size_t index) {

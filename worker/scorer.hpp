@@ -14,16 +14,23 @@
 
 namespace triseg {
 
+/// Of a candidate without a repair.
+inline constexpr std::uint32_t no_repair = 0xffffffff;
+
 /// Every candidate on every batch. An item is one candidate on one batch; items are ordered by batch, then candidate.
 struct ScoreRequest {
   Split split = Split::search;
   std::uint32_t batch_size = 0;                // the last batch may be smaller
   std::vector<std::uint32_t> images;           // indices within the split
   std::vector<std::vector<Codes>> candidates;  // (candidates)(sites); an empty candidate is the teacher
+  std::vector<Repair> repairs;                 // what repair_of refers to: candidates may share one
+  std::vector<std::uint32_t> repair_of;        // (candidates): index into repairs or no_repair; empty: no candidate has one
   std::string phase;                           // what it is for, "iteration 17", for messages of failures
 
   std::size_t batches() const { return (images.size() + batch_size - 1) / batch_size; }
   std::size_t items() const { return batches() * candidates.size(); }
+  /// The repair of a candidate; empty if it has none.
+  const Repair& repair(std::size_t candidate) const;
 };
 
 /// Scores with `threads` threads: each with an engine of its own, or all with the results of one that runs on a device.
@@ -41,11 +48,17 @@ class Scorer {
   /// Scores of items first .. first + count - 1. Blocks. An exception of a thread is rethrown here.
   std::vector<Score> score(const ScoreRequest& request, std::size_t first, std::size_t count);
 
+  /// Moments of every candidate's accumulators (Engine::add_moments) over items first .. first + count - 1:
+  /// (candidates, channels of all layers), zeros where those items have none.
+  std::vector<Moments> moments(const ScoreRequest& request, std::size_t first, std::size_t count);
+
   /// Histograms of the codes before the staircase, per site, of the first candidate over batches first .. first + count - 1.
   std::vector<Histogram> histograms(const ScoreRequest& request, std::size_t first, std::size_t count);
 
  private:
   struct Lane;
+  Student candidate(const ScoreRequest& request, std::size_t index) const;
+
   const QuantizedNetwork& network_;
   const DataSet& data_;
   double temperature_;

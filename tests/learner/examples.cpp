@@ -75,6 +75,7 @@ RunData example_run(bool finished, std::size_t episodes) {
   run.temperature = 2;
   run.attention_weight = 1.0 / 3;
   run.episodes_total = episodes + 2;
+  run.repair = "channel";
   run.student_images = 32 * episodes;
   run.attention_layers = {"conv3", "conv4", "fc1"};
   run.energy.multiply8 = 0.25;
@@ -141,7 +142,15 @@ RunData example_run(bool finished, std::size_t episodes) {
       }
       run.top.push_back(c);
     }
-    run.selected = {1, true, random_score(10000), random_score(10000)};
+    run.selected = {1, true, random_score(10000), random_score(10000), random_score(10000), {}};
+    for (std::size_t l = network.sites().front() + 1; l < network.layers.size(); ++l) {
+      LayerRepair& repair = run.selected.repair.emplace_back();
+      repair.layer = network.layers[l].name;
+      for (int c = 0; c < network.layers[l].out_channels; ++c) {
+        repair.requantization.multiplier.push_back(float(l) / 7 + float(c % 4));
+        repair.requantization.bias.push_back((c % 5 - 2) * 100'000'003);
+      }
+    }
   } else if (episodes > 0) {
     for (int i = 0; i < 3; ++i) {
       const Score score = random_score(2000);
@@ -198,7 +207,7 @@ auto members(const Update& x) {
 }
 auto members(const Evaluation& x) { const auto& [a, b, c] = x; return std::tie(a, b, c); }
 auto members(const Candidate& x) { const auto& [a, b, c, d, e, f] = x; return std::tie(a, b, c, d, e, f); }
-auto members(const Selected& x) { const auto& [a, b, c, d] = x; return std::tie(a, b, c, d); }
+auto members(const Selected& x) { const auto& [a, b, c, d, e, f] = x; return std::tie(a, b, c, d, e, f); }
 auto members(const StoredTensor& x) { const auto& [a, b] = x; return std::tie(a, b); }
 
 template <class Row>
@@ -211,11 +220,11 @@ bool same_rows(const std::vector<Row>& a, const std::vector<Row>& b) {
 
 std::string difference(const RunData& a, const RunData& b) {
   const auto split = [](const RunData& run) {
-    const auto& [model, display, backend, selection, sha, data_sha, seed, temperature, weight, total, images, attention, energy,
+    const auto& [model, display, backend, selection, sha, data_sha, seed, temperature, weight, total, repair, images, attention, energy,
                  config, hash, data, engine, transport, command, ranks, threads, finished, sites, episodes, updates, evaluations,
                  finalists, top, selected, checkpoint] = run;
-    return std::tuple(std::tie(model, display, backend, selection, sha, data_sha, seed, temperature, weight, total, images,
-                               attention, config, hash, data, engine, transport, command, ranks, threads, finished));
+    return std::tuple(std::tie(model, display, backend, selection, sha, data_sha, seed, temperature, weight, total, repair,
+                               images, attention, config, hash, data, engine, transport, command, ranks, threads, finished));
   };
   if (split(a) != split(b)) return "a scalar";
   if (a.energy != b.energy) return "energy";

@@ -82,6 +82,7 @@ Expected expected_content(const RunData& r) {
   e.add("@attention_weight", "float64", r.attention_weight);
   e.add("@seed", "uint64", r.seed);
   e.add("@episodes_total", "uint64", r.episodes_total);
+  e.add("@repair", "string", "channel");
   e.add("@student_images", "uint64", r.student_images);
   for (const auto& [name, pj] : {std::pair("add8", 0.03), {"add32", 0.1}, {"multiply8", 0.25}, {"multiply32", 3.1}, {"sram_read64", 10.0}})
     e.add(std::string("@energy_") + name, "float64", pj);
@@ -142,6 +143,7 @@ Expected expected_content(const RunData& r) {
   const Score& test = r.selected.test;
   e.scores("/selected/test_", std::vector{r.selected}, [](const Selected& x) { return x.test; }, "accuracy_student");
   e.scores("/selected/test_mse_", std::vector{r.selected}, [](const Selected& x) { return x.test_mse; }, "accuracy_student");
+  e.scores("/selected/test_mse_repaired_", std::vector{r.selected}, [](const Selected& x) { return x.test_mse_repaired; }, "accuracy_student");
   e.make_scalars("/selected/");
   const Score& validation = r.top[r.selected.top_index].validation;
   e.add("/selected/test_mcnemar_p", "float64", mcnemar_p(test));
@@ -183,6 +185,20 @@ Expected expected_content(const RunData& r) {
   e.add("/selected/within_max_acc_drop", "uint8", 1);
   e.add("/selected/codes", "uint8", codes_json(r.top[r.selected.top_index].codes));
   e.column("/selected/tmax", "int32", r.sites, [](const SiteData& s) { return s.tmax; });
+  std::vector<std::string> layers;
+  std::vector<std::size_t> channels;
+  std::vector<float> multiplier;
+  std::vector<std::int32_t> bias;
+  for (const LayerRepair& layer : r.selected.repair) {
+    layers.push_back(layer.layer);
+    channels.push_back(layer.requantization.bias.size());
+    multiplier.insert(multiplier.end(), layer.requantization.multiplier.begin(), layer.requantization.multiplier.end());
+    bias.insert(bias.end(), layer.requantization.bias.begin(), layer.requantization.bias.end());
+  }
+  e.add("/selected/repair_layer", "string", layers);
+  e.add("/selected/repair_channels", "int32", channels);
+  e.add("/selected/repair_multiplier", "float32", multiplier);
+  e.add("/selected/repair_bias", "int32", bias);
   e.add("/selected/test_accuracy_student_low", "float64", wilson_95(test.both_right + test.student_only, test.images).low);
   e.add("/selected/test_accuracy_student_high", "float64", wilson_95(test.both_right + test.student_only, test.images).high);
   e.add("/selected/test_accuracy_teacher_low", "float64", wilson_95(test.both_right + test.teacher_only, test.images).low);

@@ -4,6 +4,7 @@
 #include "core/error.hpp"
 #include "examples.hpp"
 #include "learner/confidence.hpp"
+#include "learner/repair.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -85,6 +86,44 @@ TEST(ResultFile, ReadsBackTheSelectedCodes) {
   Network other = make_network("lenet5");
   EXPECT_THAT(error_of([&] { read_result(folder / "result.json", other); }),
               HasSubstr("result.json: model: expected \"lenet5\", found \"alexnet\""));
+}
+
+TEST(ResultFile, HoldsTheRepairExactly) {
+  const TemporaryFolder folder;
+  RunData run = example_run();
+  run.selected.repair[0].requantization.multiplier[1] = 0.1f;
+  run.selected.repair[0].requantization.bias[1] = -1234567891;
+  write_result(folder / "result.json", run);
+  const Network network = make_network("alexnet");
+  const StoredRepair stored = read_repair(folder / "result.json", network);
+  EXPECT_EQ(stored.mode, "channel");
+  EXPECT_FALSE(stored.repair[0]);
+  EXPECT_EQ(layer_repairs(network, stored.repair), run.selected.repair);
+  run.repair = "none";
+  run.selected.repair.clear();
+  write_result(folder / "result.json", run);
+  EXPECT_TRUE(read_repair(folder / "result.json", network).repair.empty());
+}
+
+TEST(ResultFile, MalformedRepairsAreExplained) {
+  const TemporaryFolder folder;
+  const auto error_of_repair = [&](const std::string& repair) {
+    commit_file(folder / "result.json", R"({"layers": {}, "repair": )" + repair + "}");
+    return error_of([&] { read_repair(folder / "result.json", make_network("lenet5")); });
+  };
+  const auto fc3 = [](const std::string& entry) { return R"({"mode": "layer", "layers": {"fc3": )" + entry + "}}"; };
+  const std::string ten = "[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]";
+  EXPECT_EQ(error_of_repair(fc3(R"({"multiplier": )" + ten + R"(, "bias": )" + ten + "}")), "");
+  EXPECT_EQ(error_of_repair(R"({"mode": "none"})"), "");
+  EXPECT_THAT(error_of_repair("5"), HasSubstr("result.json: repair: expected an object with a mode, found 5"));
+  EXPECT_THAT(error_of_repair(R"({"mode": "glue"})"), HasSubstr("repair.mode: unknown repair 'glue'"));
+  EXPECT_THAT(error_of_repair(R"({"mode": "layer"})"), HasSubstr("repair: expected an object with layers"));
+  EXPECT_THAT(error_of_repair(fc3(R"({"bias": [1]})")), HasSubstr("repair.layers.fc3.multiplier: expected an array"));
+  EXPECT_THAT(error_of_repair(fc3(R"({"multiplier": [0], "bias": [1]})")), HasSubstr("repair.layers.fc3.multiplier"));
+  EXPECT_THAT(error_of_repair(fc3(R"({"multiplier": )" + ten + R"(, "bias": [1.5]})")), HasSubstr("repair.layers.fc3.bias"));
+  EXPECT_THAT(error_of_repair(fc3(R"({"multiplier": )" + ten + R"(, "bias": [3000000000]})")), HasSubstr("repair.layers.fc3.bias"));
+  EXPECT_THAT(error_of_repair(fc3(R"({"multiplier": [1], "bias": [1]})")), HasSubstr("layer fc3: expected 10 multipliers"));
+  EXPECT_THAT(error_of_repair(R"({"mode": "layer", "layers": {"fc9": {"multiplier": [1], "bias": [1]}}})"), HasSubstr("no layer 'fc9'"));
 }
 
 TEST(ResultFile, UnfinishedRunsHaveNone) {

@@ -139,6 +139,14 @@ TEST(RunFile, ValidatorFindsWrongContent) {
   EXPECT_THAT(violations([](RunData& r) { r.top[0].episode = 40; }), Contains(HasSubstr("/top/episode: row 0: episode 40 of 40")));
   EXPECT_THAT(violations([](RunData& r) { r.top[0].codes[0].v2 = r.top[0].codes[0].t2; }), Contains(HasSubstr("/top/codes: row 0")));
   EXPECT_THAT(violations([](RunData& r) { r.top[0].reward = -9; }), Contains(HasSubstr("/top: row 0: codes or reward")));
+  EXPECT_THAT(violations([](RunData& r) { r.repair = "glue"; }), Contains(HasSubstr("/@repair: unknown repair 'glue'")));
+  EXPECT_THAT(violations([](RunData& r) { r.repair = "none"; }), Contains(HasSubstr("/selected/repair_layer: expected the layers behind the first site ()")));
+  EXPECT_THAT(violations([](RunData& r) { r.selected.repair.erase(r.selected.repair.begin()); }), Contains(HasSubstr("found (conv3,")));
+  EXPECT_THAT(violations([](RunData& r) { r.selected.repair[1].requantization = {{1.f}, {1}}; }),
+              Contains(HasSubstr("layer conv3: expected 384 multipliers")));
+  EXPECT_THAT(violations([](RunData& r) { r.selected.repair[1].requantization.multiplier[7] = 0; }),
+              Contains(HasSubstr("/selected/repair_multiplier: conv3")));
+  EXPECT_THAT(violations([](RunData& r) { r.selected.test_mse_repaired.images = 0; }), Contains(HasSubstr("/selected/test_mse_repaired")));
   EXPECT_THAT(violations([](RunData& r) { r.top[2].origin = "luck"; }), Contains(HasSubstr("/top/origin: row 2")));
   EXPECT_THAT(violations([](RunData& r) { r.evaluations[1].validation.both_right = 600; }), Contains(HasSubstr("/evaluations: row 1")));
   EXPECT_THAT(violations([](RunData& r) { r.finished = false, r.top.clear(), r.finalists = {{{0, 0, 5, 6, 0, 0}, {0}}}; }), Contains(HasSubstr("/finalists: row 0: 6 + 0")));

@@ -8,7 +8,8 @@ from content_digest import ContentDigest, tables
 
 TYPES = {"u8": "u1", "s8": "i1", "s32": "i4", "u64": "u8", "f32": "f4", "f64": "f8"}
 L, N, U, E, F, K, R, P = 4, 6, 3, 1, 0, 2, 1, 1
-SIZES = {"L": L, "N": N, "U": U, "E": E, "F": F, "K": K, "R": R, "P": P}
+REPAIRED = {"conv2": 16, "fc1": 120, "fc2": 84, "fc3": 10}
+SIZES = {"L": L, "N": N, "U": U, "E": E, "F": F, "K": K, "R": R, "P": P, "M": len(REPAIRED), "C": sum(REPAIRED.values())}
 SITES = ["conv1", "conv2", "fc1", "fc2"]
 IMAGES, RIGHT, TEACHER, STUDENT = 32, 20, 5, 3
 EPISODE_KD = [(i + 1) / 3 for i in range(N)]
@@ -16,7 +17,7 @@ EPISODE_KD = [(i + 1) / 3 for i in range(N)]
 codes = numpy.array([[[1 + i + s, 2 + i + s, 3 + i + s, 4 + i + s] for s in range(L)] for i in range(N)], "u1")
 special = {
     "/@format": "triseg-run", "/@status": "finished", "/@model": "lenet5", "/@seed": 2**63,
-    "/@schema_version": 3, "/@attention_layers": "conv1,conv2", "/@episodes_total": N, "/@attention_weight": 0.0,
+    "/@schema_version": 3, "/@repair": "layer", "/@attention_layers": "conv1,conv2", "/@episodes_total": N, "/@attention_weight": 0.0,
     "/sites/name": SITES, "/sites/kind": ["conv", "conv", "fc", "fc"], "/sites/scale": 0.25, "/sites/zero_point": 0,
     "/sites/record_key": [f"block_output.{s}" if s[0] == "c" else f"classifier.{s}.out" for s in SITES],
     "/sites/tmax": 40, "/sites/init_codes": codes[0], "/sites/mse_codes": codes[1],
@@ -28,6 +29,8 @@ special = {
     "/top/reward": [-EPISODE_KD[3] / IMAGES, -1], "/selected/top_index": 1, "/selected/codes": codes[0], "/selected/tmax": 40,
     "/top/validation_record_rewards": -8.0, "/selected/test_mcnemar_p": 0.7265625, "/selected/within_error_of_best": 2,
     "/selected/gap_kd": 0.0, "/selected/gap_accuracy_student": 0.0,
+    "/selected/repair_layer": list(REPAIRED), "/selected/repair_channels": list(REPAIRED.values()),
+    "/selected/repair_multiplier": 0.5, "/selected/repair_bias": -7,
     "/checkpoint/next_iteration": 3,
 }
 

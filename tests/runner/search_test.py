@@ -350,6 +350,102 @@ class Resume(ProgramTest):
         self.assertEqual(same.returncode, 0, same.stderr)
 
 
+class Repair(ProgramTest):
+    FEW = ["--repair", "channel", "--repair-images", "500", "--repair-every", "2"]
+
+    def test_ranks_threads_and_engines_change_no_byte(self):
+        small = self.FEW + ["--episodes", "60", "--episodes-per-update", "12", "--top-k", "1"]
+        self.search("a", *small)
+        for name, more, ranks in (("two", [], 2), ("three", ["--dedicated-learner", "--threads", "1"], 3),
+                                  ("reference", ["--engine", "reference", "--threads", "2"], None)):
+            with self.subTest(name):
+                self.search(name, *small, *more, ranks=ranks)
+                self.assert_same_run(self.out("a"), self.out(name))
+        self.assertEqual(run(["validate", run_file(self.out("a"))]).returncode, 0)
+
+    def test_killed_runs_end_in_the_bytes_of_an_uninterrupted_one(self):
+        long = self.FEW + ["--episodes", "960", "--checkpoint-every", "0"]
+        self.search("whole", *long)
+        for after, resumed_on in ((32, 2), (512, None)):
+            process = start(quick("--out", self.out(f"killed{after}"), *long))
+            wait_for_episodes(run_file(self.out(f"killed{after}")), after, process)
+            process.kill()
+            process.communicate()
+            self.search(f"killed{after}", *long, ranks=resumed_on)
+            self.assert_same_run(self.out("whole"), self.out(f"killed{after}"))
+
+    def test_a_stop_while_finalists_are_fitted_keeps_what_is_fitted(self):
+        many = ["--repair", "channel", "--episodes", "64", "--top-k", "60", "--threads", "1", "--checkpoint-every", "0"]
+        self.search("whole", *many)
+        process = start(quick("--out", self.out("a"), *many))
+        passes = 0
+        while not passes and process.poll() is None:
+            time.sleep(0.02)
+            if os.path.exists(run_file(self.out("a"))):
+                with h5py.File(run_file(self.out("a"))) as file:
+                    stored = "/checkpoint/tensors/repair/finalists/passes"
+                    passes = int(file[stored][()]) if stored in file else 0
+        process.send_signal(signal.SIGTERM)
+        _, log = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 85, log)
+        with h5py.File(run_file(self.out("a"))) as file:
+            self.assertLess(file["/checkpoint/tensors/repair/finalists/passes"][()], 4, "the stop came before the last pass")
+            self.assertEqual(len(file["/finalists/images"]), 0)
+        self.assertEqual(run(["validate", run_file(self.out("a"))]).returncode, 0)
+        self.search("a", *many)
+        self.assert_same_run(self.out("whole"), self.out("a"))
+
+    def test_it_brings_the_mse_optimum_nearer_to_its_teacher(self):
+        for mode in ("layer", "channel"):
+            self.search(mode, "--repair", mode)
+            with h5py.File(run_file(self.out(mode))) as file:
+                self.assertEqual(file.attrs["repair"], mode.encode())
+                mse, repaired = file["/selected/test_mse_kd"][()], file["/selected/test_mse_repaired_kd"][()]
+                self.assertEqual(file["/selected/test_mse_repaired_images"][()], 10000)
+                origins, kd = file["/top/origin"].asstr()[:], file["/top/validation_kd"][:]
+            self.assertLess(repaired, 0.95 * mse, mode)
+        self.search("none")
+        with h5py.File(run_file(self.out("none"))) as file:
+            self.assertEqual(file["/selected/test_mse_kd"][()], mse, "the MSE optimum is also reported without a repair")
+            unrepaired = file["/top/validation_kd"][:][file["/top/origin"].asstr()[:] == "mse"][0]
+        self.assertLess(kd[origins == "mse"][0], 0.95 * unrepaired, "finalists are repaired")
+
+    def test_the_result_file_has_what_the_run_file_has(self):
+        self.search("a", *self.FEW)
+        with open(result_file(self.out("a"))) as file:
+            repair = json.load(file)["repair"]
+        self.assertEqual(repair["mode"], "channel")
+        with h5py.File(run_file(self.out("a"))) as file:
+            names, channels = list(file["/selected/repair_layer"].asstr()), list(file["/selected/repair_channels"])
+            self.assertEqual(names, list(repair["layers"]))
+            self.assertEqual(dict(zip(names, channels)), {"conv2": 16, "fc1": 120, "fc2": 84, "fc3": 10})
+            for key in ("multiplier", "bias"):
+                joined = [x for layer in repair["layers"].values() for x in layer[key]]
+                self.assertEqual(joined, [float(x) for x in file["/selected/repair_" + key]])
+            images = file.attrs["student_images"]
+        # 4 passes around the reference, 2 in the 6 iterations, 192 + 6 scored students on 16 images, 2 evaluations
+        self.assertEqual(images, (4 + 2) * 500 + (192 + 6) * 16 + 2 * 1000)
+
+    def test_evaluate_takes_the_repair_or_fits_one(self):
+        self.search("a", *self.FEW)
+        result = result_file(self.out("a"))
+        with open(result) as file:
+            metrics = json.load(file)["metrics"]
+        evaluate = lambda *more: json.loads(run(["evaluate", result, "--format", "json", *more]).stdout)
+        stored = evaluate()
+        self.assertEqual((stored["kd"], stored["attention"], stored["repair"]), (metrics["kd"], metrics["attention"], "channel"))
+        self.assertEqual(evaluate("--repair", "channel", "--repair-images", "500"), stored, "fitted again")
+        none, layer = evaluate("--repair", "none"), evaluate("--repair", "layer")
+        self.assertEqual((none["repair"], layer["repair"]), ("none", "layer"))
+        self.assertEqual(len({kd["kd"] for kd in (stored, none, layer)}), 3)
+
+    def test_what_it_cannot_do_is_refused(self):
+        self.assert_one_line_error(run(quick("--out", self.out("a"), "--repair", "glue")),
+                                   "unknown repair 'glue': expected none, layer or channel")
+        self.assert_one_line_error(run(quick("--out", self.out("a"), "--repair", "layer", "--repair-images", "50001")),
+                                   "--repair-images: 50001 images, but the search split of fashion-mnist has 50000")
+
+
 class Options(ProgramTest):
     def test_every_strategy_searches_resumes_and_is_part_of_the_configuration(self):
         codes = {}
@@ -397,7 +493,7 @@ class Options(ProgramTest):
                ("--tmax-mode", "fixed"), ("--tmax-percentile", "50"), ("--tmax-offset", "20"), ("--warm-start", "init"),
                ("--warm-start", "none"), ("--warm-start-tolerance", "2"), ("--lr", "0.01"), ("--ppo-epochs", "2"),
                ("--clip", "0.001"), ("--gamma", "0.5"), ("--value-coef", "0"), ("--entropy-coef", "1"), ("--top-k", "1"),
-               ("--eval-every", "1")]
+               ("--eval-every", "1"), ("--repair", "layer"), ("--repair", "channel")]
 
     def content(self, name):
         with h5py.File(run_file(self.out(name))) as file:

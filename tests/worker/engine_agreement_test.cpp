@@ -170,6 +170,50 @@ TEST_P(EngineAgreement, ForwardsBatchesOfAnySize) {
   }
 }
 
+TEST_P(EngineAgreement, AddsTheReferencesMoments) {
+  const auto list = students(5);  // the teacher, and students with and without a repair
+  std::vector<std::vector<Moments>> all;
+  for (int images : {shape().images, 1, largest_batch}) {
+    if (images == largest_batch && model_.network.macs() > 1e8) continue;  // the reference would take its time
+    load(images);
+    for (const Student& student : list) {
+      std::vector<Moments> expected(model_.network.channels()), actual(expected);
+      reference_->add_moments(student, expected);
+      engine_->add_moments(student, actual);
+      EXPECT_TRUE(expected == actual) << images << " images";
+      engine_->add_moments(student, actual);
+      for (Moments& m : expected) m += Moments(m);
+      EXPECT_TRUE(expected == actual) << "a second call adds";
+      all.push_back(actual);
+    }
+  }
+  const std::size_t second = model_.network.layers[0].out_channels;
+  EXPECT_TRUE(std::equal(all[0].begin(), all[0].begin() + second, all[1].begin())) << "no staircase before the first layer";
+  if (model_.network.layers[0].site) {
+    EXPECT_FALSE(std::equal(all[0].begin() + second, all[0].end(), all[1].begin() + second)) << "the test's students do not differ";
+  }
+}
+
+TEST_P(EngineAgreement, MomentsAreThoseOfTheTracedAccumulators) {
+  load(shape().images);
+  for (const Student& student : students(3)) {
+    std::vector<Moments> expected, actual(model_.network.channels());
+    const auto traced = trace(*reference_, student);
+    for (std::size_t l = 0; l < traced.size(); ++l) {
+      const std::size_t channels = model_.network.layers[l].out_channels;
+      const Requantization& own = model_.layers[l].requantization;
+      const auto& bias = student.requantization.empty() ? own.bias : student.requantization[l].value_or(own).bias;
+      for (std::size_t c = 0; c < channels; ++c) {
+        Moments m;
+        for (std::size_t i = c; i < traced[l].accumulators.size(); i += channels) m.add(traced[l].accumulators[i] - bias[c]);
+        expected.push_back(m);
+      }
+    }
+    engine_->add_moments(student, actual);
+    EXPECT_TRUE(expected == actual);
+  }
+}
+
 std::vector<std::string_view> engines_to_test() {
   auto names = engine_names();
   std::erase(names, "reference");

@@ -115,6 +115,24 @@ TEST_P(RequantizeKernelsTest, PoolsAndDropsTheRest) {
   EXPECT_EQ(out[1], 0);
 }
 
+TEST_P(RequantizeKernelsTest, AddsExactMoments) {
+  for (int lanes : {8, 16, 24, 136}) {
+    constexpr int positions = 50;
+    auto in = sums(std::size_t(positions) * lanes);
+    in[0] = 2147483647;
+    std::vector<std::int32_t> offset(lanes, 0);
+    offset[lanes - 1] = -123456789;
+    std::vector<Moments> expected(lanes);
+    for (std::size_t i = 0; i < in.size(); ++i) expected[i % lanes].add(in[i] + offset[i % lanes]);
+    LaneMoments actual;
+    actual.clear(lanes);
+    kernels_.add_moments(in.data(), 20, lanes, offset.data(), actual);
+    kernels_.add_moments(in.data() + 20 * lanes, positions - 20, lanes, offset.data(), actual);
+    for (int c = 0; c < lanes; ++c)
+      EXPECT_EQ((Moments{positions, actual.sum[c], actual.squares_low[c], actual.squares_high[c]}), expected[c]) << lanes << ", lane " << c;
+  }
+}
+
 std::string test_name(const ::testing::TestParamInfo<RequantizeKernels>& info) {
   std::string name(info.param.name);
   std::erase(name, '-');

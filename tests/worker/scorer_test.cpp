@@ -120,6 +120,48 @@ TEST(Scorer, DoesNotDependOnThreadsOrOnHowItemsAreShared) {
   EXPECT_EQ(parts, whole);
 }
 
+TEST(Scorer, CandidatesCarryTheirRepair) {
+  const QuantizedNetwork network = small_network();
+  ScoreRequest r = request(16, 8);
+  r.candidates.push_back(r.candidates[1]);
+  const auto without = Scorer(network, shapes(), "auto", 1, 2.0).score(r, 0, r.items());
+  Repair own(3), other(3);
+  own[2] = network.layers[2].requantization;
+  other[1] = network.layers[1].requantization;
+  for (float& m : other[1]->multiplier) m *= 1.5f;
+  r.repairs = {own, other};
+  r.repair_of = {no_repair, 0, no_repair, 0, 1};
+  const auto with = Scorer(network, shapes(), "auto", 2, 2.0).score(r, 0, r.items());
+  for (std::size_t i = 0; i < with.size(); ++i) EXPECT_EQ(with[i] == without[i], i % 5 != 4) << "item " << i;
+}
+
+TEST(Scorer, MomentsDoNotDependOnThreadsOrOnHowItemsAreShared) {
+  const QuantizedNetwork network = small_network();
+  ScoreRequest r = request(25, 8);  // 4 batches, the last of one image, by 4 candidates
+  r.repairs = {Repair(3)};
+  r.repairs[0][1] = network.layers[1].requantization;
+  for (std::int32_t& b : r.repairs[0][1]->bias) b += 1000;
+  r.repair_of = {no_repair, no_repair, no_repair, 0};
+  const std::size_t channels = network.network.channels();
+  ASSERT_EQ(channels, 26u);
+  const auto whole = Scorer(network, shapes(), "reference", 1, 2.0).moments(r, 0, r.items());
+  ASSERT_EQ(whole.size(), 4 * channels);
+  EXPECT_EQ(whole[0].count, 25u * 64) << "images by positions";
+  EXPECT_EQ(whole.back().count, 25u);
+  Scorer scorer(network, shapes(), "auto", 3, 2.0);
+  std::vector<Moments> parts(whole.size());
+  for (auto [first, count] : {std::pair<std::size_t, std::size_t>{0, 5}, {5, 0}, {5, 2}, {7, 9}}) {
+    const auto part = scorer.moments(r, first, count);
+    for (std::size_t i = 0; i < part.size(); ++i) parts[i] += part[i];
+  }
+  EXPECT_TRUE(parts == whole);
+  r.repair_of.clear();
+  const auto unrepaired = scorer.moments(r, 0, r.items());
+  const auto last = whole.begin() + 3 * channels + 4 + 12;  // what the repaired layer feeds
+  EXPECT_TRUE(std::equal(whole.begin(), last, unrepaired.begin()));
+  EXPECT_FALSE(std::equal(last, whole.end(), unrepaired.begin() + (last - whole.begin())));
+}
+
 TEST(Scorer, TheTeacherScoresZeroAgainstItself) {
   const QuantizedNetwork network = small_network();
   const ScoreRequest r = request(16, 16);

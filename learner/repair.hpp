@@ -1,0 +1,59 @@
+// Repair: a student's requantization, re-fitted so that its accumulators have the teacher's mean and spread again. Costs the
+// hardware nothing: it has multiplier and bias for every channel anyway.
+#pragma once
+
+#include "core/moments.hpp"
+#include "core/quantized_network.hpp"
+#include "learner/run_data.hpp"
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace triseg {
+
+enum class RepairMode { none, layer, channel };
+
+/// "none", "layer", "channel".
+std::string_view repair_mode_name(RepairMode mode);
+/// Throws Error for any other name.
+RepairMode parse_repair_mode(std::string_view name);
+
+/// The layers that a repair may change, in network order: those behind the first site. No staircase precedes the others.
+std::vector<std::size_t> repaired_layers(const Network& network);
+/// Their output channels.
+std::size_t repaired_channels(const Network& network);
+
+/// The repair that gives accumulators of the student's moments the teacher's mean and deviation (moment matching). With the
+/// means mu of accumulators under the model's own bias and their deviations sigma over the same images, for each channel:
+///
+///     multiplier' = multiplier * sigma_t / sigma_s       bias' = rint(bias - mu_s + mu_t * sigma_s / sigma_t)
+///
+/// so that multiplier' * (a + bias') is multiplier * (mu_t + sigma_t * (accumulator - mu_s) / sigma_s). In mode `layer` all
+/// channels of a layer share one ratio and one shift, those of their outputs y = multiplier * accumulator, in codes, pooled over
+/// the channels (M: mean of their means; S^2: mean of their variances plus the variance of their means):
+///
+///     multiplier' = multiplier * S_t / S_s               bias' = rint(bias + (M_t * S_s / S_t - M_s) / multiplier)
+///
+/// Where a deviation is 0, multipliers stay and the mean alone moves. bias' is kept within 2^30 of 0.
+/// teacher, student: moments without bias (channels of all layers), as Engine::add_moments gives them; of the student under a
+/// repair of the layers before, its own layer's does not matter. `mode` is not none.
+Repair fit_repair(const QuantizedNetwork& model, RepairMode mode, std::span<const Moments> teacher, std::span<const Moments> student);
+
+/// The layers of a repair by name, and back. Throws Error for a layer that the network does not have or that has another number
+/// of channels.
+std::vector<LayerRepair> layer_repairs(const Network& network, const Repair& repair);
+Repair repair_of(const Network& network, std::span<const LayerRepair> layers);
+
+/// Repairs of a checkpoint, in two tensors: NAME/multiplier (repairs, repaired channels) and NAME/bias (repairs, channels, 2), whose
+/// floor(bias / 2^16) and rest are exact in f32.
+void store_repairs(Checkpoint& checkpoint, const std::string& name, const Network& network, std::span<const Repair> repairs);
+/// Throws Error if a tensor is missing or of another shape.
+std::vector<Repair> stored_repairs(const Checkpoint& checkpoint, const std::string& name, const Network& network, std::size_t count);
+/// Without them.
+void erase_repairs(Checkpoint& checkpoint, const std::string& name);
+bool has_repairs(const Checkpoint& checkpoint, const std::string& name);
+
+}  // namespace triseg

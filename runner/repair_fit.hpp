@@ -1,0 +1,44 @@
+// Fits repairs over all ranks: measures moments, hands them to learner/repair.hpp.
+#pragma once
+
+#include "learner/repair.hpp"
+#include "runner/rollout.hpp"
+
+#include <cstdint>
+#include <vector>
+
+namespace triseg {
+
+/// Repairs over the first images of the search split.
+///
+/// A layer's fit needs the layers before it repaired already. A pass measures all layers under the current repairs and fits each
+/// of them; since a layer's moments depend on the layers before alone, after p passes the first p layers behind the first site
+/// are as fitting layer by layer, in order, makes them, and as many passes as there are layers behind it fit all of them. A pass
+/// that changes nothing ends that sooner, from whatever repair the passes start.
+class RepairFit {
+ public:
+  /// images: of calibration, at most those of the search split.
+  RepairFit(Rollout& rollout, const QuantizedNetwork& model, RepairMode mode, std::uint32_t images)
+      : rollout_(rollout), model_(model), mode_(mode), images_(images) {}
+
+  /// The most passes that a full fit takes.
+  std::size_t most_passes() const { return repaired_layers(model_.network).size(); }
+
+  /// One pass over students of these codes, (students)(sites), under their repairs, which it replaces; an empty one is the model's
+  /// own. False if nothing changed. Runs `images` images of every student; the teacher is measured once, by the first pass.
+  bool pass(const std::vector<std::vector<Codes>>& codes, std::vector<Repair>& repairs);
+
+  /// The full fit of one student. images_run: increased by the student images it took.
+  Repair fit(const std::vector<Codes>& codes, std::uint64_t& images_run);
+
+ private:
+  std::vector<Moments> measure(const std::vector<std::vector<Codes>>& codes, const std::vector<Repair>& repairs);
+
+  Rollout& rollout_;
+  const QuantizedNetwork& model_;
+  RepairMode mode_;
+  std::uint32_t images_;
+  std::vector<Moments> teacher_;  ///< (channels of all layers), or empty: not measured yet
+};
+
+}  // namespace triseg
