@@ -121,7 +121,7 @@ TEST_P(RepairPasses, GiveAccumulatorsTheTeachersMoments) {
     worst_after = std::max(worst_after, std::abs(after_mean - teacher_mean));
   }
   EXPECT_LT(worst_after, 0.01);
-  EXPECT_GT(worst_before, 1.0) << "the test's staircases shift nothing";
+  EXPECT_GT(worst_before, 0.5) << "the test's staircases shift nothing";
 }
 
 INSTANTIATE_TEST_SUITE_P(Modes, RepairPasses, ::testing::Values(RepairMode::layer, RepairMode::channel),
