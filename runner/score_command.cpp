@@ -133,6 +133,7 @@ int run_score(CLI::App& app, SearchOptions& o) {
   resolve_options(o);
   if (o.transport != "auto" && o.transport != "local")
     fail("--transport {}: score runs as one process: expected auto or local", o.transport);
+  if (o.repair_mode != RepairMode::none) fail("--repair {}: score repairs no candidate: expected none", o.repair);
   const auto transport = make_local_transport();
   const Inputs inputs = load_inputs(o, *transport);
   Rollout rollout(*transport, *inputs.scorer, false);
