@@ -123,7 +123,8 @@ def main():
         return 2
     if any(s in OPTUNA for s in o.searchers) and not importlib.util.find_spec("optuna"):
         print("needs optuna for " + ", ".join(s for s in o.searchers if s in OPTUNA) +
-              ": install Debian's package python3-optuna, see bench/quality/README.md, or leave them out by --searchers", file=sys.stderr)
+              ": install Debian's package python3-optuna, see bench/quality/README.md, or leave them out by --searchers",
+              file=sys.stderr)
         return 2
     os.makedirs(os.path.join(o.out, "runs"), exist_ok=True)
     matrix = [Run(o, *cell) for cell in itertools.product(o.models, o.modes, o.budgets, o.seeds, o.searchers)]

@@ -56,14 +56,15 @@ def against(runs, baseline):
     seeds = sorted(runs.keys() & baseline.keys())
     if not seeds or runs is baseline:
         return ""
-    return shown([runs[s]["kd"] - baseline[s]["kd"] for s in seeds], 4, "+") + ("" if len(seeds) == len(runs) else f" ({len(seeds)})")
+    differences = [runs[s]["kd"] - baseline[s]["kd"] for s in seeds]
+    return shown(differences, 4, "+") + ("" if len(seeds) == len(runs) else f" ({len(seeds)})")
 
 
 def row(searcher, runs, baseline):
     ratios = [run["kd"] / run["kd_mse_codes"] for run in runs.values()]
-    cells = [searcher, str(len(runs)), shown(column(runs, "kd"), 4), f"{np.mean(ratios):.3f}", f"{np.mean(column(runs, 'acc_student')):.2f}",
-             shown(column(runs, "acc_drop"), 2), against(runs, baseline), f"{np.mean(column(runs, 'student_images')) / 1000:.0f}",
-             f"{np.mean(column(runs, 'seconds')):.0f}"]
+    cells = [searcher, str(len(runs)), shown(column(runs, "kd"), 4), f"{np.mean(ratios):.3f}",
+             f"{np.mean(column(runs, 'acc_student')):.2f}", shown(column(runs, "acc_drop"), 2), against(runs, baseline),
+             f"{np.mean(column(runs, 'student_images')) / 1000:.0f}", f"{np.mean(column(runs, 'seconds')):.0f}"]
     return "| " + " | ".join(cells) + " |"
 
 

@@ -91,6 +91,13 @@ class Score(ProgramTest):
         self.assertIn("triseg: error: score runs as one process: start it without the launcher that started 2", done.stderr)
         self.assert_one_line_error(run(["score", "--transport", "mpi"]), "--transport mpi: score runs as one process")
 
+    def test_it_repairs_nothing(self):
+        for mode in ("layer", "channel"):
+            with self.subTest(mode):
+                done = run(["score", *quick("--repair", mode)[1:]])
+                self.assert_one_line_error(done, f"--repair {mode}: score repairs no candidate: expected none")
+                self.assertEqual(done.stdout, "", "no problem is described")
+
 
 if __name__ == "__main__":
     unittest.main()
