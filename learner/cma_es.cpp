@@ -22,8 +22,8 @@ class CmaEs final : public Strategy {
     for (std::size_t l = 0; l < sites.size(); ++l)
       for (Head head : heads) {
         const std::size_t k = index(l, head);
-        mean_[k] = code_of(sites[l].mse, head);
-        const double width = prior_width(sites[l], sites[l].mse, head, prior_tolerance);
+        mean_[k] = code_of(sites[l].start, head);
+        const double width = prior_width(sites[l], sites[l].start, head, prior_tolerance);
         variance_[k] = static_cast<float>(width * width);
       }
   }

@@ -11,7 +11,7 @@ namespace {
 class CoordinateSearch final : public Strategy {
  public:
   explicit CoordinateSearch(const std::vector<SiteData>& sites) : sites_(sites) {
-    for (const SiteData& site : sites) incumbent_.push_back(site.mse);
+    for (const SiteData& site : sites) incumbent_.push_back(site.start);
     forget();
   }
 

@@ -3,6 +3,7 @@
 #include "core/error.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 namespace triseg {
@@ -74,6 +75,54 @@ Codes mse_optimum(const Histogram& histogram, int tmax) {
         least = error;
         const auto code = [](int x) { return static_cast<std::uint8_t>(x); };
         best = {code(t1), code(v1), code(t2), code(v2), code(tmax)};
+      }
+    }
+  }
+  return best;
+}
+
+double mean_weight(const QuantizedLayer& consumer) {
+  const std::size_t channels = consumer.requantization.multiplier.size(), fan_in = consumer.weights.size() / channels;
+  double of_mean = 0, of_spread = 0;
+  for (std::size_t c = 0; c < channels; ++c) {
+    std::int64_t sum = 0, squares = 0;
+    for (std::size_t i = 0; i < fan_in; ++i) {
+      const std::int64_t w = consumer.weights[c * fan_in + i];
+      sum += w;
+      squares += w * w;
+    }
+    const double m = consumer.requantization.multiplier[c];
+    of_mean += m * m * double(sum) * double(sum);
+    of_spread += m * m * double(squares);
+  }
+  return of_spread > 0 ? std::max(1.0, of_mean / of_spread) : 1.0;
+}
+
+Codes balanced_optimum(const Histogram& histogram, int tmax, double weight) {
+  const PrefixSums sums(histogram);
+  const double k = (weight - 1) / double(std::max<std::uint64_t>(1, histogram.total()));
+  const double whole = double(sums.sum[tmax + 1]), square = double(sums.square[tmax + 1]);
+  double least = std::numeric_limits<double>::infinity();
+  Codes best = initial_codes(tmax);
+  for (int t1 = 1; t1 <= tmax - 2; ++t1) {
+    for (int t2 = t1 + 1; t2 <= tmax - 1; ++t2) {
+      const double n1 = double(sums.count[t2 + 1] - sums.count[t1 + 1]), s1 = double(sums.sum[t2 + 1] - sums.sum[t1 + 1]);
+      const double n2 = double(sums.count[tmax + 1] - sums.count[t2 + 1]), s2 = double(sums.sum[tmax + 1] - sums.sum[t2 + 1]);
+      // n1 v1^2 - 2 s1 v1 + n2 v2^2 - 2 s2 v2 + k (n1 v1 + n2 v2 - whole)^2 is least where its two derivatives vanish. Divided by
+      // n1 and n2 they are v1 + k e = s1 / n1 and v2 + k e = s2 / n2, with e = n1 v1 + n2 v2 - whole.
+      const double mean1 = n1 > 0 ? s1 / n1 : t1 + 1, mean2 = n2 > 0 ? s2 / n2 : t2 + 1;
+      const double e = (n1 * mean1 + n2 * mean2 - whole) / (1 + k * (n1 + n2));
+      for (const double v1_real : {std::floor(mean1 - k * e), std::floor(mean1 - k * e) + 1}) {
+        for (const double v2_real : {std::floor(mean2 - k * e), std::floor(mean2 - k * e) + 1}) {
+          const double v1 = std::clamp<double>(v1_real, t1 + 1, t2), v2 = std::clamp<double>(v2_real, t2 + 1, tmax);
+          const double shift = n1 * v1 + n2 * v2 - whole;
+          const double error = square + (n1 * v1 - 2 * s1) * v1 + (n2 * v2 - 2 * s2) * v2 + k * shift * shift;
+          if (error < least) {
+            least = error;
+            const auto code = [](auto x) { return static_cast<std::uint8_t>(x); };
+            best = {code(t1), code(v1), code(t2), code(v2), code(tmax)};
+          }
+        }
       }
     }
   }

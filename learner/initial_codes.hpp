@@ -3,6 +3,7 @@
 
 #include "core/codes.hpp"
 #include "core/histogram.hpp"
+#include "core/quantized_network.hpp"
 
 #include <array>
 #include <cstdint>
@@ -36,6 +37,16 @@ std::int64_t squared_error(const Histogram& histogram, const Codes& codes);
 /// The legal codes with the least squared_error for this tmax; of equal ones the smallest (t1, t2, v1, v2). Exact: every
 /// t1 and t2 are tried, and v1 and v2 are the rounded means of their segments, from prefix sums; O(tmax^2).
 Codes mse_optimum(const Histogram& histogram, int tmax);
+
+/// How much more the mean of a site's error weighs than its spread, to the layer that takes its codes: with the layer's weights
+/// w_ci (output channel c, input element i) times its multipliers, and errors of mean b and variance v at all elements alike, the
+/// mean square error of an accumulator is b^2 (sum_i w_ci)^2 + v sum_i w_ci^2. This is the ratio of the two sums, each averaged over
+/// the channels; 1 or more.
+double mean_weight(const QuantizedLayer& consumer);
+
+/// The legal codes that make v + weight * b^2 small, b and v the mean and variance of the error f(q) - q over the histogram: 1 is
+/// mse_optimum's sum. Every t1 and t2 are tried; v1 and v2 are the joint real optimum, each rounded down and up.
+Codes balanced_optimum(const Histogram& histogram, int tmax, double weight);
 
 /// [index / (sites - 1), mean / 255, standard deviation / 128, p90 of the non-zero codes / 255].
 std::array<double, 4> site_state(const Histogram& histogram, std::size_t index, std::size_t sites);

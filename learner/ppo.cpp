@@ -9,14 +9,19 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <numeric>
 #include <map>
 
 namespace triseg {
 namespace {
 
-/// Of what the network adds to the prior. At Adam's learning rate of 3e-4 and some 600 steps of a usual run, 3 lets the
-/// draws follow the rewards in time (docs/search.md).
-constexpr double learned_scale = 3.0;
+/// Least width of a code's draws [codes]: it still changes in a tenth of them.
+constexpr double least_width = 0.3;
+/// What a new mean counts in the average that most_probable() is made of.
+constexpr double averaging = 0.05;
+
+/// Logits are kept within this of the largest of their row: every legal code keeps a positive probability.
+constexpr double lowest_logit = 500;
 
 /// The draws of one head at one site that had the same legal codes: they share one categorical distribution.
 struct DrawGroup {
@@ -27,49 +32,48 @@ struct DrawGroup {
   std::vector<int> codes;               // drawn by them
 
   // Set by evaluate().
-  std::vector<double> log_p;            // (last - first + 1)
+  double total = 0, log_total = 0;
   double entropy = 0;                   // [nats]
 
-  /// logits: those of codes 0, 1, ... of this site and head.
-  void evaluate(const double* logits) {
-    const double largest = *std::max_element(logits + first, logits + last + 1);
-    double total = 0;
-    for (int q = first; q <= last; ++q) total += exact_exp(logits[q] - largest);
-    const double log_total = largest + exact_log(total);
-    log_p.resize(last - first + 1);
-    entropy = 0;
+  /// weights: of codes 0, 1, ... of this site and head.
+  void evaluate(const double* shifted, const double* weight) {
+    double sum = 0;
+    total = 0;
     for (int q = first; q <= last; ++q) {
-      const double l = log_p[q - first] = logits[q] - log_total;
-      entropy -= exact_exp(l) * l;
+      total += weight[q];
+      sum += weight[q] * shifted[q];
     }
+    log_total = exact_log(total);
+    entropy = log_total - sum / total;
   }
 };
 
 class Ppo final : public Strategy {
  public:
   Ppo(const std::vector<SiteData>& sites, const PpoOptions& options, std::uint64_t seed)
-      : sites_(sites), options_(options), seed_(seed), columns_(columns_of(sites)),
-        policy_(states_of(sites), columns_, seed, options.warm_start != WarmStart::none),
-        learned_scale_(options.warm_start != WarmStart::none ? learned_scale : 1.0),
-        prior_(sites.size() * heads.size() * columns_), smoothing_(sites.size() * heads.size() * smoothing_width()) {
-    for (std::size_t l = 0; l < sites.size(); ++l)
+      : sites_(sites), options_(options), seed_(seed), centred_(options.warm_start != WarmStart::none), columns_(columns_of(sites)),
+        policy_(states_of(sites), columns_, seed, centred_) {
+    if (!centred_) return;
+    for (const SiteData& site : sites)
       for (Head head : heads) {
-        if (options.warm_start == WarmStart::none)
-          smoothing(l, head)[columns_ - 1] = 1.0;
-        else
-          centre_draws(l, head);
+        const Codes& start = site.start;
+        const double width = options.warm_start == WarmStart::init ? std::max(1.0, site.tmax / 10.0)
+                                                                   : prior_width(site, start, head, options.prior_tolerance);
+        mean_.push_back(code_of(start, head));
+        log_width_.push_back(static_cast<float>(exact_log(width)));
       }
+    average_ = mean_;
   }
 
   std::vector<std::vector<Codes>> propose(std::uint64_t first_episode, std::size_t count) override {
-    const auto logits = logits_of(policy_.forward());
+    const Distributions p = distributions(policy_.forward());
     std::vector<std::vector<Codes>> result(count);
     for (std::size_t i = 0; i < count; ++i) {
       for (std::size_t l = 0; l < sites_.size(); ++l)
         result[i].push_back(choose_codes(sites_[l].tmax, [&](Head head, int first, int last) {
           const double u = uniform(seed_, Stream::action, first_episode + i, static_cast<std::uint32_t>(l),
                                    static_cast<std::uint32_t>(head));
-          return draw(&logits[row(l, head)], first, last, u);
+          return draw(&p.weight[row(l, head)], first, last, u);
         }));
     }
     return result;
@@ -82,13 +86,14 @@ class Ppo final : public Strategy {
     std::vector<double> old_log_probability;
     for (int epoch = 0; epoch < options_.epochs; ++epoch) {
       const auto output = policy_.forward();
-      const auto logits = logits_of(output);
+      const Distributions p = distributions(output);
       std::vector<double> log_probability(entries), entropy(entries);  // (episodes, sites): of the four draws together
       for (DrawGroup& group : groups) {
-        group.evaluate(&logits[row(group.site, group.head)]);
+        const std::size_t at_row = row(group.site, group.head);
+        group.evaluate(&p.shifted[at_row], &p.weight[at_row]);
         for (std::size_t k = 0; k < group.episodes.size(); ++k) {
           const std::size_t at = group.episodes[k] * count + group.site;
-          log_probability[at] += group.log_p[group.codes[k] - group.first];
+          log_probability[at] += p.shifted[at_row + group.codes[k]] - group.log_total;
           entropy[at] += group.entropy;
         }
       }
@@ -96,7 +101,7 @@ class Ppo final : public Strategy {
 
       update.policy_loss = update.value_loss = update.entropy = update.approx_kl = update.clip_fraction = 0;
       std::vector<double> d_log_probability(entries);  // of the loss, which is a mean over all entries
-      PolicyNetwork::Output gradient{std::vector<double>(prior_.size()), std::vector<double>(count)};
+      PolicyNetwork::Output gradient{{}, std::vector<double>(count)};
       for (std::size_t at = 0; at < entries; ++at) {
         // Each site is a step: the return is the episode's normalized reward, discounted over the sites still to come.
         const double error = output.values[at % count] - returns[at], advantage = -error;
@@ -113,26 +118,48 @@ class Ppo final : public Strategy {
         if (ratio * advantage <= clipped * advantage) d_log_probability[at] = -ratio * advantage / double(entries);
         gradient.values[at % count] += options_.value_coefficient * 2.0 * error / double(entries);
       }
-      gradient.heads = heads_gradient(groups, d_log_probability, options_.entropy_coefficient / double(entries));
+      const auto d_logits = logits_gradient(groups, p, d_log_probability, options_.entropy_coefficient / double(entries));
+      gradient.heads = centred_ ? std::vector<double>(d_logits.size()) : d_logits;
       policy_.step(gradient, options_.learning_rate);
+      if (centred_) move_centres(d_logits);
     }
+    for (std::size_t k = 0; k < mean_.size(); ++k) average_[k] = static_cast<float>(average_[k] + averaging * (mean_[k] - average_[k]));
   }
 
   std::vector<Codes> most_probable() const override {
-    const auto logits = logits_of(policy_.forward());
+    const Distributions p = distributions(policy_.forward());
     std::vector<Codes> result;
     for (std::size_t l = 0; l < sites_.size(); ++l)
       result.push_back(choose_codes(sites_[l].tmax, [&](Head head, int first, int last) {
-        const double* z = &logits[row(l, head)];
-        return std::max_element(z + first, z + last + 1) - z;
+        if (centred_) return int(std::clamp(std::nearbyint(double(average_[index(l, head)])), double(first), double(last)));
+        const double* z = &p.shifted[row(l, head)];
+        return int(std::max_element(z + first, z + last + 1) - z);
       }));
     return result;
   }
 
-  void save(Checkpoint& checkpoint) const override { policy_.save(checkpoint); }
-  void restore(const Checkpoint& checkpoint) override { policy_.restore(checkpoint); }
+  void save(Checkpoint& checkpoint) const override {
+    policy_.save(checkpoint);
+    if (!centred_) return;
+    const std::uint64_t size = mean_.size();
+    checkpoint.tensors["policy/mean"] = {{size}, mean_};
+    checkpoint.tensors["policy/average_mean"] = {{size}, average_};
+    checkpoint.tensors["policy/log_width"] = {{size}, log_width_};
+  }
+  void restore(const Checkpoint& checkpoint) override {
+    policy_.restore(checkpoint);
+    if (!centred_) return;
+    mean_ = stored_values(checkpoint, "policy/mean", {mean_.size()});
+    average_ = stored_values(checkpoint, "policy/average_mean", {mean_.size()});
+    log_width_ = stored_values(checkpoint, "policy/log_width", {mean_.size()});
+  }
 
  private:
+  /// Of the categorical draws: logits less the row's largest, at least -lowest_logit, and their exponentials. (sites, 4, columns)
+  struct Distributions {
+    std::vector<double> shifted, weight;
+  };
+
   /// Codes 0 .. largest tmax: no head can take a larger one.
   static std::size_t columns_of(const std::vector<SiteData>& sites) {
     std::size_t columns = 0;
@@ -147,98 +174,107 @@ class Ppo final : public Strategy {
     return states;
   }
 
+  static std::size_t index(std::size_t site, Head head) { return site * heads.size() + static_cast<std::size_t>(head); }
   /// Where the columns of one head at one site begin in (sites, 4, columns).
-  std::size_t row(std::size_t site, Head head) const {
-    return (site * heads.size() + static_cast<std::size_t>(head)) * columns_;
-  }
-  /// Weights by distance -(columns - 1) .. columns - 1.
-  std::size_t smoothing_width() const { return 2 * columns_ - 1; }
-  double* smoothing(std::size_t site, Head head) { return &smoothing_[row(site, head) / columns_ * smoothing_width()]; }
-  const double* smoothing(std::size_t site, Head head) const { return const_cast<Ppo*>(this)->smoothing(site, head); }
+  std::size_t row(std::size_t site, Head head) const { return index(site, head) * columns_; }
 
-  void centre_draws(std::size_t l, Head head) {
-    const SiteData& site = sites_[l];
-    const bool mse = options_.warm_start == WarmStart::mse;
-    const Codes& start = mse ? site.mse : site.init;
-    const double width = mse ? prior_width(site, start, head, options_.prior_tolerance) : std::max(1.0, site.tmax / 10.0);
-    for (std::size_t c = 0; c < columns_; ++c) {
-      const double distance = double(c) - double(code_of(start, head));
-      prior_[row(l, head) + c] = -distance * distance / (2 * width * width);
-    }
-    // What the network learns of one code holds, by degrees, for its neighbours within the same width.
-    for (std::size_t i = 0; i < smoothing_width(); ++i) {
-      const double distance = double(i) - double(columns_ - 1);
-      smoothing(l, head)[i] = exact_exp(-distance * distance / (2 * width * width));
-    }
-  }
-
-  /// (sites, 4, columns): the prior and what the network adds, smoothed over codes.
-  std::vector<double> logits_of(const PolicyNetwork::Output& output) const {
-    auto logits = prior_;
-    for_each_row([&](std::size_t at, const double* weights) {
-      for (std::size_t j = 0; j < columns_; ++j)
-        for (std::size_t c = 0; c < columns_; ++c)
-          logits[at + c] += learned_scale_ * output.heads[at + j] * weights[columns_ - 1 + c - j];
-    });
-    return logits;
+  Distributions distributions(const PolicyNetwork::Output& output) const {
+    Distributions p{centred_ ? std::vector<double>(output.heads.size()) : output.heads, {}};
+    p.weight.resize(p.shifted.size());
+    for (std::size_t l = 0; l < sites_.size(); ++l)
+      for (Head head : heads) {
+        double* z = &p.shifted[row(l, head)];
+        if (centred_) {
+          const std::size_t k = index(l, head);
+          const double width = exact_exp(log_width_[k]);
+          for (std::size_t c = 0; c < columns_; ++c) {
+            const double d = (double(c) - mean_[k]) / width;
+            z[c] = -d * d / 2;
+          }
+        }
+        const double largest = *std::max_element(z + 1, z + sites_[l].tmax + 1);
+        for (std::size_t c = 0; c < columns_; ++c) {
+          z[c] = std::max(z[c] - largest, -lowest_logit);
+          p.weight[row(l, head) + c] = int(c) <= sites_[l].tmax ? exact_exp(z[c]) : 0;
+        }
+      }
+    return p;
   }
 
-  /// The loss's gradient by the network's heads, given that by every draw's log-probability and the weight of every
-  /// distribution's entropy: d log p(a) / d z_c = [a = c] - p_c and dH / d z_c = -p_c (log p_c + H).
-  std::vector<double> heads_gradient(const std::vector<DrawGroup>& groups, const std::vector<double>& d_log_probability,
-                                     double entropy_weight) const {
-    std::vector<double> d_logits(prior_.size()), result(prior_.size());
+  /// The loss's gradient by all logits, given that by every draw's log-probability and the weight of every distribution's
+  /// entropy: d log p(a) / d z_c = [a = c] - p_c and dH / d z_c = -p_c (log p_c + H).
+  std::vector<double> logits_gradient(const std::vector<DrawGroup>& groups, const Distributions& p,
+                                      const std::vector<double>& d_log_probability, double entropy_weight) const {
+    std::vector<double> d_logits(p.shifted.size());
     for (const DrawGroup& group : groups) {
-      double* d = &d_logits[row(group.site, group.head)];
+      const std::size_t at = row(group.site, group.head);
       double total = 0;
       for (std::size_t k = 0; k < group.episodes.size(); ++k) {
         const double g = d_log_probability[group.episodes[k] * sites_.size() + group.site];
-        d[group.codes[k]] += g;
+        d_logits[at + group.codes[k]] += g;
         total += g;
       }
+      const double weight = entropy_weight * double(group.episodes.size());
       for (int q = group.first; q <= group.last; ++q) {
-        const double log_p = group.log_p[q - group.first], p = exact_exp(log_p);
-        d[q] += p * (entropy_weight * double(group.episodes.size()) * (log_p + group.entropy) - total);
+        const double log_p = p.shifted[at + q] - group.log_total;
+        d_logits[at + q] += p.weight[at + q] / group.total * (weight * (log_p + group.entropy) - total);
       }
     }
-    for_each_row([&](std::size_t at, const double* weights) {  // the smoothing is symmetric
-      for (std::size_t c = 0; c < columns_; ++c)
-        for (std::size_t j = 0; j < columns_; ++j)
-          result[at + j] += learned_scale_ * d_logits[at + c] * weights[columns_ - 1 + j - c];
-    });
-    return result;
+    return d_logits;
   }
 
-  template <class F>
-  void for_each_row(const F& f) const {
-    for (std::size_t l = 0; l < sites_.size(); ++l)
-      for (Head head : heads) f(row(l, head), smoothing(l, head));
+  /// A step of means and widths along the natural gradient of their Gaussians, whose Fisher information is 1 / width^2 and, of the
+  /// logarithm of the width, 2 (legality, which cuts them, left aside). The loss is a mean over sites; a site's own is count times it.
+  void move_centres(const std::vector<double>& d_logits) {
+    const double count = double(sites_.size());
+    for (std::size_t k = 0; k < mean_.size(); ++k) {
+      const double width = exact_exp(log_width_[k]);
+      double by_mean = 0, by_width = 0;  // times the width; of z = -d^2 / 2 with d = (c - mean) / width
+      for (std::size_t c = 0; c < columns_; ++c) {
+        const double d = (double(c) - mean_[k]) / width;
+        by_mean += d_logits[k * columns_ + c] * d;
+        by_width += d_logits[k * columns_ + c] * d * d;
+      }
+      mean_[k] = static_cast<float>(mean_[k] - options_.mean_rate * width * count * by_mean);
+      log_width_[k] = static_cast<float>(std::max(exact_log(least_width), log_width_[k] - options_.width_rate / 2 * count * by_width));
+    }
   }
 
   /// The categorical draw over first..last by inversion of u in [0, 1).
-  static int draw(const double* logits, int first, int last, double u) {
-    const double largest = *std::max_element(logits + first, logits + last + 1);
+  static int draw(const double* weight, int first, int last, double u) {
     double total = 0;
-    for (int q = first; q <= last; ++q) total += exact_exp(logits[q] - largest);
+    for (int q = first; q <= last; ++q) total += weight[q];
     double left = u * total;
     for (int q = first; q < last; ++q) {
-      left -= exact_exp(logits[q] - largest);
+      left -= weight[q];
       if (left < 0) return q;
     }
     return last;
   }
 
-  /// (episodes, sites): rewards normalized within the iteration, discounted.
+  /// (episodes, sites): how good an episode was within its iteration, of mean 0 and deviation 1, discounted. By its rank where draws
+  /// are around a mean, so that one bad draw among good ones counts no more than its place; by its reward as the original has it.
   std::vector<double> returns_of(std::span<const Episode> episodes) const {
     const double n = double(episodes.size());
+    std::vector<double> value;
+    for (const Episode& e : episodes) value.push_back(e.reward);
+    if (centred_) {
+      std::vector<std::size_t> order(episodes.size());
+      std::iota(order.begin(), order.end(), 0);
+      std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return episodes[a].reward < episodes[b].reward; });
+      for (std::size_t i = 0, next = 0; i < order.size(); i = next) {  // equal rewards share the middle of their ranks
+        while (next < order.size() && episodes[order[next]].reward == episodes[order[i]].reward) ++next;
+        for (std::size_t j = i; j < next; ++j) value[order[j]] = double(i + next - 1) / 2;
+      }
+    }
     double mean = 0, variance = 0;
-    for (const Episode& e : episodes) mean += e.reward / n;
-    for (const Episode& e : episodes) variance += (e.reward - mean) * (e.reward - mean) / n;
+    for (double v : value) mean += v / n;
+    for (double v : value) variance += (v - mean) * (v - mean) / n;
     const double scale = variance > 0 ? 1.0 / std::sqrt(variance) : 0.0;
     std::vector<double> returns;
-    for (const Episode& e : episodes)
+    for (double v : value)
       for (std::size_t l = 0; l < sites_.size(); ++l)
-        returns.push_back((e.reward - mean) * scale * exact_power(options_.gamma, sites_.size() - 1 - l));
+        returns.push_back((v - mean) * scale * exact_power(options_.gamma, sites_.size() - 1 - l));
     return returns;
   }
 
@@ -266,11 +302,10 @@ class Ppo final : public Strategy {
   std::vector<SiteData> sites_;
   PpoOptions options_;
   std::uint64_t seed_;
+  bool centred_;  // draws are around means; false: from the network's heads, as the Python original's
   std::size_t columns_;
-  PolicyNetwork policy_;
-  double learned_scale_;           // learned_scale, or 1 where there is no prior
-  std::vector<double> prior_;      // (sites, 4, columns)
-  std::vector<double> smoothing_;  // (sites, 4, smoothing_width())
+  PolicyNetwork policy_;  // centred: its critic alone
+  std::vector<float> mean_, average_, log_width_;  // (sites, 4) [codes]; empty unless centred
 };
 
 }  // namespace

@@ -25,6 +25,7 @@ struct SiteData {
   int tmax = 0;
   Codes init;                        ///< tmax * {1, 2, 3, 4} / 5
   Codes mse;                         ///< the per-site MSE optimum of the histogram
+  Codes start;                       ///< where the search starts
   std::array<double, 4> state{};     ///< [index / (sites - 1), mean / 255, std / 128, p90 / 255]
   Histogram histogram;               ///< of calibration, exact codes before the staircase
 };

@@ -137,6 +137,7 @@ void add_sites(std::vector<Field>& fields) {
   add({"tmax", "1", "largest code that the staircase replaces"}, [](auto& s) -> auto& { return s.tmax; });
   add({"init_codes", "1", "the initial codes, tmax {1,2,3,4} / 5"}, [](auto& s) -> auto& { return s.init; });
   add({"mse_codes", "1", "the codes of least mean square error on the histogram"}, [](auto& s) -> auto& { return s.mse; });
+  add({"start_codes", "1", "where the search started, and what its episodes are compared with"}, [](auto& s) -> auto& { return s.start; });
   add({"state", "1", "the policy's input: index / (sites - 1), mean / 255, std / 128, p90 / 255"},
       [](auto& s) -> auto& { return s.state; });
   fields.back().columns = "index,mean,std,p90";
@@ -196,7 +197,7 @@ void add_finalists(std::vector<Field>& fields) {
 void add_top(std::vector<Field>& fields) {
   const Rows<Candidate> rows{"/top", "K", &RunData::top};
   const auto add = [&](Label label, auto access) { fields.push_back(column(rows, label, access)); };
-  add({"origin", "", "episode, policy (its most probable codes), mse or init"}, [](auto& c) -> auto& { return c.origin; });
+  add({"origin", "", "episode, policy (its most probable codes), init, mse, or balanced-K (docs/search.md)"}, [](auto& c) -> auto& { return c.origin; });
   add({"episode", "1", "row of /episodes, if origin is episode"}, [](auto& c) -> auto& { return c.episode; });
   add({"reward", "1", "reward in the search; if origin is not episode, of the validation score"},
       [](auto& c) -> auto& { return c.reward; });

@@ -125,6 +125,8 @@ void check_sites(const RunData& run, Report& report) {
   for (std::size_t i = 0; i < run.sites.size(); ++i) {
     if (!is_legal(run.sites[i].init))
       report.add("/sites/init_codes", fmt::format("row {}: illegal codes {}", i, to_string(run.sites[i].init)));
+    if (!is_legal(run.sites[i].start))
+      report.add("/sites/start_codes", fmt::format("row {}: illegal codes {}", i, to_string(run.sites[i].start)));
     if (!is_legal(run.sites[i].mse))
       report.add("/sites/mse_codes", fmt::format("row {}: illegal codes {}", i, to_string(run.sites[i].mse)));
   }
@@ -182,8 +184,8 @@ void check_top(const RunData& run, Report& report) {
     check_score("/top", c.validation, i, report);
     check_records("/top/validation_record_rewards", c.record_rewards, c.validation, i, run, report);
     if (c.origin != "episode") {
-      if (c.origin != "policy" && c.origin != "mse" && c.origin != "init")
-        report.add("/top/origin", fmt::format("row {}: expected episode, policy, mse or init, found '{}'", i, c.origin));
+      if (c.origin != "policy" && c.origin != "mse" && c.origin != "init" && !c.origin.starts_with("balanced-"))
+        report.add("/top/origin", fmt::format("row {}: expected episode, policy, init, mse or balanced-K, found '{}'", i, c.origin));
     } else if (c.episode >= run.episodes.size()) {
       report.add("/top/episode", fmt::format("row {}: episode {} of {}", i, c.episode, run.episodes.size()));
     } else if (const Episode& e = run.episodes[c.episode]; e.codes != c.codes || e.reward != c.reward) {

@@ -3,6 +3,7 @@
 #include "learner/image_order.hpp"
 #include "learner/selection.hpp"
 #include "runner/calibration.hpp"
+#include "runner/choose_start.hpp"
 #include "runner/commands.hpp"
 #include "runner/inputs.hpp"
 #include "runner/launcher.hpp"
@@ -54,7 +55,7 @@ Json describe(const SearchOptions& o, const Inputs& inputs, const std::vector<Si
                {"max_acc_drop", o.max_acc_drop},
                {"sites", Json::array()}};
   for (const SiteData& site : sites)
-    json["sites"].push_back({{"name", site.name}, {"tmax", site.tmax}, {"init", four(site.init)}, {"mse", four(site.mse)}});
+    json["sites"].push_back({{"name", site.name}, {"tmax", site.tmax}, {"init", four(site.init)}, {"mse", four(site.mse)}, {"start", four(site.start)}});
   return json;
 }
 
@@ -137,8 +138,11 @@ int run_score(CLI::App& app, SearchOptions& o) {
   const auto transport = make_local_transport();
   const Inputs inputs = load_inputs(o, *transport);
   Rollout rollout(*transport, *inputs.scorer, false);
-  const auto sites = calibrate(rollout, inputs.model->network, o.calib_batches, o.batch_size, o.tmax);
-  answer(describe(o, inputs, sites));
+  auto sites = calibrate(rollout, inputs.model->network, o.calib_batches, o.batch_size, o.tmax);
+  const std::uint64_t start_images = choose_start(rollout, inputs.model->network, o, sites);
+  Json problem = describe(o, inputs, sites);
+  problem["start_images"] = start_images;
+  answer(problem);
   for (std::string line; std::getline(std::cin, line);) {
     ScoreRequest request;
     try {

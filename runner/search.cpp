@@ -3,8 +3,10 @@
 #include "learner/image_order.hpp"
 #include "learner/run_file.hpp"
 #include "learner/selection.hpp"
+#include "learner/starts.hpp"
 #include "learner/strategies.hpp"
 #include "runner/calibration.hpp"
+#include "runner/choose_start.hpp"
 #include "runner/progress.hpp"
 #include "runner/signals.hpp"
 
@@ -80,12 +82,12 @@ void Search::prepare() {
   if (data_.sites.empty()) {
     Stopwatch watch(seconds_.calibration);
     data_.sites = calibrate(rollout_, model_, options_.calib_batches, options_.batch_size, options_.tmax);
+    data_.student_images += choose_start(rollout_, model_, options_, data_.sites);
   }
   for (const SiteData& site : data_.sites)
     spdlog::info("[init] {}: {} ({})", site.name, to_string(site.init), options_.tmax.label());
-  if (options_.ppo.warm_start == WarmStart::mse)
-    for (const SiteData& site : data_.sites) spdlog::info("[mse] {}: {}", site.name, to_string(site.mse));
-  reference_ = site_codes(options_.ppo.warm_start == WarmStart::mse ? &SiteData::mse : &SiteData::init);
+  for (const SiteData& site : data_.sites) spdlog::info("[start] {}: {}", site.name, to_string(site.start));
+  reference_ = site_codes(&SiteData::start);
   strategy_ = make_strategy(options_.strategy, data_.sites, options_.ppo, options_.seed);
   data_.episodes_total = strategy_->usable_episodes(options_.episodes);
   if (data_.checkpoint.next_iteration > 0) strategy_->restore(data_.checkpoint);
@@ -174,8 +176,7 @@ bool Search::score_finalists() {
   for (std::size_t i : best_episodes(data_.episodes, data_.updates, options_.top_k))
     finalists.push_back({"episode", i, data_.episodes[i].reward, {}, data_.episodes[i].codes});
   if (!data_.episodes.empty()) finalists.push_back({"policy", 0, 0, {}, strategy_->most_probable()});
-  finalists.push_back({"mse", 0, 0, {}, site_codes(&SiteData::mse)});
-  finalists.push_back({"init", 0, 0, {}, site_codes(&SiteData::init)});
+  for (Start& start : analytic_starts(model_, data_.sites)) finalists.push_back({start.name, 0, 0, {}, std::move(start.codes)});
 
   std::vector<std::vector<Codes>> candidates;
   for (const Candidate& c : finalists) candidates.push_back(c.codes);

@@ -83,10 +83,12 @@ void declare_options(CLI::App& app, SearchOptions& o) {
   results("--tmax-percentile", o.tmax.percentile, "Percentile of the non-zero codes")->check(within(0, 100));
   results("--tmax-offset", o.tmax.offset, "Added to the percentile's code [codes]")->check(count(-255, 255));
   results("--strategy", o.strategy, fmt::format("What proposes codes: {}", fmt::join(strategy_names(), ", ")));
-  results("--warm-start", o.warm_start, "First draws: around the MSE optimum (mse), around tmax*k/5 (init), or cold (none)");
+  results("--warm-start", o.warm_start, "First draws: around the best analytic start (best), the MSE optimum (mse), tmax*k/5 (init), or cold (none)");
   results("--warm-start-tolerance", o.ppo.prior_tolerance,
           "Width of the first draws: the codes within it raise a site's squared error by at most this share")->check(positive);
-  results("--lr", o.ppo.learning_rate, "Learning rate of Adam")->check(positive);
+  results("--lr", o.ppo.learning_rate, "Learning rate of Adam: of the critic, and with --warm-start none of the whole policy")->check(positive);
+  results("--mean-rate", o.ppo.mean_rate, "Step of the means of the draws, an epoch [natural gradients]")->check(non_negative);
+  results("--width-rate", o.ppo.width_rate, "Step of the widths of the draws, an epoch [natural gradients]")->check(non_negative);
   results("--ppo-epochs", o.ppo.epochs, "Passes of an update over its episodes")->check(count(1, 1000));
   results("--clip", o.ppo.clip, "Clipping of the probability ratio")->check(share);
   results("--gamma", o.ppo.gamma, "Discount over sites")->check(share);
@@ -173,15 +175,16 @@ void resolve_options(SearchOptions& o) {
   if (o.tmax.fixed < smallest_tmax || o.tmax.fixed > 255)
     fail("--tmax-fixed: {} admits no legal codes: 1 <= t1 < v1 <= t2 < v2 <= tmax <= 255 needs {} to 255", o.tmax.fixed,
          smallest_tmax);
-  if (o.warm_start == "mse") o.ppo.warm_start = WarmStart::mse;
+  if (o.warm_start == "best") o.ppo.warm_start = WarmStart::best;
+  else if (o.warm_start == "mse") o.ppo.warm_start = WarmStart::mse;
   else if (o.warm_start == "init") o.ppo.warm_start = WarmStart::init;
   else if (o.warm_start == "none") o.ppo.warm_start = WarmStart::none;
-  else fail("--warm-start: unknown start '{}': expected mse, init or none", o.warm_start);
+  else fail("--warm-start: unknown start '{}': expected best, mse, init or none", o.warm_start);
   const auto strategies = strategy_names();
   if (std::find(strategies.begin(), strategies.end(), o.strategy) == strategies.end())
     fail("--strategy: unknown strategy '{}': expected {}", o.strategy, fmt::join(strategies, ", "));
-  if (o.strategy != "ppo" && o.warm_start != "mse")
-    fail("--warm-start {}: only ppo starts elsewhere than at the MSE optimum, not {}", o.warm_start, o.strategy);
+  if (o.strategy != "ppo" && o.ppo.warm_start == WarmStart::none)
+    fail("--warm-start none: only ppo starts cold, not {}: expected best, mse or init", o.strategy);
   o.repair_mode = parse_repair_mode(o.repair);
   if (o.result_file.empty()) o.result_file = o.model + ".json";
   if (o.result_file.find('/') != std::string::npos)

@@ -37,7 +37,7 @@ struct SearchOptions {
   std::string tmax_mode = "percentile";
   TmaxRule tmax;                     ///< its mode follows tmax_mode
   std::string strategy = "ppo";
-  std::string warm_start = "mse";
+  std::string warm_start = "best";
   PpoOptions ppo;                    ///< its warm_start follows warm_start
   std::size_t top_k = 30;
   double max_acc_drop = 1.0;         ///< percentage points

@@ -28,7 +28,7 @@ TRISEG = {
     "cma-es": ["--strategy", "cma-es"],
     "coordinate": ["--strategy", "coordinate"],
     "random": ["--strategy", "random"],
-    "ppo-original": ["--strategy", "ppo", "--warm-start", "none", "--lr", "3e-4"],
+    "ppo-original": ["--strategy", "ppo", "--warm-start", "none", "--lr", "3e-4", "--clip", "0.2", "--entropy-coef", "0.01"],
 }
 # Searchers that are Optuna's: the options of optuna_search.py, and those of triseg search that change their problem.
 OPTUNA = {

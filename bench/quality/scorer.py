@@ -13,8 +13,8 @@ class Scorer:
     def __init__(self, program, options):
         self._process = subprocess.Popen([program, "score", *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                          stderr=subprocess.PIPE, text=True)
-        self.student_images = 0  # of iterations, as a run file counts them: what the finalists cost is not in it
         self.problem = self._read()
+        self.student_images = self.problem["start_images"]  # as a run file counts them: what the finalists cost is not in it
 
     def __enter__(self):
         return self

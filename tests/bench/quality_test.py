@@ -13,6 +13,7 @@ PROGRAM = os.environ["TRISEG_PROGRAM"]
 QUALITY = os.path.join(SOURCE, "bench", "quality")
 BUILD = os.path.dirname(os.path.dirname(PROGRAM))
 SMALL = ["--models", "lenet5", "--modes", "percentile", "--budgets", "128", "--seeds", "1", "2"]
+CALIBRATION = 4 * 16  # images
 QUICK = ["--", "--top-k", "2", "--calib-batches", "4", "--batch-size", "16"]
 
 
@@ -52,7 +53,7 @@ class Matrix(Folder):
         for searcher in ("ppo", "random"):
             runs = [self.result(searcher, seed) for seed in (1, 2)]
             for run in runs:
-                self.assertEqual(run["student_images"], (128 + 2) * 16, "episodes and the references of two iterations")
+                self.assertEqual(run["student_images"], (128 + 2) * 16 + 6 * CALIBRATION, "episodes, the references of two iterations, six starts")
                 self.assertLess(run["kd"], 1.1 * run["kd_mse_codes"])
                 self.assertAlmostEqual(run["acc_drop"], run["acc_teacher"] - run["acc_student"])
             self.assertTrue(table[searcher][2].startswith(f"{(runs[0]['kd'] + runs[1]['kd']) / 2:.4f} ± "), table[searcher])

@@ -100,6 +100,7 @@ RunData example_run(bool finished, std::size_t episodes) {
     const auto fifth = [&](int k) { return std::uint8_t(site.tmax * k / 5); };
     site.init = {fifth(1), fifth(2), fifth(3), fifth(4), std::uint8_t(site.tmax)};
     site.mse = random_codes(site.tmax);
+    site.start = random_codes(site.tmax);
     for (double& x : site.state) x = awkward();
     for (std::uint64_t& n : site.histogram.counts) n = random(2) * random(1u << 31) * 1000;
   }
@@ -194,8 +195,8 @@ namespace {
 auto members(const CodeScale& x) { const auto& [a, b] = x; return std::tie(a, b); }
 
 auto members(const SiteData& x) {
-  const auto& [name, key, kind, scale, tmax, init, mse, state, histogram] = x;
-  return std::tuple(name, key, kind, members(scale), tmax, init, mse, state, histogram.counts);
+  const auto& [name, key, kind, scale, tmax, init, mse, start, state, histogram] = x;
+  return std::tuple(name, key, kind, members(scale), tmax, init, mse, start, state, histogram.counts);
 }
 auto members(const Episode& x) {
   const auto& [iteration, reward, score, codes] = x;

@@ -103,6 +103,7 @@ Expected expected_content(const RunData& r) {
   e.column("/sites/tmax", "int32", r.sites, [](const SiteData& s) { return s.tmax; });
   e.column("/sites/init_codes", "uint8", r.sites, [](const SiteData& s) { return codes_json({s.init})[0]; });
   e.column("/sites/mse_codes", "uint8", r.sites, [](const SiteData& s) { return codes_json({s.mse})[0]; });
+  e.column("/sites/start_codes", "uint8", r.sites, [](const SiteData& s) { return codes_json({s.start})[0]; });
   e.column("/sites/state", "float64", r.sites, [](const SiteData& s) { return s.state; });
   e.column("/sites/histogram", "uint64", r.sites, [](const SiteData& s) { return s.histogram.counts; });
 

@@ -87,5 +87,37 @@ TEST(SiteState, IsIndexMeanDeviationAndPercentile) {
   EXPECT_EQ(site_state(h, 0, 1)[0], 0.0) << "one site: no division by zero";
 }
 
+TEST(MeanWeight, IsTheRatioOfTheTwoSums) {
+  QuantizedLayer layer;
+  layer.weights = {3, 1, -2, 2};  // two channels of two inputs
+  layer.requantization.multiplier = {1.0f, 0.5f};
+  // ((3 + 1)^2 + 0.25 * 0) / ((9 + 1) + 0.25 * (4 + 4))
+  EXPECT_DOUBLE_EQ(mean_weight(layer), 16.0 / 12.0);
+  layer.weights = {1, -1, 1, -1};
+  EXPECT_DOUBLE_EQ(mean_weight(layer), 1.0) << "the mean weighs no less than it does in a square error";
+}
+
+TEST(BalancedOptimum, IsTheBestOfAllLegalCodes) {
+  Histogram h;
+  for (int q = 0; q < 256; ++q) h.counts[q] = q < 16 ? 400 / (q + 1) + 7 * (q % 3) : 0;
+  const double n = double(h.total());
+  for (const double weight : {1.0, 4.0, 100.0}) {
+    const auto cost = [&](const Codes& codes) {
+      const Table table = staircase(codes);
+      double sum = 0;
+      for (int q = 0; q < 256; ++q) sum += double(h.counts[q]) * (table[q] - q);
+      return double(squared_error(h, codes)) / n + (weight - 1) * (sum / n) * (sum / n);
+    };
+    double least = 1e300;
+    for (int t1 = 1; t1 < 14; ++t1)
+      for (int v1 = t1 + 1; v1 < 16; ++v1)
+        for (int t2 = v1; t2 < 15; ++t2)
+          for (int v2 = t2 + 1; v2 < 16; ++v2)
+            least = std::min(least, cost({std::uint8_t(t1), std::uint8_t(v1), std::uint8_t(t2), std::uint8_t(v2), 15}));
+    EXPECT_NEAR(cost(balanced_optimum(h, 15, weight)), least, 0.02 * least) << weight << ": up to rounding of v1 and v2";
+  }
+  EXPECT_EQ(squared_error(h, balanced_optimum(h, 15, 1)), squared_error(h, mse_optimum(h, 15)));
+}
+
 }  // namespace
 }  // namespace triseg

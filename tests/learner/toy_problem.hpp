@@ -16,7 +16,7 @@ inline SiteData site(std::size_t index, std::size_t sites, int tmax) {
   s.tmax = tmax;
   for (int q = 0; q < 256; ++q) s.histogram.counts[q] = static_cast<std::uint64_t>(10000 * std::exp(-q / (10.0 + double(index))));
   s.init = initial_codes(tmax);
-  s.mse = mse_optimum(s.histogram, tmax);
+  s.mse = s.start = mse_optimum(s.histogram, tmax);
   s.state = site_state(s.histogram, index, sites);
   return s;
 }

@@ -20,7 +20,7 @@ special = {
     "/@schema_version": 3, "/@repair": "layer", "/@attention_layers": "conv1,conv2", "/@episodes_total": N, "/@attention_weight": 0.0,
     "/sites/name": SITES, "/sites/kind": ["conv", "conv", "fc", "fc"], "/sites/scale": 0.25, "/sites/zero_point": 0,
     "/sites/record_key": [f"block_output.{s}" if s[0] == "c" else f"classifier.{s}.out" for s in SITES],
-    "/sites/tmax": 40, "/sites/init_codes": codes[0], "/sites/mse_codes": codes[1],
+    "/sites/tmax": 40, "/sites/init_codes": codes[0], "/sites/mse_codes": codes[1], "/sites/start_codes": codes[1],
     "/sites/histogram": numpy.arange(L * 256).reshape(L, 256),
     "/episodes/iteration": [i // 2 for i in range(N)], "/episodes/codes": codes, "/episodes/kd_sum": EPISODE_KD,
     "/episodes/kd": [x / IMAGES for x in EPISODE_KD], "/episodes/reward": [-x / IMAGES for x in EPISODE_KD],

@@ -27,12 +27,12 @@ class Score(ProgramTest):
             iterations, codes = file["/episodes/iteration"][()], file["/episodes/codes"][()]
             stored = {k: file["/episodes/" + k][()] for k in ("reward", "kd", "attention")}
             references = file["/updates/reference_reward"][()]
-            sites = {k: file["/sites/" + k][()] for k in ("name", "tmax", "init_codes", "mse_codes")}
+            sites = {k: file["/sites/" + k][()] for k in ("name", "tmax", "init_codes", "mse_codes", "start_codes")}
         asked = (0, 5, 2)
-        problem, answers = self.score(*[{"iteration": i, "codes": [*codes[iterations == i].tolist(), sites["mse_codes"].tolist()]}
+        problem, answers = self.score(*[{"iteration": i, "codes": [*codes[iterations == i].tolist(), sites["start_codes"].tolist()]}
                                         for i in asked])
-        self.assertEqual(problem["sites"], [{"name": n.decode(), "tmax": t, "init": i.tolist(), "mse": m.tolist()}
-                                            for n, t, i, m in zip(*sites.values())])
+        self.assertEqual(problem["sites"], [{"name": n.decode(), "tmax": t, "init": i.tolist(), "mse": m.tolist(), "start": s.tolist()}
+                                            for n, t, i, m, s in zip(*sites.values())])
         self.assertEqual([problem[k] for k in ("seed", "batch_size", "episodes_per_update", "top_k")], [3, 16, 32, 2])
         for iteration, answer in zip(asked, answers):
             with self.subTest(iteration=iteration):
