@@ -16,10 +16,10 @@ class BadInput(ProgramTest):
     def test_command_lines(self):
         search = ["search", "--out", self.out("a")]
         for arguments, fragments in (
-                ([], ["subcommand", "search, evaluate, train, validate, doctor", "none"]),
-                (["surch"], ["subcommand", "search, evaluate, train, validate, doctor", "'surch'"]),
+                ([], ["subcommand", "search, evaluate, score, train, validate, doctor", "none"]),
+                (["surch"], ["subcommand", "search, evaluate, score, train, validate, doctor", "'surch'"]),
                 (search + ["--modle", "alexnet"], ["--modle"]),
-                (search + ["--model", "resnet"], ["unknown model 'resnet'", "alexnet, lenet5"]),
+                (search + ["--model", "resnet"], ["unknown model 'resnet'", "alexnet, vgg16, vgg19, lenet5"]),
                 (search + ["--backend", "tensorrt"], ["unknown backend 'tensorrt'"]),
                 (search + ["--backend", "qnnpack"], ["alexnet-fashion-mnist-qnnpack.h5", "--teacher"]),
                 (search + ["--data", "imagenet"], ["unknown data set 'imagenet'"]),
@@ -171,9 +171,9 @@ class BadInput(ProgramTest):
         self.refused(["evaluate", result_file(self.out("a")), "--data", "shapes", "--teacher", MODEL], "shapes")
         with open(result_file(self.out("a"))) as file:
             text = file.read()
-        with open(self.out("vgg.json"), "w") as file:
-            file.write(text.replace('"model": "lenet5"', '"model": "vgg16"'))
-        self.refused(["evaluate", self.out("vgg.json")], "unknown model 'vgg16'")
+        with open(self.out("resnet.json"), "w") as file:
+            file.write(text.replace('"model": "lenet5"', '"model": "resnet"'))
+        self.refused(["evaluate", self.out("resnet.json")], "unknown model 'resnet'")
 
 
 if __name__ == "__main__":

@@ -176,7 +176,7 @@ TEST_P(EngineAgreement, AddsTheReferencesMoments) {
   for (int images : {shape().images, 1, largest_batch}) {
     if (images == largest_batch && model_.network.macs() > 1e8) continue;  // the reference would take its time
     load(images);
-    for (const Student& student : list) {
+    for (const Student& student : std::span(list).first(images == largest_batch ? 2 : list.size())) {
       std::vector<Moments> expected(model_.network.channels()), actual(expected);
       reference_->add_moments(student, expected);
       engine_->add_moments(student, actual);
