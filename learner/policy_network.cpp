@@ -109,6 +109,7 @@ void PolicyNetwork::step(const Output& gradient, double learning_rate) {
   ++steps_;
   const double correction1 = 1 - exact_power(beta1, steps_), correction2 = 1 - exact_power(beta2, steps_);
   for (std::size_t p = 0; p < parameters_.size(); ++p) {
+    if (head_outputs_.empty() && (p == heads_layer.weight || p == heads_layer.weight + 1)) continue;  // they learn nothing
     Parameter& parameter = parameters_[p];
     for (std::size_t i = 0; i < parameter.value.size(); ++i) {
       const double g = gradients[p][i];

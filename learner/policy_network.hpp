@@ -25,7 +25,7 @@ class PolicyNetwork {
     std::vector<double> values;  // (L)
   };
 
-  /// states: (L). Only codes 0 .. columns - 1 of the heads are computed and learned. `zero_heads` starts the heads, the
+  /// states: (L). Only codes 0 .. columns - 1 of the heads are computed and learned; 0 leaves the critic alone. `zero_heads` starts the heads, the
   /// critic's too, at zero.
   PolicyNetwork(std::vector<std::array<double, inputs>> states, std::size_t columns, std::uint64_t seed, bool zero_heads);
 

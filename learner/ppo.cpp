@@ -52,7 +52,7 @@ class Ppo final : public Strategy {
  public:
   Ppo(const std::vector<SiteData>& sites, const PpoOptions& options, std::uint64_t seed)
       : sites_(sites), options_(options), seed_(seed), centred_(options.warm_start != WarmStart::none), columns_(columns_of(sites)),
-        policy_(states_of(sites), columns_, seed, centred_) {
+        policy_(states_of(sites), centred_ ? 0 : columns_, seed, centred_) {
     if (!centred_) return;
     for (const SiteData& site : sites)
       for (Head head : heads) {
@@ -119,7 +119,7 @@ class Ppo final : public Strategy {
         gradient.values[at % count] += options_.value_coefficient * 2.0 * error / double(entries);
       }
       const auto d_logits = logits_gradient(groups, p, d_log_probability, options_.entropy_coefficient / double(entries));
-      gradient.heads = centred_ ? std::vector<double>(d_logits.size()) : d_logits;
+      if (!centred_) gradient.heads = d_logits;
       policy_.step(gradient, options_.learning_rate);
       if (centred_) move_centres(d_logits);
     }
@@ -179,7 +179,7 @@ class Ppo final : public Strategy {
   std::size_t row(std::size_t site, Head head) const { return index(site, head) * columns_; }
 
   Distributions distributions(const PolicyNetwork::Output& output) const {
-    Distributions p{centred_ ? std::vector<double>(output.heads.size()) : output.heads, {}};
+    Distributions p{centred_ ? std::vector<double>(sites_.size() * heads.size() * columns_) : output.heads, {}};
     p.weight.resize(p.shifted.size());
     for (std::size_t l = 0; l < sites_.size(); ++l)
       for (Head head : heads) {
