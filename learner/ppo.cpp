@@ -15,8 +15,10 @@
 namespace triseg {
 namespace {
 
-/// Least width of a code's draws [codes]: it still changes in a tenth of them.
+/// Least width of a code's draws [codes]: neighbours of an integer mean are still drawn, in 1 % of them.
 constexpr double least_width = 0.3;
+/// The most that the logarithm of a width changes in an epoch.
+constexpr double largest_width_step = 0.5;
 /// What a new mean counts in the average that most_probable() is made of.
 constexpr double averaging = 0.05;
 
@@ -35,7 +37,7 @@ struct DrawGroup {
   double total = 0, log_total = 0;
   double entropy = 0;                   // [nats]
 
-  /// weights: of codes 0, 1, ... of this site and head.
+  /// Of codes 0, 1, ... of this site and head: logits less the largest, and their exponentials.
   void evaluate(const double* shifted, const double* weight) {
     double sum = 0;
     total = 0;
@@ -232,11 +234,14 @@ class Ppo final : public Strategy {
       double by_mean = 0, by_width = 0;  // times the width; of z = -d^2 / 2 with d = (c - mean) / width
       for (std::size_t c = 0; c < columns_; ++c) {
         const double d = (double(c) - mean_[k]) / width;
+        if (d * d / 2 > lowest_logit) continue;  // its logit is kept at the bound and depends on neither
         by_mean += d_logits[k * columns_ + c] * d;
         by_width += d_logits[k * columns_ + c] * d * d;
       }
-      mean_[k] = static_cast<float>(mean_[k] - options_.mean_rate * width * count * by_mean);
-      log_width_[k] = static_cast<float>(std::max(exact_log(least_width), log_width_[k] - options_.width_rate / 2 * count * by_width));
+      const double tmax = sites_[k / heads.size()].tmax;
+      mean_[k] = static_cast<float>(std::clamp(mean_[k] - options_.mean_rate * width * count * by_mean, 1.0, tmax));
+      const double step = std::clamp(options_.width_rate / 2 * count * by_width, -largest_width_step, largest_width_step);
+      log_width_[k] = static_cast<float>(std::clamp(log_width_[k] - step, exact_log(least_width), exact_log(tmax)));
     }
   }
 
@@ -270,7 +275,8 @@ class Ppo final : public Strategy {
     double mean = 0, variance = 0;
     for (double v : value) mean += v / n;
     for (double v : value) variance += (v - mean) * (v - mean) / n;
-    const double scale = variance > 0 ? 1.0 / std::sqrt(variance) : 0.0;
+    const auto [least, most] = std::minmax_element(value.begin(), value.end());
+    const double scale = *least < *most ? 1.0 / std::sqrt(variance) : 0.0;  // equal ones can leave a variance of rounding errors
     std::vector<double> returns;
     for (double v : value)
       for (std::size_t l = 0; l < sites_.size(); ++l)

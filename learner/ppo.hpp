@@ -9,7 +9,7 @@ namespace triseg {
 
 /// Where the policy's first draws are.
 enum class WarmStart {
-  best,  ///< around the best of the analytic starts (runner/starts.hpp)
+  best,  ///< around the best of the analytic starts (learner/starts.hpp)
   mse,   ///< around the per-site MSE optimum of the histogram
   init,  ///< around the initial codes tmax * k / 5
   none,  ///< nowhere: a network with random heads, as the Python original starts

@@ -64,7 +64,7 @@ struct Finalist {
 
 /// Codes named by where they come from, scored on the validation split.
 struct Candidate {
-  std::string origin;                ///< "episode", "policy" (its most probable codes), "mse" or "init"
+  std::string origin;                ///< "episode", "policy" (its most probable codes), "init", "mse" or "balanced-K"
   std::uint64_t episode = 0;         ///< meaningful if origin is "episode"
   double reward = 0;                 ///< in the search; for the others that of the validation score
   Score validation;
@@ -111,7 +111,7 @@ struct RunData {
   double temperature = 0, attention_weight = 0;
   std::uint64_t episodes_total = 0;  ///< the budget, or less if the strategy cannot use it
   std::string repair = "none";       ///< how students' requantization is repaired: none, layer or channel
-  std::uint64_t student_images = 0;  ///< student forwards of the search so far, references and evaluations included [images]
+  std::uint64_t student_images = 0;  ///< student forwards of the search so far, starts, references, evaluations and repairs included [images]
   std::vector<std::string> attention_layers;
   EnergyTable energy;                ///< what the cost model weighs operations with
   std::string config;                ///< resolved TOML of all options

@@ -102,7 +102,7 @@ void add_root(std::vector<Field>& fields) {
   add("seed", "1", "seed of all random numbers", [](auto& r) -> auto& { return r.seed; });
   add("episodes_total", "1", "episodes the run is to score", [](auto& r) -> auto& { return r.episodes_total; });
   add("repair", "", "how students' requantization is repaired: none, layer or channel", [](auto& r) -> auto& { return r.repair; });
-  add("student_images", "1", "images that students were run on in the search so far, references, evaluations and repairs included",
+  add("student_images", "1", "images that students were run on in the search so far, starts, references, evaluations and repairs included",
       [](auto& r) -> auto& { return r.student_images; });
   for (const auto& [name, member] : energy_names)
     add(fmt::format("energy_{}", name), "pJ", fmt::format("energy of an operation, {} of --energy-table", name),

@@ -85,10 +85,10 @@ void declare_options(CLI::App& app, SearchOptions& o) {
   results("--strategy", o.strategy, fmt::format("What proposes codes: {}", fmt::join(strategy_names(), ", ")));
   results("--warm-start", o.warm_start, "First draws: around the best analytic start (best), the MSE optimum (mse), tmax*k/5 (init), or cold (none)");
   results("--warm-start-tolerance", o.ppo.prior_tolerance,
-          "Width of the first draws: the codes within it raise a site's squared error by at most this share")->check(positive);
+          "Width of the first draws of ppo and cma-es: the codes within it raise a site's squared error by at most this share")->check(positive);
   results("--lr", o.ppo.learning_rate, "Learning rate of Adam: of the critic, and with --warm-start none of the whole policy")->check(positive);
-  results("--mean-rate", o.ppo.mean_rate, "Step of the means of the draws, an epoch [natural gradients]")->check(non_negative);
-  results("--width-rate", o.ppo.width_rate, "Step of the widths of the draws, an epoch [natural gradients]")->check(non_negative);
+  results("--mean-rate", o.ppo.mean_rate, "Step of the means of the draws, an epoch [natural gradients]; ppo from a warm start")->check(non_negative);
+  results("--width-rate", o.ppo.width_rate, "Step of the widths of the draws, an epoch [natural gradients]; ppo from a warm start")->check(non_negative);
   results("--ppo-epochs", o.ppo.epochs, "Passes of an update over its episodes")->check(count(1, 1000));
   results("--clip", o.ppo.clip, "Clipping of the probability ratio")->check(share);
   results("--gamma", o.ppo.gamma, "Discount over sites")->check(share);
@@ -183,6 +183,7 @@ void resolve_options(SearchOptions& o) {
   const auto strategies = strategy_names();
   if (std::find(strategies.begin(), strategies.end(), o.strategy) == strategies.end())
     fail("--strategy: unknown strategy '{}': expected {}", o.strategy, fmt::join(strategies, ", "));
+  if (o.strategy == "mse") o.ppo.warm_start = WarmStart::mse;  // nothing starts anywhere, so no start is chosen
   if (o.strategy != "ppo" && o.ppo.warm_start == WarmStart::none)
     fail("--warm-start none: only ppo starts cold, not {}: expected best, mse or init", o.strategy);
   o.repair_mode = parse_repair_mode(o.repair);

@@ -5,7 +5,8 @@
 
 What is the same as in `triseg search`: calibration, the images of each iteration, its size, the start (--warm-start best) and as
 the reference on every iteration's images that start, the gain over it as what is maximized, the finalists (those of largest gain
-with distinct codes, the start, the MSE optimum, the initial codes), their choice on validation, the one report on test.
+with distinct codes, the start, the MSE optimum, the initial codes; triseg adds the starts that it did not take), their choice
+on validation, the one report on test.
 
 Search space: four integers in 1..tmax-2 a site, which sorted are (t1, v1-1, t2-1, v2-2). So every draw is legal, every legal draw
 has its place, and the space is static, as CMA-ES needs it. The start is told as a finished trial of gain 0; then each

@@ -157,13 +157,37 @@ TEST(Ppo, EqualRewardsTeachNothingFalse) {
   const auto strategy = make_ppo(sites, options, 1);
   Checkpoint before, after;
   strategy->save(before);
-  std::vector<Episode> episodes;
-  for (auto& codes : strategy->propose(0, 16)) episodes.push_back({0, -1.0, {}, codes});
   Update update;
-  strategy->learn(episodes, update);
+  for (const std::size_t count : {7, 16, 20}) {  // of some numbers the rounded mean is not exact
+    std::vector<Episode> episodes;
+    for (auto& codes : strategy->propose(0, count)) episodes.push_back({0, -1.0, {}, codes});
+    strategy->learn(episodes, update);
+  }
   strategy->save(after);
   EXPECT_EQ(after.tensors.at("policy/mean").values, before.tensors.at("policy/mean").values);
+  EXPECT_EQ(after.tensors.at("policy/log_width").values, before.tensors.at("policy/log_width").values);
   EXPECT_TRUE(std::isfinite(update.policy_loss));
+}
+
+TEST(Ppo, ADrawFarOutMovesMeanAndWidthWithinBounds) {
+  // A draw some 40 widths from the mean, rewarded: whatever it teaches, the policy stays a policy.
+  const std::vector<SiteData> sites = {site(0, 1, 255)};
+  const auto strategy = make_ppo(sites, {}, 1);
+  Checkpoint narrow;
+  strategy->save(narrow);
+  for (float& w : narrow.tensors.at("policy/log_width").values) w = std::log(0.3f);
+  strategy->restore(narrow);
+  std::vector<Episode> episodes;
+  for (auto& codes : strategy->propose(0, 20)) episodes.push_back({0, -double(episodes.size()), {}, codes});
+  episodes[0].codes[0].t2 = 200;
+  episodes[0].codes[0].v2 = 255;
+  Update update;
+  strategy->learn(episodes, update);
+  Checkpoint after;
+  strategy->save(after);
+  for (float m : after.tensors.at("policy/mean").values) EXPECT_TRUE(m >= 1 && m <= 255) << m;
+  for (float w : after.tensors.at("policy/log_width").values) EXPECT_TRUE(w >= std::log(0.29f) && w <= std::log(0.3f) + 2.01f) << w;
+  for (const auto& codes : strategy->propose(20, 50)) EXPECT_TRUE(is_legal(codes[0]));
 }
 
 TEST(ActionSpace, CoversExactlyTheLegalCodes) {

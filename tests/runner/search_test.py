@@ -48,7 +48,7 @@ class Files(ProgramTest):
         done = self.search("a", "--max-acc-drop", "100")
         with h5py.File(run_file(self.out("a"))) as file:
             records, images = file["/top/validation_record_rewards"][()], file["/top/validation_images"][0]
-            self.assertEqual((records.shape, images), ((5, 80), 10000))
+            self.assertEqual((records.shape, images), ((9, 80), 10000))
             rewards = -(file["/top/validation_kd"][()] + 0.1 * file["/top/validation_attention"][()])
             self.assertLess(abs(records.sum(axis=1) / images - rewards).max(), 1e-9)
             paired = (records - records[0]) / 125
@@ -68,7 +68,7 @@ class Files(ProgramTest):
         self.assertEqual(result["selection"]["within_error_of_best"], within)
         self.assertEqual(result["selection"]["difference_to_best"], 0)
         self.assertAlmostEqual(result["metrics"]["mcnemar_p"], p, delta=1e-9 * p)
-        self.assertIn(f"{within} of 5 candidates are within 1.96 standard errors", done.stdout)
+        self.assertIn(f"{within} of 9 candidates are within 1.96 standard errors", done.stdout)
 
     def test_costs_and_the_pareto_front(self):
         done = self.search("a")
@@ -155,7 +155,7 @@ class Log(ProgramTest):
 
 
     def test_the_final_scoring_shows_its_progress(self):
-        self.assertRegex(self.search("a").stderr, r"validation images: 10000/10000, [\d.]+ validation images/s, ETA 0:00, 5 candidates")
+        self.assertRegex(self.search("a").stderr, r"validation images: 10000/10000, [\d.]+ validation images/s, ETA 0:00, 9 candidates")
 
     def test_terminals_get_a_bar_with_rate_eta_and_best_reward(self):
         terminal, inside = pty.openpty()
@@ -274,7 +274,7 @@ class Resume(ProgramTest):
         with h5py.File(run_file(self.out("a"))) as file:
             self.assertEqual(file["/finalists/images"].shape, (63,))
             scored = file["/finalists/images"][0]
-        self.assertIn(f"Scoring 63 candidates on 10000 validation images, {scored} of them done", self.search("a", *many).stderr)
+        self.assertIn(f"Scoring 67 candidates on 10000 validation images, {scored} of them done", self.search("a", *many).stderr)
         self.assert_same_run(self.out("whole"), self.out("a"))
 
     def test_two_searches_do_not_write_one_run(self):
@@ -465,13 +465,13 @@ class Options(ProgramTest):
 
     def test_the_mse_optimum_needs_no_episode(self):
         done = self.search("a", "--strategy", "mse", "--threads", "1")
-        self.assertIn("Scoring 2 candidates on 10000 validation images", done.stderr)
+        self.assertIn("Scoring 6 candidates on 10000 validation images", done.stderr)
         with h5py.File(run_file(self.out("a"))) as file:
             self.assertEqual(file.attrs["status"], b"finished")
             self.assertEqual((file.attrs["episodes_total"], file.attrs["student_images"]), (0, 0))
             self.assertEqual((len(file["/episodes/reward"]), len(file["/updates/iteration"])), (0, 0))
             origins = list(file["/top/origin"])
-            self.assertEqual(sorted(origins), [b"init", b"mse"])
+            self.assertEqual(sorted(origins), [b"balanced-1", b"balanced-10", b"balanced-3", b"balanced-30", b"init", b"mse"])
             self.assertEqual(file["/top/codes"][()][origins.index(b"mse")].tobytes(), file["/sites/mse_codes"][()].tobytes())
         self.assertEqual(run(["validate", run_file(self.out("a"))]).returncode, 0)
         self.assertIn("nothing to do", self.search("a", "--strategy", "mse").stderr)
@@ -491,8 +491,8 @@ class Options(ProgramTest):
     CHANGES = [("--sites", "conv"), ("--seed", "2"), ("--episodes", "160"), ("--episodes-per-update", "48"), ("--batch-size", "8"),
                ("--calib-batches", "2"), ("--kd-T", "4"), ("--attention-layers", "conv2"), ("--attention-weight", "1"),
                ("--tmax-mode", "fixed"), ("--tmax-percentile", "50"), ("--tmax-offset", "20"), ("--warm-start", "init"),
-               ("--warm-start", "none"), ("--warm-start-tolerance", "2"), ("--lr", "0.01"), ("--ppo-epochs", "2"),
-               ("--clip", "0.001"), ("--gamma", "0.5"), ("--value-coef", "0"), ("--entropy-coef", "1"), ("--top-k", "1"),
+               ("--warm-start", "none"), ("--warm-start-tolerance", "2"), ("--mean-rate", "0.1"),
+               ("--width-rate", "0.1"), ("--lr", "0.01"), ("--ppo-epochs", "2"), ("--clip", "0.001"), ("--gamma", "0.5"), ("--value-coef", "0"), ("--entropy-coef", "1"), ("--top-k", "1"),
                ("--eval-every", "1"), ("--repair", "layer"), ("--repair", "channel")]
 
     def content(self, name):
