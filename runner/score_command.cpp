@@ -130,6 +130,7 @@ Json columns(const ScoreRequest& request, const std::vector<Score>& scores, doub
 
 int run_score(CLI::App& app, SearchOptions& o) {
   if (launched_tasks() > 1) fail("score runs as one process: start it without the launcher that started {}", launched_tasks());
+  spdlog::set_level(spdlog::level::warn);  // answers alone
   apply_config_file(app);
   resolve_options(o);
   if (o.transport != "auto" && o.transport != "local")

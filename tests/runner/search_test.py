@@ -423,8 +423,8 @@ class Repair(ProgramTest):
                 joined = [x for layer in repair["layers"].values() for x in layer[key]]
                 self.assertEqual(joined, [float(x) for x in file["/selected/repair_" + key]])
             images = file.attrs["student_images"]
-        # 4 passes around the reference, 2 in the 6 iterations, 192 + 6 scored students on 16 images, 2 evaluations
-        self.assertEqual(images, (4 + 2) * 500 + (192 + 6) * 16 + 2 * 1000)
+        # 6 starts on 64 images, 4 passes around the reference, 2 in the 6 iterations, 192 + 6 scored students on 16 images, 2 evaluations
+        self.assertEqual(images, 6 * 64 + (4 + 2) * 500 + (192 + 6) * 16 + 2 * 1000)
 
     def test_evaluate_takes_the_repair_or_fits_one(self):
         self.search("a", *self.FEW)
