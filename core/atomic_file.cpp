@@ -67,15 +67,16 @@ class Temporary {
   bool renamed_ = false;
 };
 
-std::filesystem::path folder_of(const std::filesystem::path& path) {
-  return path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
-}
-
-void sync_folder(const std::filesystem::path& folder) {
+// Makes a rename to `path` last through a power cut.
+void sync_folder_of(const std::filesystem::path& path) {
+  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
+  const auto throw_errno = [&](const char* call) {
+    fail("cannot write {}: {} of its folder failed: {}", path.string(), call, std::strerror(errno));
+  };
   const Descriptor fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (fd.get() < 0) fail("cannot open folder {}: {}", folder.string(), std::strerror(errno));
+  if (fd.get() < 0) throw_errno("open");
   // Some network file systems do not know fsync of a folder; they say EINVAL and need none.
-  if (::fsync(fd.get()) != 0 && errno != EINVAL) fail("fsync of folder {} failed: {}", folder.string(), std::strerror(errno));
+  if (::fsync(fd.get()) != 0 && errno != EINVAL) throw_errno("fsync");
 }
 
 }  // namespace
@@ -85,7 +86,7 @@ void commit_file(const std::filesystem::path& path, std::span<const std::byte> b
   Temporary temporary(path);
   temporary.write(bytes);
   temporary.rename();
-  sync_folder(folder_of(path));
+  sync_folder_of(path);
 }
 
 void commit_file(const std::filesystem::path& path, std::string_view text) {
