@@ -1,8 +1,11 @@
 // What a rollout worker returns for one candidate on one image batch: one fixed-size record, gathered as bytes.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <type_traits>
+#include <vector>
 
 namespace triseg {
 
@@ -37,5 +40,12 @@ struct Score {
   bool operator==(const Score&) const = default;
 };
 static_assert(std::is_trivially_copyable_v<Score> && sizeof(Score) == 48, "gathered as bytes between ranks");
+
+/// Sums over records that come all candidates on one, then all on the next: (candidates).
+inline std::vector<Score> totals_of(std::span<const Score> records, std::size_t candidates) {
+  std::vector<Score> totals(candidates);
+  for (std::size_t i = 0; i < records.size(); ++i) totals[i % candidates] += records[i];
+  return totals;
+}
 
 }  // namespace triseg

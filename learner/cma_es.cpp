@@ -3,7 +3,7 @@
 #include "core/philox.hpp"
 #include "core/real_functions.hpp"
 #include "learner/action_space.hpp"
-#include "learner/prior.hpp"
+#include "learner/start_width.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -17,13 +17,13 @@ constexpr double least_deviation = 0.3;
 
 class CmaEs final : public Strategy {
  public:
-  CmaEs(const std::vector<SiteData>& sites, double prior_tolerance, std::uint64_t seed)
-      : sites_(sites), seed_(seed), mean_(size()), variance_(size()), step_path_(size()), variance_path_(size()) {
+  CmaEs(const std::vector<SiteData>& sites, double width_tolerance, std::uint64_t seed)
+      : sites_(sites), seed_(seed), heads_(drawn_heads(tmax_searched(sites))), mean_(size()), variance_(size()), step_path_(size()), variance_path_(size()) {
     for (std::size_t l = 0; l < sites.size(); ++l)
-      for (Head head : heads) {
+      for (Head head : heads_) {
         const std::size_t k = index(l, head);
         mean_[k] = code_of(sites[l].start, head);
-        const double width = prior_width(sites[l], sites[l].start, head, prior_tolerance);
+        const double width = start_width(sites[l], sites[l].start, head, width_tolerance);
         variance_[k] = static_cast<float>(width * width);
       }
   }
@@ -114,14 +114,14 @@ class CmaEs final : public Strategy {
   }
 
  private:
-  std::size_t size() const { return sites_.size() * heads.size(); }
-  static std::size_t index(std::size_t site, Head head) { return site * heads.size() + static_cast<std::size_t>(head); }
+  std::size_t size() const { return sites_.size() * heads_.size(); }
+  std::size_t index(std::size_t site, Head head) const { return site * heads_.size() + static_cast<std::size_t>(head); }
 
   /// A standard normal number by Marsaglia's polar method, keyed.
   double normal(std::uint64_t episode, std::uint32_t site, std::uint32_t head) const {
     for (std::uint32_t attempt = 0;; ++attempt) {
-      const double u = 2 * uniform(seed_, Stream::action, episode, site, head + 8 * attempt) - 1;
-      const double v = 2 * uniform(seed_, Stream::action, episode, site, head + 8 * attempt + 4) - 1;
+      const double u = 2 * uniform(seed_, Stream::action, episode, site, head + 16 * attempt) - 1;
+      const double v = 2 * uniform(seed_, Stream::action, episode, site, head + 16 * attempt + 8) - 1;
       const double s = u * u + v * v;
       if (s > 0 && s < 1) return u * std::sqrt(-2 * exact_log(s) / s);
     }
@@ -131,7 +131,7 @@ class CmaEs final : public Strategy {
   std::vector<double> sample(std::uint64_t episode) const {
     std::vector<double> x(size());
     for (std::size_t l = 0; l < sites_.size(); ++l)
-      for (Head head : heads) {
+      for (Head head : heads_) {
         const std::size_t k = index(l, head);
         x[k] = mean_[k] + sigma_ * std::sqrt(variance_[k]) * normal(episode, static_cast<std::uint32_t>(l), static_cast<std::uint32_t>(head));
       }
@@ -142,7 +142,7 @@ class CmaEs final : public Strategy {
   std::vector<Codes> decode(const std::vector<double>& x) const {
     std::vector<Codes> result;
     for (std::size_t l = 0; l < sites_.size(); ++l)
-      result.push_back(choose_codes(sites_[l].tmax, [&](Head head, int first, int last) {
+      result.push_back(choose_codes(sites_[l], [&](Head head, int first, int last) {
         return std::clamp(std::nearbyint(x[index(l, head)]), double(first), double(last));
       }));
     return result;
@@ -150,16 +150,17 @@ class CmaEs final : public Strategy {
 
   std::vector<SiteData> sites_;
   std::uint64_t seed_;
+  std::span<const Head> heads_;  // in the order of drawing
   // float: what a checkpoint holds exactly.
-  std::vector<float> mean_, variance_, step_path_, variance_path_;  // (4 L)
+  std::vector<float> mean_, variance_, step_path_, variance_path_;  // (L heads)
   float sigma_ = 1;
   std::uint64_t generation_ = 0, first_episode_ = 0;
 };
 
 }  // namespace
 
-std::unique_ptr<Strategy> make_cma_es(const std::vector<SiteData>& sites, double prior_tolerance, std::uint64_t seed) {
-  return std::make_unique<CmaEs>(sites, prior_tolerance, seed);
+std::unique_ptr<Strategy> make_cma_es(const std::vector<SiteData>& sites, double width_tolerance, std::uint64_t seed) {
+  return std::make_unique<CmaEs>(sites, width_tolerance, seed);
 }
 
 }  // namespace triseg

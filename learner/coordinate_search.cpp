@@ -68,21 +68,23 @@ class CoordinateSearch final : public Strategy {
   }
 
  private:
-  // Move 8 * site + 2 * head + direction: one code up or down by one.
+  // Move moves_a_site * site + 2 * head + direction: one code up or down by one.
+  std::size_t moves_a_site() const { return 2 * drawn_heads(tmax_searched(sites_)).size(); }
+  std::size_t site_of(std::size_t move) const { return move / moves_a_site(); }
   std::vector<Codes> neighbour(std::size_t move) const {
     auto codes = incumbent_;
-    std::uint8_t& code = code_of(codes[move / 8], heads[move / 2 % 4]);
+    std::uint8_t& code = code_of(codes[site_of(move)], Head{move % moves_a_site() / 2});
     code = static_cast<std::uint8_t>(code + (move % 2 ? 1 : -1));
     return codes;
   }
   std::vector<std::size_t> legal_moves() const {
     std::vector<std::size_t> moves;
-    for (std::size_t move = 0; move < sites_.size() * 8; ++move)
-      if (is_legal(neighbour(move)[move / 8])) moves.push_back(move);
+    for (std::size_t move = 0; move < sites_.size() * moves_a_site(); ++move)
+      if (is_legal(neighbour(move)[site_of(move)])) moves.push_back(move);
     return moves;
   }
   void forget() {
-    sums_.assign(sites_.size() * 8 * 3, 0);
+    sums_.assign(sites_.size() * moves_a_site() * 3, 0);
     next_ = 0;
   }
 

@@ -12,7 +12,7 @@
 
 namespace triseg {
 
-enum class TmaxMode { percentile, fixed };
+enum class TmaxMode { percentile, fixed, search };
 
 /// How tmax follows from a site's histogram.
 struct TmaxRule {
@@ -21,7 +21,7 @@ struct TmaxRule {
   int offset = 10;           ///< added to the percentile's code
   int fixed = 127;
 
-  /// percentile: the percentile's code + offset, at least 15, at most 255; fixed: the fixed value.
+  /// percentile, and where search starts: the percentile's code + offset, at least 15, at most 255; fixed: the fixed value.
   int tmax(const Histogram& histogram) const;
   /// "p90+10" or "fixed": how log lines name the rule.
   std::string label() const;

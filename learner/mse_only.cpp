@@ -13,6 +13,7 @@ class MseOnly final : public Strategy {
   std::vector<std::vector<Codes>> propose(std::uint64_t, std::size_t count) override { return {count, optimum_}; }
   void learn(std::span<const Episode>, Update&) override {}
   std::vector<Codes> most_probable() const override { return optimum_; }
+  std::vector<std::vector<Codes>> incumbents() const override { return {}; }  // it is a finalist of every search
   void save(Checkpoint&) const override {}
   void restore(const Checkpoint&) override {}
 

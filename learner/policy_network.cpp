@@ -23,11 +23,12 @@ void tanh_backward(const std::vector<double>& y, std::vector<double>& dy) {
 
 }  // namespace
 
-PolicyNetwork::PolicyNetwork(std::vector<std::array<double, inputs>> states, std::size_t columns, std::uint64_t seed, bool zero_heads)
+PolicyNetwork::PolicyNetwork(std::vector<std::array<double, inputs>> states, std::size_t heads, std::size_t columns, std::uint64_t seed,
+                             bool zero_heads)
     : hidden_outputs_(hidden) {
   for (const auto& state : states) states_.insert(states_.end(), state.begin(), state.end());
   std::iota(hidden_outputs_.begin(), hidden_outputs_.end(), 0);
-  for (std::size_t h = 0; h < head_count; ++h)
+  for (std::size_t h = 0; h < heads; ++h)
     for (std::size_t c = 0; c < columns; ++c) head_outputs_.push_back(h * codes + c);
 
   const auto add = [&](const std::string& name, std::vector<std::uint64_t> shape, std::size_t fan_in, bool zero) {
@@ -43,8 +44,8 @@ PolicyNetwork::PolicyNetwork(std::vector<std::array<double, inputs>> states, std
   add("encoder1.bias", {hidden}, inputs, false);
   add("encoder2.weight", {hidden, hidden}, hidden, false);
   add("encoder2.bias", {hidden}, hidden, false);
-  add("heads.weight", {head_count * codes, hidden}, hidden, zero_heads);
-  add("heads.bias", {head_count * codes}, hidden, zero_heads);
+  add("heads.weight", {heads * codes, hidden}, hidden, zero_heads);
+  add("heads.bias", {heads * codes}, hidden, zero_heads);
   add("critic.weight", {1, hidden}, hidden, zero_heads);
   add("critic.bias", {1}, hidden, zero_heads);
 }
@@ -109,7 +110,6 @@ void PolicyNetwork::step(const Output& gradient, double learning_rate) {
   ++steps_;
   const double correction1 = 1 - exact_power(beta1, steps_), correction2 = 1 - exact_power(beta2, steps_);
   for (std::size_t p = 0; p < parameters_.size(); ++p) {
-    if (head_outputs_.empty() && (p == heads_layer.weight || p == heads_layer.weight + 1)) continue;  // they learn nothing
     Parameter& parameter = parameters_[p];
     for (std::size_t i = 0; i < parameter.value.size(); ++i) {
       const double g = gradients[p][i];
@@ -124,6 +124,7 @@ void PolicyNetwork::step(const Output& gradient, double learning_rate) {
 
 void PolicyNetwork::save(Checkpoint& checkpoint) const {
   for (const Parameter& p : parameters_) {
+    if (p.value.empty()) continue;  // of no heads
     checkpoint.tensors["policy/" + p.name] = {p.shape, p.value};
     checkpoint.tensors["adam_m/" + p.name] = {p.shape, p.first_moment};
     checkpoint.tensors["adam_v/" + p.name] = {p.shape, p.second_moment};
@@ -136,6 +137,7 @@ void PolicyNetwork::restore(const Checkpoint& checkpoint) {
     into = stored_values(checkpoint, name, p.shape);
   };
   for (Parameter& p : parameters_) {
+    if (p.value.empty()) continue;
     load("policy/" + p.name, p, p.value);
     load("adam_m/" + p.name, p, p.first_moment);
     load("adam_v/" + p.name, p, p.second_moment);

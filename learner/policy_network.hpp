@@ -13,21 +13,21 @@
 
 namespace triseg {
 
-/// Encoder 4 -> 64 -> 64 (tanh), four heads of 256 logits, a critic head. Parameters are float32, sums are in double and in
+/// Encoder 4 -> 64 -> 64 (tanh), heads of 256 logits, a critic head. Parameters are float32, sums are in double and in
 /// a fixed order. Initial weights are uniform in +-1/sqrt(fan_in), drawn from (seed, initial_weights).
 class PolicyNetwork {
  public:
-  static constexpr std::size_t inputs = 4, hidden = 64, head_count = 4, codes = 256;
+  static constexpr std::size_t inputs = 4, hidden = 64, codes = 256;
 
   /// What the network says of every state, or the gradient of a loss by that.
   struct Output {
-    std::vector<double> heads;   // (L, 4, columns)
+    std::vector<double> heads;   // (L, heads, columns)
     std::vector<double> values;  // (L)
   };
 
-  /// states: (L). Only codes 0 .. columns - 1 of the heads are computed and learned; 0 leaves the critic alone. `zero_heads` starts the heads, the
-  /// critic's too, at zero.
-  PolicyNetwork(std::vector<std::array<double, inputs>> states, std::size_t columns, std::uint64_t seed, bool zero_heads);
+  /// states: (L). `heads`: how many; 0 leaves the critic alone. Only codes 0 .. columns - 1 of the heads are computed and learned.
+  /// `zero_heads` starts the heads, the critic's too, at zero.
+  PolicyNetwork(std::vector<std::array<double, inputs>> states, std::size_t heads, std::size_t columns, std::uint64_t seed, bool zero_heads);
 
   Output forward() const;
 

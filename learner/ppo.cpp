@@ -4,7 +4,7 @@
 #include "core/real_functions.hpp"
 #include "learner/action_space.hpp"
 #include "learner/policy_network.hpp"
-#include "learner/prior.hpp"
+#include "learner/start_width.hpp"
 
 #include <algorithm>
 #include <array>
@@ -53,15 +53,15 @@ struct DrawGroup {
 class Ppo final : public Strategy {
  public:
   Ppo(const std::vector<SiteData>& sites, const PpoOptions& options, std::uint64_t seed)
-      : sites_(sites), options_(options), seed_(seed), centred_(options.warm_start != WarmStart::none), columns_(columns_of(sites)),
-        policy_(states_of(sites), centred_ ? 0 : columns_, seed, centred_) {
+      : sites_(sites), options_(options), seed_(seed), heads_(drawn_heads(tmax_searched(sites))), centred_(options.warm_start != WarmStart::none), columns_(columns_of(sites)),
+        policy_(states_of(sites), centred_ ? 0 : head_count(), columns_, seed, centred_) {
     if (!centred_) return;
     for (const SiteData& site : sites)
-      for (Head head : heads) {
-        const Codes& start = site.start;
+      for (std::size_t h = 0; h < head_count(); ++h) {
+        const Head head{h};
         const double width = options.warm_start == WarmStart::init ? std::max(1.0, site.tmax / 10.0)
-                                                                   : prior_width(site, start, head, options.prior_tolerance);
-        mean_.push_back(code_of(start, head));
+                                                                   : start_width(site, site.start, head, options.width_tolerance);
+        mean_.push_back(code_of(site.start, head));
         log_width_.push_back(static_cast<float>(exact_log(width)));
       }
     average_ = mean_;
@@ -72,7 +72,7 @@ class Ppo final : public Strategy {
     std::vector<std::vector<Codes>> result(count);
     for (std::size_t i = 0; i < count; ++i) {
       for (std::size_t l = 0; l < sites_.size(); ++l)
-        result[i].push_back(choose_codes(sites_[l].tmax, [&](Head head, int first, int last) {
+        result[i].push_back(choose_codes(sites_[l], [&](Head head, int first, int last) {
           const double u = uniform(seed_, Stream::action, first_episode + i, static_cast<std::uint32_t>(l),
                                    static_cast<std::uint32_t>(head));
           return draw(&p.weight[row(l, head)], first, last, u);
@@ -132,7 +132,7 @@ class Ppo final : public Strategy {
     const Distributions p = distributions(policy_.forward());
     std::vector<Codes> result;
     for (std::size_t l = 0; l < sites_.size(); ++l)
-      result.push_back(choose_codes(sites_[l].tmax, [&](Head head, int first, int last) {
+      result.push_back(choose_codes(sites_[l], [&](Head head, int first, int last) {
         if (centred_) return int(std::clamp(std::nearbyint(double(average_[index(l, head)])), double(first), double(last)));
         const double* z = &p.shifted[row(l, head)];
         return int(std::max_element(z + first, z + last + 1) - z);
@@ -157,7 +157,7 @@ class Ppo final : public Strategy {
   }
 
  private:
-  /// Of the categorical draws: logits less the row's largest, at least -lowest_logit, and their exponentials. (sites, 4, columns)
+  /// Of the categorical draws: logits less the row's largest, at least -lowest_logit, and their exponentials. (sites, heads, columns)
   struct Distributions {
     std::vector<double> shifted, weight;
   };
@@ -165,7 +165,7 @@ class Ppo final : public Strategy {
   /// Codes 0 .. largest tmax: no head can take a larger one.
   static std::size_t columns_of(const std::vector<SiteData>& sites) {
     std::size_t columns = 0;
-    for (const SiteData& site : sites) columns = std::max<std::size_t>(columns, site.tmax + 1);
+    for (const SiteData& site : sites) columns = std::max<std::size_t>(columns, largest_tmax(site) + 1);
     return columns;
   }
 
@@ -176,15 +176,16 @@ class Ppo final : public Strategy {
     return states;
   }
 
-  static std::size_t index(std::size_t site, Head head) { return site * heads.size() + static_cast<std::size_t>(head); }
-  /// Where the columns of one head at one site begin in (sites, 4, columns).
+  std::size_t head_count() const { return heads_.size(); }
+  std::size_t index(std::size_t site, Head head) const { return site * head_count() + static_cast<std::size_t>(head); }
+  /// Where the columns of one head at one site begin in (sites, heads, columns).
   std::size_t row(std::size_t site, Head head) const { return index(site, head) * columns_; }
 
   Distributions distributions(const PolicyNetwork::Output& output) const {
-    Distributions p{centred_ ? std::vector<double>(sites_.size() * heads.size() * columns_) : output.heads, {}};
+    Distributions p{centred_ ? std::vector<double>(sites_.size() * head_count() * columns_) : output.heads, {}};
     p.weight.resize(p.shifted.size());
     for (std::size_t l = 0; l < sites_.size(); ++l)
-      for (Head head : heads) {
+      for (Head head : heads_) {
         double* z = &p.shifted[row(l, head)];
         if (centred_) {
           const std::size_t k = index(l, head);
@@ -194,10 +195,11 @@ class Ppo final : public Strategy {
             z[c] = -d * d / 2;
           }
         }
-        const double largest = *std::max_element(z + 1, z + sites_[l].tmax + 1);
+        const int last = largest_tmax(sites_[l]);
+        const double largest = *std::max_element(z + 1, z + last + 1);
         for (std::size_t c = 0; c < columns_; ++c) {
           z[c] = std::max(z[c] - largest, -lowest_logit);
-          p.weight[row(l, head) + c] = int(c) <= sites_[l].tmax ? exact_exp(z[c]) : 0;
+          p.weight[row(l, head) + c] = int(c) <= last ? exact_exp(z[c]) : 0;
         }
       }
     return p;
@@ -238,7 +240,7 @@ class Ppo final : public Strategy {
         by_mean += d_logits[k * columns_ + c] * d;
         by_width += d_logits[k * columns_ + c] * d * d;
       }
-      const double tmax = sites_[k / heads.size()].tmax;
+      const double tmax = largest_tmax(sites_[k / head_count()]);
       mean_[k] = static_cast<float>(std::clamp(mean_[k] - options_.mean_rate * width * count * by_mean, 1.0, tmax));
       const double step = std::clamp(options_.width_rate / 2 * count * by_width, -largest_width_step, largest_width_step);
       log_width_[k] = static_cast<float>(std::clamp(log_width_[k] - step, exact_log(least_width), exact_log(tmax)));
@@ -287,7 +289,7 @@ class Ppo final : public Strategy {
   std::vector<DrawGroup> group_draws(std::span<const Episode> episodes) const {
     std::vector<DrawGroup> groups;
     for (std::size_t l = 0; l < sites_.size(); ++l)
-      for (Head head : heads) {
+      for (Head head : heads_) {
         std::map<std::pair<int, int>, DrawGroup> by_range;
         for (std::size_t i = 0; i < episodes.size(); ++i) {
           const Codes& codes = episodes[i].codes[l];
@@ -308,10 +310,11 @@ class Ppo final : public Strategy {
   std::vector<SiteData> sites_;
   PpoOptions options_;
   std::uint64_t seed_;
+  std::span<const Head> heads_;  // in the order of drawing
   bool centred_;  // draws are around means; false: from the network's heads, as the Python original's
   std::size_t columns_;
   PolicyNetwork policy_;  // centred: its critic alone
-  std::vector<float> mean_, average_, log_width_;  // (sites, 4) [codes]; empty unless centred
+  std::vector<float> mean_, average_, log_width_;  // (sites, heads) [codes]; empty unless centred
 };
 
 }  // namespace

@@ -24,13 +24,13 @@ struct PpoOptions {
   double value_coefficient = 0.5;
   double entropy_coefficient = 0;
   WarmStart warm_start = WarmStart::best;
-  double prior_tolerance = 0.3; ///< width of the first draws: codes within it raise a site's squared error by this share
+  double width_tolerance = 0.3; ///< width of the first draws: codes within it raise a site's squared error by this share
   bool operator==(const PpoOptions&) const = default;
 };
 
-/// Every site is a step with four actions, its codes, drawn from categorical distributions over the codes that keep the draw legal
+/// Every site is a step whose actions are its codes, four or with a searched tmax five, drawn from categorical distributions over the codes that keep the draw legal
 /// (action_space.hpp). From a warm start their logits are those of a Gaussian, -(c - mean)^2 / (2 width^2), with a mean and a width
-/// learned for every code of every site; the first ones are the start and prior_width. Cold, they are the four heads of a network
+/// learned for every code of every site; the first ones are the start and start_width. Cold, they are the heads of a network
 /// over the site's state, as in the Python original; the critic is that network's in both cases.
 /// PPO: Schulman et al. 2017, arXiv:1707.06347; as in the Python original, the critic that advantages are taken from is the one of the
 /// running epoch, not of the first. Means and widths go along the natural gradient of the clipped objective (Wierstra et al. 2014,

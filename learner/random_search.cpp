@@ -8,12 +8,18 @@
 namespace triseg {
 namespace {
 
-/// Uniform over all legal codes: four numbers from 1..tmax, drawn anew until they are in order.
-Codes draw(int tmax, std::uint64_t seed, std::uint64_t episode, std::uint32_t site) {
+/// Uniform over all legal codes, or over tmax and then over all legal codes under it: numbers from 1..tmax, drawn anew until they are
+/// in order.
+Codes draw(const SiteData& site, std::uint64_t seed, std::uint64_t episode, std::uint32_t l) {
+  int tmax = site.tmax;
+  if (site.tmax_searched) {
+    constexpr std::uint32_t key = std::numeric_limits<std::uint32_t>::max();  // no attempt below comes to it
+    tmax = smallest_tmax + static_cast<int>(uniform_below(256 - smallest_tmax, seed, Stream::action, episode, l, key));
+  }
   for (std::uint32_t attempt = 0;; ++attempt) {
     std::array<std::uint8_t, 4> q{};
     for (std::uint32_t k = 0; k < 4; ++k)
-      q[k] = static_cast<std::uint8_t>(1 + uniform_below(static_cast<std::uint32_t>(tmax), seed, Stream::action, episode, site, attempt * 4 + k));
+      q[k] = static_cast<std::uint8_t>(1 + uniform_below(static_cast<std::uint32_t>(tmax), seed, Stream::action, episode, l, attempt * 4 + k));
     const Codes codes{q[0], q[1], q[2], q[3], static_cast<std::uint8_t>(tmax)};
     if (is_legal(codes)) return codes;
   }
@@ -29,7 +35,7 @@ class RandomSearch final : public Strategy {
     std::vector<std::vector<Codes>> result(count);
     for (std::size_t i = 0; i < count; ++i)
       for (std::size_t l = 0; l < sites_.size(); ++l)
-        result[i].push_back(draw(sites_[l].tmax, seed_, first_episode + i, static_cast<std::uint32_t>(l)));
+        result[i].push_back(draw(sites_[l], seed_, first_episode + i, static_cast<std::uint32_t>(l)));
     return result;
   }
 

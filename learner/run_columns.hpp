@@ -46,8 +46,10 @@ inline std::size_t row_extent(const std::string& dim, const RunData& run) {
   return dim == "L" ? run.sites.size() : dim == "R" ? record_count(run) : std::stoul(dim);
 }
 
+/// Four codes; tmax is the site's, or in a column of its own (tmax_column) where it is searched.
 inline void pack_codes(std::byte*& out, const Codes& c, const SiteData& site) {
-  if (c.tmax != site.tmax) fail("site {}: codes with tmax={} in a run whose tmax is {}", site.name, c.tmax, site.tmax);
+  if (c.tmax != site.tmax && !site.tmax_searched)
+    fail("site {}: codes with tmax={} in a run whose tmax is {}", site.name, c.tmax, site.tmax);
   const std::uint8_t bytes[] = {c.t1, c.v1, c.t2, c.v2};
   out = std::copy_n(reinterpret_cast<const std::byte*>(bytes), 4, out);
 }
@@ -142,6 +144,24 @@ Field column(const Rows<Row>& rows, Label label, Access access) {
       }
     };
   }
+  return f;
+}
+
+/// The tmax of codes, (rows, sites), after the column of the other four. `access` returns a reference to the row's codes.
+template <class Row, class Access>
+Field tmax_column(const Rows<Row>& rows, Access access) {
+  Field f{rows.group + "/tmax", Type::u8, {rows.dim, "L"}, "1", "their tmax: that of the site, unless it is searched"};
+  f.get = [=](const RunData& run) {
+    std::vector<std::uint8_t> values;
+    for (const Row& row : run.*rows.member)
+      for (const Codes& c : std::invoke(access, row)) values.push_back(c.tmax);
+    return Values::array<std::uint8_t>(values, {(run.*rows.member).size(), run.sites.size()});
+  };
+  f.set = [=](RunData& run, const Values& values) {
+    const std::byte* in = values.bytes.data();
+    for (Row& row : run.*rows.member)
+      for (Codes& c : std::invoke(access, row)) c.tmax = std::to_integer<std::uint8_t>(*in++);
+  };
   return f;
 }
 

@@ -22,7 +22,8 @@ struct SiteData {
   std::string record_key;
   LayerKind kind = LayerKind::convolution;
   CodeScale scale;
-  int tmax = 0;
+  int tmax = 0;                      ///< by the rule of calibration
+  bool tmax_searched = false;        ///< tmax is a fifth code that episodes draw; `tmax` is the start's alone
   Codes init;                        ///< tmax * {1, 2, 3, 4} / 5
   Codes mse;                         ///< the per-site MSE optimum of the histogram
   Codes start;                       ///< where the search starts
@@ -41,6 +42,7 @@ struct Episode {
 /// One policy update.
 struct Update {
   std::uint64_t iteration = 0;
+  std::uint64_t part = 0;                    ///< which of the coverages searched for the iteration belongs to; 0 if there is one
   double mean_reward = 0, best_reward = 0;   ///< over the iteration's episodes
   double reference_reward = 0;               ///< of the start's codes on the same images
   double policy_loss = 0, value_loss = 0, entropy = 0, approx_kl = 0, clip_fraction = 0;  ///< of the last epoch
@@ -64,7 +66,7 @@ struct Finalist {
 
 /// Codes named by where they come from, scored on the validation split.
 struct Candidate {
-  std::string origin;                ///< "episode", "policy" (its most probable codes), "init", "mse" or "balanced-K"
+  std::string origin;                ///< "episode", "policy" (its most probable codes), "init", "mse", "balanced-K", or "start" (of a rung)
   std::uint64_t episode = 0;         ///< meaningful if origin is "episode"
   double reward = 0;                 ///< in the search; for the others that of the validation score
   Score validation;

@@ -134,7 +134,9 @@ void add_sites(std::vector<Field>& fields) {
       }));
   add({"scale", "1", "real value of one code step"}, [](auto& s) -> auto& { return s.scale.scale; });
   add({"zero_point", "1", "code of real zero"}, [](auto& s) -> auto& { return s.scale.zero_point; });
-  add({"tmax", "1", "largest code that the staircase replaces"}, [](auto& s) -> auto& { return s.tmax; });
+  add({"tmax", "1", "largest code that the staircase replaces, by the rule of calibration"}, [](auto& s) -> auto& { return s.tmax; });
+  add({"tmax_searched", "1", "1 if episodes draw tmax, too, and the one above is only the start's"},
+      [](auto& s) -> auto& { return s.tmax_searched; });
   add({"init_codes", "1", "the initial codes, tmax {1,2,3,4} / 5"}, [](auto& s) -> auto& { return s.init; });
   add({"mse_codes", "1", "the codes of least mean square error on the histogram"}, [](auto& s) -> auto& { return s.mse; });
   add({"start_codes", "1", "where the search started, and what its episodes are compared with"}, [](auto& s) -> auto& { return s.start; });
@@ -152,13 +154,15 @@ void add_episodes(std::vector<Field>& fields) {
   add_score("", "", [&](Label label, auto access) {
     add(label, [access](auto& e) -> decltype(auto) { return access(e.score); });
   });
-  add({"codes", "1", "the drawn codes; tmax is that of the site"}, [](auto& e) -> auto& { return e.codes; });
+  add({"codes", "1", "the drawn codes"}, [](auto& e) -> auto& { return e.codes; });
+  fields.push_back(tmax_column(rows, [](auto& e) -> auto& { return e.codes; }));
 }
 
 void add_updates(std::vector<Field>& fields) {
   const Rows<Update> rows{"/updates", "U", &RunData::updates};
   const auto add = [&](Label label, auto access) { fields.push_back(column(rows, label, access)); };
   add({"iteration", "1", "iteration, from 0"}, [](auto& u) -> auto& { return u.iteration; });
+  add({"part", "1", "which of the coverages searched for it belongs to, from 0"}, [](auto& u) -> auto& { return u.part; });
   add({"mean_reward", "1", "mean reward of the iteration's episodes"}, [](auto& u) -> auto& { return u.mean_reward; });
   add({"best_reward", "1", "best reward of the iteration's episodes"}, [](auto& u) -> auto& { return u.best_reward; });
   add({"reference_reward", "1", "reward of the start's codes on the same images"},
@@ -181,7 +185,8 @@ void add_evaluations(std::vector<Field>& fields) {
   add_score("validation_", ", first images of the validation split", [&](Label label, auto access) {
     add(label, [access](auto& e) -> decltype(auto) { return access(e.validation); });
   });
-  add({"codes", "1", "the policy's most probable codes; tmax is that of the site"}, [](auto& e) -> auto& { return e.codes; });
+  add({"codes", "1", "the policy's most probable codes"}, [](auto& e) -> auto& { return e.codes; });
+  fields.push_back(tmax_column(rows, [](auto& e) -> auto& { return e.codes; }));
 }
 
 void add_finalists(std::vector<Field>& fields) {
@@ -197,7 +202,7 @@ void add_finalists(std::vector<Field>& fields) {
 void add_top(std::vector<Field>& fields) {
   const Rows<Candidate> rows{"/top", "K", &RunData::top};
   const auto add = [&](Label label, auto access) { fields.push_back(column(rows, label, access)); };
-  add({"origin", "", "episode, policy (its most probable codes), init, mse, or balanced-K (docs/search.md)"}, [](auto& c) -> auto& { return c.origin; });
+  add({"origin", "", "episode, policy (its most probable codes), init, mse or balanced-K, or start (of a coverage searched for) (docs/search.md)"}, [](auto& c) -> auto& { return c.origin; });
   add({"episode", "1", "row of /episodes, if origin is episode"}, [](auto& c) -> auto& { return c.episode; });
   add({"reward", "1", "reward in the search; if origin is not episode, of the validation score"},
       [](auto& c) -> auto& { return c.reward; });
@@ -220,7 +225,8 @@ void add_top(std::vector<Field>& fields) {
            [](const NetworkCost& c) { return c.coverage; });
   add_cost({"energy", "pJ", "estimated energy of an inference (docs/cost-model.md)"},
            [](const NetworkCost& c) { return c.energy.staircase; });
-  add({"codes", "1", "the codes; tmax is that of the site"}, [](auto& c) -> auto& { return c.codes; });
+  add({"codes", "1", "the codes"}, [](auto& c) -> auto& { return c.codes; });
+  fields.push_back(tmax_column(rows, [](auto& c) -> auto& { return c.codes; }));
 }
 
 void add_pareto(std::vector<Field>& fields) {
@@ -382,10 +388,10 @@ void add_selected(std::vector<Field>& fields) {
     return Values::array<std::uint8_t>(bytes, {run.sites.size(), 4});
   };
   fields.push_back(codes);
-  Field tmax{"/selected/tmax", Type::s32, {"L"}, "1", "their tmax: that of the sites", Role::derived};
+  Field tmax{"/selected/tmax", Type::s32, {"L"}, "1", "their tmax", Role::derived};
   tmax.get = [](const RunData& run) {
     std::vector<std::int32_t> values;
-    for (const SiteData& site : run.sites) values.push_back(site.tmax);
+    for (const Codes& c : selected_candidate(run).codes) values.push_back(c.tmax);
     return Values::array<std::int32_t>(values, {run.sites.size()});
   };
   fields.push_back(tmax);

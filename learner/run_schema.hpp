@@ -13,7 +13,7 @@ namespace triseg {
 
 inline constexpr const char* run_format = "triseg-run";
 /// Raised whenever the layout changes; read_run reads no other version.
-inline constexpr int run_schema_version = 3;
+inline constexpr int run_schema_version = 4;
 
 /// One dataset or root attribute.
 struct Field {

@@ -74,9 +74,12 @@ void check_values(const std::string& path, const Values& values, Report& report)
 }
 
 void check_codes(const std::string& path, const std::vector<Codes>& codes, std::size_t row, const RunData& run, Report& report) {
-  for (std::size_t i = 0; i < codes.size(); ++i)
-    if (!is_legal(codes[i]))
-      report.add(path, fmt::format("row {}, site {}: illegal codes {}", row, run.sites[i].name, to_string(codes[i])));
+  for (std::size_t i = 0; i < codes.size(); ++i) {
+    const SiteData& site = run.sites[i];
+    if (!is_legal(codes[i])) report.add(path, fmt::format("row {}, site {}: illegal codes {}", row, site.name, to_string(codes[i])));
+    if (codes[i].tmax != site.tmax && !site.tmax_searched)
+      report.add(path, fmt::format("row {}, site {}: {}, but tmax is {} and not searched", row, site.name, to_string(codes[i]), site.tmax));
+  }
 }
 
 void check_score(const std::string& path, const Score& s, std::size_t row, Report& report) {
@@ -184,8 +187,8 @@ void check_top(const RunData& run, Report& report) {
     check_score("/top", c.validation, i, report);
     check_records("/top/validation_record_rewards", c.record_rewards, c.validation, i, run, report);
     if (c.origin != "episode") {
-      if (c.origin != "policy" && c.origin != "mse" && c.origin != "init" && !c.origin.starts_with("balanced-"))
-        report.add("/top/origin", fmt::format("row {}: expected episode, policy, init, mse or balanced-K, found '{}'", i, c.origin));
+      if (c.origin != "policy" && c.origin != "start" && c.origin != "mse" && c.origin != "init" && !c.origin.starts_with("balanced-"))
+        report.add("/top/origin", fmt::format("row {}: expected episode, policy, start, init, mse or balanced-K, found '{}'", i, c.origin));
     } else if (c.episode >= run.episodes.size()) {
       report.add("/top/episode", fmt::format("row {}: episode {} of {}", i, c.episode, run.episodes.size()));
     } else if (const Episode& e = run.episodes[c.episode]; e.codes != c.codes || e.reward != c.reward) {

@@ -8,17 +8,21 @@
 namespace triseg {
 
 std::vector<std::size_t> best_episodes(std::span<const Episode> episodes, std::span<const Update> updates, std::size_t k) {
+  std::size_t parts = 1;
+  for (const Update& update : updates) parts = std::max<std::size_t>(parts, update.part + 1);
   std::vector<double> gain(episodes.size());
   for (std::size_t i = 0; i < episodes.size(); ++i)
     gain[i] = episodes[i].reward - updates[episodes[i].iteration].reference_reward;
   std::vector<std::size_t> order(episodes.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return gain[a] > gain[b]; });
-  std::vector<std::size_t> best;
+  std::vector<std::size_t> best, taken(parts);
   std::set<std::vector<Codes>> seen;
   for (std::size_t i : order) {
-    if (best.size() == k) break;
-    if (seen.insert(episodes[i].codes).second) best.push_back(i);
+    std::size_t& of_part = taken[updates[episodes[i].iteration].part];
+    if (of_part == std::max<std::size_t>(1, k / parts) || !seen.insert(episodes[i].codes).second) continue;
+    ++of_part;
+    best.push_back(i);
   }
   return best;
 }
@@ -71,6 +75,14 @@ Choice choose(std::span<const Candidate> candidates, double max_acc_drop) {
   for (std::size_t i = 0; i < candidates.size(); ++i)
     if (accuracy_drop(candidates[i].validation) <= max_acc_drop) return {i, true};
   return {0, false};
+}
+
+Choice choose_widest(std::span<const Candidate> candidates, std::span<const double> coverage, double max_acc_drop) {
+  Choice choice;
+  for (std::size_t i = 0; i < candidates.size(); ++i)
+    if (accuracy_drop(candidates[i].validation) <= max_acc_drop && (!choice.within || coverage[i] > coverage[choice.index]))
+      choice = {i, true};
+  return choice;
 }
 
 }  // namespace triseg

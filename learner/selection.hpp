@@ -11,6 +11,7 @@ namespace triseg {
 
 /// Indices of the `k` best episodes with distinct codes, best first; of equal ones the earlier. Images differ between
 /// iterations, so an episode counts by its gain: its reward less that of the reference codes on the same images.
+/// Rewards of different parts (Update::part) do not compare: each of them gives its k / parts best, at least one.
 std::vector<std::size_t> best_episodes(std::span<const Episode> episodes, std::span<const Update> updates, std::size_t k);
 
 /// -(mean KD + attention_weight * mean attention distance).
@@ -57,5 +58,8 @@ struct Choice {
 /// Of candidates sorted by validation reward, best first: the first whose accuracy drop is at most `max_acc_drop`
 /// [percentage points], else the first.
 Choice choose(std::span<const Candidate> candidates, double max_acc_drop);
+
+/// The same, but of those within `max_acc_drop` the one of the largest coverage (candidates), of equal ones the first.
+Choice choose_widest(std::span<const Candidate> candidates, std::span<const double> coverage, double max_acc_drop);
 
 }  // namespace triseg

@@ -17,7 +17,7 @@ struct StrategyEntry {
 constexpr StrategyEntry strategies[] = {
     {"ppo", make_ppo},
     {"cma-es", [](const std::vector<SiteData>& sites, const PpoOptions& o, std::uint64_t seed) {
-       return make_cma_es(sites, o.prior_tolerance, seed);
+       return make_cma_es(sites, o.width_tolerance, seed);
      }},
     {"coordinate", [](const std::vector<SiteData>& sites, const PpoOptions&, std::uint64_t) { return make_coordinate_search(sites); }},
     {"random", [](const std::vector<SiteData>& sites, const PpoOptions&, std::uint64_t seed) { return make_random_search(sites, seed); }},

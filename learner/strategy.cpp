@@ -15,19 +15,20 @@ const std::vector<float>& stored_values(const Checkpoint& checkpoint, const std:
 }
 
 StoredTensor store_codes(const std::vector<Codes>& codes) {
-  StoredTensor tensor{{codes.size(), 4}, {}};
+  StoredTensor tensor{{codes.size(), 5}, {}};
   for (const Codes& c : codes)
-    for (std::uint8_t q : {c.t1, c.v1, c.t2, c.v2}) tensor.values.push_back(q);
+    for (std::uint8_t q : {c.t1, c.v1, c.t2, c.v2, c.tmax}) tensor.values.push_back(q);
   return tensor;
 }
 
 std::vector<Codes> stored_codes(const Checkpoint& checkpoint, const std::string& name, const std::vector<SiteData>& sites) {
-  const std::vector<float> values = stored_values(checkpoint, name, {sites.size(), 4});
+  const std::vector<float> values = stored_values(checkpoint, name, {sites.size(), 5});
   std::vector<Codes> codes;
   for (std::size_t l = 0; l < sites.size(); ++l) {
-    const auto code = [&](std::size_t k) { return static_cast<std::uint8_t>(values[l * 4 + k]); };
-    codes.push_back({code(0), code(1), code(2), code(3), static_cast<std::uint8_t>(sites[l].tmax)});
-    if (!is_legal(codes.back())) fail("checkpoint: tensor '{}' holds codes that are not legal", name);
+    const auto code = [&](std::size_t k) { return static_cast<std::uint8_t>(values[l * 5 + k]); };
+    codes.push_back({code(0), code(1), code(2), code(3), code(4)});
+    if (!is_legal(codes.back()) || (codes.back().tmax != sites[l].tmax && !sites[l].tmax_searched))
+      fail("checkpoint: tensor '{}' holds codes that are not legal", name);
   }
   return codes;
 }

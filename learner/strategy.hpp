@@ -29,6 +29,9 @@ class Strategy {
   /// The codes it holds best now: (sites).
   virtual std::vector<Codes> most_probable() const = 0;
 
+  /// The codes it would have validated at the end: (candidates)(sites).
+  virtual std::vector<std::vector<Codes>> incumbents() const { return {most_probable()}; }
+
   virtual void save(Checkpoint& checkpoint) const = 0;
   /// Throws Error if a tensor is missing or of another shape.
   virtual void restore(const Checkpoint& checkpoint) = 0;
@@ -37,7 +40,7 @@ class Strategy {
 /// A tensor of the checkpoint. Throws Error naming it if it is missing or has another shape.
 const std::vector<float>& stored_values(const Checkpoint& checkpoint, const std::string& name, const std::vector<std::uint64_t>& shape);
 
-/// Codes as a tensor (sites, 4), and back; tmax comes from the sites. Throws Error as above, and for codes that are not legal.
+/// Codes as a tensor (sites, 5), and back. Throws Error as above, and for codes that are not legal at these sites.
 StoredTensor store_codes(const std::vector<Codes>& codes);
 std::vector<Codes> stored_codes(const Checkpoint& checkpoint, const std::string& name, const std::vector<SiteData>& sites);
 

@@ -26,6 +26,7 @@ std::vector<SiteData> calibrate(Rollout& rollout, const QuantizedNetwork& model,
     if (site.histogram.total() == site.histogram.counts[0])
       fail("calibration: site {} shows no code but 0 over {} images: its histogram is empty", site.name, request.images.size());
     site.tmax = rule.tmax(site.histogram);
+    site.tmax_searched = rule.mode == TmaxMode::search;
     site.init = initial_codes(site.tmax);
     site.mse = mse_optimum(site.histogram, site.tmax);
     site.state = site_state(site.histogram, i, indices.size());

@@ -1,38 +1,47 @@
 #include "runner/choose_start.hpp"
 
+#include "learner/coverage_target.hpp"
 #include "learner/selection.hpp"
 #include "learner/starts.hpp"
 
 #include <spdlog/spdlog.h>
 
-#include <algorithm>
 #include <numeric>
 
 namespace triseg {
 
-std::uint64_t choose_start(Rollout& rollout, const QuantizedNetwork& model, const SearchOptions& o, std::vector<SiteData>& sites) {
-  const auto starts = analytic_starts(model, sites);
-  const auto take = [&](std::size_t which) {
-    for (std::size_t i = 0; i < sites.size(); ++i) sites[i].start = starts[which].codes[i];
+std::uint64_t choose_starts(Rollout& rollout, const QuantizedNetwork& model, const SearchOptions& o,
+                            std::span<std::vector<SiteData>* const> problems) {
+  std::vector<std::vector<Start>> starts;  // (problems)(starts)
+  for (const std::vector<SiteData>* sites : problems) starts.push_back(analytic_starts(model, *sites));
+  const auto take = [&](std::size_t problem, std::size_t which) {
+    auto& sites = *problems[problem];
+    for (std::size_t i = 0; i < sites.size(); ++i) sites[i].start = starts[problem][which].codes[i];
   };
+  const std::size_t each = starts.front().size();
   if (o.ppo.warm_start != WarmStart::best) {
     const std::string_view name = o.ppo.warm_start == WarmStart::mse ? "mse" : "init";
-    take(std::find_if(starts.begin(), starts.end(), [&](const Start& s) { return s.name == name; }) - starts.begin());
+    for (std::size_t p = 0; p < problems.size(); ++p)
+      for (std::size_t i = 0; i < each; ++i)
+        if (starts[p][i].name == name) take(p, i);
     return 0;
   }
   ScoreRequest request{Split::search, o.batch_size, std::vector<std::uint32_t>(std::size_t{o.calib_batches} * o.batch_size), {}, {}, {}, "start"};
   std::iota(request.images.begin(), request.images.end(), 0u);
-  for (const Start& start : starts) request.candidates.push_back(start.codes);
-  std::vector<Score> totals(starts.size());
-  const auto records = rollout.score(request);
-  for (std::size_t i = 0; i < records.size(); ++i) totals[i % starts.size()] += records[i];
-  std::size_t best = 0;
-  for (std::size_t i = 0; i < starts.size(); ++i) {
-    spdlog::info("[start] {}: reward {:.5f} on the calibration images", starts[i].name, reward(totals[i], o.attention_weight));
-    if (reward(totals[i], o.attention_weight) > reward(totals[best], o.attention_weight)) best = i;
+  for (const auto& of_problem : starts)
+    for (const Start& start : of_problem) request.candidates.push_back(start.codes);
+  const std::vector<Score> totals = totals_of(rollout.score(request), request.candidates.size());
+  for (std::size_t p = 0; p < problems.size(); ++p) {
+    const auto reward_of = [&](std::size_t i) { return reward(totals[p * each + i], o.attention_weight); };
+    std::size_t best = 0;
+    for (std::size_t i = 0; i < each; ++i) {
+      spdlog::info("[start] {}: reward {:.5f} on the calibration images, {:.3f} % pass", starts[p][i].name, reward_of(i),
+                   100 * passed_share(*problems[p], starts[p][i].codes));
+      if (reward_of(i) > reward_of(best)) best = i;
+    }
+    take(p, best);
   }
-  take(best);
-  return request.images.size() * starts.size();
+  return request.images.size() * request.candidates.size();
 }
 
 }  // namespace triseg

@@ -21,7 +21,7 @@ RunData new_run(const SearchOptions& o, const Inputs& inputs, const CLI::App& ap
   run.model_display_name = network.display_name;
   run.backend = o.backend;
   run.data_sha256 = inputs.data->sha256;
-  run.selection = fmt::format("best validation reward with --max-acc-drop {:g}", o.max_acc_drop);
+  run.selection = fmt::format("{} with --max-acc-drop {:g}", o.objective == "coverage" ? "largest coverage" : "best validation reward", o.max_acc_drop);
   run.model_sha256 = inputs.model->sha256;
   run.seed = o.seed;
   run.temperature = o.temperature;

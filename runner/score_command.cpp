@@ -112,8 +112,7 @@ ScoreRequest parse_request(const std::string& line, const SearchOptions& o, cons
 
 /// Columns over the candidates; accuracies [percent] only of a split, where they mean something.
 Json columns(const ScoreRequest& request, const std::vector<Score>& scores, double attention_weight) {
-  std::vector<Score> totals(request.candidates.size());
-  for (std::size_t i = 0; i < scores.size(); ++i) totals[i % totals.size()] += scores[i];
+  const std::vector<Score> totals = totals_of(scores, request.candidates.size());
   Json json = {{"reward", Json::array()}, {"kd", Json::array()}, {"attention", Json::array()}};
   for (const Score& total : totals) {
     json["reward"].push_back(reward(total, attention_weight));
@@ -140,7 +139,7 @@ int run_score(CLI::App& app, SearchOptions& o) {
   const Inputs inputs = load_inputs(o, *transport);
   Rollout rollout(*transport, *inputs.scorer, false);
   auto sites = calibrate(rollout, inputs.model->network, o.calib_batches, o.batch_size, o.tmax);
-  const std::uint64_t start_images = choose_start(rollout, inputs.model->network, o, sites);
+  const std::uint64_t start_images = choose_starts(rollout, inputs.model->network, o, std::array{&sites});
   Json problem = describe(o, inputs, sites);
   problem["start_images"] = start_images;
   answer(problem);

@@ -1,6 +1,9 @@
 #include "runner/search.hpp"
 
+#include "learner/coverage_ladder.hpp"
+#include "learner/coverage_target.hpp"
 #include "learner/image_order.hpp"
+#include "learner/pareto.hpp"
 #include "learner/run_file.hpp"
 #include "learner/selection.hpp"
 #include "learner/starts.hpp"
@@ -15,6 +18,7 @@
 #include <algorithm>
 #include <chrono>
 #include <numeric>
+#include <set>
 
 namespace triseg {
 namespace {
@@ -30,6 +34,12 @@ constexpr const char* finalist_repairs = "repair/finalists";
 constexpr const char* finalist_passes = "repair/finalists/passes";
 
 using Clock = std::chrono::steady_clock;
+
+std::vector<Codes> site_codes(const std::vector<SiteData>& sites, Codes SiteData::*which) {
+  std::vector<Codes> codes;
+  for (const SiteData& site : sites) codes.push_back(site.*which);
+  return codes;
+}
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
@@ -79,19 +89,42 @@ int Search::run() {
 }
 
 void Search::prepare() {
-  if (data_.sites.empty()) {
-    Stopwatch watch(seconds_.calibration);
-    data_.sites = calibrate(rollout_, model_, options_.calib_batches, options_.batch_size, options_.tmax);
-    data_.student_images += choose_start(rollout_, model_, options_, data_.sites);
-  }
+  make_strategies();
   for (const SiteData& site : data_.sites)
     spdlog::info("[init] {}: {} ({})", site.name, to_string(site.init), options_.tmax.label());
   for (const SiteData& site : data_.sites) spdlog::info("[start] {}: {}", site.name, to_string(site.start));
-  reference_ = site_codes(&SiteData::start);
-  strategy_ = make_strategy(options_.strategy, data_.sites, options_.ppo, options_.seed);
+  reference_ = site_codes(data_.sites, &SiteData::start);
   data_.episodes_total = strategy_->usable_episodes(options_.episodes);
   if (data_.checkpoint.next_iteration > 0) strategy_->restore(data_.checkpoint);
   if (options_.repair_mode != RepairMode::none) prepare_repair();
+}
+
+void Search::make_strategies() {
+  Stopwatch watch(seconds_.calibration);
+  const bool fresh = data_.sites.empty();
+  if (fresh) data_.sites = calibrate(rollout_, model_, options_.calib_batches, options_.batch_size, options_.tmax);
+  std::vector<std::vector<SiteData>*> problems{&data_.sites};
+  std::vector<Rung> rungs;
+  if (options_.tmax.mode == TmaxMode::search) {
+    for (const double passed : pass_shares()) rungs.push_back(make_rung(data_.sites, passed));
+    for (Rung& rung : rungs) problems.push_back(&rung.sites);
+  }
+  if (fresh)
+    data_.student_images += choose_starts(rollout_, model_, options_, problems);
+  else if (!rungs.empty())
+    restore_starts(data_.checkpoint, rungs);
+  for (const Rung& rung : rungs) rung_starts_.push_back(site_codes(rung.sites, &SiteData::start));
+  strategy_ = rungs.empty() ? make_strategy(options_.strategy, data_.sites, options_.ppo, options_.seed)
+                            : make_coverage_ladder(options_.strategy, std::move(rungs), options_.ppo, options_.seed);
+}
+
+std::vector<double> Search::pass_shares() const {
+  if (!options_.pass_list.empty()) return options_.pass_list;
+  const double calibrated = passed_share(data_.sites, site_codes(data_.sites, &SiteData::init));
+  if (options_.objective == "accuracy") return {calibrated};
+  std::set<double> shares{0};
+  for (const double factor : {0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0}) shares.insert(std::min(1.0, factor * calibrated));
+  return {shares.begin(), shares.end()};
 }
 
 void Search::prepare_repair() {
@@ -162,10 +195,8 @@ void Search::evaluate_most_probable(std::uint64_t iteration) {
   Stopwatch watch(seconds_.scoring);
   Evaluation evaluation{iteration, {}, strategy_->most_probable()};
   const std::size_t images = std::min(evaluation_images, data_set_.split_size(Split::validation));
-  std::vector<Score> totals(1);
-  score_images(Split::validation, 0, images, {evaluation.codes}, std::vector<Repair>(repairs_.begin(), repairs_.begin() + (repair_fit_ ? 1 : 0)),
-               totals);
-  evaluation.validation = totals.front();
+  const std::vector<Repair> repairs(repairs_.begin(), repairs_.begin() + (repair_fit_ ? 1 : 0));
+  evaluation.validation = totals_of(score_records(Split::validation, 0, images, {evaluation.codes}, repairs), 1).front();
   data_.student_images += images;
   data_.evaluations.push_back(std::move(evaluation));
 }
@@ -175,7 +206,8 @@ bool Search::score_finalists() {
   std::vector<Candidate> finalists;
   for (std::size_t i : best_episodes(data_.episodes, data_.updates, options_.top_k))
     finalists.push_back({"episode", i, data_.episodes[i].reward, {}, data_.episodes[i].codes});
-  if (!data_.episodes.empty()) finalists.push_back({"policy", 0, 0, {}, strategy_->most_probable()});
+  for (auto& codes : strategy_->incumbents()) finalists.push_back({"policy", 0, 0, {}, std::move(codes)});
+  for (const auto& codes : rung_starts_) finalists.push_back({"start", 0, 0, {}, codes});
   for (Start& start : analytic_starts(model_, data_.sites)) finalists.push_back({start.name, 0, 0, {}, std::move(start.codes)});
 
   std::vector<std::vector<Codes>> candidates;
@@ -251,12 +283,12 @@ std::optional<std::vector<Repair>> Search::fit_finalists(const std::vector<std::
 
 void Search::report() {
   Stopwatch watch(seconds_.final_scoring);
-  const Choice choice = choose(data_.top, options_.max_acc_drop);
+  const Choice choice = this->choice();
   data_.selected.top_index = choice.index;
   data_.selected.within_max_acc_drop = choice.within;
   if (!choice.within)
     data_.selection = fmt::format("best validation reward: no candidate met --max-acc-drop {:g}", options_.max_acc_drop);
-  std::vector<std::vector<Codes>> candidates{data_.top[choice.index].codes, site_codes(&SiteData::mse)};
+  std::vector<std::vector<Codes>> candidates{data_.top[choice.index].codes, site_codes(data_.sites, &SiteData::mse)};
   std::vector<Repair> repairs;
   if (repair_fit_) {
     const auto mse = std::find_if(data_.top.begin(), data_.top.end(), [](const Candidate& c) { return c.origin == "mse"; });
@@ -264,12 +296,18 @@ void Search::report() {
     repairs = {top_repairs_[choice.index], {}, top_repairs_[mse - data_.top.begin()]};
     data_.selected.repair = layer_repairs(model_.network, repairs.front());
   }
-  std::vector<Score> totals(candidates.size());
-  score_images(Split::test, 0, data_set_.split_size(Split::test), candidates, repairs, totals);
+  const auto totals = totals_of(score_records(Split::test, 0, data_set_.split_size(Split::test), candidates, repairs), candidates.size());
   data_.selected.test = totals[0];
   data_.selected.test_mse = totals[1];
   if (repair_fit_) data_.selected.test_mse_repaired = totals[2];
   data_.finished = true;
+}
+
+Choice Search::choice() const {
+  if (options_.objective != "coverage") return choose(data_.top, options_.max_acc_drop);
+  std::vector<double> coverage;
+  for (const Objectives& o : objectives_of(data_)) coverage.push_back(o.coverage);
+  return choose_widest(data_.top, coverage, options_.max_acc_drop);
 }
 
 std::vector<Score> Search::score_records(Split split, std::size_t begin, std::size_t end,
@@ -281,22 +319,10 @@ std::vector<Score> Search::score_records(Split split, std::size_t begin, std::si
   return rollout_.score(request);
 }
 
-void Search::score_images(Split split, std::size_t begin, std::size_t end, const std::vector<std::vector<Codes>>& candidates,
-                          const std::vector<Repair>& repairs, std::vector<Score>& totals) {
-  const auto records = score_records(split, begin, end, candidates, repairs);
-  for (std::size_t i = 0; i < records.size(); ++i) totals[i % candidates.size()] += records[i];
-}
-
 void Search::commit() {
   Stopwatch watch(seconds_.files);
   strategy_->save(data_.checkpoint);
   write_run(run_file_, data_);
-}
-
-std::vector<Codes> Search::site_codes(Codes SiteData::*which) const {
-  std::vector<Codes> codes;
-  for (const SiteData& site : data_.sites) codes.push_back(site.*which);
-  return codes;
 }
 
 }  // namespace triseg

@@ -3,6 +3,7 @@
 
 #include "core/dataset.hpp"
 #include "learner/run_data.hpp"
+#include "learner/selection.hpp"
 #include "learner/strategy.hpp"
 #include "runner/repair_fit.hpp"
 #include "runner/rollout.hpp"
@@ -35,6 +36,10 @@ class Search {
 
  private:
   void prepare();
+  /// The strategy, and its starts unless the checkpoint has them: of the sites, or with a searched tmax of several sets of them.
+  void make_strategies();
+  /// Shares of the sites' activations that may pass, a search each.
+  std::vector<double> pass_shares() const;
   void prepare_repair();
   void refit_repair();
   void iterate();
@@ -42,16 +47,14 @@ class Search {
   bool score_finalists();
   /// The finalists' repairs, each fitted for itself; nothing if a stop signal came.
   std::optional<std::vector<Repair>> fit_finalists(const std::vector<std::vector<Codes>>& candidates);
+  /// The row of /top that --objective selects.
+  Choice choice() const;
   void report();
   void commit();
   /// The records of images begin .. end - 1 of a split, split_batch images each: all candidates on one, then all on the next. repairs: one for
   /// each candidate, or none at all.
   std::vector<Score> score_records(Split split, std::size_t begin, std::size_t end, const std::vector<std::vector<Codes>>& candidates,
                                    const std::vector<Repair>& repairs);
-  /// Adds to `totals` (candidates) the scores over images begin .. end - 1 of a split, in image order.
-  void score_images(Split split, std::size_t begin, std::size_t end, const std::vector<std::vector<Codes>>& candidates,
-                    const std::vector<Repair>& repairs, std::vector<Score>& totals);
-  std::vector<Codes> site_codes(Codes SiteData::*which) const;
   bool search_done() const { return data_.episodes.size() >= data_.episodes_total; }
 
   SearchOptions options_;
@@ -61,6 +64,7 @@ class Search {
   RunData data_;
   std::filesystem::path run_file_;
   std::unique_ptr<Strategy> strategy_;
+  std::vector<std::vector<Codes>> rung_starts_;  ///< (rungs)(sites): of every coverage that is searched for; none unless tmax is searched
   std::vector<Codes> reference_;  ///< (sites): what every iteration's rewards are compared with
   std::optional<RepairFit> repair_fit_;  ///< nothing: students keep the model's requantization
   std::vector<Repair> repairs_;   ///< of the drawn codes and of the reference; none without a repair

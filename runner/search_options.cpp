@@ -52,6 +52,23 @@ std::map<std::string, std::string> configuration_of(const CLI::App& app, const S
   return configuration;
 }
 
+/// Shares in 0..1.
+std::vector<double> parse_pass_shares(const SearchOptions& o) {
+  std::vector<double> shares;
+  if (o.pass_shares == "default") return shares;
+  if (o.tmax.mode != TmaxMode::search) fail("--pass-shares {}: --tmax-mode {} says what passes: expected --tmax-mode search", o.pass_shares, o.tmax_mode);
+  std::istringstream stream(o.pass_shares);
+  for (std::string item; std::getline(stream, item, ',');) {
+    const auto percent = number_in<double>(item);
+    if (!percent || !(*percent >= 0 && *percent <= 100))
+      fail("--pass-shares: '{}': expected default or percentages from 0 to 100, separated by commas", o.pass_shares);
+    shares.push_back(*percent / 100);
+  }
+  if (shares.empty() || shares.size() > 1000) fail("--pass-shares: expected 1 to 1000 shares, found {}", shares.size());
+  if (std::set(shares.begin(), shares.end()).size() != shares.size()) fail("--pass-shares: '{}': a share is given twice", o.pass_shares);
+  return shares;
+}
+
 }  // namespace
 
 void declare_options(CLI::App& app, SearchOptions& o) {
@@ -78,13 +95,17 @@ void declare_options(CLI::App& app, SearchOptions& o) {
   results("--kd-T", o.temperature, "Temperature of the distillation term")->check(within(least_temperature, largest_temperature));
   results("--attention-layers", o.attention_layers, "Layers of the attention term: default, none, or names separated by commas");
   results("--attention-weight", o.attention_weight, "Weight of the attention term in the reward")->check(non_negative);
-  results("--tmax-mode", o.tmax_mode, "tmax of a site: percentile of its non-zero codes plus offset, or fixed");
+  results("--tmax-mode", o.tmax_mode, "tmax of a site: percentile of its non-zero codes plus offset, fixed, or search: a fifth code");
+  results("--objective", o.objective, "accuracy: best reward; with --tmax-mode search also coverage: fewest activations passed through within "
+          "--max-acc-drop, and pareto: the trade-off of both");
+  results("--pass-shares", o.pass_shares, "With --tmax-mode search: shares of the sites' activations that may pass through [percent], separated by "
+          "commas; each is searched for. default: for accuracy that of mode percentile; else 0 and 1/8 to 8 times that");
   results("--tmax-fixed", o.tmax.fixed, "tmax in mode fixed [code]; 255 lets no value pass")->check(count(-1e6, 1e6));
   results("--tmax-percentile", o.tmax.percentile, "Percentile of the non-zero codes")->check(within(0, 100));
   results("--tmax-offset", o.tmax.offset, "Added to the percentile's code [codes]")->check(count(-255, 255));
   results("--strategy", o.strategy, fmt::format("What proposes codes: {}", fmt::join(strategy_names(), ", ")));
   results("--warm-start", o.warm_start, "First draws: around the best analytic start (best), the MSE optimum (mse), tmax*k/5 (init), or cold (none)");
-  results("--warm-start-tolerance", o.ppo.prior_tolerance,
+  results("--warm-start-tolerance", o.ppo.width_tolerance,
           "Width of the first draws of ppo and cma-es: the codes within it raise a site's squared error by at most this share")->check(positive);
   results("--lr", o.ppo.learning_rate, "Learning rate of Adam: of the critic, and with --warm-start none of the whole policy")->check(positive);
   results("--mean-rate", o.ppo.mean_rate, "Step of the means of the draws, an epoch [natural gradients]; ppo from a warm start")->check(non_negative);
@@ -171,7 +192,13 @@ void resolve_options(SearchOptions& o) {
   }
   if (o.tmax_mode == "percentile") o.tmax.mode = TmaxMode::percentile;
   else if (o.tmax_mode == "fixed") o.tmax.mode = TmaxMode::fixed;
-  else fail("--tmax-mode: unknown mode '{}': expected percentile or fixed", o.tmax_mode);
+  else if (o.tmax_mode == "search") o.tmax.mode = TmaxMode::search;
+  else fail("--tmax-mode: unknown mode '{}': expected percentile, fixed or search", o.tmax_mode);
+  if (o.objective != "accuracy" && o.objective != "coverage" && o.objective != "pareto")
+    fail("--objective: unknown objective '{}': expected accuracy, coverage or pareto", o.objective);
+  if (o.objective != "accuracy" && o.tmax.mode != TmaxMode::search)
+    fail("--objective {}: every tmax is given by --tmax-mode {}, and with it the coverage: expected --tmax-mode search", o.objective, o.tmax_mode);
+  o.pass_list = parse_pass_shares(o);
   if (o.tmax.fixed < smallest_tmax || o.tmax.fixed > 255)
     fail("--tmax-fixed: {} admits no legal codes: 1 <= t1 < v1 <= t2 < v2 <= tmax <= 255 needs {} to 255", o.tmax.fixed,
          smallest_tmax);

@@ -36,6 +36,9 @@ struct SearchOptions {
   double attention_weight = 0.1;
   std::string tmax_mode = "percentile";
   TmaxRule tmax;                     ///< its mode follows tmax_mode
+  std::string objective = "accuracy";
+  std::string pass_shares = "default";
+  std::vector<double> pass_list;     ///< shares, follows pass_shares; empty: the defaults
   std::string strategy = "ppo";
   std::string warm_start = "best";
   PpoOptions ppo;                    ///< its warm_start follows warm_start

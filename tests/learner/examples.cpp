@@ -36,7 +36,7 @@ Codes random_codes(int tmax) {
 
 std::vector<Codes> random_codes(const RunData& run) {
   std::vector<Codes> codes;
-  for (const SiteData& site : run.sites) codes.push_back(random_codes(site.tmax));
+  for (const SiteData& site : run.sites) codes.push_back(random_codes(site.tmax_searched ? 20 + int(random(236)) : site.tmax));
   return codes;
 }
 
@@ -97,6 +97,7 @@ RunData example_run(bool finished, std::size_t episodes) {
     site.kind = layer.kind;
     site.scale = {0.1 / double(i + 3), 0};
     site.tmax = 20 + int(random(236));
+    site.tmax_searched = true;
     const auto fifth = [&](int k) { return std::uint8_t(site.tmax * k / 5); };
     site.init = {fifth(1), fifth(2), fifth(3), fifth(4), std::uint8_t(site.tmax)};
     site.mse = random_codes(site.tmax);
@@ -114,6 +115,7 @@ RunData example_run(bool finished, std::size_t episodes) {
   for (std::size_t i = 0; i < iterations; ++i) {
     Update u;
     u.iteration = i;
+    u.part = i % 2;
     for (double* x : {&u.mean_reward, &u.best_reward, &u.reference_reward, &u.policy_loss, &u.value_loss, &u.entropy,
                       &u.approx_kl, &u.clip_fraction, &u.update_seconds, &u.iteration_seconds})
       *x = awkward();
@@ -195,16 +197,16 @@ namespace {
 auto members(const CodeScale& x) { const auto& [a, b] = x; return std::tie(a, b); }
 
 auto members(const SiteData& x) {
-  const auto& [name, key, kind, scale, tmax, init, mse, start, state, histogram] = x;
-  return std::tuple(name, key, kind, members(scale), tmax, init, mse, start, state, histogram.counts);
+  const auto& [name, key, kind, scale, tmax, searched, init, mse, start, state, histogram] = x;
+  return std::tuple(name, key, kind, members(scale), tmax, searched, init, mse, start, state, histogram.counts);
 }
 auto members(const Episode& x) {
   const auto& [iteration, reward, score, codes] = x;
   return std::tie(iteration, reward, score, codes);
 }
 auto members(const Update& x) {
-  const auto& [a, b, c, d, e, f, g, h, i, j, k] = x;
-  return std::tie(a, b, c, d, e, f, g, h, i, j, k);
+  const auto& [a, b, c, d, e, f, g, h, i, j, k, l] = x;
+  return std::tie(a, b, c, d, e, f, g, h, i, j, k, l);
 }
 auto members(const Evaluation& x) { const auto& [a, b, c] = x; return std::tie(a, b, c); }
 auto members(const Candidate& x) { const auto& [a, b, c, d, e, f] = x; return std::tie(a, b, c, d, e, f); }

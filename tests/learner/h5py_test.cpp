@@ -25,6 +25,12 @@ Json codes_json(const std::vector<Codes>& codes) {
   return rows;
 }
 
+Json tmax_json(const std::vector<Codes>& codes) {
+  Json row = Json::array();
+  for (const Codes& c : codes) row.push_back(c.tmax);
+  return row;
+}
+
 /// What h5py must find: {path: {dtype, values}} of datasets and root attributes ("@name").
 class Expected {
  public:
@@ -67,7 +73,7 @@ class Expected {
 Expected expected_content(const RunData& r) {
   Expected e;
   e.add("@format", "string", "triseg-run");
-  e.add("@schema_version", "int32", 3);
+  e.add("@schema_version", "int32", 4);
   e.add("@creator", "string", "triseg");
   e.add("@status", "string", "finished");
   e.add("@model", "string", r.model);
@@ -101,6 +107,7 @@ Expected expected_content(const RunData& r) {
   e.column("/sites/scale", "float64", r.sites, [](const SiteData& s) { return s.scale.scale; });
   e.column("/sites/zero_point", "int32", r.sites, [](const SiteData& s) { return s.scale.zero_point; });
   e.column("/sites/tmax", "int32", r.sites, [](const SiteData& s) { return s.tmax; });
+  e.column("/sites/tmax_searched", "uint8", r.sites, [](const SiteData& s) { return int(s.tmax_searched); });
   e.column("/sites/init_codes", "uint8", r.sites, [](const SiteData& s) { return codes_json({s.init})[0]; });
   e.column("/sites/mse_codes", "uint8", r.sites, [](const SiteData& s) { return codes_json({s.mse})[0]; });
   e.column("/sites/start_codes", "uint8", r.sites, [](const SiteData& s) { return codes_json({s.start})[0]; });
@@ -110,6 +117,7 @@ Expected expected_content(const RunData& r) {
   e.column("/episodes/iteration", "uint64", r.episodes, [](const Episode& x) { return x.iteration; });
   e.column("/episodes/reward", "float64", r.episodes, [](const Episode& x) { return x.reward; });
   e.column("/episodes/codes", "uint8", r.episodes, [](const Episode& x) { return codes_json(x.codes); });
+  e.column("/episodes/tmax", "uint8", r.episodes, [](const Episode& x) { return tmax_json(x.codes); });
   e.scores("/episodes/", r.episodes, [](const Episode& x) { return x.score; });
 
   const std::pair<const char*, double Update::*> columns[] = {
@@ -117,12 +125,14 @@ Expected expected_content(const RunData& r) {
       {"policy_loss", &Update::policy_loss}, {"value_loss", &Update::value_loss},   {"entropy", &Update::entropy},
       {"approx_kl", &Update::approx_kl},     {"clip_fraction", &Update::clip_fraction},
       {"update_seconds", &Update::update_seconds}, {"iteration_seconds", &Update::iteration_seconds}};
+  e.column("/updates/part", "uint64", r.updates, [](const Update& x) { return x.part; });
   e.column("/updates/iteration", "uint64", r.updates, [](const Update& x) { return x.iteration; });
   for (const auto& [name, member] : columns)
     e.column(std::string("/updates/") + name, "float64", r.updates, [&](const Update& x) { return x.*member; });
 
   e.column("/evaluations/iteration", "uint64", r.evaluations, [](const Evaluation& x) { return x.iteration; });
   e.column("/evaluations/codes", "uint8", r.evaluations, [](const Evaluation& x) { return codes_json(x.codes); });
+  e.column("/evaluations/tmax", "uint8", r.evaluations, [](const Evaluation& x) { return tmax_json(x.codes); });
   e.scores("/evaluations/validation_", r.evaluations, [](const Evaluation& x) { return x.validation; });
 
   e.scores("/finalists/", r.finalists, [](const Finalist& x) { return x.score; });
@@ -133,6 +143,7 @@ Expected expected_content(const RunData& r) {
   e.column("/top/episode", "uint64", r.top, [](const Candidate& x) { return x.episode; });
   e.column("/top/reward", "float64", r.top, [](const Candidate& x) { return x.reward; });
   e.column("/top/codes", "uint8", r.top, [](const Candidate& x) { return codes_json(x.codes); });
+  e.column("/top/tmax", "uint8", r.top, [](const Candidate& x) { return tmax_json(x.codes); });
   e.column("/top/validation_record_rewards", "float64", r.top, [](const Candidate& x) { return x.record_rewards; });
   const auto difference = [&](const Candidate& x) {
     return reward_difference(x.record_rewards, r.top[0].record_rewards, x.validation.images);
@@ -185,7 +196,7 @@ Expected expected_content(const RunData& r) {
   e.add("/selected/top_index", "uint64", r.selected.top_index);
   e.add("/selected/within_max_acc_drop", "uint8", 1);
   e.add("/selected/codes", "uint8", codes_json(r.top[r.selected.top_index].codes));
-  e.column("/selected/tmax", "int32", r.sites, [](const SiteData& s) { return s.tmax; });
+  e.add("/selected/tmax", "int32", tmax_json(r.top[r.selected.top_index].codes));
   std::vector<std::string> layers;
   std::vector<std::size_t> channels;
   std::vector<float> multiplier;

@@ -11,7 +11,7 @@ namespace {
 constexpr std::size_t columns = 40;
 
 PolicyNetwork network(bool zero_heads = false) {
-  return {{{0.0, 0.2, 0.5, 0.1}, {0.5, -0.3, 0.4, 0.9}, {1.0, 0.7, -0.1, 0.3}}, columns, 7, zero_heads};
+  return {{{0.0, 0.2, 0.5, 0.1}, {0.5, -0.3, 0.4, 0.9}, {1.0, 0.7, -0.1, 0.3}}, 4, columns, 7, zero_heads};
 }
 
 /// Some fixed weights of the outputs: the loss is their scalar product with the outputs.

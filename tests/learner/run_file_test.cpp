@@ -67,7 +67,8 @@ TEST(RunFile, TheOldFileSurvivesContentThatContradictsItself) {
   bad.episodes[5].codes.pop_back();
   EXPECT_THAT(error_of([&] { write_run(folder / "run.h5", bad); }), HasSubstr("codes for 6 sites in a run of 7"));
   bad = run;
-  bad.episodes[5].codes[2].tmax += 1;
+  bad.sites[2].tmax_searched = false;
+  bad.episodes[5].codes[2].tmax = std::uint8_t(bad.sites[2].tmax - 1);
   EXPECT_THAT(error_of([&] { write_run(folder / "run.h5", bad); }), HasSubstr("site conv3"));
   bad = run;
   bad.top[1].record_rewards.pop_back();
@@ -104,7 +105,7 @@ TEST(RunFile, ForeignFilesAreNamedAsSuch) {
   newer.write_attribute("/", "format", Values::string(run_format));
   newer.write_attribute("/", "schema_version", Values::scalar<std::int32_t>(run_schema_version + 1));
   write_bytes(folder / "newer.h5", newer.close());
-  EXPECT_THAT(error_of([&] { read_run(folder / "newer.h5"); }), HasSubstr("this program reads versions 3 to 3"));
+  EXPECT_THAT(error_of([&] { read_run(folder / "newer.h5"); }), HasSubstr("this program reads versions 4 to 4"));
 
   hdf5::File older = hdf5::File::create();
   older.write_attribute("/", "format", Values::string(run_format));

@@ -23,6 +23,37 @@ class EveryStrategy : public ::testing::TestWithParam<std::string_view> {
   std::unique_ptr<Strategy> make() const { return make_strategy(GetParam(), sites_, {}, 5); }
 };
 
+TEST_P(EveryStrategy, DrawsLegalCodesWithASearchedTmax) {
+  sites_ = three_sites_of_searched_tmax();
+  const auto strategy = make();
+  std::set<int> drawn;
+  for (std::uint64_t iteration = 0; iteration < 5; ++iteration) {
+    for (const auto& codes : strategy->propose(iteration * 40, 40))
+      for (const Codes& c : codes) {
+        EXPECT_TRUE(is_legal(c)) << to_string(c);
+        drawn.insert(c.tmax);
+      }
+    one_iteration(*strategy, sites_, iteration, 40);
+  }
+  if (GetParam() == "mse")
+    EXPECT_EQ(drawn.size(), 3u) << "nothing is drawn";
+  else
+    EXPECT_GT(drawn.size(), 6u);
+}
+
+TEST_P(EveryStrategy, ContinuesASearchForTmaxToTheSameCodes) {
+  sites_ = three_sites_of_searched_tmax();
+  const auto whole = make(), first = make(), second = make();
+  for (std::uint64_t i = 0; i < 4; ++i) one_iteration(*whole, sites_, i);
+  for (std::uint64_t i = 0; i < 2; ++i) one_iteration(*first, sites_, i);
+  Checkpoint checkpoint;
+  first->save(checkpoint);
+  second->restore(checkpoint);
+  for (std::uint64_t i = 2; i < 4; ++i) one_iteration(*second, sites_, i);
+  EXPECT_EQ(second->most_probable(), whole->most_probable());
+  EXPECT_EQ(second->propose(1000, 64), whole->propose(1000, 64));
+}
+
 /// Those that use episodes, and so have something to learn and to keep.
 class LearningStrategy : public EveryStrategy {};
 
@@ -78,6 +109,26 @@ TEST_P(LearningStrategy, ComesCloserToTheBestCodes) {
   const double first = toy_reward(sites_, strategy->most_probable());
   for (std::uint64_t i = 0; i < 80; ++i) one_iteration(*strategy, sites_, i);
   EXPECT_GT(toy_reward(sites_, strategy->most_probable()), 0.3 * first) << "rewards are negative";
+}
+
+TEST_P(LearningStrategy, MovesTmaxToWhereItIsBest) {
+  sites_ = three_sites_of_searched_tmax();
+  const auto strategy = make();
+  const auto distance = [&](const std::vector<Codes>& codes) {
+    double sum = 0;
+    for (std::size_t l = 0; l < sites_.size(); ++l) sum += std::abs(codes[l].tmax - (sites_[l].tmax + 12.0));
+    return sum;
+  };
+  for (std::uint64_t i = 0; i < 80; ++i) {
+    std::vector<Episode> episodes;
+    Update update;
+    for (auto& codes : strategy->propose(i * 64, 64)) {
+      episodes.push_back({i, -distance(codes), {}, codes});
+      update.mean_reward -= distance(codes) / 64;
+    }
+    strategy->learn(episodes, update);
+  }
+  EXPECT_LT(distance(strategy->most_probable()), GetParam() == "random" ? 60 : 18) << "at first 36";
 }
 
 TEST_P(EveryStrategy, SurvivesAShortLastIteration) {

@@ -23,6 +23,13 @@ inline SiteData site(std::size_t index, std::size_t sites, int tmax) {
 
 inline std::vector<SiteData> three_sites() { return {site(0, 3, 35), site(1, 3, 60), site(2, 3, 255)}; }
 
+/// The same with a tmax to search, which starts at 35, 60 and 90.
+inline std::vector<SiteData> three_sites_of_searched_tmax() {
+  std::vector<SiteData> sites{site(0, 3, 35), site(1, 3, 60), site(2, 3, 90)};
+  for (SiteData& site : sites) site.tmax_searched = true;
+  return sites;
+}
+
 /// Codes near the start's v1 + 3 are best: the quadratic distance of every site's v1 to that.
 inline double toy_reward(const std::vector<SiteData>& sites, const std::vector<Codes>& codes) {
   double reward = 0;

@@ -17,10 +17,10 @@ EPISODE_KD = [(i + 1) / 3 for i in range(N)]
 codes = numpy.array([[[1 + i + s, 2 + i + s, 3 + i + s, 4 + i + s] for s in range(L)] for i in range(N)], "u1")
 special = {
     "/@format": "triseg-run", "/@status": "finished", "/@model": "lenet5", "/@seed": 2**63,
-    "/@schema_version": 3, "/@repair": "layer", "/@attention_layers": "conv1,conv2", "/@episodes_total": N, "/@attention_weight": 0.0,
+    "/@schema_version": 4, "/@repair": "layer", "/@attention_layers": "conv1,conv2", "/@episodes_total": N, "/@attention_weight": 0.0,
     "/sites/name": SITES, "/sites/kind": ["conv", "conv", "fc", "fc"], "/sites/scale": 0.25, "/sites/zero_point": 0,
     "/sites/record_key": [f"block_output.{s}" if s[0] == "c" else f"classifier.{s}.out" for s in SITES],
-    "/sites/tmax": 40, "/sites/init_codes": codes[0], "/sites/mse_codes": codes[1], "/sites/start_codes": codes[1],
+    "/sites/tmax": 40, "/episodes/tmax": 40, "/evaluations/tmax": 40, "/top/tmax": 40, "/sites/init_codes": codes[0], "/sites/mse_codes": codes[1], "/sites/start_codes": codes[1],
     "/sites/histogram": numpy.arange(L * 256).reshape(L, 256),
     "/episodes/iteration": [i // 2 for i in range(N)], "/episodes/codes": codes, "/episodes/kd_sum": EPISODE_KD,
     "/episodes/kd": [x / IMAGES for x in EPISODE_KD], "/episodes/reward": [-x / IMAGES for x in EPISODE_KD],

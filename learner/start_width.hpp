@@ -8,6 +8,6 @@ namespace triseg {
 
 /// How far a start's code may move, alone, until the site's squared error has risen by `tolerance` of the start's: the
 /// mean over both directions, at least one code.
-double prior_width(const SiteData& site, const Codes& start, Head head, double tolerance);
+double start_width(const SiteData& site, const Codes& start, Head head, double tolerance);
 
 }  // namespace triseg

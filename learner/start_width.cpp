@@ -1,4 +1,4 @@
-#include "learner/prior.hpp"
+#include "learner/start_width.hpp"
 
 #include "learner/initial_codes.hpp"
 
@@ -6,7 +6,7 @@
 
 namespace triseg {
 
-double prior_width(const SiteData& site, const Codes& start, Head head, double tolerance) {
+double start_width(const SiteData& site, const Codes& start, Head head, double tolerance) {
   const double limit = double(squared_error(site.histogram, start)) * (1.0 + tolerance);
   double total = 0;
   for (int direction : {-1, 1}) {

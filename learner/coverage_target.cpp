@@ -1,0 +1,53 @@
+#include "learner/coverage_target.hpp"
+
+#include "learner/action_space.hpp"
+
+#include <algorithm>
+
+namespace triseg {
+namespace {
+
+std::uint64_t total(std::span<const SiteData> sites) {
+  std::uint64_t sum = 0;
+  for (const SiteData& site : sites) sum += site.histogram.total();
+  return sum;
+}
+
+int moved(int tmax, int by) { return std::clamp(tmax + by, smallest_tmax, 255); }
+
+}  // namespace
+
+double passed_share(std::span<const SiteData> sites, std::span<const Codes> codes) {
+  std::uint64_t passed = 0;
+  for (std::size_t l = 0; l < sites.size(); ++l)
+    for (int q = codes[l].tmax + 1; q < 256; ++q) passed += sites[l].histogram.counts[q];
+  return double(passed) / double(std::max<std::uint64_t>(1, total(sites)));
+}
+
+CoverageTarget::CoverageTarget(const std::vector<SiteData>& sites, double passed)
+    : sites_(sites), passed_(passed), may_pass_(static_cast<std::uint64_t>(passed * double(total(sites)))) {
+  for (const SiteData& site : sites) {
+    auto& above = above_.emplace_back();
+    above[255] = 0;
+    for (int q = 255; q > 0; --q) above[q - 1] = above[q] + site.histogram.counts[q];
+  }
+}
+
+std::vector<Codes> CoverageTarget::meet(std::vector<Codes> codes) const {
+  const auto passes = [&](int by) {
+    std::uint64_t count = 0;
+    for (std::size_t l = 0; l < codes.size(); ++l) count += above_[l][moved(codes[l].tmax, by)];
+    return count;
+  };
+  int by = may_pass_ == 0 ? 255 : -255;
+  while (by < 255 && passes(by) > may_pass_) ++by;
+  for (std::size_t l = 0; l < codes.size(); ++l) {
+    SiteData site = sites_[l];
+    site.tmax = moved(codes[l].tmax, by);
+    site.tmax_searched = false;
+    codes[l] = choose_codes(site, [&](Head head, int first, int last) { return std::clamp<int>(code_of(codes[l], head), first, last); });
+  }
+  return codes;
+}
+
+}  // namespace triseg

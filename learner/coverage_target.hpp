@@ -1,0 +1,34 @@
+// Students that let a given share of activations pass.
+#pragma once
+
+#include "learner/run_data.hpp"
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace triseg {
+
+/// The share of the sites' activations above tmax, by the histograms of calibration: what passes through.
+double passed_share(std::span<const SiteData> sites, std::span<const Codes> codes);
+
+/// A share of the sites' activations that may pass, which every student is brought to by its tmax.
+class CoverageTarget {
+ public:
+  /// passed: in [0, 1]. sites: with their histograms.
+  CoverageTarget(const std::vector<SiteData>& sites, double passed);
+
+  double passed() const { return passed_; }
+
+  /// Moves tmax of all sites by the same number of codes, up or down, within 3..255: the least of all moves under which no more than
+  /// the share passes. If nothing may pass, every tmax is 255. Other codes that are not legal any more move to the nearest that are.
+  std::vector<Codes> meet(std::vector<Codes> codes) const;
+
+ private:
+  std::vector<SiteData> sites_;
+  double passed_;
+  std::uint64_t may_pass_;                          ///< of the histograms' counts
+  std::vector<std::array<std::uint64_t, 256>> above_; ///< (sites)(tmax): counts of codes above it
+};
+
+}  // namespace triseg
