@@ -24,8 +24,7 @@ def learning_curve(file, points=10):
     return [(int(iteration[p[-1]]), kd[p].mean(), kd[p].min()) for p in parts]
 
 
-def print_codes(file, codes):
-    tmax = file["sites/tmax"][()]
+def print_codes(file, codes, tmax):
     width = max(len(key) for key in text(file["sites/record_key"][()]))
     for key, row, largest in zip(text(file["sites/record_key"][()]), codes, tmax):
         print(f"  {key:{width}}  " + "  ".join(f"{n}={c:3d}" for n, c in zip(("t1", "v1", "t2", "v2"), row)) + f"  tmax={largest:3d}")
@@ -55,13 +54,13 @@ def main(arguments):
                 print(f"repair {text(root['repair'])}; MSE codes with their own repair: {s['test_mse_repaired_accuracy_student'][()]:.2f} %, "
                       f"KD {s['test_mse_repaired_kd'][()]:.6g} nats")
             print("selected codes:")
-            print_codes(file, s["codes"][()])
+            print_codes(file, s["codes"][()], s["tmax"][()])
         elif len(kd):
             print("codes of the best episode so far:")
-            print_codes(file, file["episodes/codes"][best])
+            print_codes(file, file["episodes/codes"][best], file["episodes/tmax"][best])
         else:
             print("initial codes:")
-            print_codes(file, file["sites/init_codes"][()])
+            print_codes(file, file["sites/init_codes"][()], file["sites/tmax"][()])
 
 
 if __name__ == "__main__":

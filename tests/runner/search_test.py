@@ -12,6 +12,7 @@ import time
 import unittest
 
 import h5py
+import numpy
 
 from program import (QUICK, SOURCE, ProgramTest, children, command, environment, episodes_in, quick, result_file, run, run_file,
                      start, wait_for_episodes)
@@ -33,6 +34,7 @@ class Files(ProgramTest):
                 self.assertEqual([codes[k] for k in ("t1_code", "v1_code", "t2_code", "v2_code")],
                                  list(file["/selected/codes"][i]))
                 self.assertEqual(codes["tmax_code"], file["/sites/tmax"][i])
+            self.assertTrue((file["/episodes/tmax"][()] == file["/sites/tmax"][()]).all())
             codes, tmax = file["/episodes/codes"][()].astype(int), file["/sites/tmax"][()]
             t1, v1, t2, v2 = (codes[..., k] for k in range(4))
             self.assertTrue(((1 <= t1) & (t1 < v1) & (v1 <= t2) & (t2 < v2) & (v2 <= tmax)).all())
@@ -446,6 +448,83 @@ class Repair(ProgramTest):
                                    "--repair-images: 50001 images, but the search split of fashion-mnist has 50000")
 
 
+def passed(file, tmax):
+    """The share of the sites' activations above tmax, (sites) or (students, sites)."""
+    histogram = file["/sites/histogram"][()].astype(float)
+    above = 1 - histogram.cumsum(axis=1) / histogram.sum(axis=1, keepdims=True)
+    share = numpy.take_along_axis(above.T, numpy.atleast_2d(tmax).astype(int), axis=0)
+    return (share * histogram.sum(axis=1)).sum(axis=1) / histogram.sum()
+
+
+class TmaxSearch(ProgramTest):
+    SEARCH = ["--tmax-mode", "search", "--strategy", "cma-es"]
+
+    def test_every_part_keeps_its_share(self):
+        shares = [0, 0.01, 0.08]
+        self.search("a", *self.SEARCH, "--objective", "pareto", "--pass-shares", "0,1,8.0")
+        with h5py.File(run_file(self.out("a"))) as file:
+            part = file["/updates/part"][()]
+            self.assertEqual(list(part), [0, 1, 2, 0, 1, 2])
+            tmax, share = file["/episodes/tmax"][()], passed(file, file["/episodes/tmax"][()])
+            for p, limit in enumerate(shares):
+                own = part[file["/episodes/iteration"][()]] == p
+                self.assertLessEqual(share[own].max(), limit)
+                self.assertGreater(share[own].min(), 0.5 * limit - 1e-9)
+                if p:
+                    self.assertGreater(len({tuple(t - t[0]) for t in tmax[own].astype(int)}), 10, "sites are moved apart")
+            self.assertTrue((file["/sites/tmax_searched"][()] == 1).all())
+            origins = list(file["/top/origin"])
+            self.assertEqual([origins.count(o) for o in (b"start", b"policy", b"episode")], [3, 3, 3])
+            self.assertTrue((file["/selected/tmax"][()] == file["/top/tmax"][file["/selected/top_index"][()]]).all())
+            covered = file["/pareto/coverage"][()]
+            self.assertGreater(covered.max() - covered.min(), 0.04)
+            with open(result_file(self.out("a"))) as text:
+                layers = json.load(text)["layers"].values()
+            self.assertEqual([codes["tmax_code"] for codes in layers], list(file["/selected/tmax"][()]))
+        self.assertEqual(run(["validate", run_file(self.out("a"))]).returncode, 0)
+        evaluated = json.loads(run(["evaluate", result_file(self.out("a")), "--format", "json"]).stdout)
+        with h5py.File(run_file(self.out("a"))) as file:
+            self.assertAlmostEqual(evaluated["kd"], file["/selected/test_kd"][()], places=9)
+
+    def test_objectives_choose_differently(self):
+        """Coverage takes the widest within the limit, accuracy and pareto the best reward."""
+        more = [*self.SEARCH, "--pass-shares", "0.5,5", "--max-acc-drop", "100"]
+        for objective in ("coverage", "pareto"):
+            self.search(objective, *more, "--objective", objective)
+        with h5py.File(run_file(self.out("coverage"))) as a, h5py.File(run_file(self.out("pareto"))) as b:
+            self.assertEqual(a["/top/reward"][()].tobytes(), b["/top/reward"][()].tobytes())
+            self.assertEqual(a["/selected/top_index"][()], a["/top/coverage"][()].argmax())
+            self.assertEqual(b["/selected/top_index"][()], 0)
+            self.assertGreater(a["/selected/coverage"][()], b["/selected/coverage"][()])
+            self.assertEqual(a.attrs["selection"], b"largest coverage with --max-acc-drop 100")
+
+    def test_accuracy_keeps_the_calibrated_share(self):
+        self.search("a", "--tmax-mode", "search")
+        with h5py.File(run_file(self.out("a"))) as file:
+            self.assertEqual(set(file["/updates/part"][()]), {0})
+            self.assertLessEqual(passed(file, file["/episodes/tmax"][()]).max(), passed(file, file["/sites/tmax"][()])[0] + 1e-12)
+
+    def test_default_shares_are_multiples_of_the_calibrated_one(self):
+        self.search("a", *self.SEARCH, "--objective", "pareto", "--episodes", "256")
+        with h5py.File(run_file(self.out("a"))) as file:
+            part, share = file["/updates/part"][()], passed(file, file["/episodes/tmax"][()])
+            calibrated = passed(file, file["/sites/tmax"][()])[0]
+            self.assertEqual(list(part), list(range(8)))
+            for p, factor in enumerate((0, 0.125, 0.25, 0.5, 1, 2, 4, 8)):
+                self.assertLessEqual(share[part[file["/episodes/iteration"][()]] == p].max(), factor * calibrated + 1e-12)
+
+    def test_kills_and_ranks_change_no_byte(self):
+        more = [*self.SEARCH, "--objective", "pareto", "--pass-shares", "0,2", "--episodes", "640", "--checkpoint-every", "0"]
+        self.search("whole", *more)
+        process = start(quick("--out", self.out("killed"), *more), 2)
+        wait_for_episodes(run_file(self.out("killed")), 96, process)
+        process.kill()
+        process.communicate()
+        self.assertLess(episodes_in(run_file(self.out("killed"))), 640)
+        self.search("killed", *more, ranks=3)
+        self.assert_same_run(self.out("whole"), self.out("killed"))
+
+
 class Options(ProgramTest):
     def test_every_strategy_searches_resumes_and_is_part_of_the_configuration(self):
         codes = {}
@@ -493,7 +572,7 @@ class Options(ProgramTest):
                ("--tmax-mode", "fixed"), ("--tmax-percentile", "50"), ("--tmax-offset", "20"), ("--warm-start", "init"),
                ("--warm-start", "none"), ("--warm-start-tolerance", "2"), ("--mean-rate", "0.1"),
                ("--width-rate", "0.1"), ("--lr", "0.01"), ("--ppo-epochs", "2"), ("--clip", "0.001"), ("--gamma", "0.5"), ("--value-coef", "0"), ("--entropy-coef", "1"), ("--top-k", "1"),
-               ("--eval-every", "1"), ("--repair", "layer"), ("--repair", "channel")]
+               ("--tmax-mode", "search"), ("--eval-every", "1"), ("--repair", "layer"), ("--repair", "channel")]
 
     def content(self, name):
         with h5py.File(run_file(self.out(name))) as file:
