@@ -2,6 +2,7 @@
 #include "core/error.hpp"
 #include "learner/image_order.hpp"
 #include "learner/selection.hpp"
+#include "learner/starts.hpp"
 #include "runner/calibration.hpp"
 #include "runner/choose_start.hpp"
 #include "runner/commands.hpp"
@@ -15,6 +16,8 @@
 #include <nlohmann/json.hpp>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+#include <array>
 #include <cstdio>
 #include <iostream>
 #include <memory>
@@ -41,6 +44,19 @@ void answer(const Json& json) {
 
 Json four(const Codes& c) { return {c.t1, c.v1, c.t2, c.v2}; }
 
+/// The options of a search that make its problem, or where and how fast it is answered. The others score takes from a
+/// configuration file, to no effect, so that a search's file serves.
+constexpr std::array<std::string_view, 24> used_options = {
+    "model", "backend", "data", "teacher", "sites", "seed", "episodes-per-update", "update-timestep", "batch-size", "calib-batches", "kd-T",
+    "attention-layers", "attention-weight", "tmax-mode", "tmax-fixed", "tmax-percentile", "tmax-offset", "warm-start", "top-k", "max-acc-drop",
+    "config", "engine", "threads", "help"};
+
+std::vector<CLI::Option*> unused_options(CLI::App& app) {
+  return app.get_options([](CLI::Option* option) {
+    return std::find(used_options.begin(), used_options.end(), option->get_single_name()) == used_options.end();
+  });
+}
+
 /// What a searcher has to know before its first request.
 Json describe(const SearchOptions& o, const Inputs& inputs, const std::vector<SiteData>& sites) {
   Json json = {{"model", inputs.model->network.network.name},
@@ -54,6 +70,11 @@ Json describe(const SearchOptions& o, const Inputs& inputs, const std::vector<Si
                {"top_k", o.top_k},
                {"max_acc_drop", o.max_acc_drop},
                {"sites", Json::array()}};
+  for (const Start& start : analytic_starts(inputs.model->network, sites)) {
+    Json codes = Json::array();
+    for (const Codes& c : start.codes) codes.push_back(four(c));
+    json["starts"].push_back({{"name", start.name}, {"codes", codes}});
+  }
   for (const SiteData& site : sites)
     json["sites"].push_back({{"name", site.name}, {"tmax", site.tmax}, {"init", four(site.init)}, {"mse", four(site.mse)}, {"start", four(site.start)}});
   return json;
@@ -129,12 +150,11 @@ Json columns(const ScoreRequest& request, const std::vector<Score>& scores, doub
 
 int run_score(CLI::App& app, SearchOptions& o) {
   if (launched_tasks() > 1) fail("score runs as one process: start it without the launcher that started {}", launched_tasks());
+  for (const CLI::Option* option : unused_options(app))
+    if (option->count() > 0) fail("--{}: score searches nothing and writes no file: it has no use for this option", option->get_single_name());
   spdlog::set_level(spdlog::level::warn);  // answers alone
   apply_config_file(app);
   resolve_options(o);
-  if (o.transport != "auto" && o.transport != "local")
-    fail("--transport {}: score runs as one process: expected auto or local", o.transport);
-  if (o.repair_mode != RepairMode::none) fail("--repair {}: score repairs no candidate: expected none", o.repair);
   const auto transport = make_local_transport();
   const Inputs inputs = load_inputs(o, *transport);
   Rollout rollout(*transport, *inputs.scorer, false);
@@ -163,6 +183,7 @@ void setup_score(CLI::App& program, int& exit_code) {
   CLI::App* app = program.add_subcommand(
       "score", "Score the codes of a foreign searcher: requests on standard input, answers on standard output, JSON lines");
   declare_options(*app, *options);
+  for (CLI::Option* option : unused_options(*app)) option->group("");  // not in the help
   app->callback([=, &exit_code] { exit_code = run_score(*app, *options); });
 }
 

@@ -5,14 +5,14 @@
 
 What is the same as in `triseg search`: calibration, the images of each iteration, its size, the start (--warm-start best) and as
 the reference on every iteration's images that start, the gain over it as what is maximized, the finalists (those of largest gain
-with distinct codes, the start, the MSE optimum, the initial codes; triseg adds the starts that it did not take), their choice
-on validation, the one report on test.
+with distinct codes, and all analytic starts), their choice on validation, the one report on test.
 
 Search space: four integers in 1..tmax-2 a site, which sorted are (t1, v1-1, t2-1, v2-2). So every draw is legal, every legal draw
 has its place, and the space is static, as CMA-ES needs it. The start is told as a finished trial of gain 0; then each
 iteration asks for all its trials before it tells one.
 
-  tpe       TPESampler(constant_liar=True), its other options Optuna's defaults; --multivariate
+  tpe       TPESampler(constant_liar=True), its other options Optuna's defaults; --multivariate, which takes half the time: a run of
+            2,000 episodes of AlexNet keeps a core at work for some 10 minutes instead of 19, and the time grows with their square
   cma-es    CmaEsSampler(x0=the start, sigma0=2 codes, popsize=an iteration's episodes, with_margin=True); --sigma0 [codes],
             --no-margin, --separable. Optuna's own sigma0, a sixth of the smallest range, is worse here: with it a search of 1000
             episodes of LeNet-5 (seed 1) ended at 0.94 times the MSE optimum's KD instead of 0.87, and where nothing passes at 1.00
@@ -86,8 +86,8 @@ def search(o, scorer):
 def outcome(o, scorer):
     episodes, sampler_seconds = search(o, scorer)
     sites = scorer.problem["sites"]
-    start, mse, init = ([site[which] for site in sites] for which in ("start", "mse", "init"))
-    finalists = best_distinct(episodes, scorer.problem["top_k"]) + [start, mse, init]
+    mse = [site["mse"] for site in sites]
+    finalists = best_distinct(episodes, scorer.problem["top_k"]) + [start["codes"] for start in scorer.problem["starts"]]
     codes = choose(finalists, scorer.split("validation", finalists), scorer.problem["max_acc_drop"])
     test = scorer.split("test", [codes, mse])
     return {"kd": test["kd"][0], "kd_mse_codes": test["kd"][1], "acc_teacher": test["teacher_accuracy"][0],

@@ -32,7 +32,7 @@ TRISEG = {
 }
 # Searchers that are Optuna's: the options of optuna_search.py, and those of triseg search that change their problem.
 OPTUNA = {
-    "optuna-tpe": (["--sampler", "tpe"], []),
+    "optuna-tpe": (["--sampler", "tpe", "--multivariate"], []),
     "optuna-cmaes": (["--sampler", "cma-es"], []),
 }
 MODES = {

@@ -5,16 +5,17 @@ import unittest
 
 import h5py
 
-from program import ProgramTest, command, environment, quick, result_file, run, run_file
+from program import ProgramTest, command, environment, result_file, run, run_file
 
 OPTIONS = ["--seed", "3"]
+PROBLEM = ["--model", "lenet5", "--episodes-per-update", "32", "--batch-size", "16", "--calib-batches", "4", "--top-k", "2", *OPTIONS]  # of quick()
 
 
 class Score(ProgramTest):
     def score(self, *requests, options=()):
         """The program's description of the problem, and its answers."""
         lines = "".join((r if isinstance(r, str) else json.dumps(r)) + "\n" for r in requests)
-        done = subprocess.run(command(["score", *quick(*OPTIONS, *options)[1:]], None), input=lines, env=environment(),
+        done = subprocess.run(command(["score", *PROBLEM, *options], None), input=lines, env=environment(),
                               capture_output=True, text=True, timeout=120)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         problem, *answers = [json.loads(line) for line in done.stdout.splitlines()]
@@ -33,6 +34,9 @@ class Score(ProgramTest):
                                         for i in asked])
         self.assertEqual(problem["sites"], [{"name": n.decode(), "tmax": t, "init": i.tolist(), "mse": m.tolist(), "start": s.tolist()}
                                             for n, t, i, m, s in zip(*sites.values())])
+        starts = {start["name"]: start["codes"] for start in problem["starts"]}
+        self.assertEqual((len(starts), starts["init"], starts["mse"]), (6, sites["init_codes"].tolist(), sites["mse_codes"].tolist()))
+        self.assertIn(sites["start_codes"].tolist(), starts.values())
         self.assertEqual([problem[k] for k in ("seed", "batch_size", "episodes_per_update", "top_k")], [3, 16, 32, 2])
         for iteration, answer in zip(asked, answers):
             with self.subTest(iteration=iteration):
@@ -89,14 +93,23 @@ class Score(ProgramTest):
         done = run(["score", "--model", "lenet5"], 2)
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("triseg: error: score runs as one process: start it without the launcher that started 2", done.stderr)
-        self.assert_one_line_error(run(["score", "--transport", "mpi"]), "--transport mpi: score runs as one process")
 
-    def test_it_repairs_nothing(self):
-        for mode in ("layer", "channel"):
-            with self.subTest(mode):
-                done = run(["score", *quick("--repair", mode)[1:]])
-                self.assert_one_line_error(done, f"--repair {mode}: score repairs no candidate: expected none")
+    def test_what_it_does_not_do_is_no_option_of_it(self):
+        named = run(["score", "--help"]).stdout
+        for option, value in (("--repair", "layer"), ("--transport", "local"), ("--lr", "1"), ("--out", "x"), ("--strategy", "ppo")):
+            with self.subTest(option):
+                done = run(["score", option, value])
+                self.assert_one_line_error(done, f"{option}: score searches nothing and writes no file")
                 self.assertEqual(done.stdout, "", "no problem is described")
+                self.assertNotIn(option + " ", named)
+
+    def test_it_takes_the_configuration_of_a_search(self):
+        config = self.out("c.toml")
+        with open(config, "w") as file:
+            file.write('model = "lenet5"\nseed = 9\nlr = 0.1\nrepair = "layer"\nout = "elsewhere"\n')
+        done = subprocess.run(command(["score", "--config", config], None), input="", env=environment(), capture_output=True, text=True)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertEqual(json.loads(done.stdout)["seed"], 9)
 
 
 if __name__ == "__main__":
