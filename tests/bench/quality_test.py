@@ -75,14 +75,16 @@ class Matrix(Folder):
         self.assertIn("random", rows(done.stdout))
 
 
-class Table(Folder):
-    def write(self, searcher, seed, kd, mse=0.2):
-        run = {"model": "m", "mode": "percentile", "budget": 10, "searcher": searcher, "seed": seed, "kd": kd,
+class Results(Folder):
+    def write(self, searcher, seed, kd, mse=0.2, budget=10):
+        run = {"model": "m", "mode": "percentile", "budget": budget, "searcher": searcher, "seed": seed, "kd": kd,
                "kd_mse_codes": mse, "acc_teacher": 90.0, "acc_student": 89.0 + seed / 10, "acc_mse_codes": 80.0,
                "acc_drop": 1.0 - seed / 10, "student_images": 20000, "seconds": 3.0}
-        with open(os.path.join(self.folder, f"{searcher}-{seed}.json"), "w") as file:
+        with open(os.path.join(self.folder, f"{searcher}-{budget}-{seed}.json"), "w") as file:
             json.dump(run, file)
 
+
+class Table(Results):
     def test_means_intervals_and_paired_differences(self):
         for seed, (ppo, other) in enumerate(((0.10, 0.11), (0.12, 0.14), (0.14, 0.17)), 1):
             self.write("ppo", seed, ppo)
@@ -101,6 +103,46 @@ class Table(Folder):
         done = script("table.py", self.folder)
         self.assertEqual((done.returncode, done.stdout), (2, ""))
         self.assertIn("holds no results", done.stderr)
+
+
+@unittest.skipUnless(importlib.util.find_spec("matplotlib"), "python3-matplotlib is not installed")
+class Plot(Results):
+    def plot(self, *arguments, expect=0):
+        done = script("plot.py", *arguments, "--out", os.path.join(self.folder, "plot.svg"))
+        self.assertEqual(done.returncode, expect, done.stderr)
+        return done
+
+    def svg(self):
+        with open(os.path.join(self.folder, "plot.svg")) as file:
+            return file.read()
+
+    def test_budgets(self):
+        for budget, kd in ((10, 0.12), (100, 0.06)):
+            for seed in (1, 2):
+                self.write("ppo", seed, kd + seed / 100, budget=budget)
+        self.write("other", 1, 0.13)
+        self.plot("budgets", self.folder)
+        first = self.svg()
+        for text in ("ppo", "other", "MSE optimum", "m, percentile", "test KD"):
+            self.assertIn(text, first)
+        self.plot("budgets", self.folder)
+        self.assertEqual(self.svg(), first, "equal results make equal bytes")
+        self.write("ppo", 1, 0.2)
+        self.plot("budgets", self.folder)
+        self.assertNotEqual(self.svg(), first)
+        self.assertIn("no results", self.plot("budgets", os.path.join(self.folder, "none"), expect=1).stderr)
+
+    def test_fronts(self):
+        import h5py
+        path = os.path.join(self.folder, "run.h5")
+        with h5py.File(path, "w") as file:  # coverage 0.8 is beaten by 0.9, which has a lower KD
+            file["/top/coverage"], file["/top/validation_kd"], file["/top/validation_accuracy"] = [0.9, 1, 0.8], [0.1, 0.3, 0.2], [92, 90, 91]
+        self.plot("fronts", f"the front={path}")
+        self.assertIn("the front", self.svg())
+        sys.path.insert(0, QUALITY)
+        import plot
+        self.assertEqual(plot.front_of(path).round(9).tolist(), [[0, 0.3, 90], [10, 0.1, 92]])
+        self.assertIn("expected NAME=RUN.h5", self.plot("fronts", path, expect=1).stderr)
 
 
 @unittest.skipUnless(importlib.util.find_spec("optuna"), "python3-optuna is not installed")

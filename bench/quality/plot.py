@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+"""Draws the runs of run.py, or the fronts of searches for tmax, as an SVG file.
+
+    bench/quality/plot.py budgets FOLDER [FOLDER ...] --out budgets.svg
+    bench/quality/plot.py fronts NAME=RUN.h5 [NAME=RUN.h5 ...] --out fronts.svg
+
+budgets: test KD of the selected codes against episodes, one panel a model and mode, a line a searcher: means over seeds, with 95 %
+intervals of Student's t; the MSE optimum is dotted. fronts: KD and accuracy on validation against the share of activations that pass
+through, of the finalists that no other beats in coverage and KD. Needs matplotlib (Debian's python3-matplotlib) and for fronts h5py.
+"""
+import argparse
+import sys
+
+try:
+    import matplotlib
+except ModuleNotFoundError as error:
+    print(f"needs {error.name}: install Debian's package python3-matplotlib", file=sys.stderr)
+    sys.exit(2)
+import numpy as np
+
+import table
+
+matplotlib.use("svg")
+matplotlib.rcParams |= {"svg.hashsalt": "triseg", "svg.fonttype": "none", "font.size": 8, "axes.grid": True, "grid.alpha": 0.3}
+from matplotlib import pyplot  # noqa: E402  after use()
+
+
+def draw_budgets(o):
+    groups = {}
+    for folder in o.inputs:
+        for key, searchers in table.load(folder).items():
+            groups.setdefault(key, {}).update(searchers)
+    if not groups:
+        sys.exit(f"plot.py: error: no results of run.py in {', '.join(o.inputs)}")
+    panels = sorted({(model, mode) for model, mode, _ in groups})
+    names = sorted({name for searchers in groups.values() for name in searchers})
+    figure, axes = pyplot.subplots(1, len(panels), figsize=(3.6 * len(panels), 3.2), squeeze=False)
+    for axis, panel in zip(axes[0], panels):
+        budgets = sorted(budget for model, mode, budget in groups if (model, mode) == panel)
+        runs = {budget: groups[(*panel, budget)] for budget in budgets}
+        for i, name in enumerate(names):
+            own = [b for b in budgets if name in runs[b]]
+            means, halves = zip(*(table.mean_and_half(table.column(runs[b][name], "kd")) for b in own)) if own else ((), ())
+            axis.errorbar(own, means, [h or 0 for h in halves], color=f"C{i}", marker="o", markersize=3, capsize=2, linewidth=1, label=name)
+        mse = [run["kd_mse_codes"] for searchers in runs.values() for of_seeds in searchers.values() for run in of_seeds.values()]
+        axis.axhline(np.mean(mse), color="black", linestyle=":", linewidth=1, label="MSE optimum")
+        axis.set(xscale="log", yscale="log", xlabel="episodes", title=f"{panel[0]}, {panel[1]}")
+    axes[0][0].set_ylabel("test KD [nats]")
+    axes[0][-1].legend(fontsize=6)
+    return figure
+
+
+def front_of(path):
+    """Rows (share that passes [percent], KD, accuracy [percent]) of /top that no other beats in coverage and KD, by share."""
+    import h5py
+    with h5py.File(path) as file:
+        coverage, kd, accuracy = (file["/top/" + name][()] for name in ("coverage", "validation_kd", "validation_accuracy"))
+    rows = sorted(zip(-coverage, kd, accuracy))
+    front = []
+    for row in rows:
+        if not front or row[1] < front[-1][1]:
+            front.append(row)
+    return np.array([(100 * (1 + minus), k, a) for minus, k, a in front])
+
+
+def draw_fronts(o):
+    figure, (by_kd, by_accuracy) = pyplot.subplots(1, 2, figsize=(7.2, 3.2))
+    for item in o.inputs:
+        name, equals, path = item.partition("=")
+        if not equals:
+            sys.exit(f"plot.py: error: {item}: expected NAME=RUN.h5")
+        passed, kd, accuracy = front_of(path).T
+        by_kd.plot(passed, kd, marker="o", markersize=3, linewidth=1, drawstyle="steps-post", label=name)
+        by_accuracy.plot(passed, accuracy, marker="o", markersize=3, linewidth=1, label=name)
+    for axis, label in ((by_kd, "validation KD [nats]"), (by_accuracy, "validation accuracy [%]")):
+        axis.set(xlabel="activations that no staircase replaces [%]", ylabel=label)
+    by_kd.set_yscale("log")
+    by_kd.legend()
+    return figure
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("budgets", "fronts"))
+    parser.add_argument("inputs", nargs="+")
+    parser.add_argument("--out", required=True, help="the SVG file")
+    o = parser.parse_args()
+    figure = (draw_budgets if o.what == "budgets" else draw_fronts)(o)
+    figure.tight_layout()
+    figure.savefig(o.out, metadata={"Date": None})
+
+
+if __name__ == "__main__":
+    main()
