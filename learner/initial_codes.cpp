@@ -108,20 +108,22 @@ Codes balanced_optimum(const Histogram& histogram, int tmax, double weight) {
     for (int t2 = t1 + 1; t2 <= tmax - 1; ++t2) {
       const double n1 = double(sums.count[t2 + 1] - sums.count[t1 + 1]), s1 = double(sums.sum[t2 + 1] - sums.sum[t1 + 1]);
       const double n2 = double(sums.count[tmax + 1] - sums.count[t2 + 1]), s2 = double(sums.sum[tmax + 1] - sums.sum[t2 + 1]);
-      // n1 v1^2 - 2 s1 v1 + n2 v2^2 - 2 s2 v2 + k (n1 v1 + n2 v2 - whole)^2 is least where its two derivatives vanish. Divided by
-      // n1 and n2 they are v1 + k e = s1 / n1 and v2 + k e = s2 / n2, with e = n1 v1 + n2 v2 - whole.
+      const auto error = [&](double v1, double v2) {
+        const double shift = n1 * v1 + n2 * v2 - whole;
+        return square + (n1 * v1 - 2 * s1) * v1 + (n2 * v2 - 2 * s2) * v2 + k * shift * shift;
+      };
+      // It is least where its two derivatives vanish. Divided by n1 and n2 they are v1 + k e = s1 / n1 and v2 + k e = s2 / n2, with
+      // e = n1 v1 + n2 v2 - whole. No codes of this t1 and t2 come below that.
       const double mean1 = n1 > 0 ? s1 / n1 : t1 + 1, mean2 = n2 > 0 ? s2 / n2 : t2 + 1;
       const double e = (n1 * mean1 + n2 * mean2 - whole) / (1 + k * (n1 + n2));
-      for (const double v1_real : {std::floor(mean1 - k * e), std::floor(mean1 - k * e) + 1}) {
-        for (const double v2_real : {std::floor(mean2 - k * e), std::floor(mean2 - k * e) + 1}) {
-          const double v1 = std::clamp<double>(v1_real, t1 + 1, t2), v2 = std::clamp<double>(v2_real, t2 + 1, tmax);
-          const double shift = n1 * v1 + n2 * v2 - whole;
-          const double error = square + (n1 * v1 - 2 * s1) * v1 + (n2 * v2 - 2 * s2) * v2 + k * shift * shift;
-          if (error < least) {
-            least = error;
-            const auto code = [](auto x) { return static_cast<std::uint8_t>(x); };
-            best = {code(t1), code(v1), code(t2), code(v2), code(tmax)};
-          }
+      if (error(mean1 - k * e, mean2 - k * e) >= least) continue;
+      for (int v1 = t1 + 1; v1 <= t2; ++v1) {
+        const double v2_real = n2 > 0 ? std::clamp<double>((mean2 - k * (n1 * v1 - whole)) / (1 + k * n2), t2 + 1, tmax) : t2 + 1;
+        for (const double v2 : {std::floor(v2_real), std::ceil(v2_real)}) {
+          if (error(v1, v2) >= least) continue;
+          least = error(v1, v2);
+          const auto code = [](auto x) { return static_cast<std::uint8_t>(x); };
+          best = {code(t1), code(v1), code(t2), code(v2), code(tmax)};
         }
       }
     }

@@ -44,8 +44,9 @@ Codes mse_optimum(const Histogram& histogram, int tmax);
 /// the channels; 1 or more.
 double mean_weight(const QuantizedLayer& consumer);
 
-/// The legal codes that make v + weight * b^2 small, b and v the mean and variance of the error f(q) - q over the histogram: 1 is
-/// mse_optimum's sum. Every t1 and t2 are tried; v1 and v2 are the joint real optimum, each rounded down and up.
+/// The legal codes of the least v + weight * b^2, b and v the mean and variance of the error f(q) - q over the histogram: 1 is
+/// mse_optimum's sum. Exact but for rounding in double: every t1, t2 and v1 that can come below the best so far are tried, v2 is the
+/// rounded optimum given them. weight >= 1.
 Codes balanced_optimum(const Histogram& histogram, int tmax, double weight);
 
 /// [index / (sites - 1), mean / 255, standard deviation / 128, p90 of the non-zero codes / 255].
