@@ -104,7 +104,6 @@ TEST(Ppo, OneStepMakesGoodDrawsLikelierAndBadOnesLessLikely) {
   // Two values of v1 at one site, one rewarded: after an update its share of the draws has grown.
   const std::vector<SiteData> sites = {site(0, 1, 35)};
   PpoOptions options;
-  options.entropy_coefficient = 0;
   options.learning_rate = 0.01;
   const auto strategy = make_ppo(sites, options, 1);
   const auto share = [&] {
@@ -120,6 +119,33 @@ TEST(Ppo, OneStepMakesGoodDrawsLikelierAndBadOnesLessLikely) {
   EXPECT_GT(share(), before + 0.02);
 }
 
+/// The loss before and after the first of two epochs of the same draws, and the checkpoints around that step.
+struct FirstStep {
+  std::array<Update, 2> updates;
+  Checkpoint before, after;
+
+  FirstStep(const std::vector<SiteData>& sites, PpoOptions options) : entropy_coefficient_(options.entropy_coefficient) {
+    for (int epochs : {1, 2}) {
+      options.epochs = epochs;
+      const auto strategy = make_ppo(sites, options, 3);
+      strategy->save(before);
+      // A critic of zeros stays one, so that advantages do not move with the encoder they share.
+      before.tensors.at("policy/critic.weight").values.assign(64, 0);
+      strategy->restore(before);
+      updates[epochs - 1] = one_iteration(*strategy, sites, 0);
+      if (epochs == 1) strategy->save(after);
+    }
+  }
+  double loss_change() const { return loss(updates[1]) - loss(updates[0]); }
+  double step(const char* name, std::size_t k) const {
+    return double(after.tensors.at(name).values[k]) - double(before.tensors.at(name).values[k]);
+  }
+
+ private:
+  double loss(const Update& u) const { return u.policy_loss - entropy_coefficient_ * u.entropy; }
+  double entropy_coefficient_;
+};
+
 TEST(Ppo, MeansAndWidthsGoAlongTheNaturalGradient) {
   // The step is rate times gradient over Fisher information (1 / width^2 and 2, of a loss that is the mean over sites), so the
   // steps themselves tell the gradient, and with it what a small step does to the loss.
@@ -127,33 +153,43 @@ TEST(Ppo, MeansAndWidthsGoAlongTheNaturalGradient) {
   PpoOptions options;
   options.value_coefficient = 0;
   options.entropy_coefficient = 0.3;
-  options.mean_rate = options.width_rate = 1e-4;
-  std::array<Update, 2> updates;
-  Checkpoint before, after;
-  for (int epochs : {1, 2}) {
-    options.epochs = epochs;
-    const auto strategy = make_ppo(sites, options, 3);
-    strategy->save(before);
-    updates[epochs - 1] = one_iteration(*strategy, sites, 0);
-    if (epochs == 1) strategy->save(after);
+  for (const auto& [mean_rate, width_rate] : {std::pair(1e-4, 0.0), {0.0, 1e-4}, {1e-4, 1e-4}}) {
+    options.mean_rate = mean_rate;
+    options.width_rate = width_rate;
+    const FirstStep first(sites, options);
+    double expected = 0;
+    for (std::size_t k = 0; k < sites.size() * 4; ++k) {
+      const double width = std::exp(first.before.tensors.at("policy/log_width").values[k]), count = double(sites.size());
+      const double by_mean = first.step("policy/mean", k), by_width = first.step("policy/log_width", k);
+      if (mean_rate > 0) expected -= by_mean * by_mean / (mean_rate * count * width * width);
+      if (width_rate > 0) expected -= 2 * by_width * by_width / (width_rate * count);
+    }
+    EXPECT_LT(expected, 0.0);
+    EXPECT_NEAR(first.loss_change() / expected, 1.0, 0.05) << mean_rate << " " << width_rate;
   }
-  double expected = 0;
-  for (std::size_t k = 0; k < sites.size() * 4; ++k) {
-    const auto step = [&](const char* name) {
-      return double(after.tensors.at(name).values[k]) - double(before.tensors.at(name).values[k]);
-    };
-    const double width = std::exp(before.tensors.at("policy/log_width").values[k]), rate = 1e-4 * double(sites.size());
-    expected -= step("policy/mean") * step("policy/mean") / (rate * width * width) + 2 * step("policy/log_width") * step("policy/log_width") / rate;
-  }
-  const auto loss = [&](const Update& u) { return u.policy_loss - options.entropy_coefficient * u.entropy; };
-  EXPECT_LT(expected, 0.0);
-  EXPECT_NEAR((loss(updates[1]) - loss(updates[0])) / expected, 1.0, 0.05);
+}
+
+TEST(Ppo, AColdPolicyGoesDownTheGradientOfItsLoss) {
+  // Adam's first moment is a tenth of the gradient, and its first step the learning rate along its sign: the loss falls by the
+  // learning rate times the gradient's 1-norm, if the gradient is that of the loss in every parameter.
+  const auto sites = three_sites();
+  PpoOptions options;
+  options.warm_start = WarmStart::none;
+  options.value_coefficient = 0;
+  options.entropy_coefficient = 0.3;
+  options.learning_rate = 1e-6;
+  const FirstStep first(sites, options);
+  double norm = 0;
+  for (const auto& [name, tensor] : first.after.tensors)
+    if (name.starts_with("adam_m/"))
+      for (float m : tensor.values) norm += std::abs(m) / 0.1 * (std::abs(m) / (std::abs(m) + 1e-9));
+  EXPECT_GT(norm, 0.0);
+  EXPECT_NEAR(first.loss_change() / (-options.learning_rate * norm), 1.0, 0.05);
 }
 
 TEST(Ppo, EqualRewardsTeachNothingFalse) {
   const auto sites = three_sites();
   PpoOptions options;
-  options.entropy_coefficient = 0;
   const auto strategy = make_ppo(sites, options, 1);
   Checkpoint before, after;
   strategy->save(before);
