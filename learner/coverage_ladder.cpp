@@ -37,6 +37,7 @@ class CoverageLadder final : public Strategy {
 
   void learn(std::span<const Episode> episodes, Update& update) override {
     update.part = rung_of(iteration_);
+    update.pass_share = rungs_[rung_of(iteration_)].passed;
     // The strategy learns from what it drew: that draws are moved is a part of the problem.
     std::vector<Episode> own(episodes.begin(), episodes.end());
     for (std::size_t i = 0; i < own.size(); ++i) own[i].codes = drawn_[i];

@@ -2,6 +2,7 @@
 
 #include "core/error.hpp"
 #include "learner/cost_model.hpp"
+#include "learner/coverage_target.hpp"
 
 #include <algorithm>
 
@@ -35,14 +36,14 @@ std::vector<Objectives> objectives_of(const RunData& run) {
 
 std::string pareto_csv(const RunData& run) {
   const std::vector<Objectives> objectives = objectives_of(run);
-  std::string csv = "top_index,origin,episode,coverage,validation_kd,validation_accuracy,energy_pj";
+  std::string csv = "top_index,origin,episode,coverage,passed,validation_kd,validation_accuracy,energy_pj";
   for (const SiteData& site : run.sites) csv += "," + site.name;
   csv += "\n";
   for (const std::size_t row : non_dominated(objectives)) {
     const Candidate& c = run.top[row];
     const Objectives& o = objectives[row];
-    csv += fmt::format("{},{},{},{},{},{},{}", row, c.origin, c.origin == "episode" ? fmt::format("{}", c.episode) : "", o.coverage, o.kd,
-                       o.accuracy, o.energy);
+    csv += fmt::format("{},{},{},{},{},{},{},{}", row, c.origin, c.origin == "episode" ? fmt::format("{}", c.episode) : "", o.coverage,
+                       passed_share(run.sites, c.codes), o.kd, o.accuracy, o.energy);
     for (const Codes& q : c.codes) csv += fmt::format(",{} {} {} {} {}", q.t1, q.v1, q.t2, q.v2, q.tmax);
     csv += "\n";
   }

@@ -42,7 +42,8 @@ struct Episode {
 /// One policy update.
 struct Update {
   std::uint64_t iteration = 0;
-  std::uint64_t part = 0;                    ///< which of the coverages searched for the iteration belongs to; 0 if there is one
+  std::uint64_t part = 0;                    ///< which of --pass-shares the iteration belongs to; 0 if there is one
+  double pass_share = 0;                     ///< the most of the sites' activations that may pass through in it
   double mean_reward = 0, best_reward = 0;   ///< over the iteration's episodes
   double reference_reward = 0;               ///< of the start's codes on the same images
   double policy_loss = 0, value_loss = 0, entropy = 0, approx_kl = 0, clip_fraction = 0;  ///< of the last epoch

@@ -2,6 +2,7 @@
 
 #include "learner/confidence.hpp"
 #include "learner/cost_model.hpp"
+#include "learner/coverage_target.hpp"
 #include "learner/pareto.hpp"
 #include "learner/run_columns.hpp"
 #include "learner/selection.hpp"
@@ -108,13 +109,13 @@ void add_root(std::vector<Field>& fields) {
     add(fmt::format("energy_{}", name), "pJ", fmt::format("energy of an operation, {} of --energy-table", name),
         [member](auto& r) -> auto& { return r.energy.*member; });
   add("config_hash", "", "SHA-256 over the options that change results", [](auto& r) -> auto& { return r.config_hash; });
-  add_placement("config", "all options, resolved, as TOML", [](auto& r) -> auto& { return r.config; });
+  add_placement("config", "all options, given or by default, as TOML", [](auto& r) -> auto& { return r.config; });
   add_placement("data", "data set, as --data takes it: a name, or the absolute path of a folder", [](auto& r) -> auto& { return r.data; });
   add_placement("engine", "what executed the networks", [](auto& r) -> auto& { return r.engine; });
   add_placement("transport", "what carried codes and records between ranks", [](auto& r) -> auto& { return r.transport; });
   add_placement("ranks", "number of ranks", [](auto& r) -> auto& { return r.ranks; });
   add_placement("threads_per_rank", "threads of each rank", [](auto& r) -> auto& { return r.threads_per_rank; });
-  add_placement("command_line", "the command that started the run", [](auto& r) -> auto& { return r.command_line; });
+  add_placement("command_line", "the command that started or last continued the run", [](auto& r) -> auto& { return r.command_line; });
 }
 
 void add_sites(std::vector<Field>& fields) {
@@ -139,7 +140,7 @@ void add_sites(std::vector<Field>& fields) {
       [](auto& s) -> auto& { return s.tmax_searched; });
   add({"init_codes", "1", "the initial codes, tmax {1,2,3,4} / 5"}, [](auto& s) -> auto& { return s.init; });
   add({"mse_codes", "1", "the codes of least mean square error on the histogram"}, [](auto& s) -> auto& { return s.mse; });
-  add({"start_codes", "1", "where the search started, and what its episodes are compared with"}, [](auto& s) -> auto& { return s.start; });
+  add({"start_codes", "1", "where the search started at the tmax above, and what all episodes are compared with"}, [](auto& s) -> auto& { return s.start; });
   add({"state", "1", "the policy's input: index / (sites - 1), mean / 255, std / 128, p90 / 255"},
       [](auto& s) -> auto& { return s.state; });
   fields.back().columns = "index,mean,std,p90";
@@ -162,7 +163,9 @@ void add_updates(std::vector<Field>& fields) {
   const Rows<Update> rows{"/updates", "U", &RunData::updates};
   const auto add = [&](Label label, auto access) { fields.push_back(column(rows, label, access)); };
   add({"iteration", "1", "iteration, from 0"}, [](auto& u) -> auto& { return u.iteration; });
-  add({"part", "1", "which of the coverages searched for it belongs to, from 0"}, [](auto& u) -> auto& { return u.part; });
+  add({"part", "1", "which of the shares of --pass-shares it belongs to, from 0"}, [](auto& u) -> auto& { return u.part; });
+  add({"pass_share", "1", "the most of the sites' activations that may pass through: of a searched tmax what was asked for, else what the sites' tmax lets pass"},
+      [](auto& u) -> auto& { return u.pass_share; });
   add({"mean_reward", "1", "mean reward of the iteration's episodes"}, [](auto& u) -> auto& { return u.mean_reward; });
   add({"best_reward", "1", "best reward of the iteration's episodes"}, [](auto& u) -> auto& { return u.best_reward; });
   add({"reference_reward", "1", "reward of the start's codes on the same images"},
@@ -202,7 +205,7 @@ void add_finalists(std::vector<Field>& fields) {
 void add_top(std::vector<Field>& fields) {
   const Rows<Candidate> rows{"/top", "K", &RunData::top};
   const auto add = [&](Label label, auto access) { fields.push_back(column(rows, label, access)); };
-  add({"origin", "", "episode, policy (its most probable codes), init, mse or balanced-K, or start (of a coverage searched for) (docs/search.md)"}, [](auto& c) -> auto& { return c.origin; });
+  add({"origin", "", "episode, policy (its most probable codes), init, mse or balanced-K, or start (of one of --pass-shares) (docs/search.md)"}, [](auto& c) -> auto& { return c.origin; });
   add({"episode", "1", "row of /episodes, if origin is episode"}, [](auto& c) -> auto& { return c.episode; });
   add({"reward", "1", "reward in the search; if origin is not episode, of the validation score"},
       [](auto& c) -> auto& { return c.reward; });
@@ -223,6 +226,8 @@ void add_top(std::vector<Field>& fields) {
   };
   add_cost({"coverage", "1", "share of all activations behind a ReLU that a staircase replaces, not passed through"},
            [](const NetworkCost& c) { return c.coverage; });
+  fields.push_back(derived_column(rows, {"passed", "1", "share of the sites' activations that passes through, by the histograms of calibration"},
+                                  [](const RunData& r, const Candidate& c) { return passed_share(r.sites, c.codes); }));
   add_cost({"energy", "pJ", "estimated energy of an inference (docs/cost-model.md)"},
            [](const NetworkCost& c) { return c.energy.staircase; });
   add({"codes", "1", "the codes"}, [](auto& c) -> auto& { return c.codes; });

@@ -1,6 +1,5 @@
 #include "runner/choose_start.hpp"
 
-#include "learner/coverage_target.hpp"
 #include "learner/selection.hpp"
 #include "learner/starts.hpp"
 
@@ -35,8 +34,8 @@ std::uint64_t choose_starts(Rollout& rollout, const QuantizedNetwork& model, con
     const auto reward_of = [&](std::size_t i) { return reward(totals[p * each + i], o.attention_weight); };
     std::size_t best = 0;
     for (std::size_t i = 0; i < each; ++i) {
-      spdlog::info("[start] {}: reward {:.5f} on the calibration images, {:.3f} % pass", starts[p][i].name, reward_of(i),
-                   100 * passed_share(*problems[p], starts[p][i].codes));
+      spdlog::info("[start] {}{}: reward {:.5f} on the calibration images", p > 0 ? fmt::format("part {}, ", p - 1) : "", starts[p][i].name,
+                   reward_of(i));
       if (reward_of(i) > reward_of(best)) best = i;
     }
     take(p, best);

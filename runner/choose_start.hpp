@@ -13,8 +13,8 @@
 namespace triseg {
 
 /// Sets every site's start as --warm-start says: the analytic start of the best reward over the calibration images, or the one
-/// named (the initial codes where the search starts cold). `problems`: the sites under one or several sets of tmax, each of which gets
-/// starts of its own. Returns the student images it took.
+/// named (the initial codes where the search starts cold). `problems`: the sites at their calibrated tmax, and then
+/// at those of every part of a search for tmax; each gets a start of its own. Returns the student images it took.
 std::uint64_t choose_starts(Rollout& rollout, const QuantizedNetwork& model, const SearchOptions& options,
                             std::span<std::vector<SiteData>* const> problems);
 

@@ -157,8 +157,10 @@ int examine(Transport& transport, std::string_view why, CLI::App& app, SearchOpt
 }
 
 int run_doctor(CLI::App& app, SearchOptions& o) {
+  const auto given = given_options(app);
   apply_config_file(app);
   resolve_options(o);
+  check_meaning(o, given);
   Report report(launcher_rank() == 0);
   if (launcher_rank() == 0) print_versions();
   std::string why;

@@ -87,7 +87,10 @@ Inputs load_agreed_inputs(Transport& transport, const SearchOptions& o, const CL
 
 void take_place(RunData& run, const SearchOptions& o, const CLI::App& app, const Inputs& inputs, const Transport& transport) {
   const RunFiles files = run_files(o);
-  if (fs::exists(files.run)) run = existing_run(files.run, run, app, o);
+  if (fs::exists(files.run)) {
+    run = existing_run(files.run, run, app, o);
+    run.config = configuration_toml(app, o);  // how fast and where is this command's
+  }
   check_place_of_result(files.result, run, files.run);
   run.data = inputs.data->source;
   run.engine = inputs.scorer->engine_name();

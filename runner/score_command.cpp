@@ -155,6 +155,8 @@ int run_score(CLI::App& app, SearchOptions& o) {
   spdlog::set_level(spdlog::level::warn);  // answers alone
   apply_config_file(app);
   resolve_options(o);
+  if (o.tmax.mode == TmaxMode::search)
+    fail("--tmax-mode search: score describes a problem of given tmax: expected percentile or fixed; a fifth code of a site is its tmax");
   const auto transport = make_local_transport();
   const Inputs inputs = load_inputs(o, *transport);
   Rollout rollout(*transport, *inputs.scorer, false);

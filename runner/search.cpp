@@ -109,6 +109,12 @@ void Search::make_strategies() {
     for (const double passed : pass_shares()) rungs.push_back(make_rung(data_.sites, passed));
     for (Rung& rung : rungs) problems.push_back(&rung.sites);
   }
+  for (std::size_t r = 0; r < rungs.size(); ++r) {
+    std::vector<int> tmax;
+    for (const SiteData& site : rungs[r].sites) tmax.push_back(site.tmax);
+    spdlog::info("[part {}] at most {:.3f} % of activations may pass; {:.3f} % do at first, with tmax {}", r, 100 * rungs[r].passed,
+                 100 * passed_share(rungs[r].sites, site_codes(rungs[r].sites, &SiteData::init)), fmt::join(tmax, ", "));
+  }
   if (fresh)
     data_.student_images += choose_starts(rollout_, model_, options_, problems);
   else if (!rungs.empty())
@@ -155,6 +161,7 @@ void Search::iterate() {
     const std::uint64_t first = data_.episodes.size();
     const std::size_t count = std::min<std::uint64_t>(options_.episodes_per_update, data_.episodes_total - first);
     update.iteration = data_.checkpoint.next_iteration;
+    update.pass_share = passed_share(data_.sites, reference_);
     if (repair_fit_ && update.iteration > 0 && update.iteration % options_.repair_every == 0) refit_repair();
     ScoreRequest request{Split::search, options_.batch_size,
                          iteration_images(data_set_.split_size(Split::search), options_.batch_size, options_.seed, update.iteration),

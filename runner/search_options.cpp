@@ -181,6 +181,33 @@ void apply_config_file(CLI::App& app) {
   }
 }
 
+std::set<std::string> given_options(const CLI::App& app) {
+  std::set<std::string> names;
+  for (const CLI::Option* option : app.get_options())
+    if (option->count() > 0) names.insert(option->get_single_name());
+  return names;
+}
+
+void check_meaning(const SearchOptions& o, const std::set<std::string>& given) {
+  const bool fixed = o.tmax.mode == TmaxMode::fixed, ppo = o.strategy == "ppo", cold = o.ppo.warm_start == WarmStart::none;
+  const struct {
+    bool used;
+    std::string needs;
+    std::vector<std::string> names;
+  } rules[] = {
+      {fixed, "--tmax-mode fixed", {"tmax-fixed"}},
+      {!fixed, "--tmax-mode percentile or search", {"tmax-percentile", "tmax-offset"}},
+      {ppo, "--strategy ppo", {"lr", "ppo-epochs", "clip", "gamma", "value-coef", "entropy-coef"}},
+      {ppo && !cold, "--strategy ppo from a warm start", {"mean-rate", "width-rate"}},
+      {(ppo && !cold) || o.strategy == "cma-es", "--strategy ppo or cma-es from a warm start", {"warm-start-tolerance"}},
+      {o.strategy != "mse", "a strategy that searches", {"warm-start"}},
+      {o.repair_mode != RepairMode::none, "--repair layer or channel", {"repair-images", "repair-every"}},
+  };
+  for (const auto& rule : rules)
+    for (const std::string& name : rule.names)
+      if (!rule.used && given.contains(name)) fail("--{}: has no effect here: it needs {}", name, rule.needs);
+}
+
 void resolve_options(SearchOptions& o) {
   Network network = make_network(o.model);
   parse_scheme(o.backend);

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -65,6 +66,14 @@ struct SearchOptions {
 
 /// Declares all options on `app`, bound to `options`, in two groups as above.
 void declare_options(CLI::App& app, SearchOptions& options);
+
+/// Throws Error for an option of the command line that another makes meaningless, say --clip with --strategy cma-es. `given`: names of
+/// the options of the command line (given_options); a configuration file may hold what only some searches use. Call it after
+/// resolve_options.
+void check_meaning(const SearchOptions& options, const std::set<std::string>& given);
+
+/// The options that the command line gave, by name without dashes. Call it before apply_config_file.
+std::set<std::string> given_options(const CLI::App& app);
 
 /// Fills in from --config what the command line did not give. Call it when the command line has been parsed. Throws Error
 /// naming file and key if the file cannot be read, a key is unknown, or its value is not what the option takes.

@@ -116,6 +116,7 @@ RunData example_run(bool finished, std::size_t episodes) {
     Update u;
     u.iteration = i;
     u.part = i % 2;
+    u.pass_share = double(i % 2) / 7;
     for (double* x : {&u.mean_reward, &u.best_reward, &u.reference_reward, &u.policy_loss, &u.value_loss, &u.entropy,
                       &u.approx_kl, &u.clip_fraction, &u.update_seconds, &u.iteration_seconds})
       *x = awkward();
@@ -205,8 +206,8 @@ auto members(const Episode& x) {
   return std::tie(iteration, reward, score, codes);
 }
 auto members(const Update& x) {
-  const auto& [a, b, c, d, e, f, g, h, i, j, k, l] = x;
-  return std::tie(a, b, c, d, e, f, g, h, i, j, k, l);
+  const auto& [a, b, c, d, e, f, g, h, i, j, k, l, m] = x;
+  return std::tie(a, b, c, d, e, f, g, h, i, j, k, l, m);
 }
 auto members(const Evaluation& x) { const auto& [a, b, c] = x; return std::tie(a, b, c); }
 auto members(const Candidate& x) { const auto& [a, b, c, d, e, f] = x; return std::tie(a, b, c, d, e, f); }

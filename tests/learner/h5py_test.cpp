@@ -5,6 +5,7 @@
 #include "examples.hpp"
 #include "learner/confidence.hpp"
 #include "learner/cost_model.hpp"
+#include "learner/coverage_target.hpp"
 #include "learner/model_file.hpp"
 #include "learner/pareto.hpp"
 #include "learner/run_file.hpp"
@@ -121,7 +122,7 @@ Expected expected_content(const RunData& r) {
   e.scores("/episodes/", r.episodes, [](const Episode& x) { return x.score; });
 
   const std::pair<const char*, double Update::*> columns[] = {
-      {"mean_reward", &Update::mean_reward}, {"best_reward", &Update::best_reward}, {"reference_reward", &Update::reference_reward},
+      {"pass_share", &Update::pass_share}, {"mean_reward", &Update::mean_reward}, {"best_reward", &Update::best_reward}, {"reference_reward", &Update::reference_reward},
       {"policy_loss", &Update::policy_loss}, {"value_loss", &Update::value_loss},   {"entropy", &Update::entropy},
       {"approx_kl", &Update::approx_kl},     {"clip_fraction", &Update::clip_fraction},
       {"update_seconds", &Update::update_seconds}, {"iteration_seconds", &Update::iteration_seconds}};
@@ -167,6 +168,7 @@ Expected expected_content(const RunData& r) {
   e.add("/selected/gap_accuracy_drop", "float64", accuracy_drop(test) - accuracy_drop(validation));
   const Network network = make_network("alexnet");
   const auto cost_of = [&](const Candidate& c) { return network_cost(network, r.sites, c.codes, r.energy); };
+  e.column("/top/passed", "float64", r.top, [&](const Candidate& x) { return passed_share(r.sites, x.codes); });
   e.column("/top/coverage", "float64", r.top, [&](const Candidate& x) { return cost_of(x).coverage; });
   e.column("/top/energy", "float64", r.top, [&](const Candidate& x) { return cost_of(x).energy.staircase; });
   const std::vector<Objectives> objectives = objectives_of(r);

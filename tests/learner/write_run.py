@@ -98,6 +98,7 @@ def cost(rows):
     return total | site
 
 
+special["/top/passed"] = special["/sites/histogram"][:, 41:].sum() / special["/sites/histogram"].sum()
 special |= {f"/selected/{name}": value for name, value in cost(special["/selected/codes"]).items()}
 for column in ("coverage", "energy"):
     special["/top/" + column] = [cost(row)[column] for row in special["/top/codes"]]

@@ -35,6 +35,7 @@ class Files(ProgramTest):
                                  list(file["/selected/codes"][i]))
                 self.assertEqual(codes["tmax_code"], file["/sites/tmax"][i])
             self.assertTrue((file["/episodes/tmax"][()] == file["/sites/tmax"][()]).all())
+            self.assertLess(abs(file["/updates/pass_share"][()] - passed(file, file["/sites/tmax"][()])[0]).max(), 1e-12)
             codes, tmax = file["/episodes/codes"][()].astype(int), file["/sites/tmax"][()]
             t1, v1, t2, v2 = (codes[..., k] for k in range(4))
             self.assertTrue(((1 <= t1) & (t1 < v1) & (v1 <= t2) & (t2 < v2) & (v2 <= tmax)).all())
@@ -472,6 +473,8 @@ class TmaxSearch(ProgramTest):
                 self.assertGreater(share[own].min(), 0.5 * limit - 1e-9)
                 if p:
                     self.assertGreater(len({tuple(t - t[0]) for t in tmax[own].astype(int)}), 10, "sites are moved apart")
+            self.assertEqual(list(file["/updates/pass_share"][()]), [*shares, *shares])
+            self.assertLess(abs(file["/top/passed"][()] - passed(file, file["/top/tmax"][()])).max(), 1e-12)
             self.assertTrue((file["/sites/tmax_searched"][()] == 1).all())
             origins = list(file["/top/origin"])
             self.assertEqual([origins.count(o) for o in (b"start", b"policy", b"episode")], [3, 3, 3])
