@@ -123,7 +123,6 @@ void declare_options(CLI::App& app, SearchOptions& o) {
   app.add_option("--energy-table", o.energy_table, "TOML file of energies for the cost model [pJ] (default: published ones of 45 nm)")
       ->group(changes_results)->check(not_empty("a file"));
   results("--repair", o.repair, repair_description);
-  results("--repair-every", o.repair_every, "Re-fit the repair around the most probable codes every N updates")->check(count(1, 1e12));
   results("--repair-images", o.repair_images, "Images of the search split that repairs are fitted on")->check(count(1, 1e6));
 
   const auto speed = [&]<class T>(const char* name, T& value, const std::string& description) {
