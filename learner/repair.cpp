@@ -71,8 +71,8 @@ Requantization fit_layer(const Requantization& own, std::span<const Distribution
   return fitted;
 }
 
-std::string multiplier_name(const std::string& name) { return name + "/multiplier"; }
-std::string bias_name(const std::string& name) { return name + "/bias"; }
+constexpr const char* multiplier_name = "repair/multiplier";
+constexpr const char* bias_name = "repair/bias";
 
 }  // namespace
 
@@ -134,43 +134,33 @@ Repair repair_of(const Network& network, std::span<const LayerRepair> layers) {
   return repair;
 }
 
-void store_repairs(Checkpoint& checkpoint, const std::string& name, const Network& network, std::span<const Repair> repairs) {
+void store_repair(Checkpoint& checkpoint, const Network& network, const Repair& repair) {
   const std::uint64_t channels = repaired_channels(network);
-  StoredTensor multiplier{{repairs.size(), channels}, {}}, bias{{repairs.size(), channels, 2}, {}};
-  for (const Repair& repair : repairs)
-    for (std::size_t l : repaired_layers(network)) {
-      const Requantization& layer = repair[l].value();
-      multiplier.values.insert(multiplier.values.end(), layer.multiplier.begin(), layer.multiplier.end());
-      for (std::int32_t b : layer.bias) bias.values.insert(bias.values.end(), {float(b >> 16), float(b & 0xffff)});
-    }
-  checkpoint.tensors[multiplier_name(name)] = std::move(multiplier);
-  checkpoint.tensors[bias_name(name)] = std::move(bias);
+  StoredTensor multiplier{{channels}, {}}, bias{{channels, 2}, {}};
+  for (std::size_t l : repaired_layers(network)) {
+    const Requantization& layer = repair[l].value();
+    multiplier.values.insert(multiplier.values.end(), layer.multiplier.begin(), layer.multiplier.end());
+    for (std::int32_t b : layer.bias) bias.values.insert(bias.values.end(), {float(b >> 16), float(b & 0xffff)});
+  }
+  checkpoint.tensors[multiplier_name] = std::move(multiplier);
+  checkpoint.tensors[bias_name] = std::move(bias);
 }
 
-std::vector<Repair> stored_repairs(const Checkpoint& checkpoint, const std::string& name, const Network& network, std::size_t count) {
+std::optional<Repair> stored_repair(const Checkpoint& checkpoint, const Network& network) {
+  if (!checkpoint.tensors.contains(multiplier_name)) return std::nullopt;
   const std::uint64_t channels = repaired_channels(network);
-  const auto& multiplier = stored_values(checkpoint, multiplier_name(name), {count, channels});
-  const auto& bias = stored_values(checkpoint, bias_name(name), {count, channels, 2});
-  std::vector<Repair> repairs(count, Repair(network.layers.size()));
+  const auto& multiplier = stored_values(checkpoint, multiplier_name, {channels});
+  const auto& bias = stored_values(checkpoint, bias_name, {channels, 2});
+  Repair repair(network.layers.size());
   std::size_t at = 0;
-  for (Repair& repair : repairs)
-    for (std::size_t l : repaired_layers(network)) {
-      Requantization& layer = repair[l].emplace();
-      for (int c = 0; c < network.layers[l].out_channels; ++c, ++at) {
-        layer.multiplier.push_back(multiplier[at]);
-        layer.bias.push_back(static_cast<std::int32_t>(bias[2 * at] * 65536.0 + bias[2 * at + 1]));
-      }
+  for (std::size_t l : repaired_layers(network)) {
+    Requantization& layer = repair[l].emplace();
+    for (int c = 0; c < network.layers[l].out_channels; ++c, ++at) {
+      layer.multiplier.push_back(multiplier[at]);
+      layer.bias.push_back(static_cast<std::int32_t>(bias[2 * at] * 65536.0 + bias[2 * at + 1]));
     }
-  return repairs;
-}
-
-void erase_repairs(Checkpoint& checkpoint, const std::string& name) {
-  checkpoint.tensors.erase(multiplier_name(name));
-  checkpoint.tensors.erase(bias_name(name));
-}
-
-bool has_repairs(const Checkpoint& checkpoint, const std::string& name) {
-  return checkpoint.tensors.contains(multiplier_name(name));
+  }
+  return repair;
 }
 
 }  // namespace triseg

@@ -7,8 +7,8 @@
 #include "learner/run_data.hpp"
 
 #include <cstddef>
+#include <optional>
 #include <span>
-#include <string>
 #include <string_view>
 #include <vector>
 
@@ -47,13 +47,10 @@ Repair fit_repair(const QuantizedNetwork& model, RepairMode mode, std::span<cons
 std::vector<LayerRepair> layer_repairs(const Network& network, const Repair& repair);
 Repair repair_of(const Network& network, std::span<const LayerRepair> layers);
 
-/// Repairs of a checkpoint, in two tensors: NAME/multiplier (repairs, repaired channels) and NAME/bias (repairs, channels, 2), whose
+/// The repair of a checkpoint, in two tensors: repair/multiplier (repaired channels) and repair/bias (channels, 2), whose
 /// floor(bias / 2^16) and rest are exact in f32.
-void store_repairs(Checkpoint& checkpoint, const std::string& name, const Network& network, std::span<const Repair> repairs);
-/// Throws Error if a tensor is missing or of another shape.
-std::vector<Repair> stored_repairs(const Checkpoint& checkpoint, const std::string& name, const Network& network, std::size_t count);
-/// Without them.
-void erase_repairs(Checkpoint& checkpoint, const std::string& name);
-bool has_repairs(const Checkpoint& checkpoint, const std::string& name);
+void store_repair(Checkpoint& checkpoint, const Network& network, const Repair& repair);
+/// Nothing if there is none. Throws Error if a tensor is missing or of another shape.
+std::optional<Repair> stored_repair(const Checkpoint& checkpoint, const Network& network);
 
 }  // namespace triseg

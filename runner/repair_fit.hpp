@@ -24,15 +24,15 @@ class RepairFit {
   /// The most passes that a full fit takes.
   std::size_t most_passes() const { return repaired_layers(model_.network).size(); }
 
-  /// One pass over students of these codes, (students)(sites), under their repairs, which it replaces; an empty one is the model's
-  /// own. False if nothing changed. Runs `images` images of every student; the teacher is measured once, by the first pass.
-  bool pass(const std::vector<std::vector<Codes>>& codes, std::vector<Repair>& repairs);
+  /// One pass over the student of these codes (sites) under a repair, which it replaces; an empty one is the model's own. False if
+  /// nothing changed. Runs `images` images of the student; the teacher is measured once, by the first pass.
+  bool pass(const std::vector<Codes>& codes, Repair& repair);
 
-  /// The full fit of one student. images_run: increased by the student images it took.
+  /// The full fit. images_run: increased by the student images it took.
   Repair fit(const std::vector<Codes>& codes, std::uint64_t& images_run);
 
  private:
-  std::vector<Moments> measure(const std::vector<std::vector<Codes>>& codes, const std::vector<Repair>& repairs);
+  std::vector<Moments> measure(const std::vector<Codes>& codes, const Repair& repair);
 
   Rollout& rollout_;
   const QuantizedNetwork& model_;

@@ -28,10 +28,12 @@ constexpr std::size_t images_between_stops = 16 * split_batch;
 /// Validation images of an evaluation during the search.
 constexpr std::size_t evaluation_images = 1000;
 
-/// Repairs in the checkpoint: those of the search (Search::repairs_), and while they are fitted those of the finalists.
-constexpr const char* search_repairs = "repair/search";
-constexpr const char* finalist_repairs = "repair/finalists";
-constexpr const char* finalist_passes = "repair/finalists/passes";
+/// All candidates of a request under one repair; an empty one is none.
+void repair_all(ScoreRequest& request, const Repair& repair) {
+  if (repair.empty()) return;
+  request.repairs = {repair};
+  request.repair_of.assign(request.candidates.size(), 0);
+}
 
 using Clock = std::chrono::steady_clock;
 
@@ -136,21 +138,12 @@ std::vector<double> Search::pass_shares() const {
 void Search::prepare_repair() {
   Stopwatch watch(seconds_.repair);
   repair_fit_.emplace(rollout_, model_, options_.repair_mode, options_.repair_images);
-  if (has_repairs(data_.checkpoint, search_repairs)) {
-    repairs_ = stored_repairs(data_.checkpoint, search_repairs, model_.network, 2);
+  if (auto stored = stored_repair(data_.checkpoint, model_.network)) {
+    repair_ = std::move(*stored);
   } else {
-    repairs_.assign(2, repair_fit_->fit(reference_, data_.student_images));
-    store_repairs(data_.checkpoint, search_repairs, model_.network, repairs_);
+    repair_ = repair_fit_->fit(reference_, data_.student_images);
+    store_repair(data_.checkpoint, model_.network, repair_);
   }
-}
-
-void Search::refit_repair() {
-  Stopwatch watch(seconds_.repair);
-  std::vector<Repair> around{repairs_.front()};
-  repair_fit_->pass({strategy_->most_probable()}, around);
-  data_.student_images += options_.repair_images;
-  repairs_.front() = std::move(around.front());
-  store_repairs(data_.checkpoint, search_repairs, model_.network, repairs_);
 }
 
 void Search::iterate() {
@@ -162,19 +155,15 @@ void Search::iterate() {
     const std::size_t count = std::min<std::uint64_t>(options_.episodes_per_update, data_.episodes_total - first);
     update.iteration = data_.checkpoint.next_iteration;
     update.pass_share = passed_share(data_.sites, reference_);
-    if (repair_fit_ && update.iteration > 0 && update.iteration % options_.repair_every == 0) refit_repair();
     ScoreRequest request{Split::search, options_.batch_size,
                          iteration_images(data_set_.split_size(Split::search), options_.batch_size, options_.seed, update.iteration),
-                         {}, repairs_, {}, fmt::format("iteration {}", update.iteration)};
+                         {}, {}, {}, fmt::format("iteration {}", update.iteration)};
     {
       Stopwatch watch(seconds_.learner);
       request.candidates = strategy_->propose(first, count);
     }
     request.candidates.push_back(reference_);
-    if (repair_fit_) {
-      request.repair_of.assign(count, 0);
-      request.repair_of.push_back(1);
-    }
+    repair_all(request, repair_);
     std::vector<Score> scores;
     {
       Stopwatch watch(seconds_.scoring);
@@ -202,8 +191,7 @@ void Search::evaluate_most_probable(std::uint64_t iteration) {
   Stopwatch watch(seconds_.scoring);
   Evaluation evaluation{iteration, {}, strategy_->most_probable()};
   const std::size_t images = std::min(evaluation_images, data_set_.split_size(Split::validation));
-  const std::vector<Repair> repairs(repairs_.begin(), repairs_.begin() + (repair_fit_ ? 1 : 0));
-  evaluation.validation = totals_of(score_records(Split::validation, 0, images, {evaluation.codes}, repairs), 1).front();
+  evaluation.validation = totals_of(score_records(Split::validation, 0, images, {evaluation.codes}, repair_), 1).front();
   data_.student_images += images;
   data_.evaluations.push_back(std::move(evaluation));
 }
@@ -219,12 +207,6 @@ bool Search::score_finalists() {
 
   std::vector<std::vector<Codes>> candidates;
   for (const Candidate& c : finalists) candidates.push_back(c.codes);
-  std::vector<Repair> repairs;
-  if (repair_fit_) {
-    auto fitted = fit_finalists(candidates);
-    if (!fitted) return false;
-    repairs = std::move(*fitted);
-  }
   const std::size_t images = data_set_.split_size(Split::validation);
   std::vector<Finalist>& scored = data_.finalists;  // a continued run has some of it already
   if (scored.size() != candidates.size()) scored.assign(candidates.size(), {});
@@ -234,7 +216,7 @@ bool Search::score_finalists() {
   auto last_commit = Clock::now();
   while (done < images) {
     const std::size_t end = std::min<std::size_t>(done + images_between_stops, images);
-    add_records(scored, score_records(Split::validation, done, end, candidates, repairs), options_.attention_weight);
+    add_records(scored, score_records(Split::validation, done, end, candidates, repair_), options_.attention_weight);
     progress.update(done, fmt::format("{} candidates", candidates.size()));
     if (done == images) break;
     if (rollout_.stop_requested() || seconds_since(last_commit) >= options_.checkpoint_every) {
@@ -253,39 +235,9 @@ bool Search::score_finalists() {
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
     return reward(finalists[a].validation, options_.attention_weight) > reward(finalists[b].validation, options_.attention_weight);
   });
-  for (std::size_t i : order) {
-    data_.top.push_back(std::move(finalists[i]));
-    if (repair_fit_) top_repairs_.push_back(std::move(repairs[i]));
-  }
+  for (std::size_t i : order) data_.top.push_back(std::move(finalists[i]));
   data_.finalists.clear();
-  erase_repairs(data_.checkpoint, finalist_repairs);
-  data_.checkpoint.tensors.erase(finalist_passes);
   return true;
-}
-
-std::optional<std::vector<Repair>> Search::fit_finalists(const std::vector<std::vector<Codes>>& candidates) {
-  std::vector<Repair> repairs(candidates.size());
-  std::size_t passes = 0;  // a continued run has some of them already
-  if (has_repairs(data_.checkpoint, finalist_repairs)) {
-    repairs = stored_repairs(data_.checkpoint, finalist_repairs, model_.network, candidates.size());
-    passes = static_cast<std::size_t>(stored_values(data_.checkpoint, finalist_passes, {}).front());
-  }
-  const std::size_t most = repair_fit_->most_passes();
-  Progress progress("repair passes", passes, most, options_.progress_every);
-  auto last_commit = Clock::now();
-  while (passes < most) {
-    const bool changed = repair_fit_->pass(candidates, repairs);
-    passes = changed ? passes + 1 : most;
-    progress.update(passes, fmt::format("{} candidates", candidates.size()));
-    store_repairs(data_.checkpoint, finalist_repairs, model_.network, repairs);
-    data_.checkpoint.tensors[finalist_passes] = {{}, {static_cast<float>(passes)}};
-    if (rollout_.stop_requested() || seconds_since(last_commit) >= options_.checkpoint_every) {
-      commit();
-      last_commit = Clock::now();
-    }
-    if (rollout_.stop_requested()) return std::nullopt;
-  }
-  return repairs;
 }
 
 void Search::report() {
@@ -295,18 +247,14 @@ void Search::report() {
   data_.selected.within_max_acc_drop = choice.within;
   if (!choice.within)
     data_.selection = fmt::format("best validation reward: no candidate met --max-acc-drop {:g}", options_.max_acc_drop);
-  std::vector<std::vector<Codes>> candidates{data_.top[choice.index].codes, site_codes(data_.sites, &SiteData::mse)};
-  std::vector<Repair> repairs;
+  const std::vector<Codes> mse = site_codes(data_.sites, &SiteData::mse);
+  data_.selected.test = test_score(data_.top[choice.index].codes, repair_);
+  data_.selected.test_mse = test_score(mse, {});
   if (repair_fit_) {
-    const auto mse = std::find_if(data_.top.begin(), data_.top.end(), [](const Candidate& c) { return c.origin == "mse"; });
-    candidates.push_back(mse->codes);
-    repairs = {top_repairs_[choice.index], {}, top_repairs_[mse - data_.top.begin()]};
-    data_.selected.repair = layer_repairs(model_.network, repairs.front());
+    std::uint64_t not_counted = 0;
+    data_.selected.test_mse_repaired = test_score(mse, repair_fit_->fit(mse, not_counted));
+    data_.selected.repair = layer_repairs(model_.network, repair_);
   }
-  const auto totals = totals_of(score_records(Split::test, 0, data_set_.split_size(Split::test), candidates, repairs), candidates.size());
-  data_.selected.test = totals[0];
-  data_.selected.test_mse = totals[1];
-  if (repair_fit_) data_.selected.test_mse_repaired = totals[2];
   data_.finished = true;
 }
 
@@ -318,12 +266,16 @@ Choice Search::choice() const {
 }
 
 std::vector<Score> Search::score_records(Split split, std::size_t begin, std::size_t end,
-                                         const std::vector<std::vector<Codes>>& candidates, const std::vector<Repair>& repairs) {
-  ScoreRequest request{split, split_batch, std::vector<std::uint32_t>(end - begin), candidates, repairs,
-                       std::vector<std::uint32_t>(repairs.size()), fmt::format("scoring on the {} split", split_name(split))};
+                                         const std::vector<std::vector<Codes>>& candidates, const Repair& repair) {
+  ScoreRequest request{split, split_batch, std::vector<std::uint32_t>(end - begin), candidates, {}, {},
+                       fmt::format("scoring on the {} split", split_name(split))};
   std::iota(request.images.begin(), request.images.end(), static_cast<std::uint32_t>(begin));
-  std::iota(request.repair_of.begin(), request.repair_of.end(), 0u);
+  repair_all(request, repair);
   return rollout_.score(request);
+}
+
+Score Search::test_score(const std::vector<Codes>& codes, const Repair& repair) {
+  return totals_of(score_records(Split::test, 0, data_set_.split_size(Split::test), {codes}, repair), 1).front();
 }
 
 void Search::commit() {

@@ -41,20 +41,19 @@ class Search {
   /// Shares of the sites' activations that may pass, a search each.
   std::vector<double> pass_shares() const;
   void prepare_repair();
-  void refit_repair();
   void iterate();
   void evaluate_most_probable(std::uint64_t iteration);
   bool score_finalists();
-  /// The finalists' repairs, each fitted for itself; nothing if a stop signal came.
-  std::optional<std::vector<Repair>> fit_finalists(const std::vector<std::vector<Codes>>& candidates);
   /// The row of /top that --objective selects.
   Choice choice() const;
   void report();
   void commit();
-  /// The records of images begin .. end - 1 of a split, split_batch images each: all candidates on one, then all on the next. repairs: one for
-  /// each candidate, or none at all.
+  /// The records of images begin .. end - 1 of a split, split_batch images each: all candidates on one, then all on the next. repair: of all
+  /// candidates; empty: none.
   std::vector<Score> score_records(Split split, std::size_t begin, std::size_t end, const std::vector<std::vector<Codes>>& candidates,
-                                   const std::vector<Repair>& repairs);
+                                   const Repair& repair);
+  /// The score of one student on the whole test split.
+  Score test_score(const std::vector<Codes>& codes, const Repair& repair);
   bool search_done() const { return data_.episodes.size() >= data_.episodes_total; }
 
   SearchOptions options_;
@@ -67,8 +66,7 @@ class Search {
   std::vector<std::vector<Codes>> rung_starts_;  ///< (rungs)(sites): of every coverage that is searched for; none unless tmax is searched
   std::vector<Codes> reference_;  ///< (sites): what every iteration's rewards are compared with
   std::optional<RepairFit> repair_fit_;  ///< nothing: students keep the model's requantization
-  std::vector<Repair> repairs_;   ///< of the drawn codes and of the reference; none without a repair
-  std::vector<Repair> top_repairs_;  ///< of the rows of /top, likewise
+  Repair repair_;  ///< of all students of the search, fitted around the reference; empty without a repair
   SearchSeconds seconds_;
 };
 

@@ -123,7 +123,6 @@ void declare_options(CLI::App& app, SearchOptions& o) {
   app.add_option("--energy-table", o.energy_table, "TOML file of energies for the cost model [pJ] (default: published ones of 45 nm)")
       ->group(changes_results)->check(not_empty("a file"));
   results("--repair", o.repair, repair_description);
-  results("--repair-every", o.repair_every, "Re-fit the repair around the most probable codes every N updates")->check(count(1, 1e12));
   results("--repair-images", o.repair_images, "Images of the search split that repairs are fitted on")->check(count(1, 1e6));
 
   const auto speed = [&]<class T>(const char* name, T& value, const std::string& description) {
@@ -201,7 +200,7 @@ void check_meaning(const SearchOptions& o, const std::set<std::string>& given) {
       {ppo && !cold, "--strategy ppo from a warm start", {"mean-rate", "width-rate"}},
       {(ppo && !cold) || o.strategy == "cma-es", "--strategy ppo or cma-es from a warm start", {"warm-start-tolerance"}},
       {o.strategy != "mse", "a strategy that searches", {"warm-start"}},
-      {o.repair_mode != RepairMode::none, "--repair layer or channel", {"repair-images", "repair-every"}},
+      {o.repair_mode != RepairMode::none, "--repair layer or channel", {"repair-images"}},
   };
   for (const auto& rule : rules)
     for (const std::string& name : rule.names)
@@ -241,6 +240,8 @@ void resolve_options(SearchOptions& o) {
   if (o.strategy != "ppo" && o.ppo.warm_start == WarmStart::none)
     fail("--warm-start none: only ppo starts cold, not {}: expected best, mse or init", o.strategy);
   o.repair_mode = parse_repair_mode(o.repair);
+  if (o.repair_mode != RepairMode::none && o.tmax.mode == TmaxMode::search)
+    fail("--repair {}: a repair is fitted to the start at one tmax: expected --tmax-mode percentile or fixed, or --repair none", o.repair);
   if (o.result_file.empty()) o.result_file = o.model + ".json";
   if (o.result_file.find('/') != std::string::npos)
     fail("--result-file: '{}' has a folder in it: expected a plain name; --out takes the folder", o.result_file);

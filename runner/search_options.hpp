@@ -49,7 +49,6 @@ struct SearchOptions {
   std::string energy_table;          ///< TOML file; empty: the defaults of EnergyTable
   std::string repair = "none";
   RepairMode repair_mode = RepairMode::none;  ///< follows repair
-  std::uint64_t repair_every = 10;   ///< updates
   std::uint32_t repair_images = 2048;
 
   // These change only where and how fast.

@@ -113,17 +113,17 @@ TEST(RepairMode, NamesGoThereAndBack) {
   EXPECT_EQ(error_of([] { parse_repair_mode("glue"); }), "unknown repair 'glue': expected none, layer or channel");
 }
 
-TEST(StoredRepairs, AreExactInACheckpoint) {
+TEST(StoredRepair, IsExactInACheckpoint) {
   const Network network = small_model().network;
-  const std::vector<Repair> repairs = {{{}, Requantization{{0.1f, 1e-20f}, {INT32_MIN, -1}}},
-                                       {{}, Requantization{{3.0f, 1.0f}, {INT32_MAX, 65535}}}};
   Checkpoint checkpoint;
-  store_repairs(checkpoint, "x", network, repairs);
-  EXPECT_EQ(stored_repairs(checkpoint, "x", network, 2), repairs);
-  EXPECT_TRUE(has_repairs(checkpoint, "x"));
-  EXPECT_THAT(error_of([&] { stored_repairs(checkpoint, "x", network, 3); }), testing::HasSubstr("'x/multiplier' has another shape"));
-  erase_repairs(checkpoint, "x");
-  EXPECT_TRUE(checkpoint.tensors.empty());
+  EXPECT_FALSE(stored_repair(checkpoint, network));
+  for (const Repair& repair : {Repair{{}, Requantization{{0.1f, 1e-20f}, {INT32_MIN, -1}}},
+                               Repair{{}, Requantization{{3.0f, 1.0f}, {INT32_MAX, 65535}}}}) {
+    store_repair(checkpoint, network, repair);
+    EXPECT_EQ(stored_repair(checkpoint, network), repair);
+  }
+  checkpoint.tensors.at("repair/multiplier").shape = {3};
+  EXPECT_THAT(error_of([&] { stored_repair(checkpoint, network); }), testing::HasSubstr("'repair/multiplier' has another shape"));
 }
 
 TEST(LayerRepairs, GoByName) {

@@ -49,6 +49,7 @@ class BadInput(ProgramTest):
                 (search + ["--strategy", "coordinate", "--warm-start-tolerance", "1"], ["--warm-start-tolerance", "cma-es"]),
                 (search + ["--strategy", "mse", "--warm-start", "init"], ["--warm-start"]),
                 (search + ["--repair-images", "100"], ["--repair-images", "--repair layer or channel"]),
+                (search + ["--tmax-mode", "search", "--repair", "layer"], ["--repair layer", "expected --tmax-mode percentile or fixed"]),
                 (["doctor", "--tmax-fixed", "100"], ["--tmax-fixed: has no effect here"]),
                 (["score", "--tmax-mode", "search"], ["--tmax-mode search", "expected percentile or fixed"]),
                 (search + ["--objective", "fame"], ["--objective", "accuracy, coverage or pareto"]),
