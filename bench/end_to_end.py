@@ -5,8 +5,8 @@
     bench/end_to_end.py --gpu [--build build/cuda] [--ranks 0] ...
 
 The rate is that of bench/forward.cpp: oneDNN's int8 products of the same shapes and nothing else, on one core; with --gpu that
-of bench/forward_cuda.cpp: the card's int8 rate in a large product. The bound is the number of student images over that rate on
-all ranks. --ranks 0 starts one process without mpirun. Needs h5py.
+of bench/forward_cuda.cpp: the card's int8 rate in a large product. The bound is the number of student images, those of the
+final scoring included, over that rate on all ranks. --ranks 0 starts one process without mpirun. Needs h5py.
 """
 import argparse
 import json
@@ -88,7 +88,7 @@ def main():
     print(f"| start-up (models, data, self-test) and the rest | {total - sum(map(float, parts.values())):.2f} | |")
     print(f"| **whole process** | **{total:.2f}** | |\n")
     peer = f"at the card's int8 rate {rate:.0f} images/s" if o.gpu else f"bare oneDNN {rate:.0f} images/s on one core"
-    print(f"{images} student images; {peer}: bound {bound:.2f} s, reached {100 * bound / total:.0f} %\n")
+    print(f"{images} student images, final scoring included; {peer}: bound {bound:.2f} s, reached {100 * bound / total:.0f} %\n")
     print("```\n" + done.stdout.split("JSON:")[0] + "```")
 
 

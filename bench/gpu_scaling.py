@@ -67,7 +67,7 @@ def main():
             runs = [search(o.build, options, gpus, f"{folder}/{name}-{gpus}") for gpus in (1, o.gpus)]
             same = checked([sys.executable, COMPARE, runs[0][-1], runs[1][-1]]).stdout.strip()
             shown = " ".join(options).replace(teacher, "FILE")
-            print(f"`triseg search {shown}`, {runs[0][3]} student images; all datasets: {same}\n")
+            print(f"`triseg search {shown}`, {runs[0][3]} student images of the search; all datasets: {same}\n")
             print("| ranks | whole process [s] | iterations [s] | images/s | scoring alone [s] |\n|---|---|---|---|---|")
             for total, iterations, scoring, images, what, _ in runs:
                 print(f"| {what} | {total:.2f} | {iterations:.2f} | {images / iterations:.0f} | {scoring:.2f} |")

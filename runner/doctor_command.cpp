@@ -12,6 +12,7 @@
 #include "runner/search_options.hpp"
 #include "trainer/training.hpp"
 #include "worker/devices.hpp"
+#include "worker/engine.hpp"
 
 #include <CLI/CLI.hpp>
 
@@ -48,14 +49,14 @@ class Report {
   bool prints_, failed_ = false;
 };
 
-std::string or_none(const std::string& text) { return text.empty() ? "none" : text; }
-
 void print_versions() {
   const CudaVersions cuda = cuda_versions();
   const NcclVersions nccl = nccl_versions();
   fmt::print("triseg {}, LibTorch {}, HDF5 {}, {}\n", TRISEG_VERSION, torch_version(), hdf5::version(), mpi_version());
-  fmt::print("CUDA: compiled with {}, driver for {}; NCCL: compiled with {}, loaded {}\n", or_none(cuda.compiled), or_none(cuda.driver),
-             or_none(nccl.compiled), or_none(nccl.loaded));
+  const std::string driver = cuda.driver.empty() ? "no driver" : "driver for " + cuda.driver;
+  fmt::print("CUDA: {}; NCCL: {}\n",
+             cuda.compiled.empty() ? "not in this build" : fmt::format("compiled with {}, {}", cuda.compiled, driver),
+             nccl.compiled.empty() ? "not in this build" : fmt::format("compiled with {}, loaded {}", nccl.compiled, nccl.loaded));
 }
 
 /// Different files of one library that are mapped into this process.
@@ -104,6 +105,33 @@ void check_gpus(const std::vector<RankRow>& rows, bool in_use, Report& report) {
   report.ok("GPUs", "one per rank");
 }
 
+/// Why --engine auto stands for `engine` on this rank.
+std::string why_auto(std::string_view engine) {
+  if (engine == "cuda") return "a GPU is there";
+  if (engine_names().front() != "cuda") return "this build has no cuda engine";
+  if (!devices().empty()) return "no GPU here runs this build's cuda engine";
+  if (const std::string problem = device_problem(); !problem.empty()) return "no CUDA device found: " + problem;
+  return cuda_versions().driver.empty() ? "no CUDA device found, and no driver" : "no CUDA device found";
+}
+
+/// Loads what a search would and tries the engine, whose errors begin with "engine NAME: ".
+void check_inputs(Transport& transport, CLI::App& app, const SearchOptions& o, std::string_view engine, Inputs& inputs,
+                  RunData& run, Report& report) {
+  const std::string chosen = o.engine == "auto" ? fmt::format(" (auto: {})", why_auto(engine)) : "";
+  try {
+    agree(transport, [&] { inputs = load_agreed_inputs(transport, o, app, run); });
+  } catch (const SharedError& error) {
+    constexpr std::string_view of_engine = "engine ";
+    const std::string_view message = error.what();
+    if (message.starts_with(of_engine)) return report.problem("engine", message.substr(of_engine.size()));
+    report.problem("inputs", message);
+    return report.warning("engine", fmt::format("{}{}: not tried", engine, chosen));
+  }
+  report.ok("inputs", fmt::format("{} on {} with {}: loaded and fitting, the same on all ranks", o.model, o.data, o.backend));
+  report.ok("engine", fmt::format("{}{}: {}, {} threads a rank{}", engine, chosen, inputs.scorer->engine_description(),
+                                  inputs.threads, engine == "reference" ? "" : "; self-test passed"));
+}
+
 /// Runs a check that ranks make together; its error becomes a problem.
 void check(Transport& transport, Report& report, std::string_view what, std::string_view good, const std::function<void()>& work) {
   try {
@@ -135,13 +163,7 @@ int examine(Transport& transport, std::string_view why, CLI::App& app, SearchOpt
 
   Inputs inputs;
   RunData run;
-  check(transport, report, "inputs", fmt::format("{} on {} with {}: loaded and fitting, the same on all ranks", o.model, o.data, o.backend),
-        [&] { inputs = load_agreed_inputs(transport, o, app, run); });
-  if (inputs.scorer)
-    report.ok("engine", fmt::format("{}: {}, {} threads a rank{}", engine, inputs.scorer->engine_description(), inputs.threads,
-                                    engine == "reference" ? "" : "; self-test passed"));
-  else
-    report.warning("engine", fmt::format("{}: not tried", engine));
+  check_inputs(transport, app, o, engine, inputs, run, report);
   check(transport, report, "output", fmt::format("{}: writes, syncs and renames files; the place is free or this run's", o.out), [&] {
     if (transport.rank() != 0) return;
     const RunFiles files = run_files(o);

@@ -1,5 +1,7 @@
 // triseg evaluate: the student of a result file on a split.
+#include "core/atomic_file.hpp"
 #include "core/error.hpp"
+#include "learner/hdf5.hpp"
 #include "learner/model_file.hpp"
 #include "learner/result_file.hpp"
 #include "learner/selection.hpp"
@@ -141,17 +143,30 @@ DataSet load_data(const EvaluateOptions& o, const ResultOrigin& origin, bool dat
   return data;
 }
 
-/// Run files are what users give by mistake.
-void check_is_no_run_file(const fs::path& path) {
+/// The format that an HDF5 file of triseg's says it has; empty if it is none.
+std::string format_of(const fs::path& path) {
+  try {
+    return hdf5::File::open(read_file(path), path.string()).read_attribute("/", "format").string();
+  } catch (const Error&) {
+    return {};
+  }
+}
+
+/// Run files and models are what users give by mistake.
+void check_is_a_result(const fs::path& path) {
   if (path.extension() != ".h5") return;
+  if (format_of(path) == model_format)
+    fail("{}: expected a result file (NAME.json), found a model file, which --teacher takes", path.string());
   const fs::path result = fs::path(path).replace_extension(".json");
   fail("{}: expected a result file (NAME.json), found the name of a run file: {}", path.string(),
        fs::exists(result) ? fmt::format("its result is {}", result.string()) : "its result is written when the run is finished");
 }
 
 int run_evaluate(EvaluateOptions o) {
+  if (o.result.empty())
+    throw CLI::ParseError("evaluate: expected the name of a result file (NAME.json)", CLI::ExitCodes::RequiredError);
   if (launched_tasks() > 1) fail("evaluate runs as one process: start it without the launcher that started {}", launched_tasks());
-  check_is_no_run_file(o.result);
+  check_is_a_result(o.result);
   const ResultOrigin origin = read_result_origin(o.result);
   const bool model_given = !o.model.empty(), data_given = !o.data.empty();
   resolve(o, origin);
@@ -188,7 +203,7 @@ void setup_evaluate(CLI::App& program, int& exit_code) {
   auto options = std::make_shared<EvaluateOptions>();
   EvaluateOptions& o = *options;
   CLI::App* app = program.add_subcommand("evaluate", "Accuracy, KD and shares of activations of a result file on a split");
-  app->add_option("result", o.result, "Result file (NAME.json), triseg's or the Python original's")->required();
+  app->add_option("result", o.result, "Result file (NAME.json), triseg's or the Python original's");
   app->add_option("--split", o.split, "Images: search, validation or test")->capture_default_str();
   app->add_option("--model", o.model, "Network (default: the result file's, or alexnet)")->check(not_empty("a network"));
   app->add_option("--backend", o.backend, "Quantization scheme: fbgemm or qnnpack (default: the result file's, or fbgemm)")

@@ -3,11 +3,14 @@
 #include "runner/report_error.hpp"
 
 #include <CLI/CLI.hpp>
+#include <spdlog/fmt/fmt.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <exception>
 #include <string>
+#include <vector>
 
 namespace {
 
@@ -17,6 +20,17 @@ std::string message_of(const CLI::ParseError& error, const CLI::App& program, in
     std::string names;
     for (const CLI::App* subcommand : program.get_subcommands({})) names += (names.empty() ? "" : ", ") + subcommand->get_name();
     return "expected a subcommand, one of " + names + "; found " + (argc > 1 ? "'" + std::string(argv[1]) + "'" : "none");
+  }
+  const std::string subcommand = program.get_subcommands().front()->get_name();
+  if (dynamic_cast<const CLI::ExtrasError*>(&error)) {
+    const std::vector<std::string> extras = program.remaining(true);
+    for (int i = 1; i < argc; ++i) {  // what was typed first; the value of an unknown option is left over, too
+      const std::string word = argv[i];
+      if (std::find(extras.begin(), extras.end(), word) == extras.end()) continue;
+      if (word.starts_with('-'))
+        return fmt::format("unknown option '{}': triseg {} --help lists them", word.substr(0, word.find('=')), subcommand);
+      return fmt::format("unexpected argument '{}': triseg {} --help says what it takes", word, subcommand);
+    }
   }
   const std::string text = error.what();
   const std::string repeated = ": At Most 1 required but received ";

@@ -23,7 +23,10 @@ std::string accuracy_lines(const Score& score, std::string_view split) {
 std::string results_table(const RunData& run) {
   const Candidate& chosen = run.top[run.selected.top_index];
   const Score& test = run.selected.test;
-  std::string table = fmt::format("{:<10}{:>6}{:>6}{:>6}{:>6}{:>6}\n", "site", "t1", "v1", "t2", "v2", "tmax");
+  std::string table;
+  if (!run.selected.within_max_acc_drop)
+    table += "no candidate stayed within --max-acc-drop on the validation split; this is the one of best reward\n";
+  table += fmt::format("{:<10}{:>6}{:>6}{:>6}{:>6}{:>6}\n", "site", "t1", "v1", "t2", "v2", "tmax");
   for (std::size_t i = 0; i < run.sites.size(); ++i) {
     const Codes& c = chosen.codes[i];
     table += fmt::format("{:<10}{:>6}{:>6}{:>6}{:>6}{:>6}\n", run.sites[i].name, c.t1, c.v1, c.t2, c.v2, c.tmax);
@@ -41,8 +44,6 @@ std::string results_table(const RunData& run) {
                        "energy {:.1f} % of exact, {:.1f} % with zeros skipped (estimates)\n",
                        100 * cost.coverage, cost.coded_bits, 100 * cost.skipped, 100 * cost.constant,
                        100 * cost.energy.staircase / cost.energy.exact, 100 * cost.energy.staircase / cost.energy.exact_skipping);
-  if (!run.selected.within_max_acc_drop)
-    table += "no candidate stayed within --max-acc-drop on the validation split; this is the one of best reward\n";
   return table;
 }
 

@@ -10,6 +10,7 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <cctype>
 #include <filesystem>
 #include <limits>
 #include <set>
@@ -67,6 +68,36 @@ std::vector<double> parse_pass_shares(const SearchOptions& o) {
   if (shares.empty() || shares.size() > 1000) fail("--pass-shares: expected 1 to 1000 shares, found {}", shares.size());
   if (std::set(shares.begin(), shares.end()).size() != shares.size()) fail("--pass-shares: '{}': a share is given twice", o.pass_shares);
   return shares;
+}
+
+/// A key of a file for messages: in one line and not too long.
+std::string excerpt(const std::string& key) {
+  std::string text = key.substr(0, 30);
+  std::replace_if(text.begin(), text.end(), [](unsigned char c) { return !std::isprint(c); }, '?');
+  return key.size() > text.size() ? text + "..." : text;
+}
+
+/// The lines of the TOML file that `option` names; `line` says what one looks like. Throws Error naming option and file.
+std::vector<CLI::ConfigItem> read_toml(std::string_view option, const std::string& path, std::string_view line) {
+  if (std::filesystem::is_directory(path)) fail("{}: {}: expected a file, found a folder", option, path);
+  if (!std::filesystem::exists(path)) fail("{}: {}: no such file", option, path);
+  std::vector<CLI::ConfigItem> items;
+  try {
+    items = CLI::ConfigTOML().from_file(path);
+  } catch (const CLI::Error& error) {
+    fail("{}: {}: cannot be read as TOML: {}", option, path, error.what());
+  }
+  const auto is_key = [](const std::string& text) {
+    return std::all_of(text.begin(), text.end(), [](unsigned char c) { return std::isalnum(c) || c == '-' || c == '_'; });
+  };
+  for (const CLI::ConfigItem& item : items) {
+    const auto& sections = item.parents;
+    if (!std::all_of(sections.begin(), sections.end(), is_key) || (sections.empty() && !is_key(item.name)))
+      fail("{}: {}: expected TOML, lines {}, found '{}'", option, path, line, excerpt(item.fullname()));
+    if (!sections.empty())
+      fail("{}: {}: section [{}]: expected lines {} alone, no sections", option, path, fmt::join(sections, "."), line);
+  }
+  return items;
 }
 
 }  // namespace
@@ -149,20 +180,11 @@ void apply_config_file(CLI::App& app) {
   const CLI::Option* config = app.get_option("--config");
   if (config->count() == 0) return;
   const std::string path = config->results().back();
-  if (std::filesystem::is_directory(path)) fail("--config: {}: expected a file, found a folder", path);
-  std::vector<CLI::ConfigItem> items;
-  try {
-    items = CLI::ConfigTOML().from_file(path);
-  } catch (const CLI::Error& error) {
-    fail("--config: {}: cannot be read as TOML: {}", path, error.what());
-  }
   std::set<std::string> keys;
-  for (const CLI::ConfigItem& item : items) {
-    if (!item.parents.empty())
-      fail("--config: {}: section [{}]: expected lines key = value alone, no sections", path, fmt::join(item.parents, "."));
+  for (const CLI::ConfigItem& item : read_toml("--config", path, "key = value")) {
     keys.insert(item.name);
     CLI::Option* option = app.get_option_no_throw("--" + item.name);
-    if (!option || !option->get_configurable()) fail("--config: {}: unknown key '{}'", path, item.name);
+    if (!option || !option->get_configurable()) fail("--config: {}: unknown key '{}'", path, excerpt(item.name));
     if (option->count() > 0) continue;  // the command line has precedence
     const bool counts_episodes = item.name == "episodes-per-update", counts_decisions = item.name == "update-timestep";
     if (counts_episodes || counts_decisions) {  // two measures of one thing
@@ -266,17 +288,9 @@ std::map<std::string, std::string> result_configuration(const CLI::App& app, con
 EnergyTable read_energy_table(const std::string& path) {
   EnergyTable table;
   if (path.empty()) return table;
-  std::vector<CLI::ConfigItem> items;
-  try {
-    items = CLI::ConfigTOML().from_file(path);
-  } catch (const CLI::Error& error) {
-    fail("--energy-table: {}: cannot be read as TOML: {}", path, error.what());
-  }
-  for (const CLI::ConfigItem& item : items) {
-    if (!item.parents.empty())
-      fail("--energy-table: {}: section [{}]: expected lines name = pJ alone, no sections", path, fmt::join(item.parents, "."));
+  for (const CLI::ConfigItem& item : read_toml("--energy-table", path, "name = pJ")) {
     const auto known = std::find_if(energy_names.begin(), energy_names.end(), [&](const auto& e) { return item.name == e.first; });
-    if (known == energy_names.end()) fail("--energy-table: {}: unknown key '{}'", path, item.name);
+    if (known == energy_names.end()) fail("--energy-table: {}: unknown key '{}'", path, excerpt(item.name));
     const auto energy = item.inputs.size() == 1 ? number_in<double>(item.inputs.front()) : std::nullopt;
     if (!energy || !(*energy >= 1e-12 && *energy <= 1e12))
       fail("--energy-table: {}: key '{}': expected a number of pJ from 1e-12 to 1e+12, found '{}'", path, item.name, fmt::join(item.inputs, ","));

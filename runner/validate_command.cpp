@@ -23,7 +23,8 @@ int run_validate(const ValidateOptions& options) {
     std::fputs(run_schema_markdown().c_str(), stdout);
     return 0;
   }
-  if (options.files.empty()) fail("validate: expected the name of a run file");
+  if (options.files.empty())
+    throw CLI::ParseError("validate: expected the name of a run file (NAME.h5)", CLI::ExitCodes::RequiredError);
   bool valid = true;
   for (const std::string& file : options.files) {
     const auto violations = validate_run(file);

@@ -68,6 +68,56 @@ class Scripts(unittest.TestCase):
     def test_benchmark_without_its_program(self):
         self.assert_refused(run("bench/end_to_end.py", "--build", self.folder), "triseg_bench_forward", "scripts/build.sh")
 
+    def variant(self, name, *statements):
+        """A copy of the run file with changes, and its path."""
+        path = os.path.join(self.folder, name)
+        shutil.copy(self.run_file, path)
+        edited = run("tests/learner/edit_file.py", path, "; ".join(statements))
+        self.assertEqual(edited.returncode, 0, edited.stderr)
+        return path
+
+    def table(self, *paths):
+        """Cells of the table's rows, from the label to the file."""
+        done = run("analysis/table.py", *paths)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in done.stdout.splitlines()]
+        self.assertEqual((rows[0][:3], rows[0][-1]), (["run", "seed", "ms an episode"], "file"))
+        return rows[2:]
+
+    def test_the_table_averages_over_seeds_alone(self):
+        config = "f.attrs['config'] = numpy.bytes_('# results\\nclip = {}\\nseed = {}\\ntop-k = 5\\n# speed\\nthreads = {}\\n')"
+        one, two = (self.variant(f"{seed}.h5", config.format(1, seed, seed), f"f.attrs['seed'] = {seed}",
+                                 f"f['selected/test_kd'][()] = {kd}") for seed, kd in ((1, 0.5), (2, 0.25)))
+        other = self.variant("other.h5", config.format(0.2, 1, 1), "f.attrs['seed'] = 1", "f['selected/test_kd'][()] = 8")
+        columns = lambda rows: [(r[0], r[1], r[3], r[-1]) for r in rows]
+        self.assertEqual(columns(self.table(one, two)), [
+            ("lenet5, 4 sites", "1", "0.5000", one), ("lenet5, 4 sites", "2", "0.2500", two),
+            ("lenet5, 4 sites", "mean", "0.3750", "of 2")])
+        self.assertEqual(columns(self.table(one, other, two)), [
+            ("lenet5, 4 sites, clip 1", "1", "0.5000", one), ("lenet5, 4 sites, clip 1", "2", "0.2500", two),
+            ("lenet5, 4 sites, clip 1", "mean", "0.3750", "of 2"), ("lenet5, 4 sites, clip 0.2", "1", "8.0000", other)])
+
+    def test_the_table_tells_apart_what_is_not_comparable(self):
+        def with_text(name, value):
+            return self.variant("other.h5", f"f.attrs['{name}'] = numpy.bytes_('{value}')")
+
+        for other, label in ((lambda: self.variant("other.h5", "f.attrs['episodes_total'] = numpy.uint64(640)"), "episodes 640"),
+                             (lambda: self.variant("other.h5", "f.attrs['energy_add8'] = 7.0"), "energy_add8 7 pJ"),
+                             (lambda: with_text("backend", "qnnpack"), "backend qnnpack"),
+                             (lambda: with_text("data_sha256", "0123456789abcdef"), "data sha256 0123456789ab"),
+                             (lambda: with_text("model_sha256", "f"), "teacher sha256 f"),
+                             (lambda: with_text("attention_layers", "none"), "attention-layers none")):
+            with self.subTest(label):
+                rows = self.table(self.run_file, other())
+                self.assertNotIn("mean", [r[1] for r in rows])
+                self.assertEqual(rows[1][0], "lenet5, 4 sites, " + label)
+        rows = self.table(self.run_file, self.variant("other.h5", "f['sites/name'][0] = b'conv9'"))
+        self.assertEqual([r[0] for r in rows], [f"lenet5, 4 sites, sites {first},conv2,fc1,fc2" for first in ("conv1", "conv9")])
+        rows = self.table(self.run_file, with_text("model", "vgg16"))
+        self.assertEqual([r[0] for r in rows], ["lenet5, 4 sites", "vgg16, 4 sites"])
+        rows = self.table(self.run_file, with_text("data", "elsewhere"))
+        self.assertEqual(rows[-1][1], "mean", "the same images in another folder")
+
     def test_a_digest_that_does_not_fit(self):
         edited = run("tests/learner/edit_file.py", self.run_file, "f['episodes/reward'][3] += 1")
         self.assertEqual(edited.returncode, 0, edited.stderr)

@@ -6,6 +6,7 @@ import unittest
 from program import SOURCE, ProgramTest, quick, result_file, run, run_file, run_with_one_broken_rank
 
 MODEL = os.path.join(SOURCE, "models", "lenet5-fashion-mnist.h5")
+README = os.path.join(SOURCE, "README.md")
 
 
 class BadInput(ProgramTest):
@@ -18,7 +19,10 @@ class BadInput(ProgramTest):
         for arguments, fragments in (
                 ([], ["subcommand", "search, evaluate, score, train, validate, doctor", "none"]),
                 (["surch"], ["subcommand", "search, evaluate, score, train, validate, doctor", "'surch'"]),
-                (search + ["--modle", "alexnet"], ["--modle"]),
+                (search + ["--modle", "alexnet"], ["unknown option '--modle'", "triseg search --help"]),
+                (search + ["--seed", "2", "--modle=alexnet", "--foo"], ["unknown option '--modle'"]),
+                (search + ["-x"], ["unknown option '-x'"]),
+                (search + ["alexnet"], ["unexpected argument 'alexnet'"]),
                 (search + ["--model", "resnet"], ["unknown model 'resnet'", "alexnet, vgg16, vgg19, lenet5"]),
                 (search + ["--backend", "tensorrt"], ["unknown backend 'tensorrt'"]),
                 (search + ["--backend", "qnnpack"], ["alexnet-fashion-mnist-qnnpack.h5", "--teacher"]),
@@ -76,12 +80,23 @@ class BadInput(ProgramTest):
                 (search + ["--teacher", "/tmp"], ["--teacher: /tmp: expected a model file, found a folder"]),
                 (search + ["--teacher", "nowhere.h5"], ["nowhere.h5"]),
                 (search + ["--teacher", MODEL], [MODEL, "lenet5", "alexnet"]),
-                (search + ["--config", "nowhere.toml"], ["nowhere.toml"]),
+                (search + ["--config", "nowhere.toml"], ["--config: nowhere.toml: no such file"]),
+                (search + ["--energy-table", "nowhere.toml", "--model", "lenet5"], ["--energy-table: nowhere.toml: no such file"]),
+                (search + ["--energy-table", "/tmp", "--model", "lenet5"], ["--energy-table: /tmp: expected a file"]),
+                (search + ["--energy-table", README, "--model", "lenet5"],
+                 [f"--energy-table: {README}: expected TOML, lines name = pJ, found 'triseg replaces the ReLU outpu...'"]),
                 (search + ["--config", ""], ["--config: expected a file, found ''"]),
                 (search + ["--config", "/tmp"], ["--config: /tmp: expected a file, found a folder"])):
             with self.subTest(arguments=arguments[-2:]):
                 self.refused(arguments, *fragments)
         self.assertFalse(os.path.exists(self.out("a")), "a search that does not start leaves nothing behind")
+
+    def test_exit_codes_tell_the_command_line_from_the_rest(self):
+        for arguments, code in ((["search", "--modle", "lenet5"], 2), (["search", "--episodes", "0"], 2), (["surch"], 2),
+                                (["evaluate"], 2), (["validate"], 2), (["search", "--teacher", "nowhere.h5"], 1),
+                                (["evaluate", "nowhere.json"], 1)):
+            with self.subTest(arguments=arguments):
+                self.assertEqual(run(arguments, cwd=self.folder).returncode, code)
 
     def test_names_of_200_bytes_are_not_too_long(self):
         name = 195 * "x"
@@ -89,7 +104,12 @@ class BadInput(ProgramTest):
         self.assertTrue(os.path.exists(run_file(self.out("a"), name)))
 
     def test_config_files(self):
-        for text, fragments in (("epsiodes = 3\n", ["unknown key 'epsiodes'"]), ("[search]\nepisodes = 3\n", ["section [search]", "no sections"]), ('teacher = ""\n', ["--teacher: expected a model file"]),
+        for text, fragments in (("epsiodes = 3\n", ["unknown key 'epsiodes'"]),
+                                (40 * "x" + " = 3\n", ["unknown key '" + 30 * "x" + "...'"]),
+                                ("One thing. Another one\n", ["expected TOML, lines key = value, found 'One thing. Another one'"]),
+                                ("a line of a letter\n", ["expected TOML, lines key = value, found 'a line of a letter'"]),
+                                ("[search]\nepisodes = 3\n", ["section [search]", "no sections"]),
+                                ('teacher = ""\n', ["--teacher: expected a model file"]),
                                 ("episodes = 3\nepisodes = 4\n", ["episodes", "expected one value"]),
                                 ("update-timestep = 70\nepisodes-per-update = 10\n", ["update-timestep", "both"]),
                                 ('episodes = "none"\n', ["episodes"]), ("episodes = 0\n", ["episodes"])):
@@ -159,7 +179,10 @@ class BadInput(ProgramTest):
             self.assertEqual(x.read(), y.read())
 
     def test_evaluate_and_validate(self):
-        for arguments, fragments in ((["evaluate"], ["result"]), (["evaluate", "nowhere.json"], ["nowhere.json"]),
+        for arguments, fragments in ((["evaluate"], ["evaluate: expected the name of a result file (NAME.json)"]),
+                                     (["evaluate", MODEL], [MODEL, "expected a result file", "found a model file"]),
+                                     (["evaluate", "nowhere.h5"], ["nowhere.h5", "found the name of a run file"]),
+                                     (["evaluate", "nowhere.json"], ["nowhere.json"]),
                                      (["evaluate", "bad.json"], ["bad.json"]), (["evaluate", "alien.json"], ["alien.json", "layers"]),
                                      (["validate", "nowhere.h5"], ["nowhere.h5"]),
                                      (["validate", "--schema", "x.h5"], ["--schema", "x.h5"]),

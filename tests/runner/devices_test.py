@@ -33,7 +33,9 @@ class Doctor(ProgramTest):
     def test_says_what_a_search_would_run_on(self):
         done = self.doctor()
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        for fragment in ("triseg 0.", "LibTorch ", "HDF5 1.", "CUDA: compiled with", "rank 0: host ", "local (one process)",
+        self.assertRegex(done.stdout, r"CUDA: (compiled with [\d.]+, (no driver|driver for [\d.]+)|not in this build); NCCL: ")
+        self.assertRegex(done.stdout, r"ok +engine +\w+ \(auto: ")
+        for fragment in ("triseg 0.", "LibTorch ", "HDF5 1.", "rank 0: host ", "local (one process)",
                          "self-test passed", "A search would start."):
             self.assertIn(fragment, done.stdout)
         self.assertNotIn("problem", done.stdout)
@@ -78,6 +80,20 @@ class WithoutGpu(ProgramTest):
                 self.assertEqual(len(errors), 1, done.stderr)
                 self.assertRegex(errors[0], "no GPU|unknown engine|no NCCL")
                 self.assertFalse(os.path.exists(run_file(self.out("a"))))
+
+
+    def test_doctor_says_why_no_gpu_is_used(self):
+        doctor = ["doctor", "--model", "lenet5", "--out", self.out("results")]
+        done = run(doctor)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertRegex(done.stdout, r"ok +engine +(onednn|reference) \(auto: (no CUDA device|this build has no cuda)")
+        self.assertNotIn("(auto", run(doctor + ["--engine", "reference"]).stdout)
+        refused = run(doctor + ["--engine", "cuda"])
+        self.assertNotEqual(refused.returncode, 0)
+        if "unknown engine" in refused.stderr:
+            return  # no cuda engine in this build
+        self.assertRegex(refused.stdout, r"problem +engine +cuda: no GPU can be used: ")
+        self.assertNotRegex(refused.stdout, r"problem +inputs|warning +engine")
 
 
 class OneGpu(ProgramTest):

@@ -224,7 +224,7 @@ class Resume(ProgramTest):
     def test_a_dead_rank_ends_all_and_loses_nothing(self):
         self.search("whole", *self.LONG)
         code, _ = self.interrupted("dead", signal.SIGKILL, 2, 96, lambda p: children(p.pid)[-1])
-        self.assertNotEqual(code, 0)
+        self.assertEqual(code, 128 + signal.SIGKILL)
         done = self.search("dead", *self.LONG)
         self.assertIn("Continuing", done.stderr)
         self.assert_same_run(self.out("whole"), self.out("dead"))
@@ -580,8 +580,9 @@ class Options(ProgramTest):
                 self.assertNotEqual(self.content(str(i)), before)
 
     def test_max_acc_drop_decides_what_is_selected(self):
-        self.search("a", "--max-acc-drop", "0")
-        self.search("b", "--max-acc-drop", "100")
+        shown = [self.search(name, "--max-acc-drop", limit).stdout for name, limit in (("a", "0"), ("b", "100"))]
+        self.assertTrue(shown[0].startswith("no candidate stayed within --max-acc-drop"), shown[0])
+        self.assertTrue(shown[1].startswith("site "), shown[1])
         with h5py.File(run_file(self.out("a"))) as a, h5py.File(run_file(self.out("b"))) as b:
             self.assertEqual(b["/selected/top_index"][()], 0)
             self.assertEqual(b["/selected/within_max_acc_drop"][()], 1)
