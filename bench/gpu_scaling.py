@@ -42,7 +42,8 @@ def search(build, options, gpus, out):
     with h5py.File(path) as file:
         iterations = float(file["/updates/iteration_seconds"][()].sum())
         what = f"{int(file.attrs['ranks'])}, {file.attrs['transport'].decode()}"
-        images = int(file.attrs["student_images"])
+        each = file["/episodes/images"][()]
+        images = int(each.sum() + each[0] * len(file["/updates/iteration"]))  # of the episodes and of each iteration's reference
     scoring = float(re.search(r" scoring ([\d.]+)", done.stderr.split("Seconds: ")[1])[1])
     return total, iterations, scoring, images, what, path
 
@@ -67,7 +68,7 @@ def main():
             runs = [search(o.build, options, gpus, f"{folder}/{name}-{gpus}") for gpus in (1, o.gpus)]
             same = checked([sys.executable, COMPARE, runs[0][-1], runs[1][-1]]).stdout.strip()
             shown = " ".join(options).replace(teacher, "FILE")
-            print(f"`triseg search {shown}`, {runs[0][3]} student images of the search; all datasets: {same}\n")
+            print(f"`triseg search {shown}`, {runs[0][3]} student images in iterations; all datasets: {same}\n")
             print("| ranks | whole process [s] | iterations [s] | images/s | scoring alone [s] |\n|---|---|---|---|---|")
             for total, iterations, scoring, images, what, _ in runs:
                 print(f"| {what} | {total:.2f} | {iterations:.2f} | {images / iterations:.0f} | {scoring:.2f} |")
