@@ -11,7 +11,8 @@ namespace triseg {
 /// exit code in `exit_code`. Failures leave the callback as exceptions.
 void setup_search(CLI::App& program, int& exit_code);
 void setup_score(CLI::App& program, int& exit_code);
-void setup_train(CLI::App& program, int& exit_code);
+void setup_train(CLI::App& program, int& exit_code);         // in the program triseg-train
+void setup_train_launch(CLI::App& program, int& exit_code);  // in triseg: runs triseg-train
 void setup_evaluate(CLI::App& program, int& exit_code);
 void setup_validate(CLI::App& program, int& exit_code);
 void setup_doctor(CLI::App& program, int& exit_code);

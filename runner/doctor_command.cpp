@@ -10,7 +10,6 @@
 #include "runner/ranks.hpp"
 #include "runner/run_start.hpp"
 #include "runner/search_options.hpp"
-#include "trainer/training.hpp"
 #include "worker/devices.hpp"
 #include "worker/engine.hpp"
 
@@ -52,7 +51,7 @@ class Report {
 void print_versions() {
   const CudaVersions cuda = cuda_versions();
   const NcclVersions nccl = nccl_versions();
-  fmt::print("triseg {}, LibTorch {}, HDF5 {}, {}\n", TRISEG_VERSION, torch_version(), hdf5::version(), mpi_version());
+  fmt::print("triseg {}, LibTorch {} (of triseg-train), HDF5 {}, {}\n", TRISEG_VERSION, TRISEG_TORCH_VERSION, hdf5::version(), mpi_version());
   const std::string driver = cuda.driver.empty() ? "no driver" : "driver for " + cuda.driver;
   fmt::print("CUDA: {}; NCCL: {}\n",
              cuda.compiled.empty() ? "not in this build" : fmt::format("compiled with {}, {}", cuda.compiled, driver),

@@ -186,6 +186,4 @@ TrainingResult train(const Network& network, const DataSet& data, const Training
   return Run(network, data, options, checkpoint_path, listener).run();
 }
 
-std::string torch_version() { return TORCH_VERSION; }
-
 }  // namespace triseg

@@ -69,7 +69,4 @@ void check(const TrainingOptions& options, const Network& network, const DataSet
 /// Shares of images whose largest logit is that of the label [percent].
 double accuracy(TrainableNetwork& network, const PixelSet& set);
 
-/// "1.13.1": of the LibTorch that this build was compiled with.
-std::string torch_version();
-
 }  // namespace triseg

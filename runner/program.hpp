@@ -1,0 +1,18 @@
+// What the two programs share: parses the command line, runs the chosen subcommand, turns an exception into one line and an exit code.
+#pragma once
+
+#include <initializer_list>
+
+namespace CLI {
+class App;
+}
+
+namespace triseg {
+
+/// Adds a subcommand (runner/commands.hpp).
+using SetupCommand = void(CLI::App& program, int& exit_code);
+
+/// The exit code: the subcommand's, 1 after a failure, 2 for a command line that cannot be parsed.
+int run_program(int argc, char** argv, std::initializer_list<SetupCommand*> commands);
+
+}  // namespace triseg

@@ -1,0 +1,41 @@
+// triseg train: becomes triseg-train, which has the subcommand and its options.
+#include "core/error.hpp"
+#include "runner/commands.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+namespace triseg {
+namespace {
+
+/// Replaces this process by the program beside it, with the same arguments. Returns only by throwing Error.
+void become_trainer() {
+  std::vector<std::string> arguments;
+  std::ifstream file("/proc/self/cmdline", std::ios::binary);
+  for (std::string word; std::getline(file, word, '\0');) arguments.push_back(word);
+  std::vector<char*> argv;
+  for (std::string& word : arguments) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  const auto program = std::filesystem::read_symlink("/proc/self/exe").replace_filename("triseg-train");
+  ::execv(program.c_str(), argv.data());
+  fail("cannot run {}: {}; it belongs beside triseg", program.string(), std::strerror(errno));
+}
+
+}  // namespace
+
+void setup_train_launch(CLI::App& program, int&) {
+  CLI::App* app = program.add_subcommand("train", "Train a network and convert it to INT8");
+  app->set_help_flag();  // the trainer's
+  app->prefix_command();
+  app->callback(become_trainer);
+}
+
+}  // namespace triseg

@@ -1,0 +1,5 @@
+// The program triseg-train, which `triseg train` runs: alone it loads LibTorch, which takes most of a second.
+#include "runner/commands.hpp"
+#include "runner/program.hpp"
+
+int main(int argc, char** argv) { return triseg::run_program(argc, argv, {triseg::setup_train}); }
