@@ -92,11 +92,12 @@ Rung make_rung(const std::vector<SiteData>& sites, double passed) {
   Rung rung{passed, sites};
   std::vector<Codes> codes;
   for (const SiteData& site : sites) codes.push_back(site.init);
-  codes = CoverageTarget(sites, passed).meet(std::move(codes));
+  const CoverageTarget target(sites, passed);
+  codes = target.meet(std::move(codes));
   for (std::size_t l = 0; l < sites.size(); ++l) {
     SiteData& site = rung.sites[l];
     site.tmax = codes[l].tmax;
-    site.tmax_searched = passed > 0;
+    site.tmax_searched = target.lets_pass();
     site.init = initial_codes(site.tmax);
     site.mse = mse_optimum(site.histogram, site.tmax);
   }

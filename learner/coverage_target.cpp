@@ -25,7 +25,7 @@ double passed_share(std::span<const SiteData> sites, std::span<const Codes> code
 }
 
 CoverageTarget::CoverageTarget(const std::vector<SiteData>& sites, double passed)
-    : sites_(sites), passed_(passed), may_pass_(static_cast<std::uint64_t>(passed * double(total(sites)))) {
+    : sites_(sites), may_pass_(static_cast<std::uint64_t>(passed * double(total(sites)) * (1 + 1e-12))) {  // n / total means n
   for (const SiteData& site : sites) {
     auto& above = above_.emplace_back();
     above[255] = 0;

@@ -3,6 +3,7 @@
 
 #include "learner/run_data.hpp"
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -18,7 +19,8 @@ class CoverageTarget {
   /// passed: in [0, 1]. sites: with their histograms.
   CoverageTarget(const std::vector<SiteData>& sites, double passed);
 
-  double passed() const { return passed_; }
+  /// False if no activation of the histograms may pass.
+  bool lets_pass() const { return may_pass_ > 0; }
 
   /// Moves tmax of all sites by the same number of codes, up or down, within 3..255: the least of all moves under which no more than
   /// the share passes. If nothing may pass, every tmax is 255. Other codes that are not legal any more move to the nearest that are.
@@ -26,9 +28,8 @@ class CoverageTarget {
 
  private:
   std::vector<SiteData> sites_;
-  double passed_;
-  std::uint64_t may_pass_;                          ///< of the histograms' counts
-  std::vector<std::array<std::uint64_t, 256>> above_; ///< (sites)(tmax): counts of codes above it
+  std::uint64_t may_pass_;                             ///< of the histograms' counts
+  std::vector<std::array<std::uint64_t, 256>> above_;  ///< (sites)(tmax): counts of codes above it
 };
 
 }  // namespace triseg

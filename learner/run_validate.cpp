@@ -1,3 +1,5 @@
+#include "learner/action_space.hpp"
+#include "learner/coverage_target.hpp"
 #include "learner/repair.hpp"
 #include "learner/run_file.hpp"
 #include "learner/run_layout.hpp"
@@ -148,7 +150,12 @@ void check_episodes(const RunData& run, Report& report) {
       report.add("/episodes/reward", fmt::format("row {}: {} is not -(kd + attention_weight attention) = {}", i, e.reward, expected));
     check_score("/episodes", e.score, i, report);
     check_codes("/episodes/codes", e.codes, i, run, report);
+    if (!tmax_searched(run.sites) || e.iteration >= run.updates.size()) continue;
+    if (const double passed = passed_share(run.sites, e.codes), most = run.updates[e.iteration].pass_share; passed > most * (1 + 1e-9))
+      report.add("/episodes/tmax", fmt::format("row {}: {} of the sites' activations pass, at most {} may", i, passed, most));
   }
+  for (const Update& u : run.updates)
+    if (!(u.pass_share >= 0 && u.pass_share <= 1)) report.add("/updates/pass_share", fmt::format("{}: expected a share in 0..1", u.pass_share));
   for (std::size_t i = 1; i < run.updates.size(); ++i)
     if (run.updates[i].iteration <= run.updates[i - 1].iteration)
       report.add("/updates/iteration", fmt::format("row {}: {} after {}: expected ascending iterations", i,

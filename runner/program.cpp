@@ -8,6 +8,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <algorithm>
 #include <exception>
 #include <string>
 #include <vector>
@@ -24,14 +25,13 @@ std::string message_of(const CLI::ParseError& error, const CLI::App& program, in
   }
   const std::string subcommand = program.get_subcommands().front()->get_name();
   if (dynamic_cast<const CLI::ExtrasError*>(&error)) {
-    const std::vector<std::string> extras = program.remaining(true);
-    for (int i = 1; i < argc; ++i) {  // what was typed first; the value of an unknown option is left over, too
-      const std::string word = argv[i];
-      if (std::find(extras.begin(), extras.end(), word) == extras.end()) continue;
-      if (word.starts_with('-'))
-        return fmt::format("unknown option '{}': triseg {} --help lists them", word.substr(0, word.find('=')), subcommand);
-      return fmt::format("unexpected argument '{}': triseg {} --help says what it takes", word, subcommand);
-    }
+    // The value of an unknown option is left over, too, so an option is named before anything else.
+    std::vector<std::string> extras = program.remaining(true);
+    std::stable_partition(extras.begin(), extras.end(), [](const std::string& word) { return word.starts_with('-'); });
+    const std::string word = extras.front();
+    if (word.starts_with('-'))
+      return fmt::format("unknown option '{}': triseg {} --help lists them", word.substr(0, word.find('=')), subcommand);
+    return fmt::format("unexpected argument '{}': triseg {} --help says what it takes", word, subcommand);
   }
   const std::string text = error.what();
   const std::string repeated = ": At Most 1 required but received ";

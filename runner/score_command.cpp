@@ -44,8 +44,8 @@ void answer(const Json& json) {
 
 Json four(const Codes& c) { return {c.t1, c.v1, c.t2, c.v2}; }
 
-/// The options of a search that make its problem, or where and how fast it is answered. The others score takes from a
-/// configuration file, to no effect, so that a search's file serves.
+/// The options of a search that make its problem, or where and how fast it is answered. What else a configuration file says of how
+/// to search has no effect here, so that a search's file serves.
 constexpr std::array<std::string_view, 24> used_options = {
     "model", "backend", "data", "teacher", "sites", "seed", "episodes-per-update", "update-timestep", "batch-size", "calib-batches", "kd-T",
     "attention-layers", "attention-weight", "tmax-mode", "tmax-fixed", "tmax-percentile", "tmax-offset", "warm-start", "top-k", "max-acc-drop",
@@ -150,11 +150,15 @@ Json columns(const ScoreRequest& request, const std::vector<Score>& scores, doub
 
 int run_score(CLI::App& app, SearchOptions& o) {
   if (launched_tasks() > 1) fail("score runs as one process: start it without the launcher that started {}", launched_tasks());
+  const auto given = given_options(app);
   for (const CLI::Option* option : unused_options(app))
     if (option->count() > 0) fail("--{}: score searches nothing and writes no file: it has no use for this option", option->get_single_name());
   spdlog::set_level(spdlog::level::warn);  // answers alone
   apply_config_file(app);
+  o.strategy = SearchOptions().strategy;  // the searcher is another
   resolve_options(o);
+  check_meaning(o, given);
+  if (o.repair_mode != RepairMode::none) fail("--repair {}: score repairs no candidate: expected none", o.repair);
   if (o.tmax.mode == TmaxMode::search)
     fail("--tmax-mode search: score describes a problem of given tmax: expected percentile or fixed; a fifth code of a site is its tmax");
   const auto transport = make_local_transport();

@@ -130,8 +130,8 @@ std::vector<double> Search::pass_shares() const {
   if (!options_.pass_list.empty()) return options_.pass_list;
   const double calibrated = passed_share(data_.sites, site_codes(data_.sites, &SiteData::init));
   if (options_.objective == "accuracy") return {calibrated};
-  std::set<double> shares{0};
-  for (const double factor : {0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0}) shares.insert(std::min(1.0, factor * calibrated));
+  std::set<double> shares;
+  for (const double factor : default_share_factors) shares.insert(std::min(1.0, factor * calibrated));
   return {shares.begin(), shares.end()};
 }
 
@@ -202,8 +202,10 @@ bool Search::score_finalists() {
   for (std::size_t i : best_episodes(data_.episodes, data_.updates, options_.top_k))
     finalists.push_back({"episode", i, data_.episodes[i].reward, {}, data_.episodes[i].codes});
   for (auto& codes : strategy_->incumbents()) finalists.push_back({"policy", 0, 0, {}, std::move(codes)});
+  // Of a searched tmax only what keeps a share that was asked for.
   for (const auto& codes : rung_starts_) finalists.push_back({"start", 0, 0, {}, codes});
-  for (Start& start : analytic_starts(model_, data_.sites)) finalists.push_back({start.name, 0, 0, {}, std::move(start.codes)});
+  if (rung_starts_.empty())
+    for (Start& start : analytic_starts(model_, data_.sites)) finalists.push_back({start.name, 0, 0, {}, std::move(start.codes)});
 
   std::vector<std::vector<Codes>> candidates;
   for (const Candidate& c : finalists) candidates.push_back(c.codes);

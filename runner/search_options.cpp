@@ -62,9 +62,10 @@ std::vector<double> parse_pass_shares(const SearchOptions& o) {
   for (std::string item; std::getline(stream, item, ',');) {
     const auto percent = number_in<double>(item);
     if (!percent || !(*percent >= 0 && *percent <= 100))
-      fail("--pass-shares: '{}': expected default or percentages from 0 to 100, separated by commas", o.pass_shares);
+      fail("--pass-shares: '{}' in '{}': expected default or percentages from 0 to 100, separated by commas", item, o.pass_shares);
     shares.push_back(*percent / 100);
   }
+  if (o.pass_shares.ends_with(',')) fail("--pass-shares: '{}': expected no comma at the end", o.pass_shares);
   if (shares.empty() || shares.size() > 1000) fail("--pass-shares: expected 1 to 1000 shares, found {}", shares.size());
   if (std::set(shares.begin(), shares.end()).size() != shares.size()) fail("--pass-shares: '{}': a share is given twice", o.pass_shares);
   return shares;
@@ -220,7 +221,8 @@ void check_meaning(const SearchOptions& o, const std::set<std::string>& given) {
       {!fixed, "--tmax-mode percentile or search", {"tmax-percentile", "tmax-offset"}},
       {ppo, "--strategy ppo", {"lr", "ppo-epochs", "clip", "gamma", "value-coef", "entropy-coef"}},
       {ppo && !cold, "--strategy ppo from a warm start", {"mean-rate", "width-rate"}},
-      {(ppo && !cold) || o.strategy == "cma-es", "--strategy ppo or cma-es from a warm start", {"warm-start-tolerance"}},
+      {(ppo && !cold && o.ppo.warm_start != WarmStart::init) || o.strategy == "cma-es",
+       "--strategy cma-es, or ppo with --warm-start best or mse", {"warm-start-tolerance"}},
       {o.strategy != "mse", "a strategy that searches", {"warm-start"}},
       {o.repair_mode != RepairMode::none, "--repair layer or channel", {"repair-images"}},
   };
@@ -261,6 +263,11 @@ void resolve_options(SearchOptions& o) {
   if (o.strategy == "mse") o.ppo.warm_start = WarmStart::mse;  // nothing starts anywhere, so no start is chosen
   if (o.strategy != "ppo" && o.ppo.warm_start == WarmStart::none)
     fail("--warm-start none: only ppo starts cold, not {}: expected best, mse or init", o.strategy);
+  const std::size_t shares = !o.pass_list.empty() ? o.pass_list.size() : o.objective == "accuracy" ? 1 : default_share_factors.size();
+  const std::uint64_t iterations = (o.episodes + o.episodes_per_update - 1) / o.episodes_per_update;
+  if (o.tmax.mode == TmaxMode::search && o.strategy != "mse" && iterations < shares)
+    fail("--pass-shares: {} shares need as many iterations, found {} ({} episodes in iterations of {}): raise --episodes or name fewer "
+         "shares", shares, iterations, o.episodes, o.episodes_per_update);
   o.repair_mode = parse_repair_mode(o.repair);
   if (o.repair_mode != RepairMode::none && o.tmax.mode == TmaxMode::search)
     fail("--repair {}: a repair is fitted to the start at one tmax: expected --tmax-mode percentile or fixed, or --repair none", o.repair);

@@ -7,6 +7,7 @@
 #include "learner/ppo.hpp"
 #include "learner/repair.hpp"
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <set>
@@ -18,6 +19,9 @@ class App;
 }
 
 namespace triseg {
+
+/// Shares of activations that may pass, in objectives coverage and pareto, as multiples of what mode percentile lets pass.
+inline constexpr std::array default_share_factors = {0.0, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0};
 
 struct SearchOptions {
   // These change the results; they make up the configuration hash.

@@ -12,7 +12,7 @@ has its place, and the space is static, as CMA-ES needs it. The start is told as
 iteration asks for all its trials before it tells one.
 
   tpe       TPESampler(constant_liar=True), its other options Optuna's defaults; --multivariate, which takes half the time: a run of
-            2,000 episodes of AlexNet keeps a core at work for some 10 minutes instead of 19, and the time grows with their square
+            2,000 episodes of AlexNet keeps a core at work for 10 to 24 minutes, and the time grows with the square of episodes
   cma-es    CmaEsSampler(x0=the start, sigma0=2 codes, popsize=an iteration's episodes, with_margin=True); --sigma0 [codes],
             --no-margin, --separable. Optuna's own sigma0, a sixth of the smallest range, is worse here: with it a search of 1000
             episodes of LeNet-5 (seed 1) ended at 0.94 times the MSE optimum's KD instead of 0.87, and where nothing passes at 1.00

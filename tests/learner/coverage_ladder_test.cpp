@@ -41,6 +41,19 @@ TEST(CoverageTarget, IsMetByTheLeastCommonMove) {
   }
 }
 
+TEST(CoverageTarget, OfWhatPassesMovesNothing) {
+  for (std::uint64_t total = 1000; total < 1400; ++total) {  // n / total times total is not n for some of them
+    std::vector<SiteData> sites{site(0, 1, 35)};
+    sites[0].histogram.counts.fill(0);
+    sites[0].histogram.counts[36] = 21;
+    sites[0].histogram.counts[1] = total - 21;
+    const auto codes = initial(sites);
+    EXPECT_EQ(CoverageTarget(sites, passed_share(sites, codes)).meet(codes)[0].tmax, 3) << "less may be covered: 21 pass under any tmax";
+    sites[0].histogram.counts[35] = 100;
+    EXPECT_EQ(CoverageTarget(sites, passed_share(sites, codes)).meet(codes), codes) << total;
+  }
+}
+
 TEST(CoverageTarget, OfNothingIsTheLargestCode) {
   const auto sites = three_sites_of_searched_tmax();
   for (const Codes& c : CoverageTarget(sites, 0).meet(initial(sites))) EXPECT_EQ(c.tmax, 255);

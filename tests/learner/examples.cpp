@@ -116,7 +116,7 @@ RunData example_run(bool finished, std::size_t episodes) {
     Update u;
     u.iteration = i;
     u.part = i % 2;
-    u.pass_share = double(i % 2) / 7;
+    u.pass_share = 1 - double(i % 2) / 1000;
     for (double* x : {&u.mean_reward, &u.best_reward, &u.reference_reward, &u.policy_loss, &u.value_loss, &u.entropy,
                       &u.approx_kl, &u.clip_fraction, &u.update_seconds, &u.iteration_seconds})
       *x = awkward();

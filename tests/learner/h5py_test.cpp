@@ -122,7 +122,8 @@ Expected expected_content(const RunData& r) {
   e.scores("/episodes/", r.episodes, [](const Episode& x) { return x.score; });
 
   const std::pair<const char*, double Update::*> columns[] = {
-      {"pass_share", &Update::pass_share}, {"mean_reward", &Update::mean_reward}, {"best_reward", &Update::best_reward}, {"reference_reward", &Update::reference_reward},
+      {"pass_share", &Update::pass_share},
+      {"mean_reward", &Update::mean_reward}, {"best_reward", &Update::best_reward}, {"reference_reward", &Update::reference_reward},
       {"policy_loss", &Update::policy_loss}, {"value_loss", &Update::value_loss},   {"entropy", &Update::entropy},
       {"approx_kl", &Update::approx_kl},     {"clip_fraction", &Update::clip_fraction},
       {"update_seconds", &Update::update_seconds}, {"iteration_seconds", &Update::iteration_seconds}};

@@ -31,6 +31,16 @@ TEST(BestEpisodes, TakesEqualCodesOnceAndTheEarlierOfEqualGains) {
   EXPECT_EQ(best_episodes(episodes, updates, 30), (std::vector<std::size_t>{1, 3, 0}));
 }
 
+TEST(BestEpisodes, TakesAsManyOfEveryPart) {
+  // Episodes of part 1 have lower rewards throughout, but as good a claim.
+  std::vector<Update> updates(4);
+  for (std::size_t i = 0; i < 4; ++i) updates[i].part = i % 2;
+  std::vector<Episode> episodes;
+  for (std::uint8_t i = 0; i < 16; ++i) episodes.push_back(episode(i / 4, (i / 4 % 2 ? -5.0 : -1.0) - i / 100.0, std::uint8_t(1 + i)));
+  EXPECT_EQ(best_episodes(episodes, updates, 5), (std::vector<std::size_t>{0, 1, 4, 5})) << "5 / 2 of each, best first";
+  EXPECT_EQ(best_episodes(episodes, updates, 1), (std::vector<std::size_t>{0, 4})) << "at least one of each";
+}
+
 Candidate candidate(std::uint64_t teacher_only, std::uint64_t student_only) {
   Candidate c;
   c.validation.images = 1000;
@@ -48,6 +58,17 @@ TEST(Choose, TakesTheBestWithinTheDropElseTheBest) {
   EXPECT_TRUE(choose(candidates, 1.0).within);
   EXPECT_EQ(choose(candidates, 0.1).index, 0u);
   EXPECT_FALSE(choose(candidates, 0.1).within);
+}
+
+TEST(ChooseWidest, TakesTheLargestCoverageWithinTheDrop) {
+  const std::vector<Candidate> candidates = {candidate(4, 2), candidate(12, 2), candidate(30, 5), candidate(12, 2)};
+  const std::vector<double> coverage = {0.9, 0.98, 0.99, 0.98};
+  EXPECT_EQ(choose_widest(candidates, coverage, 3.0).index, 2u);
+  EXPECT_EQ(choose_widest(candidates, coverage, 1.0).index, 1u) << "of equal ones the first";
+  EXPECT_EQ(choose_widest(candidates, coverage, 0.5).index, 0u);
+  EXPECT_TRUE(choose_widest(candidates, coverage, 0.5).within);
+  EXPECT_FALSE(choose_widest(candidates, coverage, 0.1).within);
+  EXPECT_EQ(choose_widest(candidates, coverage, 0.1).index, 0u) << "none is within: the best";
 }
 
 TEST(Reward, IsMinusKdMinusWeightedAttention) {

@@ -106,10 +106,15 @@ class Score(ProgramTest):
     def test_it_takes_the_configuration_of_a_search(self):
         config = self.out("c.toml")
         with open(config, "w") as file:
-            file.write('model = "lenet5"\nseed = 9\nlr = 0.1\nrepair = "layer"\nout = "elsewhere"\n')
+            file.write('model = "lenet5"\nseed = 9\nlr = 0.1\nstrategy = "mse"\nout = "elsewhere"\n')
         done = subprocess.run(command(["score", "--config", config], None), input="", env=environment(), capture_output=True, text=True)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
-        self.assertEqual(json.loads(done.stdout)["seed"], 9)
+        problem = json.loads(done.stdout)
+        self.assertEqual(problem["seed"], 9)
+        self.assertGreater(problem["start_images"], 0, "the start is chosen whatever strategy the file names")
+        with open(config, "a") as file:
+            file.write('repair = "layer"\n')
+        self.assert_one_line_error(run(["score", "--config", config]), "--repair layer: score repairs no candidate")
 
 
 if __name__ == "__main__":

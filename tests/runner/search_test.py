@@ -466,6 +466,8 @@ class TmaxSearch(ProgramTest):
             self.assertTrue((file["/sites/tmax_searched"][()] == 1).all())
             origins = list(file["/top/origin"])
             self.assertEqual([origins.count(o) for o in (b"start", b"policy", b"episode")], [3, 3, 3])
+            self.assertEqual(len(origins), 9)
+            self.assertLessEqual(file["/top/passed"][()].max(), 0.08)
             self.assertTrue((file["/selected/tmax"][()] == file["/top/tmax"][file["/selected/top_index"][()]]).all())
             covered = file["/pareto/coverage"][()]
             self.assertGreater(covered.max() - covered.min(), 0.04)
@@ -494,6 +496,13 @@ class TmaxSearch(ProgramTest):
         with h5py.File(run_file(self.out("a"))) as file:
             self.assertEqual(set(file["/updates/part"][()]), {0})
             self.assertLessEqual(passed(file, file["/episodes/tmax"][()]).max(), passed(file, file["/sites/tmax"][()])[0] + 1e-12)
+
+    def test_nothing_selected_passes_more_than_it_may(self):
+        """Also where a start at the calibrated tmax would be better and within the drop."""
+        self.search("a", "--tmax-mode", "search", "--pass-shares", "0", "--max-acc-drop", "0.5")
+        with h5py.File(run_file(self.out("a"))) as file:
+            self.assertEqual(list(file["/selected/tmax"][()]), [255] * 4)
+            self.assertEqual(file["/top/passed"][()].max(), 0)
 
     def test_default_shares_are_multiples_of_the_calibrated_one(self):
         self.search("a", *self.SEARCH, "--objective", "pareto", "--episodes", "256")
