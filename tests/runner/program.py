@@ -1,7 +1,6 @@
 """Runs the real program, alone or under mpirun, for the tests of this folder."""
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -9,6 +8,7 @@ import time
 import unittest
 
 import h5py
+import numpy
 
 PROGRAM = os.environ["TRISEG_PROGRAM"]
 SOURCE = os.environ["TRISEG_SOURCE_DIR"]
@@ -90,6 +90,14 @@ def episodes_in(path):
         return 0
     with h5py.File(path, "r") as file:
         return len(file["/episodes/reward"][()])
+
+
+def passed(file, tmax):
+    """The share of the sites' activations above tmax, (sites) or (students, sites)."""
+    histogram = file["/sites/histogram"][()].astype(float)
+    above = 1 - histogram.cumsum(axis=1) / histogram.sum(axis=1, keepdims=True)
+    share = numpy.take_along_axis(above.T, numpy.atleast_2d(tmax).astype(int), axis=0)
+    return (share * histogram.sum(axis=1)).sum(axis=1) / histogram.sum()
 
 
 def wait_for_episodes(path, count, process, seconds=120):
