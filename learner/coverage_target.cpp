@@ -25,7 +25,7 @@ double passed_share(std::span<const SiteData> sites, std::span<const Codes> code
 }
 
 CoverageTarget::CoverageTarget(const std::vector<SiteData>& sites, double passed)
-    : sites_(sites), may_pass_(static_cast<std::uint64_t>(passed * double(total(sites)) * (1 + 1e-12))) {  // n / total means n
+    : may_pass_(static_cast<std::uint64_t>(passed * double(total(sites)) * (1 + 1e-12))) {  // n / total means n
   for (const SiteData& site : sites) {
     auto& above = above_.emplace_back();
     above[255] = 0;
@@ -41,11 +41,12 @@ std::vector<Codes> CoverageTarget::meet(std::vector<Codes> codes) const {
   };
   int by = may_pass_ == 0 ? 255 : -255;
   while (by < 255 && passes(by) > may_pass_) ++by;
-  for (std::size_t l = 0; l < codes.size(); ++l) {
-    SiteData site = sites_[l];
-    site.tmax = moved(codes[l].tmax, by);
-    site.tmax_searched = false;
-    codes[l] = choose_codes(site, [&](Head head, int first, int last) { return std::clamp<int>(code_of(codes[l], head), first, last); });
+  for (Codes& c : codes) {
+    c.tmax = static_cast<std::uint8_t>(moved(c.tmax, by));
+    for (Head head : drawn_heads(false)) {
+      const auto [first, last] = legal_range(head, c);
+      code_of(c, head) = static_cast<std::uint8_t>(std::clamp<int>(code_of(c, head), first, last));
+    }
   }
   return codes;
 }

@@ -27,7 +27,6 @@ class CoverageTarget {
   std::vector<Codes> meet(std::vector<Codes> codes) const;
 
  private:
-  std::vector<SiteData> sites_;
   std::uint64_t may_pass_;                             ///< of the histograms' counts
   std::vector<std::array<std::uint64_t, 256>> above_;  ///< (sites)(tmax): counts of codes above it
 };

@@ -8,7 +8,6 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <algorithm>
 #include <exception>
 #include <string>
 #include <vector>
