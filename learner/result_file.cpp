@@ -54,11 +54,37 @@ std::string excerpt(const Json& value) {
   return text.size() <= 40 ? text : text.substr(0, 40) + "...";
 }
 
-Json repair_json(const RunData& run) {
-  Json json = {{"mode", run.repair}};
-  for (const LayerRepair& layer : run.selected.repair)
+Json repair_json(const std::string& mode, std::span<const LayerRepair> layers) {
+  Json json = {{"mode", mode}};
+  for (const LayerRepair& layer : layers)
     json["layers"][layer.layer] = {{"multiplier", layer.requantization.multiplier}, {"bias", layer.requantization.bias}};
   return json;
+}
+
+/// What the test split says of a student, beside validation. attention_weight: of the reward.
+Json metrics_json(const Score& test, const Score& validation, double attention_weight) {
+  const Gap gap = validation_gap(validation, test, attention_weight);
+  return {
+      {"acc_teacher", test.teacher_accuracy()},
+      {"acc_student", test.student_accuracy()},
+      {"acc_drop", accuracy_drop(test)},
+      {"acc_teacher_95", pair(wilson_95(test.both_right + test.teacher_only, test.images))},
+      {"acc_student_95", pair(wilson_95(test.both_right + test.student_only, test.images))},
+      {"acc_drop_95", pair(drop_95(test))},
+      {"mcnemar_p", mcnemar_p(test)},
+      {"gap", {{"kd", gap.kd}, {"reward", gap.reward}, {"acc_student", gap.student_accuracy}, {"acc_drop", gap.accuracy_drop}}},
+      {"kd", test.mean_kd()},
+      {"attention", test.mean_attention()},
+      {"images", test.images},
+  };
+}
+
+Json validation_json(const Score& score) {
+  return {{"images", score.images}, {"acc_student", score.student_accuracy()}, {"kd", score.mean_kd()}};
+}
+
+void commit_json(const std::filesystem::path& path, const Json& json) {
+  commit_file(path, json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
 }
 
 }  // namespace
@@ -82,22 +108,9 @@ void write_result(const std::filesystem::path& path, const RunData& run) {
   selection["difference_to_best"] = to_best.mean;
   selection["difference_to_best_error"] = to_best.error;
   selection["within_error_of_best"] = count_within_error(run.top);
-  const Gap gap = validation_gap(validation, test, run.attention_weight);
-  Json metrics = {
-      {"acc_teacher", test.teacher_accuracy()},
-      {"acc_student", test.student_accuracy()},
-      {"acc_drop", accuracy_drop(test)},
-      {"acc_teacher_95", pair(wilson_95(test.both_right + test.teacher_only, test.images))},
-      {"acc_student_95", pair(wilson_95(test.both_right + test.student_only, test.images))},
-      {"acc_drop_95", pair(drop_95(test))},
-      {"mcnemar_p", mcnemar_p(test)},
-      {"gap", {{"kd", gap.kd}, {"reward", gap.reward}, {"acc_student", gap.student_accuracy}, {"acc_drop", gap.accuracy_drop}}},
-      {"kd", test.mean_kd()},
-      {"attention", test.mean_attention()},
-      {"images", test.images},
-      {"kd_mse_codes", run.selected.test_mse.mean_kd()},
-      {"acc_mse_codes", run.selected.test_mse.student_accuracy()},
-  };
+  Json metrics = metrics_json(test, validation, run.attention_weight);
+  metrics["kd_mse_codes"] = run.selected.test_mse.mean_kd();
+  metrics["acc_mse_codes"] = run.selected.test_mse.student_accuracy();
   const NetworkCost cost = network_cost(make_network(run.model), run.sites, chosen.codes, run.energy);
   const Json costs = {{"coverage", cost.coverage},
                       {"entropy_bits", cost.entropy_bits},
@@ -119,8 +132,29 @@ void write_result(const std::filesystem::path& path, const RunData& run) {
                        {"seed", run.seed},       {"episodes", run.episodes.size()},  {"student_images", run.student_images},
                        {"model_sha256", run.model_sha256},
                        {"config_hash", run.config_hash}, {"temperature", run.temperature},
-                       {"attention_layers", attention},  {"repair", repair_json(run)}};
-  commit_file(path, result.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+                       {"attention_layers", attention},  {"repair", repair_json(run.repair, run.selected.repair)}};
+  commit_json(path, result);
+}
+
+void write_repaired(const std::filesystem::path& path, const std::filesystem::path& result, const Network& network,
+                    const TrainedRepair& trained) {
+  Json json = parse(result);
+  const double weight = 0;  // KD alone is followed
+  json["metrics"] = metrics_json(trained.test, trained.validation, weight);
+  json["metrics"]["gap"].erase("reward");
+  json["repair"] = repair_json(trained.mode, layer_repairs(network, trained.repair));
+  json["repair"]["training"] = {{"description", trained.description},
+                                {"command_line", trained.command_line},
+                                {"student_images", trained.student_images},
+                                {"validation_before", validation_json(trained.before)},
+                                {"validation", validation_json(trained.validation)}};
+  commit_json(path, json);
+}
+
+std::string repair_description_of(const std::filesystem::path& path) {
+  const Json json = parse(path);
+  const auto at = Json::json_pointer("/repair/training/description");
+  return json.contains(at) && json[at].is_string() ? json[at].get<std::string>() : "";
 }
 
 std::vector<Codes> read_result(const std::filesystem::path& path, Network& network) {

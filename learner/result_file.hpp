@@ -3,6 +3,7 @@
 
 #include "core/codes.hpp"
 #include "core/network.hpp"
+#include "core/score.hpp"
 #include "learner/run_data.hpp"
 
 #include <filesystem>
@@ -38,6 +39,24 @@ struct StoredRepair {
 /// The repair of a result file; none if it has none. Throws Error naming file, key and what was expected there, also if a layer is
 /// none of the network's.
 StoredRepair read_repair(const std::filesystem::path& path, const Network& network);
+
+/// A repair trained for a result's codes (trainer/repair_training.hpp).
+struct TrainedRepair {
+  std::string mode;                  ///< layer or channel
+  Repair repair;
+  std::string description;           ///< options and digests that make it
+  std::string command_line;
+  std::uint64_t student_images = 0;  ///< that it was trained on, each as often as it was seen
+  Score before, validation, test;    ///< validation split without and with it, test split with it
+};
+
+/// Writes a copy of a result file with this repair and the metrics of the repaired student (commit_file). `selection` and `cost`
+/// remain: they are of the codes. The training is described in repair.training. Throws Error if a file cannot be read or written.
+void write_repaired(const std::filesystem::path& path, const std::filesystem::path& result, const Network& network,
+                    const TrainedRepair& trained);
+
+/// The description of a file that write_repaired wrote; empty if it is another's. Throws Error if it cannot be read as JSON.
+std::string repair_description_of(const std::filesystem::path& path);
 
 /// What a temperature may be, in result files and options.
 inline constexpr double least_temperature = 1e-12, largest_temperature = 1e12;

@@ -12,7 +12,8 @@ namespace triseg {
 void setup_search(CLI::App& program, int& exit_code);
 void setup_score(CLI::App& program, int& exit_code);
 void setup_train(CLI::App& program, int& exit_code);         // in the program triseg-train
-void setup_train_launch(CLI::App& program, int& exit_code);  // in triseg: runs triseg-train
+void setup_repair(CLI::App& program, int& exit_code);        // in the program triseg-train
+void setup_train_launch(CLI::App& program, int& exit_code);  // in triseg: both, by running triseg-train
 void setup_evaluate(CLI::App& program, int& exit_code);
 void setup_validate(CLI::App& program, int& exit_code);
 void setup_doctor(CLI::App& program, int& exit_code);

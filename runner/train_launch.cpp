@@ -1,4 +1,4 @@
-// triseg train: becomes triseg-train, which has the subcommand and its options.
+// triseg train and triseg repair: become triseg-train, which has the subcommands and their options.
 #include "core/error.hpp"
 #include "runner/commands.hpp"
 
@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace triseg {
@@ -32,10 +33,13 @@ void become_trainer() {
 }  // namespace
 
 void setup_train_launch(CLI::App& program, int&) {
-  CLI::App* app = program.add_subcommand("train", "Train a network and convert it to INT8");
-  app->set_help_flag();  // the trainer's
-  app->prefix_command();
-  app->callback(become_trainer);
+  for (const auto& [name, description] : {std::pair("train", "Train a network and convert it to INT8"),
+                                          {"repair", "Train the multipliers and biases of a result's student, its codes as they are"}}) {
+    CLI::App* app = program.add_subcommand(name, description);
+    app->set_help_flag();  // the trainer's
+    app->prefix_command();
+    app->callback(become_trainer);
+  }
 }
 
 }  // namespace triseg

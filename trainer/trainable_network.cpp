@@ -1,9 +1,9 @@
 #include "trainer/trainable_network.hpp"
 
 #include "core/error.hpp"
+#include "trainer/torch_support.hpp"
 
 #include <dlfcn.h>
-#include <torch/torch.h>
 
 #include <algorithm>
 #include <array>
@@ -24,22 +24,6 @@ struct TorchLayer {
   Tensor norm_weight, norm_bias, norm_mean, norm_variance;  // (out); defined while unfolded
   float minimum = 0, maximum = 0;                           // output range behind pooling and ReLU
 };
-
-torch::Device choose_device(const std::string& name) {
-  if (name == "cpu") return torch::kCPU;
-  if (name != "auto" && name != "cuda") fail("--device: unknown device '{}': expected auto, cpu or cuda", name);
-  if (torch::cuda::is_available()) {
-    at::globalContext().setDeterministicCuDNN(true);
-    return torch::kCUDA;
-  }
-  if (name == "cuda") fail("--device: no CUDA device is there, or this LibTorch is built without CUDA");
-  return torch::kCPU;
-}
-
-std::vector<float> to_vector(const Tensor& tensor) {
-  const Tensor flat = tensor.detach().to(torch::kCPU, torch::kFloat32).contiguous();
-  return {flat.data_ptr<float>(), flat.data_ptr<float>() + flat.numel()};
-}
 
 Tensor fake_quantize_weight(const Tensor& weight, Scheme scheme) {
   Tensor scale, whole;
@@ -141,16 +125,7 @@ struct TrainableNetwork::Impl {
   }
 
   Tensor images(std::span<const std::uint8_t> pixels) const {
-    const std::int64_t channels = network.input_channels, side = network.input_side, plane = side * side;
-    const std::int64_t n = pixels.size() / network.input_size();
-    Tensor result = torch::empty({n, side, side, channels});
-    float* out = result.data_ptr<float>();
-    for (std::int64_t i = 0; i < n; ++i)
-      for (std::int64_t c = 0; c < channels; ++c) {
-        const auto in = pixels.subspan((i * channels + c) * plane, plane);
-        for (std::int64_t p = 0; p < plane; ++p) out[(i * plane + p) * channels + c] = pixel_values[c][in[p]];
-      }
-    return result.permute({0, 3, 1, 2}).to(device);
+    return image_tensor(pixels, pixel_values, network.input_side).to(device);
   }
 
   enum class Ranges { fixed, follow, calibrate };
@@ -276,15 +251,8 @@ TrainingTensors TrainableNetwork::tensors() const {
 
 void TrainableNetwork::set_tensors(const TrainingTensors& tensors) {
   torch::NoGradGuard no_grad;
-  const auto find = [&](const std::string& name, std::size_t size) -> const std::vector<float>& {
-    const auto found = tensors.find(name);
-    if (found == tensors.end()) fail("training state: tensor {} is missing", name);
-    if (found->second.size() != size)
-      fail("training state: tensor {} has {} values, expected {}", name, found->second.size(), size);
-    return found->second;
-  };
   const auto restore = [&](Tensor& tensor, const std::string& name) {
-    const std::vector<float>& values = find(name, tensor.numel());
+    const std::vector<float>& values = stored_tensor(tensors, name, tensor.numel());
     tensor.copy_(torch::tensor(values).reshape(tensor.sizes()));
   };
   impl_->momentum.clear();
@@ -297,7 +265,7 @@ void TrainableNetwork::set_tensors(const TrainingTensors& tensors) {
     }
   }
   for (std::size_t i = 0; i < impl_->layers.size(); ++i) {
-    const auto& range = find(impl_->network.layers[i].name + ".range", 2);
+    const auto& range = stored_tensor(tensors, impl_->network.layers[i].name + ".range", 2);
     impl_->layers[i].minimum = range[0];
     impl_->layers[i].maximum = range[1];
   }
@@ -312,6 +280,14 @@ TrainedNetwork TrainableNetwork::trained() const {
   for (std::size_t i = 0; i < impl_->layers.size(); ++i)
     result.layers.push_back({to_vector(impl_->layers[i].weight), to_vector(impl_->layers[i].bias), impl_->output(i)});
   return result;
+}
+
+const std::vector<float>& stored_tensor(const TrainingTensors& tensors, const std::string& name, std::size_t size) {
+  const auto found = tensors.find(name);
+  if (found == tensors.end()) fail("training state: tensor {} is missing", name);
+  if (found->second.size() != size)
+    fail("training state: tensor {} has {} values, expected {}", name, found->second.size(), size);
+  return found->second;
 }
 
 void check_device(const std::string& device) { choose_device(device); }

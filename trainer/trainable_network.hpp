@@ -15,6 +15,9 @@ namespace triseg {
 /// Every value that training changes, by name ("conv1.weight", "conv1.weight.momentum", "conv1.range"), row-major.
 using TrainingTensors = std::map<std::string, std::vector<float>>;
 
+/// The tensor of this name. Throws Error naming it if it is missing or does not have `size` values.
+const std::vector<float>& stored_tensor(const TrainingTensors& tensors, const std::string& name, std::size_t size);
+
 /// Stochastic gradient descent with Nesterov momentum. The decay applies to weights, not to biases or batch norm.
 struct StepOptions {
   double learning_rate = 0;

@@ -30,6 +30,11 @@ TRISEG = {
     "random": ["--strategy", "random"],
     "ppo-original": ["--strategy", "ppo", "--warm-start", "none", "--lr", "3e-4", "--clip", "0.2", "--entropy-coef", "0.01"],
 }
+# Searchers that are a search of triseg and then `triseg repair` of its result: the search, and the repair's options. The repair sees far
+# more images than the budget, so these are not among the searchers that run unless they are named.
+REPAIRED = {
+    "ppo-repaired": ("ppo", []),
+}
 # Searchers that are Optuna's: the options of optuna_search.py, and those of triseg search that change their problem.
 OPTUNA = {
     "optuna-tpe": (["--sampler", "tpe", "--multivariate"], []),
@@ -57,10 +62,17 @@ class Run:
     def options(self):
         """What decides the outcome."""
         searcher = self.key["searcher"]
-        if searcher in TRISEG:  # the learning curve is not used by the search and would cost images
-            return ["search", *TRISEG[searcher], "--eval-every", "0", *self.budget, *self.problem]
+        if searcher in TRISEG:
+            return self.search_options(searcher)
+        if searcher in REPAIRED:
+            search, repair = REPAIRED[searcher]
+            return [*self.search_options(search), "repair", *repair]
         sampler, problem = OPTUNA[searcher]
         return ["optuna_search.py", *sampler, *self.budget, "--", *problem, *self.problem]
+
+    def search_options(self, searcher):
+        """The learning curve is not used by the search and would cost images."""
+        return ["search", *TRISEG[searcher], "--eval-every", "0", *self.budget, *self.problem]
 
     def finished(self):
         """True if its file is there. Exits if that file is of other options, whose outcome must not pass for this one's."""
@@ -73,31 +85,46 @@ class Run:
             sys.exit(f"run.py: error: {self.path} was made with other options ({' '.join(found)}): remove it or give another --out")
         return True
 
-    def command(self):
-        if self.key["searcher"] in TRISEG:
-            return [self.program, *self.options(), *self.placement, "--out", self.runs, "--result-file", self.name + ".json"]
-        script, *options = self.options()
-        return [sys.executable, "-B", os.path.join(HERE, script), "--program", self.program, *options, *self.placement]
+    def commands(self):
+        searcher = self.key["searcher"]
+        if searcher in OPTUNA:
+            script, *options = self.options()
+            return [[sys.executable, "-B", os.path.join(HERE, script), "--program", self.program, *options, *self.placement]]
+        base, repair = REPAIRED.get(searcher, (searcher, None))
+        commands = [[self.program, *self.search_options(base), *self.placement, "--out", self.runs, "--result-file", self.name + ".json"]]
+        if repair:
+            commands.append([self.program, "repair", self.result(), "--out", self.result("-final"), *repair, *self.placement])
+        return commands
+
+    def result(self, suffix=""):
+        return os.path.join(self.runs, "tri_ppo_int_codes", f"{self.name}{suffix}.json")
 
     def execute(self):
         """Runs it and writes its file. The reason in one line if it failed."""
         start = time.monotonic()
         environment = {name: str(1) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}  # numpy's; triseg has --threads
-        done = subprocess.run(self.command(), env=os.environ | environment, capture_output=True, text=True)
-        if done.returncode != 0:
-            return (done.stderr.strip() or f"exit status {done.returncode}").splitlines()[-1]
+        for command in self.commands():
+            done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True)
+            if done.returncode != 0:
+                return (done.stderr.strip() or f"exit status {done.returncode}").splitlines()[-1]
         result = self.key | {"options": self.options(), "seconds": time.monotonic() - start} | self.metrics(done.stdout)
         with open(self.path + ".tmp", "w") as file:
             json.dump(result, file, indent=1)
         os.replace(self.path + ".tmp", self.path)
 
     def metrics(self, output):
-        if self.key["searcher"] in OPTUNA:
+        searcher = self.key["searcher"]
+        if searcher in OPTUNA:
             return json.loads(output)
-        with open(os.path.join(self.runs, "tri_ppo_int_codes", self.name + ".json")) as file:
-            result = json.load(file)
+        with open(self.result()) as file:
+            found = json.load(file)
         names = ("kd", "kd_mse_codes", "acc_teacher", "acc_student", "acc_mse_codes", "acc_drop")
-        return {name: result["metrics"][name] for name in names} | {"student_images": result["student_images"]}
+        metrics, images = found["metrics"], found["student_images"]
+        if searcher in REPAIRED:
+            with open(self.result("-final")) as file:
+                final = json.load(file)
+            metrics, images = metrics | final["metrics"], images + final["repair"]["training"]["student_images"]
+        return {name: metrics[name] for name in names} | {"student_images": images}
 
 
 def arguments():
@@ -110,8 +137,8 @@ def arguments():
     parser.add_argument("--modes", nargs="+", default=list(MODES), choices=MODES)
     parser.add_argument("--budgets", nargs="+", type=int, default=[2000, 10000], help="episodes")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3, 4, 5])
-    parser.add_argument("--searchers", nargs="+", default=[*TRISEG, *OPTUNA], choices=[*TRISEG, *OPTUNA], metavar="NAME",
-                        help=", ".join([*TRISEG, *OPTUNA]))
+    parser.add_argument("--searchers", nargs="+", default=[*TRISEG, *OPTUNA], choices=[*TRISEG, *OPTUNA, *REPAIRED], metavar="NAME",
+                        help=", ".join([*TRISEG, *OPTUNA]) + " (these unless named), " + ", ".join(REPAIRED))
     parser.add_argument("options", nargs="*", help="passed to every run")
     return parser.parse_args()
 

@@ -1,0 +1,177 @@
+// triseg repair: trains the repair of a result file's student and writes a result file with it.
+#include "core/atomic_file.hpp"
+#include "core/error.hpp"
+#include "core/sha256.hpp"
+#include "learner/repair.hpp"
+#include "learner/selection.hpp"
+#include "runner/command_line.hpp"
+#include "runner/commands.hpp"
+#include "runner/launcher.hpp"
+#include "runner/option_checks.hpp"
+#include "runner/progress.hpp"
+#include "runner/result_student.hpp"
+#include "runner/results_table.hpp"
+#include "trainer/repair_training.hpp"
+#include "worker/scorer.hpp"
+
+#include <CLI/CLI.hpp>
+#include <spdlog/spdlog.h>
+
+#include <filesystem>
+#include <limits>
+#include <memory>
+#include <thread>
+
+namespace triseg {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct RepairCommandOptions {
+  StudentOptions student;
+  std::string repair = "channel";
+  RepairOptions training;         ///< its mode and temperature are set by run_repair
+  std::string out;                ///< empty: NAME.repaired.json beside the result
+  std::string checkpoint;         ///< empty: OUT.checkpoint
+  std::string engine = "auto";
+  double progress_every = 30;
+};
+
+void declare_options(CLI::App& app, RepairCommandOptions& o) {
+  declare_student_options(app, o.student);
+  const CLI::Validator positive = within(1e-12, 1e12);
+  const auto results = [&]<class T>(const char* name, T& value, const std::string& description) {
+    return add(app, changes_results, name, value, description);
+  };
+  const auto speed = [&]<class T>(const char* name, T& value, const std::string& description) {
+    return add(app, changes_speed, name, value, description);
+  };
+  RepairOptions& t = o.training;
+  results("--repair", o.repair, "What multipliers are trained: one a channel, or one factor a layer. Biases are trained a channel each");
+  results("--epochs", t.epochs, "Passes over the search split")->check(whole(1, 1'000'000));
+  results("--batch-size", t.batch_size, "Images a step")->check(whole(1, 1'000'000));
+  results("--lr", t.learning_rate, "First learning rate of multipliers, as logarithms: half a cosine to 0")->check(positive);
+  results("--bias-lr", t.bias_learning_rate, "First learning rate of biases, in codes of the layer's output")->check(positive);
+  results("--smoothing", t.smoothing, "Width of a jump of a staircase for gradients, in heights of the jump")->check(within(0, 1e3));
+  results("--shift", t.augmentation.shift, "Images move by up to this many pixels; 0: none do")->check(whole(0, 1'000'000));
+  app.add_flag("--flip,!--no-flip", t.augmentation.flip, "Mirror half of the images (default)")->group(changes_results);
+  results("--seed", t.seed, "Seed of image order and augmentation")->check(whole(0, std::numeric_limits<std::uint64_t>::max()));
+
+  app.add_option("--out", o.out, "Result file with the repair (default: NAME.repaired.json beside NAME.json)")->group(changes_speed);
+  app.add_option("--checkpoint", o.checkpoint, "State between epochs, removed once the result is written (default: OUT.checkpoint)")
+      ->group(changes_speed);
+  speed("--device", t.device, "What trains: auto, cpu or cuda");
+  speed("--threads", t.threads, "Threads; 0: one per core. Another number changes the last bits of sums")->check(whole(0, 1024));
+  speed("--engine", o.engine, "What scores before and after: " + engine_choices());
+  speed("--progress-every", o.progress_every, "Seconds between progress lines where there is no terminal")->check(positive);
+}
+
+/// Fills in what was left empty and checks what can be checked without the data.
+void resolve(RepairCommandOptions& o) {
+  const RepairMode mode = parse_repair_mode(o.repair);
+  if (mode == RepairMode::none) fail("--repair none: nothing to train: expected layer or channel");
+  o.training.one_multiplier_a_layer = mode == RepairMode::layer;
+  if (o.out.empty()) o.out = fs::path(o.student.result).replace_extension(".repaired.json").string();
+  if (o.checkpoint.empty()) o.checkpoint = o.out + ".checkpoint";
+  const auto same = [](const std::string& a, const std::string& b) {
+    std::error_code missing;
+    return fs::equivalent(a, b, missing) || fs::path(a).lexically_normal() == fs::path(b).lexically_normal();
+  };
+  if (same(o.out, o.student.result)) fail("--out: {} is the result itself; name another file", o.out);
+  if (same(o.checkpoint, o.out) || same(o.checkpoint, o.student.result)) fail("--checkpoint: {} is a result file; name another one", o.checkpoint);
+  if (fs::is_directory(o.checkpoint)) fail("--checkpoint: {} is a folder", o.checkpoint);
+}
+
+/// What makes the repair: the student, its teacher and images, the options.
+std::string describe(const RepairCommandOptions& o, const ResultStudent& student) {
+  Sha256 start;
+  for (const LayerRepair& layer : layer_repairs(student.teacher.network.network, student.repair.repair)) {
+    start.add(layer.layer);
+    start.add(std::as_bytes(std::span(layer.requantization.multiplier)));
+    start.add(std::as_bytes(std::span(layer.requantization.bias)));
+  }
+  std::string text = configuration(o.training);
+  const auto sites = student.teacher.network.network.sites();
+  for (std::size_t i = 0; i < sites.size(); ++i)
+    text += fmt::format("{} = {}\n", student.teacher.network.network.layers[sites[i]].name, to_string(student.codes[i]));
+  return text + fmt::format("start_sha256 = {}\nmodel_sha256 = {}\ndata_sha256 = {}\n", start.hex(), student.teacher.sha256, student.data.sha256);
+}
+
+/// True if `out` is the finished result of this very training. Throws Error if it is anything else.
+bool is_done(const std::string& out, const std::string& description) {
+  if (!fs::exists(out)) return false;
+  if (!fs::is_regular_file(out)) fail("--out: {} exists and is not a file", out);
+  if (repair_description_of(out) != description)
+    fail("--out: {} is there already, made by other options or for another student; remove it or choose another --out", out);
+  return true;
+}
+
+RepairListener listener_of(const RepairCommandOptions& o, std::uint64_t images, std::unique_ptr<Progress>& display) {
+  const int epochs = o.training.epochs;
+  RepairListener listener;
+  listener.resumed = [&o, epochs](int done) { spdlog::info("Continuing {}: {} of {} epochs are done", o.checkpoint, done, epochs); };
+  listener.progress = [=, &o, &display](int epoch, std::size_t done, double kd) {
+    const std::uint64_t before = std::uint64_t(epoch - 1) * images;
+    if (!display) display = std::make_unique<Progress>("images", before, std::uint64_t(epochs) * images, o.progress_every);
+    display->update(before + done, fmt::format("epoch {}/{}, KD {:.4f}", epoch, epochs, kd));
+  };
+  listener.epoch = [&display](int epoch, double kd, double seconds) {
+    display.reset();
+    spdlog::info("Epoch {}: KD {:.4f} on the images trained on, {:.1f} s", epoch, kd, seconds);
+  };
+  return listener;
+}
+
+int run_repair(RepairCommandOptions o) {
+  if (launched_tasks() > 1) fail("repair runs as one process: start it without the launcher that started {}", launched_tasks());
+  const ResultStudent student = load_student(o.student);
+  resolve(o);
+  o.training.temperature = o.student.temperature;
+  const QuantizedNetwork& model = student.teacher.network;
+  check(o.training, model.network, student.data);
+  const std::string description = describe(o, student);
+  if (is_done(o.out, description)) {
+    spdlog::info("{} is there already, made by these options: nothing to do", o.out);
+    return 0;
+  }
+  for (const std::string& file : {o.out, o.checkpoint}) {
+    const auto folder = fs::path(file).parent_path();
+    ensure_writable_folder(folder.empty() ? "." : folder);
+  }
+  const int threads = o.training.threads > 0 ? o.training.threads : std::max(1, int(std::thread::hardware_concurrency()));
+  Scorer scorer(model, student.data, o.engine, threads, o.student.temperature);
+  TrainedRepair trained;
+  trained.before = total_score(scorer, whole_split(student, Split::validation, student.repair.repair));
+  std::unique_ptr<Progress> display;
+  trained.repair = train_repair({model, student.codes, student.repair.repair}, student.data, o.training, description, o.checkpoint,
+                                listener_of(o, student.data.split_size(Split::search), display));
+  trained.validation = total_score(scorer, whole_split(student, Split::validation, trained.repair));
+  spdlog::info("Validation: KD {:.4f} before, {:.4f} with the repair; accuracy drop {:.2f} and {:.2f} points", trained.before.mean_kd(),
+               trained.validation.mean_kd(), accuracy_drop(trained.before), accuracy_drop(trained.validation));
+  if (trained.validation.mean_kd() >= trained.before.mean_kd()) {
+    fs::remove(o.checkpoint);
+    fail("the repair is no gain on validation (KD {:.4f}, {:.4f} before): {} is not written; try another --lr, --bias-lr or --epochs",
+         trained.validation.mean_kd(), trained.before.mean_kd(), o.out);
+  }
+  trained.test = total_score(scorer, whole_split(student, Split::test, trained.repair));
+  trained.mode = o.repair;
+  trained.description = description;
+  trained.command_line = command_line();
+  trained.student_images = std::uint64_t(o.training.epochs) * student.data.split_size(Split::search);
+  write_repaired(o.out, o.student.result, model.network, trained);
+  fs::remove(o.checkpoint);
+  fmt::print("{}KD {:.6f}, attention {:.6f}, repair {}\nWritten: {}\n", accuracy_lines(trained.test, "test"), trained.test.mean_kd(),
+             trained.test.mean_attention(), trained.mode, o.out);
+  return 0;
+}
+
+}  // namespace
+
+void setup_repair(CLI::App& program, int& exit_code) {
+  auto options = std::make_shared<RepairCommandOptions>();
+  CLI::App* app = program.add_subcommand("repair", "Train the multipliers and biases of a result's student, its codes as they are");
+  declare_options(*app, *options);
+  app->callback([options, &exit_code] { exit_code = run_repair(*options); });
+}
+
+}  // namespace triseg

@@ -1,0 +1,114 @@
+#include "runner/result_student.hpp"
+
+#include "core/atomic_file.hpp"
+#include "core/error.hpp"
+#include "learner/hdf5.hpp"
+#include "runner/model_lookup.hpp"
+#include "runner/option_checks.hpp"
+#include "runner/search_options.hpp"
+
+#include <CLI/CLI.hpp>
+#include <spdlog/spdlog.h>
+
+#include <filesystem>
+#include <numeric>
+
+namespace triseg {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Fills in what the command line left open.
+void resolve(StudentOptions& o, const ResultOrigin& origin) {
+  const SearchOptions search;
+  if (o.model.empty()) o.model = origin.model.value_or(search.model);
+  if (o.backend.empty()) o.backend = origin.backend.value_or(search.backend);
+  if (o.data.empty()) o.data = origin.data.value_or(search.data);
+  if (o.attention_layers.empty()) o.attention_layers = origin.attention_layers.value_or(search.attention_layers);
+  if (o.temperature == 0) o.temperature = origin.temperature.value_or(search.temperature);
+  make_network(o.model);
+}
+
+/// The images of --data, or else those that the result was found on.
+DataSet load_data(const StudentOptions& o, const ResultOrigin& origin, bool data_given) {
+  if (data_given || !origin.data) return load_data_set(o.data);
+  if (fs::path(o.data).is_absolute() && !fs::is_directory(o.data))
+    fail("{} was found on the data in {}, which is no folder any more: give its folder with --data", o.result, o.data);
+  DataSet data = load_data_set(o.data);
+  if (!origin.data_sha256.empty() && origin.data_sha256 != data.sha256)
+    fail("{} was found on other data (sha256 {:.12}...) than {} holds now (sha256 {:.12}...): give the right folder with --data",
+         o.result, origin.data_sha256, o.data, data.sha256);
+  return data;
+}
+
+/// The format that an HDF5 file of triseg's says it has; empty if it is none.
+std::string format_of(const fs::path& path) {
+  try {
+    return hdf5::File::open(read_file(path), path.string()).read_attribute("/", "format").string();
+  } catch (const Error&) {
+    return {};
+  }
+}
+
+/// Run files and models are what users give by mistake.
+void check_is_a_result(const fs::path& path) {
+  if (path.extension() != ".h5") return;
+  if (format_of(path) == model_format)
+    fail("{}: expected a result file (NAME.json), found a model file, which --teacher takes", path.string());
+  const fs::path result = fs::path(path).replace_extension(".json");
+  fail("{}: expected a result file (NAME.json), found the name of a run file: {}", path.string(),
+       fs::exists(result) ? fmt::format("its result is {}", result.string()) : "its result is written when the run is finished");
+}
+
+}  // namespace
+
+void declare_student_options(CLI::App& app, StudentOptions& o) {
+  o.command = app.get_name();
+  app.add_option("result", o.result, "Result file (NAME.json), triseg's or the Python original's");
+  app.add_option("--model", o.model, "Network (default: the result file's, or alexnet)")->check(not_empty("a network"));
+  app.add_option("--backend", o.backend, "Quantization scheme: fbgemm or qnnpack (default: the result file's, or fbgemm)")
+      ->check(not_empty("fbgemm or qnnpack"));
+  app.add_option("--data", o.data, "Data set: fashion-mnist, shapes, or a folder (default: the result file's, or fashion-mnist)")
+      ->check(not_empty("a data set or a folder"));
+  app.add_option("--teacher", o.teacher, "Model file of the teacher (default: the shipped one)")->check(not_empty("a model file"));
+  app.add_option("--kd-T", o.temperature, "Temperature of the distillation term (default: the result file's, or 2)")
+      ->check(within(least_temperature, largest_temperature));
+  app.add_option("--attention-layers", o.attention_layers,
+                 "default, none, or names separated by commas (default: the result file's, or default)")
+      ->check(not_empty("default, none, or names of layers"));
+}
+
+ResultStudent load_student(StudentOptions& o) {
+  if (o.result.empty()) 
+    throw CLI::ParseError(o.command + ": expected the name of a result file (NAME.json)", CLI::ExitCodes::RequiredError);
+  check_is_a_result(o.result);
+  const ResultOrigin origin = read_result_origin(o.result);
+  const bool model_given = !o.model.empty(), data_given = !o.data.empty();
+  resolve(o, origin);
+  ResultStudent student{load_data(o, origin, data_given), {}, {}, {}};
+  student.teacher = load_teacher(o.teacher, o.model, o.backend, student.data);
+  Network& network = student.teacher.network.network;
+  student.codes = read_result(o.result, network);
+  student.repair = read_repair(o.result, network);
+  if (!model_given && !origin.model) spdlog::info("{} names no model: taking {}; --model changes it", o.result, o.model);
+  if (!origin.model_sha256.empty() && origin.model_sha256 != student.teacher.sha256)
+    spdlog::warn("{} was found with another model file: its accuracies need not come out again", o.result);
+  if (!origin.data_sha256.empty() && origin.data_sha256 != student.data.sha256)
+    spdlog::warn("{} was found on other images: its accuracies need not come out again", o.result);
+  select_attention_layers(network, o.attention_layers);
+  return student;
+}
+
+ScoreRequest whole_split(const ResultStudent& student, Split split, const Repair& repair) {
+  ScoreRequest request{split, split_batch, std::vector<std::uint32_t>(student.data.split_size(split)), {student.codes}, {repair}, {0}, {}};
+  std::iota(request.images.begin(), request.images.end(), 0u);
+  return request;
+}
+
+Score total_score(Scorer& scorer, const ScoreRequest& request) {
+  Score total;
+  for (const Score& score : scorer.score(request, 0, request.items())) total += score;
+  return total;
+}
+
+}  // namespace triseg

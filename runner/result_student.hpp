@@ -1,0 +1,46 @@
+// The student of a result file, with its teacher and its images: what evaluate and repair start from.
+#pragma once
+
+#include "core/codes.hpp"
+#include "core/dataset.hpp"
+#include "learner/model_file.hpp"
+#include "learner/result_file.hpp"
+#include "worker/scorer.hpp"
+
+#include <string>
+#include <vector>
+
+namespace CLI {
+class App;
+}
+
+namespace triseg {
+
+/// A result file, and what the command line says in place of it. Empty or 0: what the result file says, else the default of a search.
+struct StudentOptions {
+  std::string command;  ///< the subcommand, for messages
+  std::string result;
+  std::string model, backend, data, attention_layers, teacher;
+  double temperature = 0;
+};
+
+void declare_student_options(CLI::App& app, StudentOptions& options);
+
+struct ResultStudent {
+  DataSet data;
+  ModelFile teacher;          ///< its network has the result's sites and the attention layers asked for
+  std::vector<Codes> codes;   ///< (sites)
+  StoredRepair repair;        ///< the result's own
+};
+
+/// Loads it all and fills in what the options left open. Throws Error, or CLI::ParseError if no result file is named; warns if the
+/// result was found with another model or on other images.
+ResultStudent load_student(StudentOptions& options);
+
+/// All images of a split for one student.
+ScoreRequest whole_split(const ResultStudent& student, Split split, const Repair& repair);
+
+/// The sum over a request's images.
+Score total_score(Scorer& scorer, const ScoreRequest& request);
+
+}  // namespace triseg

@@ -1,0 +1,186 @@
+"""triseg repair from outside: what it gains, what it writes, and what it refuses."""
+import gzip
+import json
+import os
+import shutil
+import tempfile
+import time
+import unittest
+
+from program import ProgramTest, quick, result_file, run, start
+
+FASHION_MNIST = os.environ.get("TRISEG_FASHION_MNIST", "/usr/share/datasets/fashion-mnist")
+
+
+def load(path):
+    with open(path) as file:
+        return json.load(file)
+
+
+def run_or_fail(*arguments):
+    done = run(list(arguments))
+    if done.returncode != 0:
+        raise AssertionError(done.stderr)
+
+
+def write_few_images(folder, train, test):
+    """The first images of Fashion-MNIST as a folder of its own."""
+    os.mkdir(folder)
+    for part, count in (("train", train), ("t10k", test)):
+        for kind, header, size in (("images-idx3", 16, 784), ("labels-idx1", 8, 1)):
+            source = os.path.join(FASHION_MNIST, f"{part}-{kind}-ubyte")
+            opened = open(source, "rb") if os.path.exists(source) else gzip.open(source + ".gz")
+            with opened as file:
+                content = bytearray(file.read(header + count * size))
+            content[4:8] = count.to_bytes(4, "big")
+            with open(os.path.join(folder, f"{part}-{kind}-ubyte"), "wb") as file:
+                file.write(content)
+
+
+class OnTheShippedModel(ProgramTest):
+    def test_it_halves_the_distillation_of_the_mse_optimum(self):
+        self.search("a", "--strategy", "mse")
+        result, out = result_file(self.out("a")), self.out("repaired.json")
+        done = run(["repair", result, "--epochs", "1", "--threads", "2", "--out", out])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        before, after = load(result), load(out)
+        self.assertEqual(after["layers"], before["layers"], "codes stay")
+        self.assertLess(after["metrics"]["kd"], 0.6 * before["metrics"]["kd"])
+        self.assertLess(after["metrics"]["acc_drop"], before["metrics"]["acc_drop"])
+        training = after["repair"]["training"]
+        self.assertEqual(training["student_images"], 50000)
+        self.assertAlmostEqual(training["validation_before"]["kd"], before["selection"]["kd"], delta=1e-12)
+        self.assertLess(training["validation"]["kd"], 0.6 * before["selection"]["kd"])
+        self.assertEqual(list(after["repair"]["layers"]), ["conv1", "conv2", "fc1", "fc2", "fc3"])
+        self.assertIn(f"{before['selection']['kd']:.4f} before", done.stderr)
+        for engine in ("auto", "reference"):
+            with self.subTest(engine):
+                evaluated = run(["evaluate", out, "--engine", engine, "--format", "json"])
+                metrics = json.loads(evaluated.stdout)
+                for key in ("kd", "attention", "acc_student", "acc_teacher", "acc_drop", "images"):
+                    self.assertEqual(metrics[key], after["metrics"][key], key)
+                self.assertEqual(metrics["repair"], "channel")
+        for name in ("gap", "acc_drop_95", "mcnemar_p", "acc_student_95"):
+            self.assertIn(name, after["metrics"])
+        self.assertFalse(os.path.exists(out + ".checkpoint"))
+
+
+class OnFewImages(ProgramTest):
+    """A teacher of 2,500 images and codes for it, so that an epoch takes a second."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.shared = tempfile.mkdtemp(prefix="triseg-test-")
+        cls.addClassCleanup(shutil.rmtree, cls.shared)
+        cls.data, cls.teacher = os.path.join(cls.shared, "few"), os.path.join(cls.shared, "lenet5.h5")
+        write_few_images(cls.data, 3000, 500)
+        run_or_fail("train", "--model", "lenet5", "--data", cls.data, "--epochs", "5", "--qat-epochs", "1", "--threads", "2",
+                    "--out", cls.teacher)
+        run_or_fail(*quick("--strategy", "mse", "--out", cls.shared, "--data", cls.data, "--teacher", cls.teacher))
+
+    def setUp(self):
+        super().setUp()
+        self.result = result_file(self.shared)
+
+    def command(self, out, *more):
+        options = {"--teacher": self.teacher, "--out": self.out(out), "--epochs": "3", "--threads": "1"}
+        return ["repair", self.result, *more, *(x for pair in options.items() if pair[0] not in more for x in pair)]
+
+    def repair(self, out, *more, expect=0):
+        done = run(self.command(out, *more))
+        self.assertEqual(done.returncode, expect, done.stderr)
+        return done
+
+    def bytes_of(self, name):
+        with open(self.out(name), "rb") as file:
+            return file.read()
+
+    def test_the_same_command_gives_the_same_bytes_and_then_does_nothing(self):
+        self.repair("one.json")
+        first = load(self.out("one.json"))
+        self.repair("two.json")
+        second = load(self.out("two.json"))
+        for result in (first, second):
+            del result["repair"]["training"]["command_line"]  # names --out
+        self.assertEqual(first, second)
+        before = self.bytes_of("one.json")
+        self.assertIn("nothing to do", self.repair("one.json").stderr)
+        self.assertEqual(self.bytes_of("one.json"), before)
+        refused = self.repair("one.json", "--seed", "2", expect=1)
+        self.assert_one_line_error(refused, "--out", "made by other options")
+        self.assertEqual(self.bytes_of("one.json"), before)
+
+    def test_every_option_that_changes_results_does(self):
+        self.repair("plain.json")
+        plain = load(self.out("plain.json"))["repair"]["layers"]
+        for name, options in enumerate((["--repair", "layer"], ["--epochs", "2"], ["--batch-size", "100"], ["--lr", "0.002"],
+                                        ["--bias-lr", "0.05"], ["--smoothing", "0.4"], ["--shift", "0"], ["--no-flip"], ["--seed", "9"],
+                                        ["--kd-T", "4"])):
+            with self.subTest(options):
+                self.repair(f"{name}.json", *options)
+                self.assertNotEqual(load(self.out(f"{name}.json"))["repair"]["layers"], plain)
+        shared = load(self.out("0.json"))
+        self.assertEqual(shared["repair"]["mode"], "layer")
+        for layer, fitted in shared["repair"]["layers"].items():
+            with self.subTest(layer):
+                channel = plain[layer]["multiplier"]
+                self.assertNotAlmostEqual(fitted["multiplier"][0] / channel[0], fitted["multiplier"][1] / channel[1], places=6)
+
+    def test_a_killed_repair_goes_on_to_the_same_result(self):
+        long = ["--epochs", "8"]
+        self.repair("whole.json", *long)
+        process = start(self.command("killed.json", *long))
+        while process.poll() is None and not os.path.exists(self.out("killed.json.checkpoint")):
+            time.sleep(0.01)
+        process.kill()
+        process.communicate()
+        self.assertFalse(os.path.exists(self.out("killed.json")), "killed before its end")
+        other = self.repair("killed.json", "--epochs", "9", expect=1)
+        self.assert_one_line_error(other, "killed.json.checkpoint", "another configuration")
+        self.assertIn("Continuing", self.repair("killed.json", *long).stderr)
+        whole, killed = load(self.out("whole.json")), load(self.out("killed.json"))
+        self.assertEqual(killed["repair"]["layers"], whole["repair"]["layers"])
+        self.assertEqual(killed["metrics"], whole["metrics"])
+        self.assertFalse(os.path.exists(self.out("killed.json.checkpoint")))
+
+    def test_it_goes_on_from_the_repair_of_the_result(self):
+        self.repair("one.json")
+        once = load(self.out("one.json"))
+        self.result = self.out("one.json")
+        self.repair("more.json", "--seed", "2")
+        self.assertAlmostEqual(load(self.out("more.json"))["repair"]["training"]["validation_before"]["kd"],
+                               once["repair"]["training"]["validation"]["kd"], delta=1e-12)
+
+    def test_codes_of_the_python_original_are_repaired_too(self):
+        original = self.out("original.json")
+        with open(original, "w") as file:
+            json.dump({"layers": load(self.result)["layers"], "backend": "fbgemm", "model": "LeNet5"}, file)
+        self.result = original
+        self.repair("repaired.json", "--data", self.data)
+        repaired = load(self.out("repaired.json"))
+        self.assertEqual(sorted(repaired), ["backend", "layers", "metrics", "model", "repair"])
+
+    def test_what_cannot_be_is_refused_in_one_line(self):
+        for options, fragments in ((["--repair", "none"], ["--repair none", "layer or channel"]),
+                                   (["--repair", "kernel"], ["kernel", "expected"]),
+                                   (["--out", self.result], ["--out", "the result itself"]),
+                                   (["--checkpoint", self.result], ["--checkpoint", "result file"]),
+                                   (["--checkpoint", self.folder], ["--checkpoint", "folder"]),
+                                   (["--batch-size", "2501"], ["--batch-size", "2500"]),
+                                   (["--shift", "32"], ["--shift", "0 to 31"]),
+                                   (["--device", "tpu"], ["--device", "tpu"]),
+                                   (["--engine", "abacus"], ["abacus"])):
+            with self.subTest(options):
+                done = run(self.command("x.json", *options))
+                self.assertEqual(done.returncode, 1, done.stderr)
+                self.assert_one_line_error(done, *fragments)
+                self.assertFalse(os.path.exists(self.out("x.json")))
+        no_gain = self.repair("x.json", "--lr", "3", "--bias-lr", "500", expect=1)
+        self.assertIn("no gain on validation", no_gain.stderr)
+        self.assertFalse(os.path.exists(self.out("x.json")))
+        for arguments in ([], [self.result, "--epochs", "0"], [self.result, "--lr", "0"]):
+            self.assertEqual(run(["repair", *arguments]).returncode, 2, arguments)
+
+
+if __name__ == "__main__":
+    unittest.main()

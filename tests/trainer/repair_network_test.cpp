@@ -1,0 +1,166 @@
+#include "trainer/repair_network.hpp"
+
+#include "core/error.hpp"
+#include "tests/core/error_of.hpp"
+#include "tests/trainer/small_shapes.hpp"
+#include "trainer/batches.hpp"
+#include "trainer/conversion.hpp"
+#include "worker/scorer.hpp"
+
+#include <gmock/gmock.h>
+
+#include <cmath>
+#include <numeric>
+
+namespace triseg {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr int batch = 64;
+
+/// A network trained for a few steps and quantized, some codes for it, and a batch of its images.
+struct Fixture {
+  DataSet data = small_shapes(600, 40);
+  Network network;
+  PixelSet training;
+  QuantizedNetwork model;
+  std::vector<Codes> codes;
+
+  Fixture(const std::string& name, Scheme scheme) : network(make_network(name)) {
+    set_training_threads(1);
+    training = lay_out(network, data, Split::search);
+    const PixelStatistics statistics = pixel_statistics(training);
+    TrainableNetwork trainable(network, scheme, statistics.mean, statistics.standard_deviation, 1, "cpu");
+    for (int i = 0; i < 12; ++i)
+      trainable.step(pixels(i % 4), std::span(training.labels).subspan((i % 4) * batch, batch), {.learning_rate = 0.02});
+    trainable.fold();
+    trainable.calibrate(pixels(0));
+    model = convert(network, scheme, "shapes", trainable.trained());
+    const int top = activation_range(scheme);
+    for (std::size_t i = 0; i < network.sites().size(); ++i)
+      codes.push_back({std::uint8_t(top / 12), std::uint8_t(top / 6), std::uint8_t(top / 4), std::uint8_t(top / 3),
+                       std::uint8_t(i % 2 ? 255 : top / 2)});
+  }
+
+  std::span<const std::uint8_t> pixels(int i) const {
+    return std::span(training.pixels).subspan(i * batch * training.image_size(), batch * training.image_size());
+  }
+
+  RepairNetwork make(const Repair& start = {}, bool one_slope = false) const { return {model, codes, start, one_slope, 0.15, "cpu"}; }
+
+  /// Mean KD that the INT8 engine gives the student on the same images.
+  double kd(const Repair& repair, int i = 0) const {
+    Scorer scorer(model, data, "auto", 1, 2.0);
+    ScoreRequest request{Split::search, batch, std::vector<std::uint32_t>(batch), {codes}, {repair}, {0}, {}};
+    std::iota(request.images.begin(), request.images.end(), std::uint32_t(i * batch));
+    return scorer.score(request, 0, request.items()).front().mean_kd();
+  }
+};
+
+void expect_the_distillation_of_the_int8_engine(const Fixture& f) {
+  const RepairStep still{};
+  EXPECT_GT(f.kd({}), 1e-3);
+  EXPECT_NEAR(f.make().step(f.pixels(0), still), f.kd({}), 1e-5 * (1 + f.kd({})));
+
+  RepairNetwork moved = f.make();
+  for (int i = 0; i < 5; ++i) moved.step(f.pixels(i % 4), {.multiplier_rate = 0.02, .bias_rate = 0.5});
+  const Repair repair = moved.repair();
+  EXPECT_NE(f.kd(repair), f.kd({}));
+  EXPECT_NEAR(f.make(repair).step(f.pixels(1), still), f.kd(repair, 1), 1e-5 * (1 + f.kd(repair, 1)));
+}
+
+TEST(RepairNetwork, ComputesTheDistillationOfTheInt8Engine) {
+  for (Scheme scheme : {Scheme::fbgemm, Scheme::qnnpack}) expect_the_distillation_of_the_int8_engine(Fixture("lenet5", scheme));
+  expect_the_distillation_of_the_int8_engine(Fixture("alexnet", Scheme::fbgemm));
+}
+
+TEST(RepairNetwork, StepsLowerTheDistillation) {
+  const Fixture f("lenet5", Scheme::fbgemm);
+  for (bool one_slope : {false, true}) {
+    RepairNetwork network = f.make({}, one_slope);
+    for (int i = 0; i < 60; ++i) network.step(f.pixels(i % 4), {.multiplier_rate = 0.01, .bias_rate = 0.2});
+    double before = 0, after = 0;
+    for (int i = 0; i < 4; ++i) {
+      before += f.kd({}, i);
+      after += f.kd(network.repair(), i);
+    }
+    EXPECT_LT(after, 0.7 * before) << "one slope a layer: " << one_slope;
+  }
+}
+
+TEST(RepairNetwork, WithoutAStepTheRepairIsWhereItStarted) {
+  const Fixture f("lenet5", Scheme::fbgemm);
+  const Repair own = f.make().repair();
+  ASSERT_EQ(own.size(), f.model.layers.size());
+  for (std::size_t i = 0; i < own.size(); ++i) EXPECT_EQ(own[i], f.model.layers[i].requantization) << i;
+
+  Repair start(f.model.layers.size());
+  start[2] = f.model.layers[2].requantization;
+  for (float& m : start[2]->multiplier) m *= 1.25f;
+  for (std::int32_t& b : start[2]->bias) b += 1000;
+  EXPECT_EQ(f.make(start).repair()[2], start[2]);
+  EXPECT_EQ(f.make(start).repair()[1], f.model.layers[1].requantization);
+}
+
+TEST(RepairNetwork, LayersBeforeTheFirstSiteStayTheModels) {
+  Fixture f("lenet5", Scheme::fbgemm);
+  select_sites(f.model.network, "fc1,fc2");
+  f.codes = {f.codes[2], f.codes[3]};
+  RepairNetwork network = f.make();
+  network.step(f.pixels(0), {.multiplier_rate = 0.01, .bias_rate = 0.2});
+  const Repair repair = network.repair();
+  EXPECT_FALSE(repair[0].has_value() || repair[1].has_value());
+  for (std::size_t i = 2; i < repair.size(); ++i) EXPECT_NE(repair[i].value(), f.model.layers[i].requantization) << i;
+}
+
+TEST(RepairNetwork, OneSlopeKeepsTheRatiosOfMultipliers) {
+  const Fixture f("lenet5", Scheme::fbgemm);
+  RepairNetwork network = f.make({}, true);
+  for (int i = 0; i < 4; ++i) network.step(f.pixels(i), {.multiplier_rate = 0.01, .bias_rate = 0.2});
+  const Repair repair = network.repair();
+  for (std::size_t l = 0; l < repair.size(); ++l) {
+    const Requantization &own = f.model.layers[l].requantization, &fitted = repair[l].value();
+    const float ratio = fitted.multiplier[0] / own.multiplier[0];
+    EXPECT_NE(ratio, 1.0f);
+    for (std::size_t c = 0; c < own.bias.size(); ++c) EXPECT_NEAR(fitted.multiplier[c] / own.multiplier[c], ratio, 1e-6 * ratio);
+  }
+}
+
+TEST(RepairNetwork, GoesOnFromItsTensorsToTheSameBits) {
+  const Fixture f("lenet5", Scheme::fbgemm);
+  const RepairStep step{.multiplier_rate = 0.01, .bias_rate = 0.2};
+  RepairNetwork whole = f.make();
+  for (int i = 0; i < 4; ++i) whole.step(f.pixels(i), step);
+  RepairNetwork first = f.make(), second = f.make();
+  for (int i = 0; i < 2; ++i) first.step(f.pixels(i), step);
+  second.set_tensors(first.tensors());
+  for (int i = 2; i < 4; ++i) second.step(f.pixels(i), step);
+  EXPECT_EQ(second.tensors(), whole.tensors());
+  EXPECT_EQ(second.repair(), whole.repair());
+
+  TrainingTensors broken = first.tensors();
+  broken.erase("fc1.shift.square");
+  EXPECT_THAT(error_of([&] { second.set_tensors(broken); }), HasSubstr("fc1.shift.square is missing"));
+  broken = first.tensors();
+  broken["conv2.slope"].pop_back();
+  EXPECT_THAT(error_of([&] { second.set_tensors(broken); }), HasSubstr("conv2.slope has 15 values, expected 16"));
+}
+
+TEST(RepairNetwork, TheGradientOfAStaircaseIsThatOfItsSmoothedJumps) {
+  const Codes codes{10, 20, 40, 60, 100};
+  for (double smoothing : {0.0, 0.15, 0.3}) {
+    const auto gradient = smoothed_gradient(codes, smoothing);
+    double sum = 0;
+    for (int q = 0; q <= 100; ++q) sum += gradient[q];
+    // Half of the jump at tmax lies above it; the Gaussians are sampled at half codes, symmetric around every jump.
+    EXPECT_NEAR(sum, 60 + 0.5 * 41, 1.7) << smoothing;
+    EXPECT_NEAR(gradient[10], gradient[11], 0.02);
+    EXPECT_GT(gradient[10], gradient[5]);
+    EXPECT_NEAR(gradient[200], 1.0f, 1e-6) << "codes pass through";
+  }
+  EXPECT_LT(smoothed_gradient({10, 20, 40, 60, 255}, 0.15)[200], 1e-6f) << "nothing passes: a constant";
+}
+
+}  // namespace
+}  // namespace triseg

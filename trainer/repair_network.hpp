@@ -1,0 +1,58 @@
+// A student whose requantization is trained, behind an interface without LibTorch types (its headers are slow to compile).
+#pragma once
+
+#include "core/codes.hpp"
+#include "core/quantized_network.hpp"
+#include "trainer/trainable_network.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace triseg {
+
+/// One optimizer step of a repair.
+struct RepairStep {
+  double multiplier_rate = 0;  ///< learning rate of the logarithms of multipliers
+  double bias_rate = 0;        ///< of biases, counted in codes of the layer's output
+  double temperature = 2;      ///< of the distillation
+};
+
+/// The student of some codes, every layer from the first site on requantized by multiplier * exp(slope) and bias + shift / multiplier'
+/// with a slope and a shift for every output channel, or one slope for the whole layer. They follow the gradient of KD, the
+/// distillation term of a search: T^2 KL(teacher || student) at temperature T, teacher and student over the same images.
+///
+/// Rounding has a straight-through gradient of 1 (Bengio et al. 2013, arXiv:1308.3432). The gradient of a staircase is that of the
+/// staircase smoothed: at a jump of height h behind code t a Gaussian of weight h around t + 1/2 whose deviation is
+/// `smoothing` * h, at least half a code; where codes pass through, 1 besides. All calls block. Not thread-safe.
+class RepairNetwork {
+ public:
+  /// codes: (sites). start: the repair to begin with, empty: the model's own requantization. device: "auto", "cpu" or "cuda"; throws
+  /// Error if it is missing.
+  RepairNetwork(const QuantizedNetwork& model, std::span<const Codes> codes, const Repair& start, bool one_slope_a_layer,
+                double smoothing, const std::string& device);
+  ~RepairNetwork();
+
+  /// One step of Adam (Kingma and Ba 2015, arXiv:1412.6980) on a batch; its mean KD [nats] before the step. Pixels are
+  /// (N, channels, side, side) bytes as fit_image makes them.
+  double step(std::span<const std::uint8_t> pixels, const RepairStep& step);
+
+  /// The requantization of all layers from the first site on, biases rounded.
+  Repair repair() const;
+
+  /// Slopes, shifts and what Adam knows of them, by name ("conv2.slope", "conv2.slope.mean"), and the number of "steps".
+  TrainingTensors tensors() const;
+  /// Restores tensors(). Throws Error naming a tensor that is missing or of another size.
+  void set_tensors(const TrainingTensors& tensors);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// The gradient that the class above gives to a staircase's output with respect to the code q = 0..255 before it.
+std::array<float, 256> smoothed_gradient(const Codes& codes, double smoothing);
+
+}  // namespace triseg

@@ -1,0 +1,83 @@
+#include "trainer/repair_training.hpp"
+
+#include "core/error.hpp"
+#include "trainer/checkpoint.hpp"
+#include "trainer/repair_network.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <numbers>
+#include <vector>
+
+namespace triseg {
+namespace {
+
+/// One epoch from 1 on; its mean KD.
+double run_epoch(int number, const PixelSet& set, const RepairOptions& o, RepairNetwork& network, const RepairListener& listener) {
+  const std::size_t n = set.size(), batch = o.batch_size, steps = (n + batch - 1) / batch;
+  const auto order = epoch_order(o.seed, number, n);
+  std::vector<std::uint8_t> pixels, labels;
+  double sum = 0;
+  for (std::size_t step = 0, done = 0; step < steps; ++step) {
+    const std::size_t size = std::min(batch, n - done);
+    pixels.resize(size * set.image_size());
+    labels.resize(size);
+    training_batch(set, std::span(order).subspan(done, size), o.augmentation, o.seed, number, pixels, labels);
+    const double share = (number - 1 + double(step) / double(steps)) / o.epochs;
+    const double decay = 0.5 * (1 + std::cos(std::numbers::pi * share));
+    const double kd = network.step(pixels, {.multiplier_rate = decay * o.learning_rate, .bias_rate = decay * o.bias_learning_rate,
+                                            .temperature = o.temperature});
+    if (!std::isfinite(kd)) fail("the repair diverged in epoch {}: KD is not finite; choose a smaller --lr or --bias-lr", number);
+    sum += kd * double(size);
+    done += size;
+    if (listener.progress) listener.progress(number, done, sum / double(done));
+  }
+  return sum / double(n);
+}
+
+}  // namespace
+
+std::string configuration(const RepairOptions& o) {
+  return fmt::format("repair = {}\nepochs = {}\nbatch_size = {}\nlr = {}\nbias_lr = {}\nsmoothing = {}\nkd_T = {}\nshift = {}\nflip = {}\n"
+                     "seed = {}\n", o.one_multiplier_a_layer ? "layer" : "channel", o.epochs, o.batch_size, o.learning_rate,
+                     o.bias_learning_rate, o.smoothing, o.temperature, o.augmentation.shift, o.augmentation.flip, o.seed);
+}
+
+void check(const RepairOptions& o, const Network& network, const DataSet& data) {
+  if (o.augmentation.shift >= network.input_side)
+    fail("--shift: expected a whole number from 0 to {}, found '{}'", network.input_side - 1, o.augmentation.shift);
+  if (std::size_t(o.batch_size) > data.split_size(Split::search))
+    fail("--batch-size {} is more than the {} images of {}'s search split", o.batch_size, data.split_size(Split::search), data.name);
+  check_device(o.device);
+}
+
+Repair train_repair(const RepairedStudent& student, const DataSet& data, const RepairOptions& options, const std::string& description,
+                    const std::filesystem::path& checkpoint_path, const RepairListener& listener) {
+  check(options, student.model.network, data);
+  set_training_threads(options.threads);
+  const PixelSet set = lay_out(student.model.network, data, Split::search);
+  RepairNetwork network(student.model, student.codes, student.start, options.one_multiplier_a_layer, options.smoothing, options.device);
+  TrainingCheckpoint state;
+  if (auto found = load_checkpoint(checkpoint_path)) {
+    state = std::move(*found);
+    if (state.configuration != description)
+      fail("{}: a checkpoint of another configuration; remove it, or choose another --checkpoint", checkpoint_path.string());
+    network.set_tensors(state.tensors);
+    if (listener.resumed) listener.resumed(int(state.history.size()));
+  }
+  state.configuration = description;
+  while (int(state.history.size()) < options.epochs) {
+    const auto start = std::chrono::steady_clock::now();
+    const int number = int(state.history.size()) + 1;
+    EpochRecord record{.epoch = number, .loss = run_epoch(number, set, options, network, listener)};
+    record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    state.tensors = network.tensors();
+    state.history.push_back(record);
+    save_checkpoint(checkpoint_path, state);
+    if (listener.epoch) listener.epoch(number, record.loss, record.seconds);
+  }
+  return network.repair();
+}
+
+}  // namespace triseg
