@@ -419,7 +419,7 @@ const std::vector<Group>& run_groups() {
       {"/sites", "The L sites, in network order"},
       {"/episodes", "The N episodes scored so far, in order"},
       {"/updates", "The U policy updates"},
-      {"/evaluations", "The E evaluations of the policy's most probable codes while the search went on"},
+      {"/evaluations", "The E evaluations of the policy's most probable codes while the search went on; those of several parts take turns"},
       {"/finalists", "Scores of the F finalists on the validation images so far; F = 0 but while they are being scored"},
       {"/top", "The K best candidates scored on the validation split, the best first; K = 0 until the run is finished"},
       {"/pareto", "The P rows of /top that no other beats in coverage, KD, accuracy and energy together, of equal ones the first"},

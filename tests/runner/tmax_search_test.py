@@ -66,6 +66,13 @@ class TmaxSearch(ProgramTest):
             self.assertEqual(list(file["/selected/tmax"][()]), [255] * 4)
             self.assertEqual(file["/top/passed"][()].max(), 0)
 
+    def test_evaluations_take_turns(self):
+        """Whatever number of shares divides --eval-every."""
+        self.search("a", *self.SEARCH, "--pass-shares", "0,5", "--eval-every", "2")
+        with h5py.File(run_file(self.out("a"))) as file:
+            nothing = (file["/evaluations/tmax"][()] == 255).all(axis=1)
+            self.assertEqual(list(nothing), [True, False, True])
+
     def test_default_shares_are_multiples_of_the_calibrated_one(self):
         self.search("a", *self.SEARCH, "--objective", "pareto", "--episodes", "256")
         with h5py.File(run_file(self.out("a"))) as file:
