@@ -205,7 +205,7 @@ void add_finalists(std::vector<Field>& fields) {
 void add_top(std::vector<Field>& fields) {
   const Rows<Candidate> rows{"/top", "K", &RunData::top};
   const auto add = [&](Label label, auto access) { fields.push_back(column(rows, label, access)); };
-  add({"origin", "", "episode, policy (its most probable codes), init, mse or balanced-K, or start (of one of --pass-shares) (docs/search.md)"}, [](auto& c) -> auto& { return c.origin; });
+  add({"origin", "", "episode, policy (its most probable codes), init, mse or balanced-K, or start (of one of --pass-shares) (docs/search-reference.md)"}, [](auto& c) -> auto& { return c.origin; });
   add({"episode", "1", "row of /episodes, if origin is episode"}, [](auto& c) -> auto& { return c.episode; });
   add({"reward", "1", "reward in the search; if origin is not episode, of the validation score"},
       [](auto& c) -> auto& { return c.reward; });

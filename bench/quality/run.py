@@ -6,7 +6,7 @@
 
 The matrix is every model x mode x budget x seed x searcher. Finished runs are skipped and searches of triseg that were interrupted
 continue, so the same command goes on where it stopped, and another one may add to the same folder. A new searcher is a line in
-the tables below. What follows `--` is passed to every run.
+the tables below. What follows `--` is passed to every search.
 """
 import argparse
 import concurrent.futures
@@ -28,12 +28,15 @@ TRISEG = {
     "cma-es": ["--strategy", "cma-es"],
     "coordinate": ["--strategy", "coordinate"],
     "random": ["--strategy", "random"],
+    "mse": ["--strategy", "mse"],
     "ppo-original": ["--strategy", "ppo", "--warm-start", "none", "--lr", "3e-4", "--clip", "0.2", "--entropy-coef", "0.01"],
 }
-# Searchers that are a search of triseg and then `triseg repair` of its result: the search, and the repair's options. The repair sees far
-# more images than the budget, so these are not among the searchers that run unless they are named.
+# Searchers that are a search of triseg and then `triseg repair` of its result: the search, and options of the repair beside its seed. The
+# repair sees far more images than the budget, so these run only if they are named.
 REPAIRED = {
     "ppo-repaired": ("ppo", []),
+    "ppo-repaired-layer": ("ppo", ["--repair", "layer"]),
+    "mse-repaired": ("mse", []),
 }
 # Searchers that are Optuna's: the options of optuna_search.py, and those of triseg search that change their problem.
 OPTUNA = {
@@ -55,7 +58,9 @@ class Run:
         self.path = os.path.join(o.out, self.name + ".json")
         self.problem = ["--model", model, *MODES[mode], *o.options]
         self.placement = ["--threads", str(o.threads)]
-        self.budget = ["--episodes", str(budget), "--seed", str(seed)]
+        self.repair_epochs = ["--epochs", str(o.repair_epochs)]
+        self.seed = ["--seed", str(seed)]
+        self.budget = ["--episodes", str(budget), *self.seed]
         self.program = os.path.join(o.build, "bin", "triseg")
         self.runs = os.path.join(o.out, "runs")
 
@@ -66,7 +71,7 @@ class Run:
             return self.search_options(searcher)
         if searcher in REPAIRED:
             search, repair = REPAIRED[searcher]
-            return [*self.search_options(search), "repair", *repair]
+            return [*self.search_options(search), "repair", *self.repair_epochs, *self.seed, *repair]
         sampler, problem = OPTUNA[searcher]
         return ["optuna_search.py", *sampler, *self.budget, "--", *problem, *self.problem]
 
@@ -90,10 +95,11 @@ class Run:
         if searcher in OPTUNA:
             script, *options = self.options()
             return [[sys.executable, "-B", os.path.join(HERE, script), "--program", self.program, *options, *self.placement]]
-        base, repair = REPAIRED.get(searcher, (searcher, None))
+        base, repair = REPAIRED.get(searcher, (searcher, []))
         commands = [[self.program, *self.search_options(base), *self.placement, "--out", self.runs, "--result-file", self.name + ".json"]]
-        if repair:
-            commands.append([self.program, "repair", self.result(), "--out", self.result("-final"), *repair, *self.placement])
+        if searcher in REPAIRED:
+            commands.append([self.program, "repair", self.result(), "--out", self.result("-final"), *self.repair_epochs, *self.seed, *repair,
+                             *self.placement])
         return commands
 
     def result(self, suffix=""):
@@ -139,7 +145,8 @@ def arguments():
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3, 4, 5])
     parser.add_argument("--searchers", nargs="+", default=[*TRISEG, *OPTUNA], choices=[*TRISEG, *OPTUNA, *REPAIRED], metavar="NAME",
                         help=", ".join([*TRISEG, *OPTUNA]) + " (these unless named), " + ", ".join(REPAIRED))
-    parser.add_argument("options", nargs="*", help="passed to every run")
+    parser.add_argument("--repair-epochs", type=int, default=12, help="of the searchers that end with a repair")
+    parser.add_argument("options", nargs="*", help="passed to every search")
     return parser.parse_args()
 
 

@@ -69,6 +69,14 @@ class Matrix(Folder):
         self.assertIn("lenet5-percentile-128-ppo-1.json was made with other options", other.stderr)
         self.assertEqual(script("table.py", self.folder, "--baseline", "random").stdout.count("against random"), 1)
 
+    def test_a_repair_follows_the_search(self):
+        done = self.matrix("--seeds", "1", "--searchers", "ppo", "ppo-repaired", "--repair-epochs", "1")
+        plain, repaired = self.result("ppo", 1), self.result("ppo-repaired", 1)
+        self.assertLess(repaired["kd"], 0.7 * plain["kd"])
+        self.assertEqual(repaired["kd_mse_codes"], plain["kd_mse_codes"])
+        self.assertEqual(repaired["student_images"], plain["student_images"] + 50000)
+        self.assertEqual(list(rows(done.stdout)), ["ppo-repaired", "ppo", "MSE optimum"])
+
     def test_a_run_that_fails_is_named_and_the_others_finish(self):
         done = self.matrix("--seeds", "1", "--searchers", "random", "--models", "lenet5", "vgg16", expect=1)
         self.assertRegex(done.stderr, r"vgg16-percentile-128-random-1: .*triseg: error: ")
