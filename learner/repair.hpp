@@ -1,4 +1,4 @@
-// Repair: a student's requantization, re-fitted so that its accumulators have the teacher's mean and spread again. Costs the
+// Repair by moments: a student's requantization, re-fitted so that its accumulators have the teacher's mean and spread again. Costs the
 // hardware nothing: it has multiplier and bias for every channel anyway.
 #pragma once
 
@@ -21,7 +21,7 @@ std::string_view repair_mode_name(RepairMode mode);
 /// Throws Error for any other name.
 RepairMode parse_repair_mode(std::string_view name);
 
-/// The layers that a repair may change, in network order: those behind the first site. No staircase precedes the others.
+/// The layers that a repair by moments changes, in network order: those behind the first site. No staircase precedes the others.
 std::vector<std::size_t> repaired_layers(const Network& network);
 /// Their output channels.
 std::size_t repaired_channels(const Network& network);

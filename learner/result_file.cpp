@@ -61,9 +61,11 @@ Json repair_json(const std::string& mode, std::span<const LayerRepair> layers) {
   return json;
 }
 
-/// What the test split says of a student, beside validation. attention_weight: of the reward.
-Json metrics_json(const Score& test, const Score& validation, double attention_weight) {
-  const Gap gap = validation_gap(validation, test, attention_weight);
+/// What the test split says of a student, beside validation. attention_weight: of the reward, if there is one.
+Json metrics_json(const Score& test, const Score& validation, std::optional<double> attention_weight) {
+  const Gap gap = validation_gap(validation, test, attention_weight.value_or(0));
+  Json gaps = {{"kd", gap.kd}, {"acc_student", gap.student_accuracy}, {"acc_drop", gap.accuracy_drop}};
+  if (attention_weight) gaps["reward"] = gap.reward;
   return {
       {"acc_teacher", test.teacher_accuracy()},
       {"acc_student", test.student_accuracy()},
@@ -72,15 +74,15 @@ Json metrics_json(const Score& test, const Score& validation, double attention_w
       {"acc_student_95", pair(wilson_95(test.both_right + test.student_only, test.images))},
       {"acc_drop_95", pair(drop_95(test))},
       {"mcnemar_p", mcnemar_p(test)},
-      {"gap", {{"kd", gap.kd}, {"reward", gap.reward}, {"acc_student", gap.student_accuracy}, {"acc_drop", gap.accuracy_drop}}},
+      {"gap", gaps},
       {"kd", test.mean_kd()},
       {"attention", test.mean_attention()},
       {"images", test.images},
   };
 }
 
-Json validation_json(const Score& score) {
-  return {{"images", score.images}, {"acc_student", score.student_accuracy()}, {"kd", score.mean_kd()}};
+Json validation_json(const Score& score, double passed) {
+  return {{"images", score.images}, {"acc_student", score.student_accuracy()}, {"kd", score.mean_kd()}, {"passed", passed}};
 }
 
 void commit_json(const std::filesystem::path& path, const Json& json) {
@@ -136,18 +138,22 @@ void write_result(const std::filesystem::path& path, const RunData& run) {
   commit_json(path, result);
 }
 
-void write_repaired(const std::filesystem::path& path, const std::filesystem::path& result, const Network& network,
+void write_repaired(const std::filesystem::path& path, const std::string& result, const Network& network,
                     const TrainedRepair& trained) {
-  Json json = parse(result);
-  const double weight = 0;  // KD alone is followed
-  json["metrics"] = metrics_json(trained.test, trained.validation, weight);
-  json["metrics"]["gap"].erase("reward");
+  Json json = Json::parse(result);
+  json.erase("cost");
+  for (const auto& [key, value] : {std::pair("model", trained.model), {"backend", trained.backend}, {"data", trained.data},
+                                   {"data_sha256", trained.data_sha256}, {"model_sha256", trained.model_sha256},
+                                   {"attention_layers", trained.attention_layers}})
+    json[key] = value;
+  json["temperature"] = trained.temperature;
+  json["metrics"] = metrics_json(trained.test, trained.validation, std::nullopt);
   json["repair"] = repair_json(trained.mode, layer_repairs(network, trained.repair));
   json["repair"]["training"] = {{"description", trained.description},
                                 {"command_line", trained.command_line},
                                 {"student_images", trained.student_images},
-                                {"validation_before", validation_json(trained.before)},
-                                {"validation", validation_json(trained.validation)}};
+                                {"validation_before", validation_json(trained.before, trained.passed_before)},
+                                {"validation", validation_json(trained.validation, trained.passed)}};
   commit_json(path, json);
 }
 

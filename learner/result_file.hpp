@@ -42,17 +42,23 @@ StoredRepair read_repair(const std::filesystem::path& path, const Network& netwo
 
 /// A repair trained for a result's codes (trainer/repair_training.hpp).
 struct TrainedRepair {
+  // Of the student that it is for, as write_result has them.
+  std::string model, backend, data, data_sha256, model_sha256, attention_layers;
+  double temperature = 0;
+
   std::string mode;                  ///< layer or channel
   Repair repair;
   std::string description;           ///< options and digests that make it
   std::string command_line;
   std::uint64_t student_images = 0;  ///< that it was trained on, each as often as it was seen
   Score before, validation, test;    ///< validation split without and with it, test split with it
+  double passed_before = 0, passed = 0;  ///< shares of the sites' activations on validation that pass through
 };
 
-/// Writes a copy of a result file with this repair and the metrics of the repaired student (commit_file). `selection` and `cost`
-/// remain: they are of the codes. The training is described in repair.training. Throws Error if a file cannot be read or written.
-void write_repaired(const std::filesystem::path& path, const std::filesystem::path& result, const Network& network,
+/// Writes a result (its text) with this repair, the metrics of the repaired student and what they were measured with (commit_file).
+/// `selection` remains, it tells how the codes were found; `cost`, which is of another student, does not. The training is described in
+/// repair.training. Throws Error if the file cannot be written.
+void write_repaired(const std::filesystem::path& path, const std::string& result, const Network& network,
                     const TrainedRepair& trained);
 
 /// The description of a file that write_repaired wrote; empty if it is another's. Throws Error if it cannot be read as JSON.

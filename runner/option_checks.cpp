@@ -3,6 +3,7 @@
 #include "core/error.hpp"
 #include "worker/engine.hpp"
 
+#include <filesystem>
 #include <utility>
 
 namespace triseg {
@@ -31,6 +32,11 @@ CLI::Validator whole(std::int64_t least, std::uint64_t most) {
 
 CLI::Validator not_empty(const std::string& expected) {
   return CLI::Validator([=](std::string& text) { return text.empty() ? fmt::format("expected {}, found ''", expected) : ""; }, "");
+}
+
+bool same_file(const std::string& a, const std::string& b) {
+  namespace fs = std::filesystem;
+  return fs::weakly_canonical(fs::absolute(a)) == fs::weakly_canonical(fs::absolute(b));
 }
 
 std::string engine_choices() { return fmt::format("auto, {}", fmt::join(engine_names(), ", ")); }

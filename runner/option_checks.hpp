@@ -35,6 +35,9 @@ CLI::Validator whole(std::int64_t least, std::uint64_t most);
 /// Checks that the text is not empty; `expected` says what it names ("a folder").
 CLI::Validator not_empty(const std::string& expected);
 
+/// True if both names are of one file, there or not.
+bool same_file(const std::string& a, const std::string& b);
+
 /// What --repair does, for its help.
 inline constexpr const char* repair_description =
     "Requantization of the student fitted to the teacher's moments: none, by layer, or by channel";

@@ -2,7 +2,6 @@
 #include "core/atomic_file.hpp"
 #include "core/error.hpp"
 #include "core/sha256.hpp"
-#include "learner/repair.hpp"
 #include "learner/selection.hpp"
 #include "runner/command_line.hpp"
 #include "runner/commands.hpp"
@@ -20,7 +19,9 @@
 #include <filesystem>
 #include <limits>
 #include <memory>
+#include <string>
 #include <thread>
+#include <vector>
 
 namespace triseg {
 namespace {
@@ -47,7 +48,8 @@ void declare_options(CLI::App& app, RepairCommandOptions& o) {
     return add(app, changes_speed, name, value, description);
   };
   RepairOptions& t = o.training;
-  results("--repair", o.repair, "What multipliers are trained: one a channel, or one factor a layer. Biases are trained a channel each");
+  results("--repair", o.repair, "channel: a factor for the multiplier of every channel; layer: one for all of a layer. Biases are trained a "
+                                "channel each");
   results("--epochs", t.epochs, "Passes over the search split")->check(whole(1, 1'000'000));
   results("--batch-size", t.batch_size, "Images a step")->check(whole(1, 1'000'000));
   results("--lr", t.learning_rate, "First learning rate of multipliers, as logarithms: half a cosine to 0")->check(positive);
@@ -58,7 +60,8 @@ void declare_options(CLI::App& app, RepairCommandOptions& o) {
   results("--seed", t.seed, "Seed of image order and augmentation")->check(whole(0, std::numeric_limits<std::uint64_t>::max()));
 
   app.add_option("--out", o.out, "Result file with the repair (default: NAME.repaired.json beside NAME.json)")->group(changes_speed);
-  app.add_option("--checkpoint", o.checkpoint, "State between epochs, removed once the result is written (default: OUT.checkpoint)")
+  app.add_option("--checkpoint", o.checkpoint,
+                 "State between epochs, removed once the result is written (default: OUT.checkpoint)")
       ->group(changes_speed);
   speed("--device", t.device, "What trains: auto, cpu or cuda");
   speed("--threads", t.threads, "Threads; 0: one per core. Another number changes the last bits of sums")->check(whole(0, 1024));
@@ -68,33 +71,21 @@ void declare_options(CLI::App& app, RepairCommandOptions& o) {
 
 /// Fills in what was left empty and checks what can be checked without the data.
 void resolve(RepairCommandOptions& o) {
-  const RepairMode mode = parse_repair_mode(o.repair);
-  if (mode == RepairMode::none) fail("--repair none: nothing to train: expected layer or channel");
-  o.training.one_multiplier_a_layer = mode == RepairMode::layer;
+  if (o.repair != "layer" && o.repair != "channel") fail("--repair: unknown mode '{}': expected layer or channel", o.repair);
+  o.training.shared_slope = o.repair == "layer";
   if (o.out.empty()) o.out = fs::path(o.student.result).replace_extension(".repaired.json").string();
   if (o.checkpoint.empty()) o.checkpoint = o.out + ".checkpoint";
-  const auto same = [](const std::string& a, const std::string& b) {
-    std::error_code missing;
-    return fs::equivalent(a, b, missing) || fs::path(a).lexically_normal() == fs::path(b).lexically_normal();
-  };
-  if (same(o.out, o.student.result)) fail("--out: {} is the result itself; name another file", o.out);
-  if (same(o.checkpoint, o.out) || same(o.checkpoint, o.student.result)) fail("--checkpoint: {} is a result file; name another one", o.checkpoint);
+  if (same_file(o.out, o.student.result)) fail("--out: {} is the result itself; name another file", o.out);
+  if (same_file(o.checkpoint, o.out) || same_file(o.checkpoint, o.student.result))
+    fail("--checkpoint: {} is a result file; name another one", o.checkpoint);
   if (fs::is_directory(o.checkpoint)) fail("--checkpoint: {} is a folder", o.checkpoint);
 }
 
-/// What makes the repair: the student, its teacher and images, the options.
+/// What makes the result: the result it was given, its teacher and images, the options.
 std::string describe(const RepairCommandOptions& o, const ResultStudent& student) {
-  Sha256 start;
-  for (const LayerRepair& layer : layer_repairs(student.teacher.network.network, student.repair.repair)) {
-    start.add(layer.layer);
-    start.add(std::as_bytes(std::span(layer.requantization.multiplier)));
-    start.add(std::as_bytes(std::span(layer.requantization.bias)));
-  }
-  std::string text = configuration(o.training);
-  const auto sites = student.teacher.network.network.sites();
-  for (std::size_t i = 0; i < sites.size(); ++i)
-    text += fmt::format("{} = {}\n", student.teacher.network.network.layers[sites[i]].name, to_string(student.codes[i]));
-  return text + fmt::format("start_sha256 = {}\nmodel_sha256 = {}\ndata_sha256 = {}\n", start.hex(), student.teacher.sha256, student.data.sha256);
+  return configuration(o.training) + fmt::format("attention_layers = {}\nresult_sha256 = {}\nmodel_sha256 = {}\ndata_sha256 = {}\n",
+                                                 o.student.attention_layers, sha256_hex(student.result), student.teacher.sha256,
+                                                 student.data.sha256);
 }
 
 /// True if `out` is the finished result of this very training. Throws Error if it is anything else.
@@ -109,7 +100,9 @@ bool is_done(const std::string& out, const std::string& description) {
 RepairListener listener_of(const RepairCommandOptions& o, std::uint64_t images, std::unique_ptr<Progress>& display) {
   const int epochs = o.training.epochs;
   RepairListener listener;
-  listener.resumed = [&o, epochs](int done) { spdlog::info("Continuing {}: {} of {} epochs are done", o.checkpoint, done, epochs); };
+  listener.resumed = [&o, epochs](int done) {
+    spdlog::info("Continuing {}: {} of {} epochs are done", o.checkpoint, done, epochs);
+  };
   listener.progress = [=, &o, &display](int epoch, std::size_t done, double kd) {
     const std::uint64_t before = std::uint64_t(epoch - 1) * images;
     if (!display) display = std::make_unique<Progress>("images", before, std::uint64_t(epochs) * images, o.progress_every);
@@ -120,6 +113,21 @@ RepairListener listener_of(const RepairCommandOptions& o, std::uint64_t images, 
     spdlog::info("Epoch {}: KD {:.4f} on the images trained on, {:.1f} s", epoch, kd, seconds);
   };
   return listener;
+}
+
+/// What the result says of its student.
+void describe_student(TrainedRepair& trained, const RepairCommandOptions& o, const ResultStudent& student) {
+  const Network& network = student.teacher.network.network;
+  std::vector<std::string> attention;
+  for (std::size_t l : network.attention_layers) attention.push_back(network.layers[l].name);
+  trained.model = o.student.model;
+  trained.backend = o.student.backend;
+  trained.data = student.data.source;
+  trained.data_sha256 = student.data.sha256;
+  trained.model_sha256 = student.teacher.sha256;
+  trained.attention_layers = attention.empty() ? "none" : fmt::format("{}", fmt::join(attention, ","));
+  trained.temperature = o.student.temperature;
+  trained.mode = student.repair.mode == "channel" ? "channel" : o.repair;  // a factor for all does not undo channels' own
 }
 
 int run_repair(RepairCommandOptions o) {
@@ -138,27 +146,33 @@ int run_repair(RepairCommandOptions o) {
     const auto folder = fs::path(file).parent_path();
     ensure_writable_folder(folder.empty() ? "." : folder);
   }
-  const int threads = o.training.threads > 0 ? o.training.threads : std::max(1, int(std::thread::hardware_concurrency()));
-  Scorer scorer(model, student.data, o.engine, threads, o.student.temperature);
+  const int cores = std::max(1, int(std::thread::hardware_concurrency()));
+  Scorer scorer(model, student.data, o.engine, o.training.threads > 0 ? o.training.threads : cores, o.student.temperature);
   TrainedRepair trained;
-  trained.before = total_score(scorer, whole_split(student, Split::validation, student.repair.repair));
+  const auto before = whole_split(student, Split::validation, student.repair.repair);
+  trained.before = total_score(scorer, before);
+  trained.passed_before = passed_share(scorer, before);
   std::unique_ptr<Progress> display;
-  trained.repair = train_repair({model, student.codes, student.repair.repair}, student.data, o.training, description, o.checkpoint,
-                                listener_of(o, student.data.split_size(Split::search), display));
-  trained.validation = total_score(scorer, whole_split(student, Split::validation, trained.repair));
-  spdlog::info("Validation: KD {:.4f} before, {:.4f} with the repair; accuracy drop {:.2f} and {:.2f} points", trained.before.mean_kd(),
-               trained.validation.mean_kd(), accuracy_drop(trained.before), accuracy_drop(trained.validation));
-  if (trained.validation.mean_kd() >= trained.before.mean_kd()) {
+  const RepairListener listener = listener_of(o, student.data.split_size(Split::search), display);
+  trained.repair =
+      train_repair({model, student.codes, student.repair.repair}, student.data, o.training, description, o.checkpoint, listener);
+  const auto after = whole_split(student, Split::validation, trained.repair);
+  trained.validation = total_score(scorer, after);
+  trained.passed = passed_share(scorer, after);
+  spdlog::info("Validation: KD {:.4f} before, {:.4f} with the repair; accuracy drop {:.2f} and {:.2f} points; passed through {:.2f} % and "
+               "{:.2f} % of activations", trained.before.mean_kd(), trained.validation.mean_kd(), accuracy_drop(trained.before),
+               accuracy_drop(trained.validation), 100 * trained.passed_before, 100 * trained.passed);
+  if (!(trained.validation.mean_kd() < trained.before.mean_kd())) {
     fs::remove(o.checkpoint);
     fail("the repair is no gain on validation (KD {:.4f}, {:.4f} before): {} is not written; try another --lr, --bias-lr or --epochs",
          trained.validation.mean_kd(), trained.before.mean_kd(), o.out);
   }
   trained.test = total_score(scorer, whole_split(student, Split::test, trained.repair));
-  trained.mode = o.repair;
+  describe_student(trained, o, student);
   trained.description = description;
   trained.command_line = command_line();
   trained.student_images = std::uint64_t(o.training.epochs) * student.data.split_size(Split::search);
-  write_repaired(o.out, o.student.result, model.network, trained);
+  write_repaired(o.out, student.result, model.network, trained);
   fs::remove(o.checkpoint);
   fmt::print("{}KD {:.6f}, attention {:.6f}, repair {}\nWritten: {}\n", accuracy_lines(trained.test, "test"), trained.test.mean_kd(),
              trained.test.mean_attention(), trained.mode, o.out);

@@ -85,7 +85,8 @@ ResultStudent load_student(StudentOptions& o) {
   const ResultOrigin origin = read_result_origin(o.result);
   const bool model_given = !o.model.empty(), data_given = !o.data.empty();
   resolve(o, origin);
-  ResultStudent student{load_data(o, origin, data_given), {}, {}, {}};
+  const std::vector<std::byte> bytes = read_file(o.result);
+  ResultStudent student{{reinterpret_cast<const char*>(bytes.data()), bytes.size()}, load_data(o, origin, data_given), {}, {}, {}};
   student.teacher = load_teacher(o.teacher, o.model, o.backend, student.data);
   Network& network = student.teacher.network.network;
   student.codes = read_result(o.result, network);
@@ -100,9 +101,20 @@ ResultStudent load_student(StudentOptions& o) {
 }
 
 ScoreRequest whole_split(const ResultStudent& student, Split split, const Repair& repair) {
-  ScoreRequest request{split, split_batch, std::vector<std::uint32_t>(student.data.split_size(split)), {student.codes}, {repair}, {0}, {}};
+  const std::vector<std::uint32_t> images(student.data.split_size(split));
+  ScoreRequest request{split, split_batch, images, {student.codes}, {repair}, {0}, {}};
   std::iota(request.images.begin(), request.images.end(), 0u);
   return request;
+}
+
+double passed_share(Scorer& scorer, const ScoreRequest& request) {
+  const auto histograms = scorer.histograms(request, 0, request.batches());
+  std::uint64_t passed = 0, total = 0;
+  for (std::size_t i = 0; i < histograms.size(); ++i) {
+    total += histograms[i].total();
+    for (int q = request.candidates.front()[i].tmax + 1; q < 256; ++q) passed += histograms[i].counts[q];
+  }
+  return total ? double(passed) / double(total) : 0;
 }
 
 Score total_score(Scorer& scorer, const ScoreRequest& request) {

@@ -27,6 +27,7 @@ struct StudentOptions {
 void declare_student_options(CLI::App& app, StudentOptions& options);
 
 struct ResultStudent {
+  std::string result;         ///< the text of the result file
   DataSet data;
   ModelFile teacher;          ///< its network has the result's sites and the attention layers asked for
   std::vector<Codes> codes;   ///< (sites)
@@ -39,6 +40,9 @@ ResultStudent load_student(StudentOptions& options);
 
 /// All images of a split for one student.
 ScoreRequest whole_split(const ResultStudent& student, Split split, const Repair& repair);
+
+/// The share of a request's activations, before pooling, that passes through the sites of its candidate.
+double passed_share(Scorer& scorer, const ScoreRequest& request);
 
 /// The sum over a request's images.
 Score total_score(Scorer& scorer, const ScoreRequest& request);

@@ -190,6 +190,7 @@ void Search::iterate() {
 void Search::evaluate_most_probable(std::uint64_t iteration) {
   Stopwatch watch(seconds_.scoring);
   const auto parts = strategy_->incumbents();  // of a search for several shares: they take turns
+  if (parts.empty()) return;
   Evaluation evaluation{iteration, {}, parts[data_.evaluations.size() % parts.size()]};
   const std::size_t images = std::min(evaluation_images, data_set_.split_size(Split::validation));
   evaluation.validation = totals_of(score_records(Split::validation, 0, images, {evaluation.codes}, repair_), 1).front();

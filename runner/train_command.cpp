@@ -173,7 +173,7 @@ void resolve_train_options(TrainOptions& o) {
   if (o.out.empty())
     o.out = fmt::format("models/{}-{}{}.h5", o.model, data_set_name(o.data), o.training.scheme == Scheme::qnnpack ? "-qnnpack" : "");
   if (o.checkpoint.empty()) o.checkpoint = o.out + ".checkpoint";
-  if (std::filesystem::path(o.checkpoint).lexically_normal() == std::filesystem::path(o.out).lexically_normal())
+  if (same_file(o.checkpoint, o.out))
     fail("--checkpoint and --out name the same file");
 }
 

@@ -70,7 +70,7 @@ std::optional<TrainingCheckpoint> load_checkpoint(const std::filesystem::path& p
   try {
     InputArchive archive;
     archive.load_from(path.string());
-    if (read_text(archive, "format") != format) fail("{}: not a checkpoint of this version of triseg train", path.string());
+    if (read_text(archive, "format") != format) fail("{}: not a checkpoint of this version of triseg: choose another --checkpoint, or remove it", path.string());
     result.configuration = read_text(archive, "configuration");
     const auto scalars = read_numbers(archive, "scalars");
     result.folded = scalars.at(0) != 0;
@@ -85,7 +85,7 @@ std::optional<TrainingCheckpoint> load_checkpoint(const std::filesystem::path& p
   } catch (const Error&) {
     throw;
   } catch (const std::exception&) {  // LibTorch's messages span many lines
-    fail("{}: damaged, or not a checkpoint of triseg train; remove it to start again", path.string());
+    fail("{}: damaged, or no checkpoint of a training: choose another --checkpoint, or remove it to start again", path.string());
   }
   return result;
 }

@@ -1,4 +1,4 @@
-// What a training run keeps between epochs.
+// What the training of a network or a repair keeps between epochs.
 #pragma once
 
 #include "trainer/trainable_network.hpp"
@@ -14,12 +14,12 @@ namespace triseg {
 struct EpochRecord {
   int epoch = 0;                   ///< from 1, over both phases
   bool quantized = false;          ///< quantization-aware
-  double loss = 0;                 ///< mean cross-entropy over the epoch's augmented images [nats]
-  double validation_accuracy = 0;  ///< [percent]; of the fake-quantized network if `quantized`
+  double loss = 0;                 ///< mean over the epoch's augmented images [nats]: cross-entropy, of a repair KD
+  double validation_accuracy = 0;  ///< [percent]; of the fake-quantized network if `quantized`; not measured for a repair
   double seconds = 0;              ///< wall clock, validation included
 };
 
-/// A training run after its last finished epoch. Shuffling, augmentation and dropout depend on (seed, epoch) only, so
+/// A training run after its last finished epoch; a repair has no `folded`, `best` and float accuracies. Shuffling, augmentation and dropout depend on (seed, epoch) only, so
 /// nothing else is needed to go on to the same result.
 struct TrainingCheckpoint {
   std::string configuration;       ///< the options that change results, a line each: another configuration cannot resume

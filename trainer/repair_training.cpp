@@ -2,31 +2,53 @@
 
 #include "core/error.hpp"
 #include "trainer/checkpoint.hpp"
+#include "trainer/learning_rate.hpp"
 #include "trainer/repair_network.hpp"
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <numbers>
 #include <vector>
 
 namespace triseg {
 namespace {
 
+constexpr std::size_t observed_batches = 32;
+
+/// Some images of an epoch, in its order and augmented.
+struct Batch {
+  std::vector<std::uint8_t> pixels, labels;
+
+  void fill(const PixelSet& set, std::span<const std::uint32_t> indices, const RepairOptions& o, int epoch) {
+    pixels.resize(indices.size() * set.image_size());
+    labels.resize(indices.size());
+    training_batch(set, indices, o.augmentation, o.seed, epoch, pixels, labels);
+  }
+};
+
+/// What the student lets pass before any step, over the first batches of the first epoch.
+void observe(const PixelSet& set, const RepairOptions& o, RepairNetwork& network) {
+  const auto order = epoch_order(o.seed, 1, set.size());
+  const std::size_t size = o.batch_size, batches = std::min<std::size_t>(observed_batches, set.size() / size);
+  Batch batch;
+  for (std::size_t i = 0; i < batches; ++i) {
+    batch.fill(set, std::span(order).subspan(i * size, size), o, 1);
+    network.observe(batch.pixels);
+  }
+}
+
 /// One epoch from 1 on; its mean KD.
 double run_epoch(int number, const PixelSet& set, const RepairOptions& o, RepairNetwork& network, const RepairListener& listener) {
   const std::size_t n = set.size(), batch = o.batch_size, steps = (n + batch - 1) / batch;
   const auto order = epoch_order(o.seed, number, n);
-  std::vector<std::uint8_t> pixels, labels;
+  Batch images;
   double sum = 0;
   for (std::size_t step = 0, done = 0; step < steps; ++step) {
     const std::size_t size = std::min(batch, n - done);
-    pixels.resize(size * set.image_size());
-    labels.resize(size);
-    training_batch(set, std::span(order).subspan(done, size), o.augmentation, o.seed, number, pixels, labels);
+    images.fill(set, std::span(order).subspan(done, size), o, number);
     const double share = (number - 1 + double(step) / double(steps)) / o.epochs;
-    const double decay = 0.5 * (1 + std::cos(std::numbers::pi * share));
-    const double kd = network.step(pixels, {.multiplier_rate = decay * o.learning_rate, .bias_rate = decay * o.bias_learning_rate,
+    const double decay = half_cosine(share);
+    const double kd = network.step(images.pixels, {.multiplier_rate = decay * o.learning_rate, .bias_rate = decay * o.bias_learning_rate,
                                             .temperature = o.temperature});
     if (!std::isfinite(kd)) fail("the repair diverged in epoch {}: KD is not finite; choose a smaller --lr or --bias-lr", number);
     sum += kd * double(size);
@@ -40,12 +62,21 @@ double run_epoch(int number, const PixelSet& set, const RepairOptions& o, Repair
 
 std::string configuration(const RepairOptions& o) {
   return fmt::format("repair = {}\nepochs = {}\nbatch_size = {}\nlr = {}\nbias_lr = {}\nsmoothing = {}\nkd_T = {}\nshift = {}\nflip = {}\n"
-                     "seed = {}\n", o.one_multiplier_a_layer ? "layer" : "channel", o.epochs, o.batch_size, o.learning_rate,
+                     "seed = {}\n", o.shared_slope ? "layer" : "channel", o.epochs, o.batch_size, o.learning_rate,
                      o.bias_learning_rate, o.smoothing, o.temperature, o.augmentation.shift, o.augmentation.flip, o.seed);
 }
 
 void check(const RepairOptions& o, const Network& network, const DataSet& data) {
-  if (o.augmentation.shift >= network.input_side)
+  const auto positive = [](const char* name, double value) {
+    if (!(value > 0 && std::isfinite(value))) fail("{} must be positive, found {}", name, value);
+  };
+  positive("--epochs", o.epochs);
+  positive("--batch-size", o.batch_size);
+  positive("--lr", o.learning_rate);
+  positive("--bias-lr", o.bias_learning_rate);
+  positive("--kd-T", o.temperature);
+  if (!(o.smoothing >= 0 && std::isfinite(o.smoothing))) fail("--smoothing must not be negative, found {}", o.smoothing);
+  if (o.augmentation.shift < 0 || o.augmentation.shift >= network.input_side)
     fail("--shift: expected a whole number from 0 to {}, found '{}'", network.input_side - 1, o.augmentation.shift);
   if (std::size_t(o.batch_size) > data.split_size(Split::search))
     fail("--batch-size {} is more than the {} images of {}'s search split", o.batch_size, data.split_size(Split::search), data.name);
@@ -57,7 +88,7 @@ Repair train_repair(const RepairedStudent& student, const DataSet& data, const R
   check(options, student.model.network, data);
   set_training_threads(options.threads);
   const PixelSet set = lay_out(student.model.network, data, Split::search);
-  RepairNetwork network(student.model, student.codes, student.start, options.one_multiplier_a_layer, options.smoothing, options.device);
+  RepairNetwork network(student.model, student.codes, student.start, options.shared_slope, options.smoothing, options.device);
   TrainingCheckpoint state;
   if (auto found = load_checkpoint(checkpoint_path)) {
     state = std::move(*found);
@@ -65,6 +96,8 @@ Repair train_repair(const RepairedStudent& student, const DataSet& data, const R
       fail("{}: a checkpoint of another configuration; remove it, or choose another --checkpoint", checkpoint_path.string());
     network.set_tensors(state.tensors);
     if (listener.resumed) listener.resumed(int(state.history.size()));
+  } else {
+    observe(set, options, network);
   }
   state.configuration = description;
   while (int(state.history.size()) < options.epochs) {
@@ -77,7 +110,12 @@ Repair train_repair(const RepairedStudent& student, const DataSet& data, const R
     save_checkpoint(checkpoint_path, state);
     if (listener.epoch) listener.epoch(number, record.loss, record.seconds);
   }
-  return network.repair();
+  try {
+    return network.repair();
+  } catch (const Error&) {
+    std::filesystem::remove(checkpoint_path);  // nothing to go on with
+    throw;
+  }
 }
 
 }  // namespace triseg

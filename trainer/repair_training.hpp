@@ -16,7 +16,7 @@ namespace triseg {
 
 struct RepairOptions {
   // These change results.
-  bool one_multiplier_a_layer = false;  ///< multipliers of a layer keep their ratios; each channel has its bias in any case
+  bool shared_slope = false;        ///< multipliers of a layer keep their ratios; each channel has its bias in any case
   int epochs = 12;
   int batch_size = 128;
   double learning_rate = 0.01;      ///< of multipliers' logarithms at the start: half a cosine to 0
@@ -33,7 +33,8 @@ struct RepairOptions {
 /// The options that change results, `name = value` a line: two runs with equal text, of the same student, are the same training.
 std::string configuration(const RepairOptions& options);
 
-/// Throws Error naming the first option that is out of range or does not fit the data, as the command line spells it.
+/// Throws Error naming the first option, as the command line spells it, that is out of range or does not fit network or data, and for
+/// a device that is not there.
 void check(const RepairOptions& options, const Network& network, const DataSet& data);
 
 struct RepairListener {
@@ -51,7 +52,7 @@ struct RepairedStudent {
 
 /// Trains on the search split. `description` tells what is trained with which options: a checkpoint of another description is refused.
 /// Resumes from `checkpoint_path` if it exists, and writes it after every epoch. Equal options, build and thread count give equal
-/// results for any history of kills and resumes. Throws Error if check() does, for a checkpoint of another description, and if the loss
+/// results on a CPU for any history of kills and resumes. Throws Error if check() does, for a checkpoint of another description, and if the loss
 /// stops being finite.
 Repair train_repair(const RepairedStudent& student, const DataSet& data, const RepairOptions& options, const std::string& description,
                     const std::filesystem::path& checkpoint_path, const RepairListener& listener);

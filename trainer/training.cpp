@@ -1,11 +1,11 @@
 #include "trainer/training.hpp"
 
 #include "core/error.hpp"
+#include "trainer/learning_rate.hpp"
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <numbers>
 
 namespace triseg {
 namespace {
@@ -13,8 +13,6 @@ namespace {
 constexpr int inference_batch = 250;
 constexpr int calibration_batches = 20;
 constexpr double warm_up = 0.15;  // share of the float phase's steps
-
-double half_cosine(double share) { return 0.5 * (1.0 + std::cos(std::numbers::pi * share)); }
 
 double float_rate(double peak, double share) {
   return share < warm_up ? peak * (0.1 + 0.9 * share / warm_up) : peak * half_cosine((share - warm_up) / (1.0 - warm_up));

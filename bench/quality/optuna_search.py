@@ -48,9 +48,17 @@ def codes_of(site, numbers):
     return [a, b + 1, c + 1, d + 2]
 
 
+def scipy_version():
+    """Of SciPy, where it is used: it changes the last bits."""
+    if not optuna.__version__.startswith("3.1.") or not importlib.util.find_spec("scipy"):
+        return None
+    import scipy.special
+    return scipy.__version__ if hasattr(scipy.special, "ndtri_exp") else None
+
+
 def use_scipy():
     """Replaces what takes most of the time of TPE in Optuna 3.1; later versions have functions of their own that are as fast."""
-    if optuna.__version__.startswith("3.1.") and importlib.util.find_spec("scipy"):
+    if scipy_version():
         from optuna.samplers._tpe import _truncnorm
         from scipy import special
         _truncnorm._log_ndtr, _truncnorm._ndtri_exp, _truncnorm.erf = special.log_ndtr, special.ndtri_exp, special.erf
@@ -104,7 +112,7 @@ def outcome(o, scorer):
     return {"kd": test["kd"][0], "kd_mse_codes": test["kd"][1], "acc_teacher": test["teacher_accuracy"][0],
             "acc_student": test["student_accuracy"][0], "acc_mse_codes": test["student_accuracy"][1],
             "acc_drop": test["accuracy_drop"][0], "student_images": scorer.student_images, "sampler_seconds": sampler_seconds,
-            "optuna": optuna.__version__, "codes": {site["name"]: c for site, c in zip(sites, codes)}}
+            "optuna": optuna.__version__, "scipy": scipy_version(), "codes": {site["name"]: c for site, c in zip(sites, codes)}}
 
 
 def main():

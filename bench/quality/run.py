@@ -59,6 +59,8 @@ class Run:
         self.problem = ["--model", model, *MODES[mode], *o.options]
         self.placement = ["--threads", str(o.threads)]
         self.repair_epochs = ["--epochs", str(o.repair_epochs)]
+        teacher = o.options.index("--teacher") if "--teacher" in o.options else None
+        self.teacher = [] if teacher is None else o.options[teacher:teacher + 2]
         self.seed = ["--seed", str(seed)]
         self.budget = ["--episodes", str(budget), *self.seed]
         self.program = os.path.join(o.build, "bin", "triseg")
@@ -99,7 +101,7 @@ class Run:
         commands = [[self.program, *self.search_options(base), *self.placement, "--out", self.runs, "--result-file", self.name + ".json"]]
         if searcher in REPAIRED:
             commands.append([self.program, "repair", self.result(), "--out", self.result("-final"), *self.repair_epochs, *self.seed, *repair,
-                             *self.placement])
+                             *self.teacher, *self.placement])
         return commands
 
     def result(self, suffix=""):

@@ -72,7 +72,7 @@ class Matrix(Folder):
     def test_a_repair_follows_the_search(self):
         done = self.matrix("--seeds", "1", "--searchers", "ppo", "ppo-repaired", "--repair-epochs", "1")
         plain, repaired = self.result("ppo", 1), self.result("ppo-repaired", 1)
-        self.assertLess(repaired["kd"], 0.7 * plain["kd"])
+        self.assertLess(repaired["kd"], 0.9 * plain["kd"])
         self.assertEqual(repaired["kd_mse_codes"], plain["kd_mse_codes"])
         self.assertEqual(repaired["student_images"], plain["student_images"] + 50000)
         self.assertEqual(list(rows(done.stdout)), ["ppo-repaired", "ppo", "MSE optimum"])

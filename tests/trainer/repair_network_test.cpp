@@ -47,7 +47,9 @@ struct Fixture {
     return std::span(training.pixels).subspan(i * batch * training.image_size(), batch * training.image_size());
   }
 
-  RepairNetwork make(const Repair& start = {}, bool one_slope = false) const { return {model, codes, start, one_slope, 0.15, "cpu"}; }
+  RepairNetwork make(const Repair& start = {}, bool shared_slope = false) const {
+    return {model, codes, start, shared_slope, 0.15, "cpu"};
+  }
 
   /// Mean KD that the INT8 engine gives the student on the same images.
   double kd(const Repair& repair, int i = 0) const {
@@ -147,6 +149,63 @@ TEST(RepairNetwork, GoesOnFromItsTensorsToTheSameBits) {
   EXPECT_THAT(error_of([&] { second.set_tensors(broken); }), HasSubstr("conv2.slope has 15 values, expected 16"));
 }
 
+/// Every layer's slope, whose first step goes the way that lowers the distillation, as far as a difference of it shows.
+TEST(RepairNetwork, GradientsPointDownhill) {
+  const Fixture f("lenet5", Scheme::fbgemm);
+  RepairNetwork network = f.make({}, true);
+  network.step(f.pixels(0), {.multiplier_rate = 0.01, .bias_rate = 0});
+  const Repair stepped = network.repair();
+  int shown = 0;
+  for (std::size_t l = 0; l < f.model.layers.size(); ++l) {
+    const Requantization& own = f.model.layers[l].requantization;
+    const auto scaled = [&](float factor) {
+      Repair repair(f.model.layers.size());
+      repair[l] = own;
+      for (float& m : repair[l]->multiplier) m *= factor;
+      return f.kd(repair);
+    };
+    const double slope = (scaled(1.1f) - scaled(1 / 1.1f)) / (2 * std::log(1.1));
+    if (std::abs(slope) < 0.02) continue;
+    ++shown;
+    EXPECT_EQ(stepped[l]->multiplier[0] < own.multiplier[0], slope > 0) << f.network.layers[l].name << " " << slope;
+  }
+  EXPECT_GE(shown, 3);
+}
+
+TEST(RepairNetwork, WhatPassesIsHeldAtWhatWasObserved) {
+  Fixture f("lenet5", Scheme::fbgemm);
+  for (Codes& codes : f.codes) codes = {1, 2, 2, 3, 50};  // so bad that passing through pays
+  const auto passed = [&](const Repair& repair) {
+    Scorer scorer(f.model, f.data, "auto", 1, 2.0);
+    ScoreRequest request{Split::search, batch, std::vector<std::uint32_t>(4 * batch), {f.codes}, {repair}, {0}, {}};
+    std::iota(request.images.begin(), request.images.end(), 0u);
+    const auto histograms = scorer.histograms(request, 0, request.batches());
+    std::uint64_t count = 0;
+    for (std::size_t i = 0; i < histograms.size(); ++i)
+      for (int q = f.codes[i].tmax + 1; q < 256; ++q) count += histograms[i].counts[q];
+    return double(count);
+  };
+  const auto after = [&](bool held) {
+    RepairNetwork network = f.make();
+    for (int i = 0; held && i < 4; ++i) network.observe(f.pixels(i));
+    for (int i = 0; i < 400; ++i) network.step(f.pixels(i % 4), {.multiplier_rate = 0.01, .bias_rate = 0.2});
+    return passed(network.repair());
+  };
+  const double before = passed({});
+  ASSERT_GT(before, 1000);
+  EXPECT_GT(after(false), 1.3 * before) << "KD alone";
+  EXPECT_LT(after(true), 1.1 * before);
+}
+
+TEST(RepairNetwork, ABiasThatIsNoneIsAnError) {
+  const Fixture f("lenet5", Scheme::fbgemm);
+  RepairNetwork network = f.make();
+  TrainingTensors tensors = network.tensors();
+  tensors["fc1.shift"][7] = 1e12f;
+  network.set_tensors(tensors);
+  EXPECT_THAT(error_of([&] { network.repair(); }), HasSubstr("layer fc1, channel 7"));
+}
+
 TEST(RepairNetwork, TheGradientOfAStaircaseIsThatOfItsSmoothedJumps) {
   const Codes codes{10, 20, 40, 60, 100};
   for (double smoothing : {0.0, 0.15, 0.3}) {
@@ -159,6 +218,8 @@ TEST(RepairNetwork, TheGradientOfAStaircaseIsThatOfItsSmoothedJumps) {
     EXPECT_GT(gradient[10], gradient[5]);
     EXPECT_NEAR(gradient[200], 1.0f, 1e-6) << "codes pass through";
   }
+  const auto once = smoothed_gradient({10, 20, 10, 20, 255}, 0.15);  // t1 = t2: one jump
+  EXPECT_NEAR(std::accumulate(once.begin(), once.end(), 0.0), 20, 0.5);
   EXPECT_LT(smoothed_gradient({10, 20, 40, 60, 255}, 0.15)[200], 1e-6f) << "nothing passes: a constant";
 }
 
