@@ -219,7 +219,7 @@ class OnFewImages(ProgramTest):
                 self.assert_one_line_error(done, *fragments)
                 self.assertFalse(os.path.exists(self.out("x.json")))
         for options, fragment in ((["--lr", "2", "--epochs", "1", "--batch-size", "2500"], "no gain on validation"),
-                                  (["--lr", "1e12"], "the repair diverged"), (["--bias-lr", "1e12"], "the repair diverged")):
+                                  (["--lr", "1e12"], "error: the repair "), (["--bias-lr", "1e12"], "the repair diverged")):
             with self.subTest(options):
                 done = self.repair("x.json", *options, expect=1)
                 self.assertEqual(done.stderr.count("error:"), 1, done.stderr)
