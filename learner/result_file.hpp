@@ -56,8 +56,8 @@ struct TrainedRepair {
 };
 
 /// Writes a result (its text) with this repair, the metrics of the repaired student and what they were measured with (commit_file).
-/// `selection` remains, it tells how the codes were found; `cost`, which is of another student, does not. The training is described in
-/// repair.training. Throws Error if the file cannot be written.
+/// `selection` remains, it tells how the codes were found; `cost`, which is of another student, does not. The training is
+/// described in repair.training. Throws Error if the file cannot be written.
 void write_repaired(const std::filesystem::path& path, const std::string& result, const Network& network,
                     const TrainedRepair& trained);
 

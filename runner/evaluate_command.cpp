@@ -96,7 +96,8 @@ StoredRepair fit_repair_of(const ResultStudent& student, const EvaluateOptions& 
   if (mode == RepairMode::none) return {};
   const DataSet& data = student.data;
   if (o.repair_images > data.split_size(Split::search))
-    fail("--repair-images: {} images, but the search split of {} has {}", o.repair_images, o.student.data, data.split_size(Split::search));
+    fail("--repair-images: {} images, but the search split of {} has {}", o.repair_images, o.student.data,
+         data.split_size(Split::search));
   const auto alone = make_local_transport();
   Rollout rollout(*alone, scorer, false);
   std::uint64_t images = 0;

@@ -48,18 +48,20 @@ void declare_options(CLI::App& app, RepairCommandOptions& o) {
     return add(app, changes_speed, name, value, description);
   };
   RepairOptions& t = o.training;
-  results("--repair", o.repair, "channel: a factor for the multiplier of every channel; layer: one for all of a layer. Biases are trained a "
-                                "channel each");
+  results("--repair", o.repair, "channel: a factor for the multiplier of every channel; layer: one for all of a layer. Each channel's "
+                                "bias is trained in any case");
   results("--epochs", t.epochs, "Passes over the search split")->check(whole(1, 1'000'000));
   results("--batch-size", t.batch_size, "Images a step")->check(whole(1, 1'000'000));
   results("--lr", t.learning_rate, "First learning rate of multipliers, as logarithms: half a cosine to 0")->check(positive);
   results("--bias-lr", t.bias_learning_rate, "First learning rate of biases, in codes of the layer's output")->check(positive);
-  results("--smoothing", t.smoothing, "Width of a jump of a staircase for gradients, in heights of the jump")->check(within(0, 1e3));
+  results("--smoothing", t.smoothing, "Width of a jump of a staircase for gradients, in heights of the jump")
+      ->check(within(0, 1e3));
   results("--shift", t.augmentation.shift, "Images move by up to this many pixels; 0: none do")->check(whole(0, 1'000'000));
   app.add_flag("--flip,!--no-flip", t.augmentation.flip, "Mirror half of the images (default)")->group(changes_results);
   results("--seed", t.seed, "Seed of image order and augmentation")->check(whole(0, std::numeric_limits<std::uint64_t>::max()));
 
-  app.add_option("--out", o.out, "Result file with the repair (default: NAME.repaired.json beside NAME.json)")->group(changes_speed);
+  app.add_option("--out", o.out, "Result file with the repair (default: NAME.repaired.json beside NAME.json)")
+      ->group(changes_speed);
   app.add_option("--checkpoint", o.checkpoint,
                  "State between epochs, removed once the result is written (default: OUT.checkpoint)")
       ->group(changes_speed);
@@ -159,13 +161,13 @@ int run_repair(RepairCommandOptions o) {
   const auto after = whole_split(student, Split::validation, trained.repair);
   trained.validation = total_score(scorer, after);
   trained.passed = passed_share(scorer, after);
-  spdlog::info("Validation: KD {:.4f} before, {:.4f} with the repair; accuracy drop {:.2f} and {:.2f} points; passed through {:.2f} % and "
-               "{:.2f} % of activations", trained.before.mean_kd(), trained.validation.mean_kd(), accuracy_drop(trained.before),
+  spdlog::info("Validation: KD {:.4f} before, {:.4f} with the repair; accuracy drop {:.2f} and {:.2f} points; passed through "
+               "{:.2f} % and {:.2f} % of activations", trained.before.mean_kd(), trained.validation.mean_kd(), accuracy_drop(trained.before),
                accuracy_drop(trained.validation), 100 * trained.passed_before, 100 * trained.passed);
   if (!(trained.validation.mean_kd() < trained.before.mean_kd())) {
     fs::remove(o.checkpoint);
-    fail("the repair is no gain on validation (KD {:.4f}, {:.4f} before): {} is not written; try another --lr, --bias-lr or --epochs",
-         trained.validation.mean_kd(), trained.before.mean_kd(), o.out);
+    fail("the repair is no gain on validation (KD {:.4f}, {:.4f} before): {} is not written; try another --lr, --bias-lr or "
+         "--epochs", trained.validation.mean_kd(), trained.before.mean_kd(), o.out);
   }
   trained.test = total_score(scorer, whole_split(student, Split::test, trained.repair));
   describe_student(trained, o, student);
@@ -174,8 +176,8 @@ int run_repair(RepairCommandOptions o) {
   trained.student_images = std::uint64_t(o.training.epochs) * student.data.split_size(Split::search);
   write_repaired(o.out, student.result, model.network, trained);
   fs::remove(o.checkpoint);
-  fmt::print("{}KD {:.6f}, attention {:.6f}, repair {}\nWritten: {}\n", accuracy_lines(trained.test, "test"), trained.test.mean_kd(),
-             trained.test.mean_attention(), trained.mode, o.out);
+  fmt::print("{}KD {:.6f}, attention {:.6f}, repair {}\nWritten: {}\n", accuracy_lines(trained.test, "test"),
+             trained.test.mean_kd(), trained.test.mean_attention(), trained.mode, o.out);
   return 0;
 }
 

@@ -16,7 +16,7 @@ class App;
 
 namespace triseg {
 
-/// A result file, and what the command line says in place of it. Empty or 0: what the result file says, else the default of a search.
+/// A result file, and what the command line says in place of it. Empty or 0: what the result file says, else a search's default.
 struct StudentOptions {
   std::string command;  ///< the subcommand, for messages
   std::string result;

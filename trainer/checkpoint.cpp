@@ -70,7 +70,8 @@ std::optional<TrainingCheckpoint> load_checkpoint(const std::filesystem::path& p
   try {
     InputArchive archive;
     archive.load_from(path.string());
-    if (read_text(archive, "format") != format) fail("{}: not a checkpoint of this version of triseg: choose another --checkpoint, or remove it", path.string());
+    if (read_text(archive, "format") != format)
+      fail("{}: not a checkpoint of this version of triseg: choose another --checkpoint, or remove it", path.string());
     result.configuration = read_text(archive, "configuration");
     const auto scalars = read_numbers(archive, "scalars");
     result.folded = scalars.at(0) != 0;

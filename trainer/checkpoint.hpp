@@ -19,8 +19,8 @@ struct EpochRecord {
   double seconds = 0;              ///< wall clock, validation included
 };
 
-/// A training run after its last finished epoch; a repair has no `folded`, `best` and float accuracies. Shuffling, augmentation and dropout depend on (seed, epoch) only, so
-/// nothing else is needed to go on to the same result.
+/// A training run after its last finished epoch; a repair has no `folded`, `best` and float accuracies. Shuffling, augmentation
+/// and dropout depend on (seed, epoch) only, so nothing else is needed to go on to the same result.
 struct TrainingCheckpoint {
   std::string configuration;       ///< the options that change results, a line each: another configuration cannot resume
   bool folded = false;

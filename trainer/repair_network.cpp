@@ -75,7 +75,7 @@ struct RepairNetwork::Impl {
   Repair start;
   torch::Device device = torch::kCPU;
   std::vector<TorchLayer> layers;
-  std::vector<std::array<float, 256>> pixel_values;  // (input_channels): the input code of a pixel byte less the zero point
+  PixelValues pixel_values;  // (input_channels): the input code of a pixel byte less the zero point
   std::int64_t steps = 0, observations = 0;
 
   Tensor images(std::span<const std::uint8_t> pixels) const {

@@ -36,8 +36,8 @@ struct RepairStep {
 /// All calls block. Not thread-safe.
 class RepairNetwork {
  public:
-  /// codes: (sites). start: the repair to begin with, empty: the model's own requantization. device: "auto", "cpu" or "cuda"; throws
-  /// Error if it is missing.
+  /// codes: (sites). start: the repair to begin with, empty: the model's own requantization. device: "auto", "cpu" or "cuda";
+  /// throws Error if it is missing.
   RepairNetwork(const QuantizedNetwork& model, std::span<const Codes> codes, const Repair& start, bool shared_slope,
                 double smoothing, const std::string& device);
   ~RepairNetwork();
@@ -53,8 +53,8 @@ class RepairNetwork {
   /// more than 2^30 away from 0.
   Repair repair() const;
 
-  /// Slopes, shifts and what Adam knows of them, by name ("conv2.slope", "conv2.slope.mean"), what is held ("conv2.passed": the sum of
-  /// observed shares and its price), and the numbers of "steps" and "observations".
+  /// Slopes, shifts and what Adam knows of them, by name ("conv2.slope", "conv2.slope.mean"), what is held ("conv2.passed": the
+  /// sum of observed shares and its price), and the numbers of "steps" and "observations".
   TrainingTensors tensors() const;
   /// Restores tensors(). Throws Error naming a tensor that is missing or of another size.
   void set_tensors(const TrainingTensors& tensors);

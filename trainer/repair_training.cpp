@@ -48,8 +48,9 @@ double run_epoch(int number, const PixelSet& set, const RepairOptions& o, Repair
     images.fill(set, std::span(order).subspan(done, size), o, number);
     const double share = (number - 1 + double(step) / double(steps)) / o.epochs;
     const double decay = half_cosine(share);
-    const double kd = network.step(images.pixels, {.multiplier_rate = decay * o.learning_rate, .bias_rate = decay * o.bias_learning_rate,
-                                            .temperature = o.temperature});
+    const RepairStep rates{.multiplier_rate = decay * o.learning_rate, .bias_rate = decay * o.bias_learning_rate,
+                           .temperature = o.temperature};
+    const double kd = network.step(images.pixels, rates);
     if (!std::isfinite(kd)) fail("the repair diverged in epoch {}: KD is not finite; choose a smaller --lr or --bias-lr", number);
     sum += kd * double(size);
     done += size;
@@ -61,8 +62,8 @@ double run_epoch(int number, const PixelSet& set, const RepairOptions& o, Repair
 }  // namespace
 
 std::string configuration(const RepairOptions& o) {
-  return fmt::format("repair = {}\nepochs = {}\nbatch_size = {}\nlr = {}\nbias_lr = {}\nsmoothing = {}\nkd_T = {}\nshift = {}\nflip = {}\n"
-                     "seed = {}\n", o.shared_slope ? "layer" : "channel", o.epochs, o.batch_size, o.learning_rate,
+  return fmt::format("repair = {}\nepochs = {}\nbatch_size = {}\nlr = {}\nbias_lr = {}\nsmoothing = {}\nkd_T = {}\nshift = {}\n"
+                     "flip = {}\nseed = {}\n", o.shared_slope ? "layer" : "channel", o.epochs, o.batch_size, o.learning_rate,
                      o.bias_learning_rate, o.smoothing, o.temperature, o.augmentation.shift, o.augmentation.flip, o.seed);
 }
 
@@ -79,12 +80,13 @@ void check(const RepairOptions& o, const Network& network, const DataSet& data) 
   if (o.augmentation.shift < 0 || o.augmentation.shift >= network.input_side)
     fail("--shift: expected a whole number from 0 to {}, found '{}'", network.input_side - 1, o.augmentation.shift);
   if (std::size_t(o.batch_size) > data.split_size(Split::search))
-    fail("--batch-size {} is more than the {} images of {}'s search split", o.batch_size, data.split_size(Split::search), data.name);
+    fail("--batch-size {} is more than the {} images of {}'s search split", o.batch_size, data.split_size(Split::search),
+         data.name);
   check_device(o.device);
 }
 
-Repair train_repair(const RepairedStudent& student, const DataSet& data, const RepairOptions& options, const std::string& description,
-                    const std::filesystem::path& checkpoint_path, const RepairListener& listener) {
+Repair train_repair(const RepairedStudent& student, const DataSet& data, const RepairOptions& options,
+                    const std::string& description, const std::filesystem::path& checkpoint_path, const RepairListener& listener) {
   check(options, student.model.network, data);
   set_training_threads(options.threads);
   const PixelSet set = lay_out(student.model.network, data, Split::search);

@@ -1,4 +1,4 @@
-// Trains the repair of a found student: its requantization follows the gradient of KD; weights, codes and labels have no part in it.
+// Trains the repair of a found student: its requantization follows the gradient of KD. Weights and codes stay, labels have no part.
 #pragma once
 
 #include "core/codes.hpp"
@@ -33,14 +33,15 @@ struct RepairOptions {
 /// The options that change results, `name = value` a line: two runs with equal text, of the same student, are the same training.
 std::string configuration(const RepairOptions& options);
 
-/// Throws Error naming the first option, as the command line spells it, that is out of range or does not fit network or data, and for
-/// a device that is not there.
+/// Throws Error naming the first option, as the command line spells it, that is out of range or does not fit network or data, and
+/// for a device that is not there.
 void check(const RepairOptions& options, const Network& network, const DataSet& data);
 
 struct RepairListener {
-  std::function<void(int epoch, std::size_t images, double kd)> progress;        ///< after every step; images and mean KD of the epoch so far
-  std::function<void(int epoch, double kd, double seconds)> epoch;               ///< after every epoch, its checkpoint written
-  std::function<void(int done)> resumed;                                         ///< once, if a checkpoint has been found
+  /// After every step: images and mean KD of the epoch so far.
+  std::function<void(int epoch, std::size_t images, double kd)> progress;
+  std::function<void(int epoch, double kd, double seconds)> epoch;  ///< after every epoch, its checkpoint written
+  std::function<void(int done)> resumed;                            ///< once, if a checkpoint has been found
 };
 
 /// The student that the training is about.
@@ -50,11 +51,11 @@ struct RepairedStudent {
   const Repair& start;           ///< empty: the model's own requantization
 };
 
-/// Trains on the search split. `description` tells what is trained with which options: a checkpoint of another description is refused.
-/// Resumes from `checkpoint_path` if it exists, and writes it after every epoch. Equal options, build and thread count give equal
-/// results on a CPU for any history of kills and resumes. Throws Error if check() does, for a checkpoint of another description, and if the loss
-/// stops being finite.
-Repair train_repair(const RepairedStudent& student, const DataSet& data, const RepairOptions& options, const std::string& description,
-                    const std::filesystem::path& checkpoint_path, const RepairListener& listener);
+/// Trains on the search split. `description` tells what is trained with which options: a checkpoint of another description is
+/// refused. Resumes from `checkpoint_path` if it exists, and writes it after every epoch. Equal options, build and thread count
+/// give equal results on a CPU for any history of kills and resumes. Throws Error if check() does, for a checkpoint of another
+/// description, and if the training diverges: if the loss is not finite, or a bias at the end is none.
+Repair train_repair(const RepairedStudent& student, const DataSet& data, const RepairOptions& options,
+                    const std::string& description, const std::filesystem::path& checkpoint_path, const RepairListener& listener);
 
 }  // namespace triseg

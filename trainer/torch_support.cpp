@@ -20,7 +20,7 @@ std::vector<float> to_vector(const torch::Tensor& tensor) {
   return {flat.data_ptr<float>(), flat.data_ptr<float>() + flat.numel()};
 }
 
-torch::Tensor image_tensor(std::span<const std::uint8_t> pixels, const std::vector<std::array<float, 256>>& pixel_values, int side) {
+torch::Tensor image_tensor(std::span<const std::uint8_t> pixels, const PixelValues& pixel_values, int side) {
   const auto channels = std::int64_t(pixel_values.size()), plane = std::int64_t(side) * side;
   const std::int64_t n = std::int64_t(pixels.size()) / (channels * plane);
   torch::Tensor result = torch::empty({n, side, side, channels});

@@ -17,7 +17,10 @@ torch::Device choose_device(const std::string& name);
 /// The values of a tensor, row-major.
 std::vector<float> to_vector(const torch::Tensor& tensor);
 
-/// Pixels (N, channels, side, side) as values, pixel_values[channel][pixel]. (N, channels, side, side), channels last in memory, on the CPU.
-torch::Tensor image_tensor(std::span<const std::uint8_t> pixels, const std::vector<std::array<float, 256>>& pixel_values, int side);
+/// What a pixel byte is to a network: [channel][pixel].
+using PixelValues = std::vector<std::array<float, 256>>;
+
+/// Pixels (N, channels, side, side) as values: (N, channels, side, side), channels last in memory, on the CPU.
+torch::Tensor image_tensor(std::span<const std::uint8_t> pixels, const PixelValues& pixel_values, int side);
 
 }  // namespace triseg

@@ -48,7 +48,7 @@ struct TrainableNetwork::Impl {
   torch::Device device = torch::kCPU;
   std::vector<TorchLayer> layers;
   std::map<std::string, Tensor> momentum;           // by parameter name
-  std::vector<std::array<float, 256>> pixel_values;  // (input_channels): what a pixel byte is to the network
+  PixelValues pixel_values;  // (input_channels): what a pixel byte is to the network
   bool folded = false;
   int calibration_batches = 0;
 

@@ -11,9 +11,9 @@ Search space: four integers in 1..tmax-2 a site, which sorted are (t1, v1-1, t2-
 has its place, and the space is static, as CMA-ES needs it. The start is told as a finished trial of gain 0; then each
 iteration asks for all its trials before it tells one.
 
-  tpe       TPESampler(constant_liar=True), its other options Optuna's defaults; --multivariate, which takes half the time. Optuna 3.1
-            computes normal distributions in plain Python; SciPy's functions, equal to 13 digits, take their place where SciPy is there
-            (a run of 2,000 episodes of AlexNet: 6 instead of 10 minutes). The time grows with the square of episodes
+  tpe       TPESampler(constant_liar=True), its other options Optuna's defaults; --multivariate, which takes half the time. Optuna
+            3.1 computes normal distributions in plain Python; SciPy's functions, equal to 13 digits, take their place where SciPy is
+            there (a run of 2,000 episodes of AlexNet: 6 instead of 10 minutes). The time grows with the square of episodes
   cma-es    CmaEsSampler(x0=the start, sigma0=2 codes, popsize=an iteration's episodes, with_margin=True); --sigma0 [codes],
             --no-margin, --separable. Optuna's own sigma0, a sixth of the smallest range, is worse here: with it a search of 1000
             episodes of LeNet-5 (seed 1) ended at 0.94 times the MSE optimum's KD instead of 0.87, and where nothing passes at 1.00

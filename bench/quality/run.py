@@ -31,8 +31,8 @@ TRISEG = {
     "mse": ["--strategy", "mse"],
     "ppo-original": ["--strategy", "ppo", "--warm-start", "none", "--lr", "3e-4", "--clip", "0.2", "--entropy-coef", "0.01"],
 }
-# Searchers that are a search of triseg and then `triseg repair` of its result: the search, and options of the repair beside its seed. The
-# repair sees far more images than the budget, so these run only if they are named.
+# Searchers that are a search of triseg and then `triseg repair` of its result: the search, and options of the repair beside its
+# seed. The repair sees far more images than the budget, so these run only if they are named.
 REPAIRED = {
     "ppo-repaired": ("ppo", []),
     "ppo-repaired-layer": ("ppo", ["--repair", "layer"]),
@@ -98,10 +98,11 @@ class Run:
             script, *options = self.options()
             return [[sys.executable, "-B", os.path.join(HERE, script), "--program", self.program, *options, *self.placement]]
         base, repair = REPAIRED.get(searcher, (searcher, []))
-        commands = [[self.program, *self.search_options(base), *self.placement, "--out", self.runs, "--result-file", self.name + ".json"]]
+        commands = [[self.program, *self.search_options(base), *self.placement, "--out", self.runs,
+                     "--result-file", self.name + ".json"]]
         if searcher in REPAIRED:
-            commands.append([self.program, "repair", self.result(), "--out", self.result("-final"), *self.repair_epochs, *self.seed, *repair,
-                             *self.teacher, *self.placement])
+            commands.append([self.program, "repair", self.result(), "--out", self.result("-final"), *self.repair_epochs,
+                             *self.seed, *repair, *self.teacher, *self.placement])
         return commands
 
     def result(self, suffix=""):

@@ -185,7 +185,8 @@ class OnFewImages(ProgramTest):
             file.write("no checkpoint")
         damaged = run(["repair", original, *options, "--checkpoint", self.out("broken")])
         self.assert_one_line_error(damaged, "broken", "another --checkpoint")
-        done = run(["repair", original, *options, "--checkpoint", self.out("state"), "--progress-every", "0.001", "--engine", "reference"])
+        done = run(["repair", original, *options, "--checkpoint", self.out("state"), "--progress-every", "0.001",
+                    "--engine", "reference"])
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertGreater(done.stderr.count("epoch 1/1"), 5)
         self.assertIn("mine.repaired.json", done.stdout)
