@@ -22,7 +22,7 @@ import table
 
 matplotlib.use("svg")
 matplotlib.rcParams |= {"svg.hashsalt": "triseg", "svg.fonttype": "none", "font.size": 8, "axes.grid": True, "grid.alpha": 0.3}
-from matplotlib import pyplot  # noqa: E402  after use()
+from matplotlib import pyplot, ticker  # noqa: E402  after use()
 
 
 def draw_budgets(o):
@@ -45,6 +45,8 @@ def draw_budgets(o):
         mse = [run["kd_mse_codes"] for searchers in runs.values() for of_seeds in searchers.values() for run in of_seeds.values()]
         axis.axhline(np.mean(mse), color="black", linestyle=":", linewidth=1, label="MSE optimum")
         axis.set(xscale="log", yscale="log", xlabel="episodes", title=f"{panel[0]}, {panel[1]}")
+        axis.set_xticks(budgets, [f"{budget:,}" for budget in budgets])
+        axis.xaxis.set_minor_locator(ticker.NullLocator())
     axes[0][0].set_ylabel("test KD [nats]")
     axes[0][-1].legend(fontsize=6)
     return figure
