@@ -1,5 +1,4 @@
 """Data sets are what they hold, whatever their folder is called."""
-import gzip
 import json
 import os
 import shutil
@@ -7,9 +6,8 @@ import subprocess
 import sys
 import unittest
 
-from program import SOURCE, ProgramTest, quick, result_file, run
+from program import FASHION_MNIST, SOURCE, ProgramTest, quick, result_file, run, write_few_images
 
-FASHION_MNIST = os.environ.get("TRISEG_FASHION_MNIST", "/usr/share/datasets/fashion-mnist")
 MODEL = os.path.join(SOURCE, "models", "lenet5-fashion-mnist.h5")
 
 
@@ -19,18 +17,7 @@ class Data(ProgramTest):
 
     def write_other_images(self, name):
         """The first images of Fashion-MNIST, with other labels."""
-        os.mkdir(self.out(name))
-        for part, count in (("train", 600), ("t10k", 100)):
-            for kind, header, size in (("images-idx3", 16, 784), ("labels-idx1", 8, 1)):
-                source = os.path.join(FASHION_MNIST, f"{part}-{kind}-ubyte")
-                opened = open(source, "rb") if os.path.exists(source) else gzip.open(source + ".gz")
-                with opened as file:
-                    content = bytearray(file.read(header + count * size))
-                content[4:8] = count.to_bytes(4, "big")
-                if size == 1:
-                    content[header:] = bytes(9 - label for label in content[header:])
-                with open(os.path.join(self.out(name), f"{part}-{kind}-ubyte"), "wb") as file:
-                    file.write(content)
+        write_few_images(self.out(name), 600, 100, relabel=lambda label: 9 - label)
 
     def test_a_copy_under_another_name_takes_the_shipped_model(self):
         self.copy_fashion_mnist("mine")

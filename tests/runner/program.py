@@ -1,4 +1,5 @@
 """Runs the real program, alone or under mpirun, for the tests of this folder."""
+import gzip
 import os
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ import numpy
 
 PROGRAM = os.environ["TRISEG_PROGRAM"]
 SOURCE = os.environ["TRISEG_SOURCE_DIR"]
+FASHION_MNIST = os.environ.get("TRISEG_FASHION_MNIST", "/usr/share/datasets/fashion-mnist")
 
 # A search that takes a second or two: LeNet-5, few episodes, few candidates to score again.
 QUICK = ["search", "--model", "lenet5", "--episodes", "192", "--episodes-per-update", "32", "--batch-size", "16",
@@ -109,6 +111,22 @@ def wait_for_episodes(path, count, process, seconds=120):
             raise AssertionError(f"ended before {count} episodes: {process.communicate()[1]}")
         time.sleep(0.02)
     raise AssertionError(f"no {count} episodes in {seconds} s")
+
+
+def write_few_images(folder, train, test, relabel=lambda label: label):
+    """The first images of Fashion-MNIST as a folder of their own."""
+    os.mkdir(folder)
+    for part, count in (("train", train), ("t10k", test)):
+        for kind, header, size in (("images-idx3", 16, 784), ("labels-idx1", 8, 1)):
+            source = os.path.join(FASHION_MNIST, f"{part}-{kind}-ubyte")
+            opened = open(source, "rb") if os.path.exists(source) else gzip.open(source + ".gz")
+            with opened as file:
+                content = bytearray(file.read(header + count * size))
+            content[4:8] = count.to_bytes(4, "big")
+            if size == 1:
+                content[header:] = bytes(relabel(label) for label in content[header:])
+            with open(os.path.join(folder, f"{part}-{kind}-ubyte"), "wb") as file:
+                file.write(content)
 
 
 class ProgramTest(unittest.TestCase):

@@ -1,5 +1,4 @@
 """triseg repair from outside: what it gains, what it writes, and what it refuses."""
-import gzip
 import json
 import os
 import shutil
@@ -7,9 +6,7 @@ import tempfile
 import time
 import unittest
 
-from program import ProgramTest, quick, result_file, run, start
-
-FASHION_MNIST = os.environ.get("TRISEG_FASHION_MNIST", "/usr/share/datasets/fashion-mnist")
+from program import ProgramTest, quick, result_file, run, start, write_few_images
 
 
 def load(path):
@@ -21,20 +18,6 @@ def run_or_fail(*arguments):
     done = run(list(arguments))
     if done.returncode != 0:
         raise AssertionError(done.stderr)
-
-
-def write_few_images(folder, train, test):
-    """The first images of Fashion-MNIST as a folder of its own."""
-    os.mkdir(folder)
-    for part, count in (("train", train), ("t10k", test)):
-        for kind, header, size in (("images-idx3", 16, 784), ("labels-idx1", 8, 1)):
-            source = os.path.join(FASHION_MNIST, f"{part}-{kind}-ubyte")
-            opened = open(source, "rb") if os.path.exists(source) else gzip.open(source + ".gz")
-            with opened as file:
-                content = bytearray(file.read(header + count * size))
-            content[4:8] = count.to_bytes(4, "big")
-            with open(os.path.join(folder, f"{part}-{kind}-ubyte"), "wb") as file:
-                file.write(content)
 
 
 class OnTheShippedModel(ProgramTest):
