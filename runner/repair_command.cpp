@@ -54,13 +54,13 @@ void declare_options(CLI::App& app, RepairCommandOptions& o) {
   results("--batch-size", t.batch_size, "Images a step")->check(whole(1, 1'000'000));
   results("--lr", t.learning_rate, "First learning rate of multipliers, as logarithms: half a cosine to 0")->check(positive);
   results("--bias-lr", t.bias_learning_rate, "First learning rate of biases, in codes of the layer's output")->check(positive);
-  results("--smoothing", t.smoothing, "Width of a jump of a staircase for gradients, in heights of the jump")
+  results("--smoothing", t.smoothing, "Width of a jump of a staircase for gradients, in heights of the jump, at least half a code")
       ->check(within(0, 1e3));
   results("--shift", t.augmentation.shift, "Images move by up to this many pixels; 0: none do")->check(whole(0, 1'000'000));
   app.add_flag("--flip,!--no-flip", t.augmentation.flip, "Mirror half of the images (default)")->group(changes_results);
   results("--seed", t.seed, "Seed of image order and augmentation")->check(whole(0, std::numeric_limits<std::uint64_t>::max()));
 
-  app.add_option("--out", o.out, "Result file with the repair (default: NAME.repaired.json beside NAME.json)")
+  app.add_option("--out", o.out, "Result file with the repair, if it is a gain on validation (default: NAME.repaired.json beside NAME.json)")
       ->group(changes_speed);
   app.add_option("--checkpoint", o.checkpoint,
                  "State between epochs, removed once the result is written (default: OUT.checkpoint)")
@@ -149,11 +149,15 @@ int run_repair(RepairCommandOptions o) {
     ensure_writable_folder(folder.empty() ? "." : folder);
   }
   const int cores = std::max(1, int(std::thread::hardware_concurrency()));
-  Scorer scorer(model, student.data, o.engine, o.training.threads > 0 ? o.training.threads : cores, o.student.temperature);
+  const int threads = o.training.threads > 0 ? o.training.threads : cores;
+  Scorer scorer(model, student.data, o.engine, threads, o.student.temperature);
   TrainedRepair trained;
   const auto before = whole_split(student, Split::validation, student.repair.repair);
   trained.before = total_score(scorer, before);
   trained.passed_before = passed_share(scorer, before);
+  spdlog::info("Repairing {}: KD {:.4f} on validation; {} epochs of {} images, --device {}, {} threads, scored by {}", o.student.result,
+               trained.before.mean_kd(), o.training.epochs, student.data.split_size(Split::search), o.training.device, threads,
+               scorer.engine_description());
   std::unique_ptr<Progress> display;
   const RepairListener listener = listener_of(o, student.data.split_size(Split::search), display);
   trained.repair =

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -25,6 +26,7 @@ void become_trainer() {
   std::vector<char*> argv;
   for (std::string& word : arguments) argv.push_back(word.data());
   argv.push_back(nullptr);
+  ::setenv("OMP_WAIT_POLICY", "passive", 0);  // LibTorch's threads would spin while they wait, and starve on a busy machine
   const auto program = std::filesystem::read_symlink("/proc/self/exe").replace_filename("triseg-train");
   ::execv(program.c_str(), argv.data());
   fail("cannot run {}: {}; it belongs beside triseg", program.string(), std::strerror(errno));
