@@ -153,8 +153,34 @@ class Plot(Results):
         self.assertIn("expected NAME=RUN.h5", self.plot("fronts", path, expect=1).stderr)
 
 
+# Prints the draws of TPE on a problem without triseg, with or without fast_tpe.
+DRAWS = """
+import json, optuna, sys
+sys.path.insert(0, sys.argv[1])
+if sys.argv[2] == "fast":
+    import fast_tpe
+    fast_tpe.install()
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+study = optuna.create_study(direction="maximize",
+                            sampler=optuna.samplers.TPESampler(seed=3, constant_liar=True, multivariate=True))
+space = {f"x{i}": optuna.distributions.IntDistribution(1, 30 + i) for i in range(5)}
+for _ in range(8):
+    for trial in [study.ask(space) for _ in range(12)]:
+        study.tell(trial, -sum((x - 9) ** 2 for x in trial.params.values()))
+print(json.dumps([trial.params for trial in study.trials]))
+"""
+
+
 @unittest.skipUnless(importlib.util.find_spec("optuna"), "python3-optuna is not installed")
 class OptunaSearchers(Folder):
+    @unittest.skipUnless(importlib.util.find_spec("scipy"), "python3-scipy is not installed")
+    def test_fast_tpe_draws_what_optuna_draws(self):
+        draws = [subprocess.run([sys.executable, "-B", "-W", "ignore", "-c", DRAWS, QUALITY, how], capture_output=True, text=True)
+                 for how in ("fast", "plain")]
+        self.assertEqual(draws[0].stderr, "")
+        self.assertEqual(draws[0].stdout, draws[1].stdout)
+        self.assertGreater(len({str(trial) for trial in json.loads(draws[0].stdout)}), 80)
+
     def test_they_spend_the_same_budget_by_the_same_rules(self):
         done = self.matrix("--seeds", "1", "--searchers", "random", "optuna-tpe", "optuna-cmaes")
         self.assertEqual(sorted(rows(done.stdout)), ["MSE optimum", "optuna-cmaes", "optuna-tpe", "random"])
