@@ -144,6 +144,7 @@ int run_repair(RepairCommandOptions o) {
     spdlog::info("{} is there already, made by these options: nothing to do", o.out);
     return 0;
   }
+  check_checkpoint(description, o.checkpoint);
   for (const std::string& file : {o.out, o.checkpoint}) {
     const auto folder = fs::path(file).parent_path();
     ensure_writable_folder(folder.empty() ? "." : folder);

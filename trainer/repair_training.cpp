@@ -15,6 +15,13 @@ namespace {
 
 constexpr std::size_t observed_batches = 32;
 
+std::optional<TrainingCheckpoint> checkpoint_of(const std::string& description, const std::filesystem::path& path) {
+  auto found = load_checkpoint(path);
+  if (found && found->configuration != description)
+    fail("{}: a checkpoint of another configuration; remove it, or choose another --checkpoint", path.string());
+  return found;
+}
+
 /// Some images of an epoch, in its order and augmented.
 struct Batch {
   std::vector<std::uint8_t> pixels, labels;
@@ -85,6 +92,8 @@ void check(const RepairOptions& o, const Network& network, const DataSet& data) 
   check_device(o.device);
 }
 
+void check_checkpoint(const std::string& description, const std::filesystem::path& path) { checkpoint_of(description, path); }
+
 Repair train_repair(const RepairedStudent& student, const DataSet& data, const RepairOptions& options,
                     const std::string& description, const std::filesystem::path& checkpoint_path, const RepairListener& listener) {
   check(options, student.model.network, data);
@@ -92,10 +101,8 @@ Repair train_repair(const RepairedStudent& student, const DataSet& data, const R
   const PixelSet set = lay_out(student.model.network, data, Split::search);
   RepairNetwork network(student.model, student.codes, student.start, options.shared_slope, options.smoothing, options.device);
   TrainingCheckpoint state;
-  if (auto found = load_checkpoint(checkpoint_path)) {
+  if (auto found = checkpoint_of(description, checkpoint_path)) {
     state = std::move(*found);
-    if (state.configuration != description)
-      fail("{}: a checkpoint of another configuration; remove it, or choose another --checkpoint", checkpoint_path.string());
     network.set_tensors(state.tensors);
     if (listener.resumed) listener.resumed(int(state.history.size()));
   } else {

@@ -37,6 +37,9 @@ std::string configuration(const RepairOptions& options);
 /// for a device that is not there.
 void check(const RepairOptions& options, const Network& network, const DataSet& data);
 
+/// Throws Error if the file is there and is not a checkpoint of this training, whose `description` train_repair gets.
+void check_checkpoint(const std::string& description, const std::filesystem::path& path);
+
 struct RepairListener {
   /// After every step: images and mean KD of the epoch so far.
   std::function<void(int epoch, std::size_t images, double kd)> progress;

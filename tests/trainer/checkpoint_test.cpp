@@ -60,7 +60,7 @@ TEST(Checkpoint, TruncatedFilesAreOneLineErrors) {
     EXPECT_THAT(error_of([&] { load_checkpoint(path); }), HasSubstr(path.string())) << share;
   }
   std::ofstream(path) << "not a checkpoint";
-  EXPECT_THAT(error_of([&] { load_checkpoint(path); }), HasSubstr("not a checkpoint"));
+  EXPECT_THAT(error_of([&] { load_checkpoint(path); }), HasSubstr("no checkpoint of a training"));
   std::filesystem::remove_all(path.parent_path());
 }
 
