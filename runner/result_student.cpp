@@ -79,7 +79,7 @@ void declare_student_options(CLI::App& app, StudentOptions& o) {
 }
 
 ResultStudent load_student(StudentOptions& o) {
-  if (o.result.empty()) 
+  if (o.result.empty())
     throw CLI::ParseError(o.command + ": expected the name of a result file (NAME.json)", CLI::ExitCodes::RequiredError);
   check_is_a_result(o.result);
   const ResultOrigin origin = read_result_origin(o.result);

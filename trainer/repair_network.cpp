@@ -32,7 +32,7 @@ struct TorchLayer {
   Tensor table, gradient;               // (256), sites only: the staircase and its smoothed gradient
   int tmax = 255;                       // of a site; 255: nothing passes
   double deviation = 0.5;               // of the Gaussian at tmax [codes]
-  float observed = 0, price = 0;       // sum of the shares that observe() saw pass through; what passing costs
+  float observed = 0, price = 0;        // sum of the shares that observe() saw pass through; what passing costs
   Tensor share;                         // of the last forward of the student, where something can pass
 };
 
