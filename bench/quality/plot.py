@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Draws the runs of run.py, or the fronts of searches for tmax, as an SVG file.
 
-    bench/quality/plot.py budgets FOLDER [FOLDER ...] --out budgets.svg
+    bench/quality/plot.py budgets RUNS [RUNS ...] --out budgets.svg
     bench/quality/plot.py fronts NAME=RUN.h5 [NAME=RUN.h5 ...] --out fronts.svg
 
-budgets: test KD of the selected codes against episodes, one panel a model and mode, a line a searcher: means over seeds, with 95 %
-intervals of Student's t; the MSE optimum is dotted. fronts: KD and accuracy on validation against the share of activations that pass
-through, of the finalists that no other beats in coverage and KD. Needs matplotlib (Debian's python3-matplotlib) and for fronts h5py.
+RUNS is a folder of run.py or the CSV file that table.py made of one. budgets: test KD of the selected codes against episodes, one
+panel a model and mode, a line a searcher (all, or those of --searchers): means over seeds, with 95 % intervals of Student's t; the
+MSE optimum is dotted. fronts: KD and accuracy on validation against the share of activations that pass through, of the finalists
+that no other beats in coverage and KD. Needs matplotlib (Debian's python3-matplotlib) and for fronts h5py.
 """
 import argparse
 import sys
@@ -27,13 +28,13 @@ from matplotlib import pyplot, ticker  # noqa: E402  after use()
 
 def draw_budgets(o):
     groups = {}
-    for folder in o.inputs:
-        for key, searchers in table.load(folder).items():
+    for runs in o.inputs:
+        for key, searchers in table.load(runs).items():
             groups.setdefault(key, {}).update(searchers)
     if not groups:
         sys.exit(f"plot.py: error: no results of run.py in {', '.join(o.inputs)}")
     panels = sorted({(model, mode) for model, mode, _ in groups})
-    names = sorted({name for searchers in groups.values() for name in searchers})
+    names = sorted({name for searchers in groups.values() for name in searchers if not o.searchers or name in o.searchers})
     figure, axes = pyplot.subplots(1, len(panels), figsize=(3.6 * len(panels), 3.2), squeeze=False)
     for axis, panel in zip(axes[0], panels):
         budgets = sorted(budget for model, mode, budget in groups if (model, mode) == panel)
@@ -86,8 +87,12 @@ def main():
     parser.add_argument("what", choices=("budgets", "fronts"))
     parser.add_argument("inputs", nargs="+")
     parser.add_argument("--out", required=True, help="the SVG file")
+    parser.add_argument("--searchers", nargs="+", metavar="NAME", help="of budgets: the lines")
     o = parser.parse_args()
-    figure = (draw_budgets if o.what == "budgets" else draw_fronts)(o)
+    try:
+        figure = (draw_budgets if o.what == "budgets" else draw_fronts)(o)
+    except (OSError, ValueError) as error:
+        sys.exit(f"plot.py: error: {error}")
     figure.tight_layout()
     figure.savefig(o.out, metadata={"Date": None})
 

@@ -31,6 +31,14 @@ TRISEG = {
     "mse": ["--strategy", "mse"],
     "ppo-original": ["--strategy", "ppo", "--warm-start", "none", "--lr", "3e-4", "--clip", "0.2", "--entropy-coef", "0.01"],
 }
+# Searches with more than codes to choose, which run only if they are named. A searched tmax is for mode percentile, whose share of
+# activations is what may pass.
+VARIANTS = {
+    "ppo-moments-layer": [*TRISEG["ppo"], "--repair", "layer"],
+    "ppo-moments-channel": [*TRISEG["ppo"], "--repair", "channel"],
+    "ppo-tmax": [*TRISEG["ppo"], "--tmax-mode", "search"],
+    "cma-es-tmax": [*TRISEG["cma-es"], "--tmax-mode", "search"],
+}
 # Searchers that are a search of triseg and then `triseg repair` of its result: the search, and options of the repair beside its
 # seed. The repair sees far more images than the budget, so these run only if they are named.
 REPAIRED = {
@@ -43,6 +51,9 @@ OPTUNA = {
     "optuna-tpe": (["--sampler", "tpe", "--multivariate"], []),
     "optuna-cmaes": (["--sampler", "cma-es"], []),
 }
+SEARCHES = TRISEG | VARIANTS
+UNLESS_NAMED = [*TRISEG, *OPTUNA]
+NAMED = [*VARIANTS, *REPAIRED]
 MODES = {
     "percentile": [],
     "nothing-passes": ["--tmax-mode", "fixed", "--tmax-fixed", "255"],
@@ -69,7 +80,7 @@ class Run:
     def options(self):
         """What decides the outcome."""
         searcher = self.key["searcher"]
-        if searcher in TRISEG:
+        if searcher in SEARCHES:
             return self.search_options(searcher)
         if searcher in REPAIRED:
             search, repair = REPAIRED[searcher]
@@ -79,7 +90,7 @@ class Run:
 
     def search_options(self, searcher):
         """The learning curve is not used by the search and would cost images."""
-        return ["search", *TRISEG[searcher], "--eval-every", "0", *self.budget, *self.problem]
+        return ["search", *SEARCHES[searcher], "--eval-every", "0", *self.budget, *self.problem]
 
     def finished(self):
         """True if its file is there. Exits if that file is of other options, whose outcome must not pass for this one's."""
@@ -146,8 +157,8 @@ def arguments():
     parser.add_argument("--modes", nargs="+", default=list(MODES), choices=MODES)
     parser.add_argument("--budgets", nargs="+", type=int, default=[2000, 10000], help="episodes")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3, 4, 5])
-    parser.add_argument("--searchers", nargs="+", default=[*TRISEG, *OPTUNA], choices=[*TRISEG, *OPTUNA, *REPAIRED], metavar="NAME",
-                        help=", ".join([*TRISEG, *OPTUNA]) + " (these unless named), " + ", ".join(REPAIRED))
+    parser.add_argument("--searchers", nargs="+", default=UNLESS_NAMED, choices=[*UNLESS_NAMED, *NAMED], metavar="NAME",
+                        help=", ".join(UNLESS_NAMED) + " (these unless named), " + ", ".join(NAMED))
     parser.add_argument("--repair-epochs", type=int, default=12, help="of the searchers that end with a repair")
     parser.add_argument("options", nargs="*", help="passed to every search")
     return parser.parse_args()

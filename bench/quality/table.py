@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 """The runs of run.py as Markdown tables, one for each model, mode and budget, best searcher first.
 
-    bench/quality/table.py FOLDER [--baseline ppo]
+    bench/quality/table.py FOLDER [--baseline ppo] [--csv RUNS.csv]
+    bench/quality/table.py RUNS.csv [--baseline ppo]
 
 KD and accuracies are means over seeds of the selected codes on the test split; +- is half a 95 % interval of Student's t over the
 seeds. "/ MSE" is the KD over that of the MSE optimum, the mean of each run's ratio. "against" is the KD less the baseline's on the
 same seeds, and the interval of that paired difference: searchers whose interval leaves out 0 differ. Student images are those of
-the search, in thousands; seconds are wall clock of the whole process, the final scoring included.
+the search, in thousands; seconds are wall clock of the whole process, the final scoring included. --csv also writes the
+runs as one file of comma-separated values, a row a run, which table.py and plot.py read like the folder.
 """
 import argparse
+import csv
 import glob
 import json
 import os
@@ -17,6 +20,10 @@ import sys
 import numpy as np
 
 BASELINE = "ppo"
+KEY = ("model", "mode", "budget", "searcher", "seed")
+# Of a CSV file. A run's file has its options and codes, too.
+COLUMNS = {"model": str, "mode": str, "budget": int, "searcher": str, "seed": int, "kd": float, "kd_mse_codes": float, "acc_teacher": float,
+           "acc_student": float, "acc_mse_codes": float, "acc_drop": float, "student_images": int, "seconds": float}
 # The 97.5 % quantile of Student's t at 1, 2, ... degrees of freedom.
 T_975 = (12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281, 2.2010, 2.1788, 2.1604, 2.1448, 2.1314,
          2.1199, 2.1098, 2.1009, 2.0930, 2.0860, 2.0796, 2.0739, 2.0687, 2.0639, 2.0595, 2.0555, 2.0518, 2.0484, 2.0452, 2.0423)
@@ -37,12 +44,32 @@ def shown(values, digits, sign=""):
     return f"{mean:{sign}.{digits}f}" + ("" if half is None else f" ± {half:.{digits}f}")
 
 
-def load(folder):
-    """The runs of a folder, by (model, mode, budget), then searcher, then seed."""
+def runs_of(path):
+    """The runs of a folder or of a CSV file."""
+    if path.endswith(".csv"):
+        with open(path, newline="") as file:
+            rows = csv.DictReader(file, restval="")
+            if rows.fieldnames != list(COLUMNS):
+                raise ValueError(f"{path}: its first line does not name the columns {', '.join(COLUMNS)}")
+            return [{name: kind(run[name]) for name, kind in COLUMNS.items()} for run in rows]
+    runs = []
+    for name in sorted(glob.glob(os.path.join(glob.escape(path), "*.json"))):
+        with open(name) as file:
+            runs.append(json.load(file))
+    return runs
+
+
+def write_csv(path, runs):
+    with open(path, "w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(sorted(runs, key=lambda run: [run[name] for name in KEY]))
+
+
+def load(path):
+    """The runs of a folder or of a CSV file, by (model, mode, budget), then searcher, then seed."""
     groups = {}
-    for path in sorted(glob.glob(os.path.join(glob.escape(folder), "*.json"))):
-        with open(path) as file:
-            run = json.load(file)
+    for run in runs_of(path):
         group = groups.setdefault((run["model"], run["mode"], run["budget"]), {})
         group.setdefault(run["searcher"], {})[run["seed"]] = run
     return groups
@@ -82,12 +109,19 @@ def print_table(groups, baseline=BASELINE):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder")
+    parser.add_argument("runs", help="a folder of run.py, or a CSV file of --csv")
     parser.add_argument("--baseline", default=BASELINE, help="the searcher that the others are compared with")
+    parser.add_argument("--csv", help="the file to write the runs into")
     o = parser.parse_args()
-    groups = load(o.folder)
+    try:
+        groups = load(o.runs)
+        if o.csv and groups:
+            write_csv(o.csv, runs_of(o.runs))
+    except (OSError, ValueError) as error:
+        print(f"table.py: error: {error}", file=sys.stderr)
+        return 2
     if not groups:
-        print(f"{o.folder}: holds no results of run.py", file=sys.stderr)
+        print(f"{o.runs}: holds no results of run.py", file=sys.stderr)
         return 2
     print_table(groups, o.baseline)
     return 0

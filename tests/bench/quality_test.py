@@ -107,6 +107,25 @@ class Table(Results):
         self.assertEqual(table["lonely"], ["lonely", "1", "0.0800", "0.400", "89.20", "0.80", "-0.0400", "20", "3"])
         self.assertEqual(table["MSE optimum"][2:6], ["0.2000", "1.000", "80.00", "10.00"])
 
+    def test_runs_as_one_file_say_the_same(self):
+        for seed in (1, 2):
+            self.write("ppo", seed, 0.1 + 0.0123456789 * seed)
+            self.write("other", seed, 0.1)
+        path = os.path.join(self.folder, "runs.csv")
+        made = script("table.py", self.folder, "--csv", path)
+        with open(path) as file:
+            self.assertEqual([line.split(",")[:6] for line in file][1:3], [["m", "percentile", "10", "other", "1", "0.1"],
+                                                                          ["m", "percentile", "10", "other", "2", "0.1"]])
+        again = script("table.py", path)
+        self.assertEqual((again.returncode, again.stdout), (0, made.stdout))
+        with open(path, "a") as file:
+            file.write("m,percentile,ten\n")
+        broken = script("table.py", path)
+        self.assertEqual((broken.returncode, broken.stdout, broken.stderr.count("\n")), (2, "", 1), broken.stderr)
+        with open(path, "w") as file:
+            file.write("model,kd\n")
+        self.assertIn("does not name the columns", script("table.py", path).stderr)
+
     def test_an_empty_folder(self):
         done = script("table.py", self.folder)
         self.assertEqual((done.returncode, done.stdout), (2, ""))
@@ -135,6 +154,8 @@ class Plot(Results):
             self.assertIn(text, first)
         self.plot("budgets", self.folder)
         self.assertEqual(self.svg(), first, "equal results make equal bytes")
+        self.plot("budgets", self.folder, "--searchers", "ppo")
+        self.assertNotIn("other", self.svg())
         self.write("ppo", 1, 0.2)
         self.plot("budgets", self.folder)
         self.assertNotEqual(self.svg(), first)
