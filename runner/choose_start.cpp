@@ -33,11 +33,13 @@ std::uint64_t choose_starts(Rollout& rollout, const QuantizedNetwork& model, con
   for (std::size_t p = 0; p < problems.size(); ++p) {
     const auto reward_of = [&](std::size_t i) { return reward(totals[p * each + i], o.attention_weight); };
     std::size_t best = 0;
+    std::vector<std::string> tried;
     for (std::size_t i = 0; i < each; ++i) {
-      spdlog::info("[start] {}{}: reward {:.5f} on the calibration images", p > 0 ? fmt::format("part {}, ", p - 1) : "", starts[p][i].name,
-                   reward_of(i));
+      tried.push_back(fmt::format("{} {:.5f}", starts[p][i].name, reward_of(i)));
       if (reward_of(i) > reward_of(best)) best = i;
     }
+    spdlog::info("[start] {}{}, best on the calibration images, reward of {}", p > 0 ? fmt::format("part {}: ", p - 1) : "", starts[p][best].name,
+                 fmt::join(tried, ", "));
     take(p, best);
   }
   return request.images.size() * request.candidates.size();

@@ -1,9 +1,9 @@
-"""The parts of Optuna 3.1's multivariate TPE that take minutes to hours for thousands of trials, computed faster: the same draws.
+"""The parts of Optuna 3.1's TPE that take minutes to hours for thousands of trials, computed faster: the same draws.
 
 Optuna computes normal distributions in plain Python, and for each of its draws the density of every earlier trial's kernel, and
 collects all parameters of all trials anew. Here SciPy has the distributions; the mass that a kernel gives an integer is looked up
-by their difference, since all kernels of a parameter are equally wide; and finished trials are collected once. tests/bench
-compares the draws.
+by their difference, since all kernels of a parameter of a multivariate sampler are equally wide, and finished trials are collected
+once. tests/bench compares the draws.
 """
 import numpy as np
 from optuna.samplers._tpe import _truncnorm, parzen_estimator, sampler
@@ -11,23 +11,28 @@ from optuna.trial import TrialState
 from scipy import special
 
 
+optuna_log_pdf = parzen_estimator._ParzenEstimator.log_pdf
+
+
 def log_pdf(self, samples):
-    """(samples): log density of a multivariate _ParzenEstimator over integers of step 1 alone."""
+    """(samples): log density of a _ParzenEstimator over integers of step 1 alone."""
+    if not self._parameters.multivariate:
+        return optuna_log_pdf(self, samples)
     names = list(self._search_space)
-    draws = np.array([samples[name] for name in names], dtype=int)                                # (parameters)(samples)
-    means = np.array([self._mus[name][:-1] for name in names], dtype=int)                         # (parameters)(kernels)
+    draws = np.array([samples[name] for name in names], dtype=int)          # (parameters)(samples)
+    means = np.array([self._mus[name][:-1] for name in names], dtype=int)   # (parameters)(kernels but the prior)
     low, high = (np.array([side[name] for name in names])[:, None] for side in (self._low, self._high))
     width, prior_width = (np.array([self._sigmas[name][i] for name in names])[:, None] for i in (0, -1))
     span = int((high - low).max())
     differences = np.arange(-span, span + 1)
     by_difference = _truncnorm._log_gauss_mass((differences - 0.5) / width, (differences + 0.5) / width)
-    every_mean = (low + 0.5).astype(int) + np.arange(span)                                        # (parameters)(means)
+    every_mean = (low + 0.5).astype(int) + np.arange(span)                  # (parameters)(means)
     legal = _truncnorm._log_gauss_mass((low - every_mean) / width, (high - every_mean) / width)
 
     prior_mean = (low + high) * 0.5
     prior = _truncnorm._log_gauss_mass((draws - 0.5 - prior_mean) / prior_width, (draws + 0.5 - prior_mean) / prior_width)
     prior = prior - _truncnorm._log_gauss_mass((low - prior_mean) / prior_width, (high - prior_mean) / prior_width)
-    total = np.zeros((means.shape[1] + 1, draws.shape[1]))                                        # (kernels, the prior last)(samples)
+    total = np.zeros((means.shape[1] + 1, draws.shape[1]))                  # (kernels, the prior last)(samples)
     for p in range(len(names)):
         by_mean = by_difference[p][draws[p] - every_mean[p][:, None] + span] - legal[p][:, None]  # (means)(samples)
         total[:-1] += by_mean[means[p] - every_mean[p, 0]]

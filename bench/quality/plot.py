@@ -47,9 +47,12 @@ def draw_budgets(o):
         axis.axhline(np.mean(mse), color="black", linestyle=":", linewidth=1, label="MSE optimum")
         axis.set(xscale="log", yscale="log", xlabel="episodes", title=f"{panel[0]}, {panel[1]}")
         axis.set_xticks(budgets, [f"{budget:,}" for budget in budgets])
-        axis.xaxis.set_minor_locator(ticker.NullLocator())
+        axis.yaxis.set_major_locator(ticker.MaxNLocator(7))
+        axis.yaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
+        for side in (axis.xaxis, axis.yaxis):
+            side.set_minor_locator(ticker.NullLocator())
     axes[0][0].set_ylabel("test KD [nats]")
-    axes[0][-1].legend(fontsize=6)
+    axes[0][-1].legend(fontsize=6, loc="upper left", bbox_to_anchor=(1.02, 1))
     return figure
 
 

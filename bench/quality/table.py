@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """The runs of run.py as Markdown tables, one for each model, mode and budget, best searcher first.
 
-    bench/quality/table.py FOLDER [--baseline ppo] [--csv RUNS.csv]
-    bench/quality/table.py RUNS.csv [--baseline ppo]
+    bench/quality/table.py FOLDER [--baseline ppo] [--searchers NAME ...] [--csv RUNS.csv]
+    bench/quality/table.py RUNS.csv [--baseline ppo] [--searchers NAME ...]
 
 KD and accuracies are means over seeds of the selected codes on the test split; +- is half a 95 % interval of Student's t over the
 seeds. "/ MSE" is the KD over that of the MSE optimum, the mean of each run's ratio. "against" is the KD less the baseline's on the
 same seeds, and the interval of that paired difference: searchers whose interval leaves out 0 differ. Student images are those of
-the search, in thousands; seconds are wall clock of the whole process, the final scoring included. --csv also writes the
+the search, in thousands (and of a repair); seconds are wall clock of the whole process, the final scoring included. --csv also writes the
 runs as one file of comma-separated values, a row a run, which table.py and plot.py read like the folder.
 """
 import argparse
@@ -55,7 +55,10 @@ def runs_of(path):
     runs = []
     for name in sorted(glob.glob(os.path.join(glob.escape(path), "*.json"))):
         with open(name) as file:
-            runs.append(json.load(file))
+            run = json.load(file)
+        if not COLUMNS.keys() <= set(run):
+            raise ValueError(f"{name} is not a result of run.py")
+        runs.append(run)
     return runs
 
 
@@ -95,14 +98,18 @@ def row(searcher, runs, baseline):
     return "| " + " | ".join(cells) + " |"
 
 
-def print_table(groups, baseline=BASELINE):
-    for (model, mode, budget), searchers in sorted(groups.items()):
+def print_table(groups, baseline=BASELINE, named=None):
+    """Of the searchers `named`, or all."""
+    for (model, mode, budget), found in sorted(groups.items()):
+        searchers = {name: runs for name, runs in found.items() if named is None or name in named}
+        if not searchers:
+            continue
         every = [run for runs in searchers.values() for run in runs.values()]
         mse = {name: sum(run[name] for run in every) / len(every) for name in ("kd_mse_codes", "acc_teacher", "acc_mse_codes")}
         print(f"**{model}, {mode}, {budget} episodes** (teacher {mse['acc_teacher']:.2f} %)\n")
         print(f"| searcher | seeds | KD | / MSE | student % | drop | against {baseline} | 1000 images | s |\n" + "|---" * 9 + "|")
         for searcher, runs in sorted(searchers.items(), key=lambda item: np.mean(column(item[1], "kd"))):
-            print(row(searcher, runs, searchers.get(baseline, {})))
+            print(row(searcher, runs, found.get(baseline, {})))
         print(f"| MSE optimum | | {mse['kd_mse_codes']:.4f} | 1.000 | {mse['acc_mse_codes']:.2f} | "
               f"{mse['acc_teacher'] - mse['acc_mse_codes']:.2f} | | 0 | |\n")
 
@@ -111,6 +118,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", help="a folder of run.py, or a CSV file of --csv")
     parser.add_argument("--baseline", default=BASELINE, help="the searcher that the others are compared with")
+    parser.add_argument("--searchers", nargs="+", metavar="NAME", help="the rows, all unless given")
     parser.add_argument("--csv", help="the file to write the runs into")
     o = parser.parse_args()
     try:
@@ -123,7 +131,7 @@ def main():
     if not groups:
         print(f"{o.runs}: holds no results of run.py", file=sys.stderr)
         return 2
-    print_table(groups, o.baseline)
+    print_table(groups, o.baseline, o.searchers)
     return 0
 
 

@@ -126,6 +126,16 @@ class Table(Results):
             file.write("model,kd\n")
         self.assertIn("does not name the columns", script("table.py", path).stderr)
 
+    def test_recorded_tables_are_those_of_the_recorded_runs(self):
+        with open(os.path.join(SOURCE, "bench", "results", "quality-cuda.md")) as file:
+            recorded = file.read()
+        commands = [line.split()[1:] for line in recorded.splitlines() if line.startswith("bench/quality/table.py bench/results/")]
+        self.assertGreater(len(commands), 3)
+        for runs, *options in commands:
+            made = script("table.py", os.path.join(SOURCE, runs), *options)
+            self.assertEqual(made.returncode, 0, made.stderr)
+            self.assertIn(f"{' '.join([runs, *options])}\n```\n\n{made.stdout.strip()}\n", recorded)
+
     def test_an_empty_folder(self):
         done = script("table.py", self.folder)
         self.assertEqual((done.returncode, done.stdout), (2, ""))
@@ -183,7 +193,7 @@ if sys.argv[2] == "fast":
     fast_tpe.install()
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 study = optuna.create_study(direction="maximize",
-                            sampler=optuna.samplers.TPESampler(seed=3, constant_liar=True, multivariate=True))
+                            sampler=optuna.samplers.TPESampler(seed=3, constant_liar=True, multivariate=sys.argv[3] == "multivariate"))
 space = {f"x{i}": optuna.distributions.IntDistribution(1, 30 + i) for i in range(5)}
 for _ in range(8):
     for trial in [study.ask(space) for _ in range(12)]:
@@ -196,11 +206,13 @@ print(json.dumps([trial.params for trial in study.trials]))
 class OptunaSearchers(Folder):
     @unittest.skipUnless(importlib.util.find_spec("scipy"), "python3-scipy is not installed")
     def test_fast_tpe_draws_what_optuna_draws(self):
-        draws = [subprocess.run([sys.executable, "-B", "-W", "ignore", "-c", DRAWS, QUALITY, how], capture_output=True, text=True)
-                 for how in ("fast", "plain")]
-        self.assertEqual(draws[0].stderr, "")
-        self.assertEqual(draws[0].stdout, draws[1].stdout)
-        self.assertGreater(len({str(trial) for trial in json.loads(draws[0].stdout)}), 80)
+        for sampler in ("multivariate", "univariate"):
+            with self.subTest(sampler):
+                draws = [subprocess.run([sys.executable, "-B", "-W", "ignore", "-c", DRAWS, QUALITY, how, sampler],
+                                        capture_output=True, text=True) for how in ("fast", "plain")]
+                self.assertEqual(draws[0].stderr, "")
+                self.assertEqual(draws[0].stdout, draws[1].stdout)
+                self.assertGreater(len({str(trial) for trial in json.loads(draws[0].stdout)}), 80)
 
     def test_they_spend_the_same_budget_by_the_same_rules(self):
         done = self.matrix("--seeds", "1", "--searchers", "random", "optuna-tpe", "optuna-cmaes")
