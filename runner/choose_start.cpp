@@ -38,7 +38,7 @@ std::uint64_t choose_starts(Rollout& rollout, const QuantizedNetwork& model, con
       tried.push_back(fmt::format("{} {:.5f}", starts[p][i].name, reward_of(i)));
       if (reward_of(i) > reward_of(best)) best = i;
     }
-    spdlog::info("[start] {}{}, best on the calibration images, reward of {}", p > 0 ? fmt::format("part {}: ", p - 1) : "", starts[p][best].name,
+    spdlog::info("[start] {}{} has the best reward on the calibration images: {}", p > 0 ? fmt::format("part {}: ", p - 1) : "", starts[p][best].name,
                  fmt::join(tried, ", "));
     take(p, best);
   }

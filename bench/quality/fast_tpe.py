@@ -1,11 +1,12 @@
-"""The parts of Optuna 3.1's TPE that take minutes to hours for thousands of trials, computed faster: the same draws.
+"""The parts of Optuna 3.1's multivariate TPE that take hours for thousands of trials, computed faster: up to rounding the same draws.
 
 Optuna computes normal distributions in plain Python, and for each of its draws the density of every earlier trial's kernel, and
 collects all parameters of all trials anew. Here SciPy has the distributions; the mass that a kernel gives an integer is looked up
-by their difference, since all kernels of a parameter of a multivariate sampler are equally wide, and finished trials are collected
-once. tests/bench compares the draws.
+by their difference, since all kernels of a parameter are equally wide; and finished trials are collected once. A univariate sampler
+gains the distributions alone. tests/bench compares the draws.
 """
 import numpy as np
+from optuna.distributions import IntDistribution
 from optuna.samplers._tpe import _truncnorm, parzen_estimator, sampler
 from optuna.trial import TrialState
 from scipy import special
@@ -15,8 +16,9 @@ optuna_log_pdf = parzen_estimator._ParzenEstimator.log_pdf
 
 
 def log_pdf(self, samples):
-    """(samples): log density of a _ParzenEstimator over integers of step 1 alone."""
-    if not self._parameters.multivariate:
+    """(samples): log density of a _ParzenEstimator."""
+    integers = all(isinstance(d, IntDistribution) and d.step == 1 and not d.log for d in self._search_space.values())
+    if not self._parameters.multivariate or not integers:
         return optuna_log_pdf(self, samples)
     names = list(self._search_space)
     draws = np.array([samples[name] for name in names], dtype=int)          # (parameters)(samples)
@@ -43,28 +45,41 @@ def log_pdf(self, samples):
 
 
 class Observations:
-    """Parameters and scores of a study's trials, as sampler._get_observation_pairs gives them for one objective without pruning."""
+    """Parameters and scores of a study's trials, as sampler._get_observation_pairs gives them for one objective without pruning or
+    constraints."""
 
     def __init__(self, otherwise):
         self.otherwise = otherwise  # for single parameters, which the first draws of a study ask for
-        self.study, self.values, self.scores = None, None, []  # (finished trials from the first on)(parameters); their scores
+        self.study = None
+
+    def start(self, study, names):
+        self.study, self.seen = study, 0  # trials from the first on that are finished, however they ended
+        self.values, self.scores = np.empty((0, len(names))), []  # (those that are complete)(parameters); their scores
 
     def __call__(self, study, names, constant_liar=False, constraints_enabled=False):
-        if len(names) == 1:
+        if len(names) == 1 or constraints_enabled:
             return self.otherwise(study, names, constant_liar, constraints_enabled)
         if study is not self.study:
-            self.study, self.values, self.scores = study, np.empty((0, len(names))), []
+            self.start(study, names)
         sign = 1 if study.direction.name == "MINIMIZE" else -1
+        trials = study.get_trials(deepcopy=False)[self.seen:]
+        if any(trial.state == TrialState.PRUNED for trial in trials):
+            raise NotImplementedError("fast_tpe knows no pruned trials")
+        unfinished = [i for i, trial in enumerate(trials) if not trial.state.is_finished()]
+        settled = unfinished[0] if unfinished else len(trials)
+        values, scores = self.observed(trials[:settled], names, sign, False)
+        self.values, self.scores, self.seen = np.concatenate([self.values, values]), self.scores + scores, self.seen + settled
+        values, scores = self.observed(trials[settled:], names, sign, constant_liar)
+        return dict(zip(names, np.concatenate([self.values, values]).T)), self.scores + scores, None
+
+    @staticmethod
+    def observed(trials, names, sign, constant_liar):
         states = (TrialState.COMPLETE, TrialState.RUNNING) if constant_liar else (TrialState.COMPLETE,)
-        trials = [trial for trial in study.get_trials(deepcopy=False)[len(self.scores):] if trial.state in states]
+        trials = [trial for trial in trials if trial.state in states]
         values = np.array([[trial.params.get(name, np.nan) for name in names] for trial in trials], dtype=float)
-        values = np.concatenate([self.values, values.reshape(-1, len(names))])
-        finished = [trial.state == TrialState.COMPLETE for trial in trials]
-        scores = self.scores + [(-float("inf"), [sign * trial.value]) if done else (float("inf"), [sign * float("inf")])
-                                for trial, done in zip(trials, finished)]
-        settled = len(self.scores) + (finished.index(False) if False in finished else len(finished))
-        self.values, self.scores = values[:settled], scores[:settled]
-        return dict(zip(names, values.T)), scores, None
+        scores = [(-float("inf"), [sign * trial.value]) if trial.state == TrialState.COMPLETE else (float("inf"), [sign * float("inf")])
+                  for trial in trials]
+        return values.reshape(-1, len(names)), scores
 
 
 def install():

@@ -5,7 +5,8 @@
 
 What is the same as in `triseg search`: calibration, the images of each iteration, its size, the start (--warm-start best) and as
 the reference on every iteration's images that start, the gain over it as what is maximized, the finalists (those of largest gain
-with distinct codes, and all analytic starts), their choice on validation, the one report on test.
+with distinct codes, all analytic starts, and for cma-es, as for triseg's strategies, what it holds best at the end: the mean of the
+better half of its last population), their choice on validation, the one report on test.
 
 Search space: four integers in 1..tmax-2 a site, which sorted are (t1, v1-1, t2-1, v2-2). So every draw is legal, every legal draw
 has its place, and the space is static, as CMA-ES needs it. The start is told as a finished trial of gain 0; then each
@@ -48,7 +49,7 @@ def codes_of(site, numbers):
 
 
 def fast():
-    """True if fast_tpe can take its parts of the sampler: it changes no draw, but hours to minutes."""
+    """True if fast_tpe can take its parts of the sampler: it changes no draw, and turns hours into minutes."""
     return optuna.__version__.startswith("3.1.") and importlib.util.find_spec("scipy") is not None
 
 
@@ -58,7 +59,7 @@ def make_sampler(o, start, population):
             import fast_tpe
             fast_tpe.install()
         return optuna.samplers.TPESampler(seed=o.seed, constant_liar=True, multivariate=o.multivariate)
-    return optuna.samplers.CmaEsSampler(x0=start, sigma0=o.sigma0, popsize=population, seed=o.seed, use_separable_cma=o.separable,
+    return optuna.samplers.CmaEsSampler(x0=start, sigma0=2.0 if o.sigma0 is None else o.sigma0, popsize=population, seed=o.seed, use_separable_cma=o.separable,
                                         with_margin=not (o.no_margin or o.separable), warn_independent_sampling=False)
 
 
@@ -92,11 +93,21 @@ def search(o, scorer):
     return episodes, seconds
 
 
+def last_mean(episodes, sites, population):
+    """The mean of the better half of the last population as codes."""
+    better = sorted(episodes[-population:], key=lambda episode: -episode[0])[:(population + 1) // 2]
+    numbers = [[numbers_of(site, codes) for site, codes in zip(sites, candidate)] for _, candidate in better]
+    return [codes_of(site, {name: round(sum(of[i][name] for of in numbers) / len(better)) for name in numbers[0][i]})
+            for i, site in enumerate(sites)]
+
+
 def outcome(o, scorer):
     episodes, sampler_seconds = search(o, scorer)
     sites = scorer.problem["sites"]
     mse = [site["mse"] for site in sites]
     finalists = best_distinct(episodes, scorer.problem["top_k"]) + [start["codes"] for start in scorer.problem["starts"]]
+    if o.sampler == "cma-es" and episodes:
+        finalists.append(last_mean(episodes, sites, scorer.problem["episodes_per_update"]))
     codes = choose(finalists, scorer.split("validation", finalists), scorer.problem["max_acc_drop"])
     test = scorer.split("test", [codes, mse])
     return {"kd": test["kd"][0], "kd_mse_codes": test["kd"][1], "acc_teacher": test["teacher_accuracy"][0],
@@ -111,12 +122,16 @@ def main():
     parser.add_argument("--sampler", choices=("tpe", "cma-es"), required=True)
     parser.add_argument("--episodes", type=int, default=10000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--multivariate", action="store_true")
-    parser.add_argument("--sigma0", type=float, default=2.0)
-    parser.add_argument("--no-margin", action="store_true")
-    parser.add_argument("--separable", action="store_true")
+    parser.add_argument("--multivariate", action="store_true", help="of tpe: all numbers drawn together")
+    parser.add_argument("--sigma0", type=float, help="of cma-es: first deviation [codes], 2 unless given")
+    parser.add_argument("--no-margin", action="store_true", help="of cma-es: without the margin for integers")
+    parser.add_argument("--separable", action="store_true", help="of cma-es: a diagonal covariance, without the margin")
     parser.add_argument("options", nargs="*", help="of triseg search, for the problem")
     o = parser.parse_args()
+    if o.sampler == "cma-es" and o.multivariate:
+        parser.error("--multivariate is of --sampler tpe")
+    if o.sampler == "tpe" and (o.sigma0 is not None or o.no_margin or o.separable):
+        parser.error("--sigma0, --no-margin and --separable are of --sampler cma-es")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     try:

@@ -30,19 +30,25 @@ def draw_budgets(o):
     groups = {}
     for runs in o.inputs:
         for key, searchers in table.load(runs).items():
-            groups.setdefault(key, {}).update(searchers)
+            for name, of_seeds in searchers.items():
+                groups.setdefault(key, {}).setdefault(name, {}).update(of_seeds)
     if not groups:
         sys.exit(f"plot.py: error: no results of run.py in {', '.join(o.inputs)}")
+    unknown = [name for name in o.searchers or [] if name not in table.searchers_of(groups)]
+    if unknown:
+        raise ValueError(f"no runs of {', '.join(unknown)}, only of {', '.join(table.searchers_of(groups))}")
     panels = sorted({(model, mode) for model, mode, _ in groups})
-    names = sorted({name for searchers in groups.values() for name in searchers if not o.searchers or name in o.searchers})
+    names = o.searchers or table.searchers_of(groups)
     figure, axes = pyplot.subplots(1, len(panels), figsize=(3.6 * len(panels), 3.2), squeeze=False)
     for axis, panel in zip(axes[0], panels):
         budgets = sorted(budget for model, mode, budget in groups if (model, mode) == panel)
         runs = {budget: groups[(*panel, budget)] for budget in budgets}
         for i, name in enumerate(names):
             own = [b for b in budgets if name in runs[b]]
+            shift = 1.03 ** (i - (len(names) - 1) / 2)  # equal results would hide each other
             means, halves = zip(*(table.mean_and_half(table.column(runs[b][name], "kd")) for b in own)) if own else ((), ())
-            axis.errorbar(own, means, [h or 0 for h in halves], color=f"C{i}", marker="o", markersize=3, capsize=2, linewidth=1, label=name)
+            axis.errorbar([b * shift for b in own], means, [h or 0 for h in halves], color=f"C{i}", marker="o", markersize=3, capsize=2, linewidth=1,
+                          label="best analytic start (mse)" if name == "mse" else name)
         mse = [run["kd_mse_codes"] for searchers in runs.values() for of_seeds in searchers.values() for run in of_seeds.values()]
         axis.axhline(np.mean(mse), color="black", linestyle=":", linewidth=1, label="MSE optimum")
         axis.set(xscale="log", yscale="log", xlabel="episodes", title=f"{panel[0]}, {panel[1]}")
@@ -77,7 +83,8 @@ def draw_fronts(o):
             sys.exit(f"plot.py: error: {item}: expected NAME=RUN.h5")
         passed, kd, accuracy = front_of(path).T
         by_kd.plot(passed, kd, marker="o", markersize=3, linewidth=1, drawstyle="steps-post", label=name)
-        by_accuracy.plot(passed, accuracy, marker="o", markersize=3, linewidth=1, label=name)
+        by_accuracy.plot(passed, accuracy, marker="o", markersize=3, linewidth=1,
+                          label="best analytic start (mse)" if name == "mse" else name)
     for axis, label in ((by_kd, "validation KD [nats]"), (by_accuracy, "validation accuracy [%]")):
         axis.set(xlabel="activations that no staircase replaces [%]", ylabel=label)
     by_kd.set_yscale("log")
@@ -94,7 +101,7 @@ def main():
     o = parser.parse_args()
     try:
         figure = (draw_budgets if o.what == "budgets" else draw_fronts)(o)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError, ModuleNotFoundError) as error:
         sys.exit(f"plot.py: error: {error}")
     figure.tight_layout()
     figure.savefig(o.out, metadata={"Date": None})

@@ -143,7 +143,11 @@ class Run:
         if searcher in REPAIRED:
             with open(self.result("-final")) as file:
                 final = json.load(file)
-            metrics, images = metrics | final["metrics"], images + final["repair"]["training"]["student_images"]
+            training = final["repair"]["training"]
+            metrics, images = metrics | final["metrics"], images + training["student_images"]
+            metrics |= {"validation_passed_before": training["validation_before"]["passed"],
+                        "validation_passed": training["validation"]["passed"]}
+            names += ("validation_passed_before", "validation_passed")
         return {name: metrics[name] for name in names} | {"student_images": images}
 
 
@@ -174,6 +178,10 @@ def main():
               ": install Debian's package python3-optuna, see bench/quality/README.md, or leave them out by --searchers",
               file=sys.stderr)
         return 2
+    with_mode = [s for s in o.searchers if "--tmax-mode" in SEARCHES.get(s, [])]
+    if with_mode and o.modes != ["percentile"]:
+        print(f"run.py: error: {', '.join(with_mode)}: a searched tmax is for --modes percentile alone", file=sys.stderr)
+        return 2
     os.makedirs(os.path.join(o.out, "runs"), exist_ok=True)
     matrix = [Run(o, *cell) for cell in itertools.product(o.models, o.modes, o.budgets, o.seeds, o.searchers)]
     left = [run for run in matrix if not run.finished()]
@@ -185,7 +193,10 @@ def main():
             problem = future.result()
             failed += problem is not None
             print(f"{done}/{len(left)} {futures[future].name}: {problem or 'finished'}", file=sys.stderr)
-    table.print_table(table.load(o.out))
+    try:
+        table.print_table(table.load(o.out))
+    except ValueError as error:
+        sys.exit(f"run.py: error: {error}: remove it or give another --out")
     return 1 if failed else 0
 
 

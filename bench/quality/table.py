@@ -44,21 +44,37 @@ def shown(values, digits, sign=""):
     return f"{mean:{sign}.{digits}f}" + ("" if half is None else f" ± {half:.{digits}f}")
 
 
+def run_of(values, where):
+    """One run from what a file says. Throws ValueError naming the place."""
+    try:
+        if None in values:  # more cells than columns
+            raise ValueError
+        return values | {name: kind(values[name]) for name, kind in COLUMNS.items()}
+    except (TypeError, KeyError, ValueError):
+        raise ValueError(f"{where} is not a result of run.py") from None
+
+
 def runs_of(path):
-    """The runs of a folder or of a CSV file."""
+    """The runs of a folder or of a CSV file. Throws ValueError naming the file and what is wrong with it."""
+    runs = []
     if path.endswith(".csv"):
         with open(path, newline="") as file:
-            rows = csv.DictReader(file, restval="")
+            rows = csv.DictReader(file)
             if rows.fieldnames != list(COLUMNS):
                 raise ValueError(f"{path}: its first line does not name the columns {', '.join(COLUMNS)}")
-            return [{name: kind(run[name]) for name, kind in COLUMNS.items()} for run in rows]
-    runs = []
-    for name in sorted(glob.glob(os.path.join(glob.escape(path), "*.json"))):
-        with open(name) as file:
-            run = json.load(file)
-        if not COLUMNS.keys() <= set(run):
-            raise ValueError(f"{name} is not a result of run.py")
-        runs.append(run)
+            runs = [run_of(row, f"{path}, line {rows.line_num},") for row in rows]
+    else:
+        for name in sorted(glob.glob(os.path.join(glob.escape(path), "*.json"))):
+            with open(name) as file:
+                try:
+                    values = json.load(file)
+                except ValueError:
+                    values = None
+            runs.append(run_of(values, name))
+    keys = [tuple(run[name] for name in KEY) for run in runs]
+    twice = next((key for key in keys if keys.count(key) > 1), None)
+    if twice:
+        raise ValueError(f"{path}: the run {', '.join(map(str, twice))} is there twice")
     return runs
 
 
@@ -70,12 +86,16 @@ def write_csv(path, runs):
 
 
 def load(path):
-    """The runs of a folder or of a CSV file, by (model, mode, budget), then searcher, then seed."""
+    """The runs of a folder or of a CSV file, by (model, mode, budget), then searcher, then seed. Throws ValueError as runs_of()."""
     groups = {}
     for run in runs_of(path):
         group = groups.setdefault((run["model"], run["mode"], run["budget"]), {})
         group.setdefault(run["searcher"], {})[run["seed"]] = run
     return groups
+
+
+def searchers_of(groups):
+    return sorted({name for searchers in groups.values() for name in searchers})
 
 
 def column(runs, name):
@@ -130,6 +150,10 @@ def main():
         return 2
     if not groups:
         print(f"{o.runs}: holds no results of run.py", file=sys.stderr)
+        return 2
+    unknown = [name for name in [o.baseline, *(o.searchers or [])] if name not in searchers_of(groups) and name != BASELINE]
+    if unknown:
+        print(f"table.py: error: {o.runs} has no runs of {', '.join(unknown)}, only of {', '.join(searchers_of(groups))}", file=sys.stderr)
         return 2
     print_table(groups, o.baseline, o.searchers)
     return 0

@@ -74,8 +74,19 @@ class Matrix(Folder):
         plain, repaired = self.result("ppo", 1), self.result("ppo-repaired", 1)
         self.assertLess(repaired["kd"], 0.9 * plain["kd"])
         self.assertEqual(repaired["kd_mse_codes"], plain["kd_mse_codes"])
+        self.assertLess(repaired["validation_passed"], 1.3 * repaired["validation_passed_before"])
         self.assertEqual(repaired["student_images"], plain["student_images"] + 50000)
         self.assertEqual(list(rows(done.stdout)), ["ppo-repaired", "ppo", "MSE optimum"])
+
+    def test_what_cannot_run_is_refused_before_anything_runs(self):
+        done = script("run.py", "--build", BUILD, "--out", self.folder, "--searchers", "ppo", "cma-es-tmax")
+        self.assertEqual((done.returncode, done.stdout, os.listdir(self.folder)), (2, "", []))
+        self.assertIn("cma-es-tmax: a searched tmax is for --modes percentile alone", done.stderr)
+
+    def test_variants(self):
+        self.matrix("--seeds", "1", "--searchers", "ppo", "ppo-moments-layer", "cma-es-tmax")
+        kds = [self.result(searcher, 1)["kd"] for searcher in ("ppo", "ppo-moments-layer", "cma-es-tmax")]
+        self.assertEqual(len(set(kds)), 3, "all are searched for, differently")
 
     def test_a_run_that_fails_is_named_and_the_others_finish(self):
         done = self.matrix("--seeds", "1", "--searchers", "random", "--models", "lenet5", "vgg16", expect=1)
@@ -122,9 +133,26 @@ class Table(Results):
             file.write("m,percentile,ten\n")
         broken = script("table.py", path)
         self.assertEqual((broken.returncode, broken.stdout, broken.stderr.count("\n")), (2, "", 1), broken.stderr)
+        self.assertIn("line 6, is not a result", broken.stderr)
         with open(path, "w") as file:
             file.write("model,kd\n")
         self.assertIn("does not name the columns", script("table.py", path).stderr)
+        for content in ("{", "3", "{}"):
+            with open(os.path.join(self.folder, "other.json"), "w") as file:
+                file.write(content)
+            other = script("table.py", self.folder)
+            self.assertEqual((other.returncode, other.stderr), (2, f"table.py: error: {self.folder}/other.json is not a result of run.py\n"))
+
+    def test_searchers_that_are_not_there(self):
+        self.write("ppo", 1, 0.1)
+        for option in ("--searchers", "--baseline"):
+            done = script("table.py", self.folder, option, "pop")
+            self.assertEqual((done.returncode, done.stdout), (2, ""))
+            self.assertIn("no runs of pop, only of ppo", done.stderr)
+        self.write("other", 1, 0.1)
+        self.assertEqual(list(rows(script("table.py", self.folder, "--searchers", "other").stdout)), ["other", "MSE optimum"])
+        shutil.copy(os.path.join(self.folder, "ppo-10-1.json"), os.path.join(self.folder, "copy.json"))
+        self.assertIn("the run m, percentile, 10, ppo, 1 is there twice", script("table.py", self.folder).stderr)
 
     def test_recorded_tables_are_those_of_the_recorded_runs(self):
         with open(os.path.join(SOURCE, "bench", "results", "quality-cuda.md")) as file:
@@ -166,6 +194,7 @@ class Plot(Results):
         self.assertEqual(self.svg(), first, "equal results make equal bytes")
         self.plot("budgets", self.folder, "--searchers", "ppo")
         self.assertNotIn("other", self.svg())
+        self.assertIn("no runs of pop", self.plot("budgets", self.folder, "--searchers", "pop", expect=1).stderr)
         self.write("ppo", 1, 0.2)
         self.plot("budgets", self.folder)
         self.assertNotEqual(self.svg(), first)
@@ -195,9 +224,15 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)
 study = optuna.create_study(direction="maximize",
                             sampler=optuna.samplers.TPESampler(seed=3, constant_liar=True, multivariate=sys.argv[3] == "multivariate"))
 space = {f"x{i}": optuna.distributions.IntDistribution(1, 30 + i) for i in range(5)}
+abandoned = study.ask(space)
 for _ in range(8):
-    for trial in [study.ask(space) for _ in range(12)]:
+    trials = [study.ask(space) for _ in range(12)]
+    study.tell(trials[3], state=optuna.trial.TrialState.FAIL)
+    for trial in trials[4:] + trials[:3]:
         study.tell(trial, -sum((x - 9) ** 2 for x in trial.params.values()))
+study.tell(abandoned, -100)
+for _ in range(3):
+    study.tell(study.ask(space), -50)
 print(json.dumps([trial.params for trial in study.trials]))
 """
 
@@ -225,6 +260,12 @@ class OptunaSearchers(Folder):
             self.assertLess(run["kd"], 1.1 * run["kd_mse_codes"])
             for t1, v1, t2, v2 in run["codes"].values():
                 self.assertTrue(1 <= t1 < v1 <= t2 < v2)
+
+    def test_options_of_the_other_sampler(self):
+        for options in (["tpe", "--separable"], ["cma-es", "--multivariate"]):
+            done = script("optuna_search.py", "--program", PROGRAM, "--sampler", *options)
+            self.assertEqual((done.returncode, done.stdout), (2, ""))
+            self.assertIn("--sampler", done.stderr.splitlines()[-1])
 
     def test_a_problem_that_does_not_exist_is_one_line(self):
         done = script("optuna_search.py", "--program", PROGRAM, "--sampler", "tpe", "--", "--model", "lenet6")
