@@ -60,7 +60,7 @@ void declare_options(CLI::App& app, RepairCommandOptions& o) {
   app.add_flag("--flip,!--no-flip", t.augmentation.flip, "Mirror half of the images (default)")->group(changes_results);
   results("--seed", t.seed, "Seed of image order and augmentation")->check(whole(0, std::numeric_limits<std::uint64_t>::max()));
 
-  app.add_option("--out", o.out, "Result file with the repair, if it is a gain on validation (default: NAME.repaired.json beside NAME.json)")
+  app.add_option("--out", o.out, "Result file with the repair, if it lowers KD on validation (default: NAME.repaired.json beside NAME.json)")
       ->group(changes_speed);
   app.add_option("--checkpoint", o.checkpoint,
                  "State between epochs, removed once the result is written (default: OUT.checkpoint)")

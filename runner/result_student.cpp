@@ -41,6 +41,15 @@ DataSet load_data(const StudentOptions& o, const ResultOrigin& origin, bool data
   return data;
 }
 
+/// Codes may be tried on another teacher by --teacher; a repair is of one teacher's channels.
+void check_teacher(const StudentOptions& o, const ResultOrigin& origin, const ResultStudent& student) {
+  if (origin.model_sha256.empty() || origin.model_sha256 == student.teacher.sha256) return;
+  if (o.teacher.empty() || !student.repair.repair.empty())
+    fail("{} was found with another teacher (sha256 {:.12}...) than {} (sha256 {:.12}...): give its model file with --teacher", o.result,
+         origin.model_sha256, student.teacher.path.string(), student.teacher.sha256);
+  spdlog::warn("warning: {} was found with another teacher: its accuracies need not come out again", o.result);
+}
+
 /// The format that an HDF5 file of triseg's says it has; empty if it is none.
 std::string format_of(const fs::path& path) {
   try {
@@ -92,10 +101,9 @@ ResultStudent load_student(StudentOptions& o) {
   student.codes = read_result(o.result, network);
   student.repair = read_repair(o.result, network);
   if (!model_given && !origin.model) spdlog::info("{} names no model: taking {}; --model changes it", o.result, o.model);
-  if (!origin.model_sha256.empty() && origin.model_sha256 != student.teacher.sha256)
-    spdlog::warn("{} was found with another model file: its accuracies need not come out again", o.result);
+  check_teacher(o, origin, student);
   if (!origin.data_sha256.empty() && origin.data_sha256 != student.data.sha256)
-    spdlog::warn("{} was found on other images: its accuracies need not come out again", o.result);
+    spdlog::warn("warning: {} was found on other images: its accuracies need not come out again", o.result);
   select_attention_layers(network, o.attention_layers);
   return student;
 }

@@ -34,8 +34,8 @@ struct ResultStudent {
   StoredRepair repair;        ///< the result's own
 };
 
-/// Loads it all and fills in what the options left open. Throws Error, or CLI::ParseError if no result file is named; warns if the
-/// result was found with another model or on other images.
+/// Loads it all and fills in what the options left open. Throws Error, or CLI::ParseError if no result file is named; also if
+/// the result was found with another teacher, unless that was asked for and the result has no repair. Warns of that, and of other images.
 ResultStudent load_student(StudentOptions& options);
 
 /// All images of a split for one student.

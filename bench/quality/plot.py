@@ -47,7 +47,7 @@ def draw_budgets(o):
             own = [b for b in budgets if name in runs[b]]
             shift = 1.03 ** (i - (len(names) - 1) / 2)  # equal results would hide each other
             means, halves = zip(*(table.mean_and_half(table.column(runs[b][name], "kd")) for b in own)) if own else ((), ())
-            axis.errorbar([b * shift for b in own], means, [h or 0 for h in halves], color=f"C{i}", marker="o", markersize=3, capsize=2, linewidth=1,
+            axis.errorbar([b * shift for b in own], means, [h or 0 for h in halves], color=f"C{i % 10}", linestyle=("-", "--")[i // 10 % 2], marker="o", markersize=3, capsize=2, linewidth=1,
                           label="best analytic start (mse)" if name == "mse" else name)
         mse = [run["kd_mse_codes"] for searchers in runs.values() for of_seeds in searchers.values() for run in of_seeds.values()]
         axis.axhline(np.mean(mse), color="black", linestyle=":", linewidth=1, label="MSE optimum")
@@ -65,8 +65,13 @@ def draw_budgets(o):
 def front_of(path):
     """Rows (share that passes [percent], KD, accuracy [percent]) of /top that no other beats in coverage and KD, by share."""
     import h5py
-    with h5py.File(path) as file:
-        coverage, kd, accuracy = (file["/top/" + name][()] for name in ("coverage", "validation_kd", "validation_accuracy"))
+    try:
+        with h5py.File(path) as file:
+            coverage, kd, accuracy = (file["/top/" + name][()] for name in ("coverage", "validation_kd", "validation_accuracy"))
+    except (OSError, KeyError):
+        raise ValueError(f"{path}: no run file (NAME.h5) of a finished search") from None
+    if not len(kd):
+        raise ValueError(f"{path}: the search is not finished")
     rows = sorted(zip(-coverage, kd, accuracy))
     front = []
     for row in rows:
@@ -83,8 +88,7 @@ def draw_fronts(o):
             sys.exit(f"plot.py: error: {item}: expected NAME=RUN.h5")
         passed, kd, accuracy = front_of(path).T
         by_kd.plot(passed, kd, marker="o", markersize=3, linewidth=1, drawstyle="steps-post", label=name)
-        by_accuracy.plot(passed, accuracy, marker="o", markersize=3, linewidth=1,
-                          label="best analytic start (mse)" if name == "mse" else name)
+        by_accuracy.plot(passed, accuracy, marker="o", markersize=3, linewidth=1, label=name)
     for axis, label in ((by_kd, "validation KD [nats]"), (by_accuracy, "validation accuracy [%]")):
         axis.set(xlabel="activations that no staircase replaces [%]", ylabel=label)
     by_kd.set_yscale("log")
@@ -101,10 +105,10 @@ def main():
     o = parser.parse_args()
     try:
         figure = (draw_budgets if o.what == "budgets" else draw_fronts)(o)
-    except (OSError, ValueError, KeyError, ModuleNotFoundError) as error:
+        figure.tight_layout()
+        figure.savefig(o.out, metadata={"Date": None})
+    except (OSError, ValueError, ModuleNotFoundError) as error:
         sys.exit(f"plot.py: error: {error}")
-    figure.tight_layout()
-    figure.savefig(o.out, metadata={"Date": None})
 
 
 if __name__ == "__main__":

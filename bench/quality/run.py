@@ -6,7 +6,8 @@
 
 The matrix is every model x mode x budget x seed x searcher. Finished runs are skipped and searches of triseg that were interrupted
 continue, so the same command goes on where it stopped, and another one may add to the same folder. A new searcher is a line in
-the tables below. What follows `--` is passed to every search.
+the tables below. What follows `--` is passed to every search; --seed, --episodes, --strategy, --threads and what the searcher's own
+line has are run.py's.
 """
 import argparse
 import concurrent.futures
@@ -16,10 +17,12 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 
 import table
 
+stopped = threading.Event()  # by Ctrl-C
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 # Searchers that are triseg: the options of `triseg search` that make them.
@@ -60,6 +63,23 @@ MODES = {
 }
 
 
+def teacher_of(options):
+    """Of options of triseg search, those that name the teacher."""
+    for i, option in enumerate(options):
+        if option.startswith("--teacher="):
+            return [option]
+        if option == "--teacher":
+            return options[i:i + 2]
+    return []
+
+
+def positive(text):
+    value = int(text)
+    if value < 1:
+        raise ValueError
+    return value
+
+
 class Run:
     """One cell of the matrix: its name, its command line without placement, and its file."""
 
@@ -70,8 +90,7 @@ class Run:
         self.problem = ["--model", model, *MODES[mode], *o.options]
         self.placement = ["--threads", str(o.threads)]
         self.repair_epochs = ["--epochs", str(o.repair_epochs)]
-        teacher = o.options.index("--teacher") if "--teacher" in o.options else None
-        self.teacher = [] if teacher is None else o.options[teacher:teacher + 2]
+        self.teacher = teacher_of(o.options)
         self.seed = ["--seed", str(seed)]
         self.budget = ["--episodes", str(budget), *self.seed]
         self.program = os.path.join(o.build, "bin", "triseg")
@@ -124,6 +143,8 @@ class Run:
         start = time.monotonic()
         environment = {name: str(1) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}  # numpy's; triseg has --threads
         for command in self.commands():
+            if stopped.is_set():
+                return "stopped"
             done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True)
             if done.returncode != 0:
                 return (done.stderr.strip() or f"exit status {done.returncode}").splitlines()[-1]
@@ -155,15 +176,15 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", required=True)
     parser.add_argument("--build", default="build/cpu")
-    parser.add_argument("--jobs", type=int, default=2, help="runs at a time")
-    parser.add_argument("--threads", type=int, default=1, help="scoring threads of a run")
+    parser.add_argument("--jobs", type=positive, default=2, help="runs at a time")
+    parser.add_argument("--threads", type=positive, default=1, help="scoring threads of a run")
     parser.add_argument("--models", nargs="+", default=["alexnet", "lenet5"])
     parser.add_argument("--modes", nargs="+", default=list(MODES), choices=MODES)
-    parser.add_argument("--budgets", nargs="+", type=int, default=[2000, 10000], help="episodes")
+    parser.add_argument("--budgets", nargs="+", type=positive, default=[2000, 10000], help="episodes")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3, 4, 5])
     parser.add_argument("--searchers", nargs="+", default=UNLESS_NAMED, choices=[*UNLESS_NAMED, *NAMED], metavar="NAME",
                         help=", ".join(UNLESS_NAMED) + " (these unless named), " + ", ".join(NAMED))
-    parser.add_argument("--repair-epochs", type=int, default=12, help="of the searchers that end with a repair")
+    parser.add_argument("--repair-epochs", type=positive, default=12, help="of the searchers that end with a repair")
     parser.add_argument("options", nargs="*", help="passed to every search")
     return parser.parse_args()
 
@@ -182,21 +203,33 @@ def main():
     if with_mode and o.modes != ["percentile"]:
         print(f"run.py: error: {', '.join(with_mode)}: a searched tmax is for --modes percentile alone", file=sys.stderr)
         return 2
-    os.makedirs(os.path.join(o.out, "runs"), exist_ok=True)
-    matrix = [Run(o, *cell) for cell in itertools.product(o.models, o.modes, o.budgets, o.seeds, o.searchers)]
+    try:
+        os.makedirs(os.path.join(o.out, "runs"), exist_ok=True)
+    except OSError as error:
+        sys.exit(f"run.py: error: --out: {error}")
+    matrix = [Run(o, *cell) for cell in itertools.product(*(dict.fromkeys(axis) for axis in
+                                                             (o.models, o.modes, o.budgets, o.seeds, o.searchers)))]
     left = [run for run in matrix if not run.finished()]
     print(f"{len(matrix)} runs, {len(matrix) - len(left)} of them finished", file=sys.stderr)
     failed = 0
     with concurrent.futures.ThreadPoolExecutor(o.jobs) as pool:
         futures = {pool.submit(run.execute): run for run in left}
-        for done, future in enumerate(concurrent.futures.as_completed(futures), 1):
-            problem = future.result()
-            failed += problem is not None
-            print(f"{done}/{len(left)} {futures[future].name}: {problem or 'finished'}", file=sys.stderr)
+        try:
+            for done, future in enumerate(concurrent.futures.as_completed(futures), 1):
+                problem = future.result()
+                failed += problem is not None
+                print(f"{done}/{len(left)} {futures[future].name}: {problem or 'finished'}", file=sys.stderr)
+        except KeyboardInterrupt:
+            stopped.set()
+            pool.shutdown(cancel_futures=True)
+            print("stopped; the same command continues", file=sys.stderr)
+            return 130
     try:
         table.print_table(table.load(o.out))
     except ValueError as error:
         sys.exit(f"run.py: error: {error}: remove it or give another --out")
+    if failed:
+        print(f"{failed} of {len(left)} runs failed, see above", file=sys.stderr)
     return 1 if failed else 0
 
 

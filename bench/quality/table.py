@@ -17,7 +17,11 @@ import json
 import os
 import sys
 
-import numpy as np
+try:
+    import numpy as np
+except ModuleNotFoundError as error:
+    print(f"needs {error.name}: install Debian's package python3-numpy and call /usr/bin/python3", file=sys.stderr)
+    sys.exit(2)
 
 BASELINE = "ppo"
 KEY = ("model", "mode", "budget", "searcher", "seed")
@@ -91,7 +95,18 @@ def load(path):
     for run in runs_of(path):
         group = groups.setdefault((run["model"], run["mode"], run["budget"]), {})
         group.setdefault(run["searcher"], {})[run["seed"]] = run
+    for key, searchers in groups.items():
+        of_one_problem(key, [run for runs in searchers.values() for run in runs.values()], path)
     return groups
+
+
+def of_one_problem(key, runs, path):
+    """Throws ValueError if runs of a group have not the same teacher and MSE optimum: searches of different problems do not compare."""
+    for name in ("acc_teacher", "kd_mse_codes"):
+        least, most = (pick(runs, key=lambda run: run[name]) for pick in (min, max))
+        if most[name] - least[name] > 1e-4 * most[name]:
+            raise ValueError(f"{path}: runs of {', '.join(map(str, key))} are of different problems: {name} is {least[name]:.6g} for "
+                             f"{least['searcher']}, seed {least['seed']}, and {most[name]:.6g} for {most['searcher']}, seed {most['seed']}")
 
 
 def searchers_of(groups):
@@ -149,7 +164,8 @@ def main():
         print(f"table.py: error: {error}", file=sys.stderr)
         return 2
     if not groups:
-        print(f"{o.runs}: holds no results of run.py", file=sys.stderr)
+        problem = "holds no results of run.py" if os.path.isdir(o.runs) else "no such folder, and no CSV file"
+        print(f"{o.runs}: {problem}", file=sys.stderr)
         return 2
     unknown = [name for name in [o.baseline, *(o.searchers or [])] if name not in searchers_of(groups) and name != BASELINE]
     if unknown:

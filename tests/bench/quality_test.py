@@ -3,9 +3,11 @@ import importlib.util
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 SOURCE = os.environ["TRISEG_SOURCE_DIR"]
@@ -83,6 +85,18 @@ class Matrix(Folder):
         self.assertEqual((done.returncode, done.stdout, os.listdir(self.folder)), (2, "", []))
         self.assertIn("cma-es-tmax: a searched tmax is for --modes percentile alone", done.stderr)
 
+    def test_ctrl_c_stops_it_all(self):
+        process = subprocess.Popen([sys.executable, "-B", os.path.join(QUALITY, "run.py"), "--build", BUILD, "--out", self.folder, *SMALL,
+                                    "--budgets", "1000000", "--jobs", "1", "--searchers", "ppo", "cma-es", "random"], stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True, start_new_session=True)
+        while not os.path.exists(os.path.join(self.folder, "runs", "tri_ppo_int_codes")):
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)
+        output, errors = process.communicate(timeout=60)
+        self.assertEqual((process.returncode, output), (130, ""), errors)
+        self.assertIn("the same command continues", errors)
+        self.assertFalse([name for name in os.listdir(self.folder) if name.endswith(".json")])
+
     def test_variants(self):
         self.matrix("--seeds", "1", "--searchers", "ppo", "ppo-moments-layer", "cma-es-tmax")
         kds = [self.result(searcher, 1)["kd"] for searcher in ("ppo", "ppo-moments-layer", "cma-es-tmax")]
@@ -142,6 +156,13 @@ class Table(Results):
                 file.write(content)
             other = script("table.py", self.folder)
             self.assertEqual((other.returncode, other.stderr), (2, f"table.py: error: {self.folder}/other.json is not a result of run.py\n"))
+
+    def test_runs_of_different_problems_do_not_compare(self):
+        self.write("ppo", 1, 0.1)
+        self.write("other", 1, 0.1, mse=0.3)
+        done = script("table.py", self.folder)
+        self.assertEqual((done.returncode, done.stdout), (2, ""))
+        self.assertIn("of different problems: kd_mse_codes is 0.2 for ppo, seed 1, and 0.3 for other, seed 1", done.stderr)
 
     def test_searchers_that_are_not_there(self):
         self.write("ppo", 1, 0.1)
@@ -211,6 +232,7 @@ class Plot(Results):
         import plot
         self.assertEqual(plot.front_of(path).round(9).tolist(), [[0, 0.3, 90], [10, 0.1, 92]])
         self.assertIn("expected NAME=RUN.h5", self.plot("fronts", path, expect=1).stderr)
+        self.assertIn("none.h5: no run file", self.plot("fronts", "front=none.h5", expect=1).stderr)
 
 
 # Prints the draws of TPE on a problem without triseg, with or without fast_tpe.

@@ -44,6 +44,10 @@ class OnTheShippedModel(ProgramTest):
                 for key in ("kd", "attention", "acc_student", "acc_teacher", "acc_drop", "images"):
                     self.assertEqual(metrics[key], after["metrics"][key], key)
                 self.assertEqual(metrics["repair"], "channel")
+        with open(self.out("foreign.json"), "w") as file:
+            json.dump(before | {"model_sha256": "0" * 64}, file)
+        for command in ("evaluate", "repair"):
+            self.assert_one_line_error(run([command, self.out("foreign.json")]), "foreign.json", "another teacher", "--teacher")
         for name in ("gap", "acc_drop_95", "mcnemar_p", "acc_student_95"):
             self.assertIn(name, after["metrics"])
         self.assertFalse(os.path.exists(out + ".checkpoint"))
@@ -142,6 +146,22 @@ class OnFewImages(ProgramTest):
         self.assertNotIn("was found", done.stderr, "with another model or on other images")
         for key in ("kd", "attention", "acc_student", "acc_drop"):
             self.assertEqual(found[key], metrics[key], key)
+
+    def test_a_result_is_of_its_teacher(self):
+        def altered(path, name):
+            with open(self.out(name), "w") as file:
+                json.dump(load(path) | {"model_sha256": "0" * 64}, file)
+            return self.out(name)
+
+        foreign = altered(self.result, "foreign.json")
+        for command in (["evaluate", foreign], ["repair", foreign, "--epochs", "1"]):
+            asked = run([*command, "--teacher", self.teacher, "--threads", "1"])
+            self.assertEqual(asked.returncode, 0, asked.stderr)
+            self.assertIn("warning: ", asked.stderr)
+            self.assertIn("found with another teacher", asked.stderr)
+        self.repair("mine.json")
+        done = run(["evaluate", altered(self.out("mine.json"), "alien.json"), "--teacher", self.teacher, "--threads", "1"])
+        self.assert_one_line_error(done, "alien.json", "another teacher", "--teacher")
 
     def test_the_file_says_what_its_metrics_were_measured_with(self):
         for name, options in (("hot", ["--kd-T", "4"]), ("blind", ["--attention-layers", "conv2"])):

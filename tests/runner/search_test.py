@@ -242,6 +242,7 @@ class Resume(ProgramTest):
     def test_stop_signals_commit_and_exit_with_85(self):
         self.search("whole", *self.LONG)
         for name, number, ranks, target in (("term", signal.SIGTERM, None, lambda p: p.pid),
+                                            ("int", signal.SIGINT, None, lambda p: p.pid),
                                             ("usr2", signal.SIGUSR2, None, lambda p: p.pid),
                                             ("rank1", signal.SIGUSR2, 2, lambda p: children(p.pid)[-1]),
                                             ("mpirun", signal.SIGUSR2, 2, lambda p: p.pid)):
