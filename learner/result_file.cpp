@@ -91,17 +91,15 @@ void commit_json(const std::filesystem::path& path, const Json& json) {
 
 }  // namespace
 
-void write_result(const std::filesystem::path& path, const RunData& run) {
-  if (!run.finished || run.selected.top_index >= run.top.size())
-    fail("cannot write {}: the run is not finished: no codes are selected yet", path.string());
-  const Candidate& chosen = run.top[run.selected.top_index];
-  const Score &test = run.selected.test, &validation = chosen.validation;
-  Json layers = Json::object();
-  for (std::size_t i = 0; i < run.sites.size(); ++i)
-    for (const auto& [key, member] : code_keys) layers[run.sites[i].record_key][key] = chosen.codes.at(i).*member;
-  Json selection = {{"rule", run.selection}, {"split", "validation"}, {"candidates", run.top.size()}, {"origin", chosen.origin}};
+namespace {
+
+/// How a candidate of /top was chosen, and what validation says of it. within_max_acc_drop: if that was part of the choice.
+Json selection_json(const RunData& run, std::size_t top_index, const std::string& rule, std::optional<bool> within_max_acc_drop) {
+  const Candidate& chosen = run.top[top_index];
+  const Score& validation = chosen.validation;
+  Json selection = {{"rule", rule}, {"split", "validation"}, {"candidates", run.top.size()}, {"origin", chosen.origin}};
   if (chosen.origin == "episode") selection["episode"] = chosen.episode;
-  selection["within_max_acc_drop"] = run.selected.within_max_acc_drop;
+  if (within_max_acc_drop) selection["within_max_acc_drop"] = *within_max_acc_drop;
   selection["images"] = validation.images;
   selection["acc_teacher"] = validation.teacher_accuracy();
   selection["acc_student"] = validation.student_accuracy();
@@ -110,9 +108,15 @@ void write_result(const std::filesystem::path& path, const RunData& run) {
   selection["difference_to_best"] = to_best.mean;
   selection["difference_to_best_error"] = to_best.error;
   selection["within_error_of_best"] = count_within_error(run.top);
-  Json metrics = metrics_json(test, validation, run.attention_weight);
-  metrics["kd_mse_codes"] = run.selected.test_mse.mean_kd();
-  metrics["acc_mse_codes"] = run.selected.test_mse.student_accuracy();
+  return selection;
+}
+
+/// The result file of a candidate of /top; metrics: of the test split, or null.
+Json result_json(const RunData& run, std::size_t top_index, const Json& selection, const Json& metrics) {
+  const Candidate& chosen = run.top[top_index];
+  Json layers = Json::object();
+  for (std::size_t i = 0; i < run.sites.size(); ++i)
+    for (const auto& [key, member] : code_keys) layers[run.sites[i].record_key][key] = chosen.codes.at(i).*member;
   const NetworkCost cost = network_cost(make_network(run.model), run.sites, chosen.codes, run.energy);
   const Json costs = {{"coverage", cost.coverage},
                       {"entropy_bits", cost.entropy_bits},
@@ -123,19 +127,41 @@ void write_result(const std::filesystem::path& path, const RunData& run) {
                       {"energy_pj", cost.energy.staircase},
                       {"energy_exact_pj", cost.energy.exact},
                       {"energy_exact_skipping_pj", cost.energy.exact_skipping}};
-  if (!run.selected.repair.empty()) {
-    metrics["kd_mse_codes_repaired"] = run.selected.test_mse_repaired.mean_kd();
-    metrics["acc_mse_codes_repaired"] = run.selected.test_mse_repaired.student_accuracy();
-  }
   const std::string attention = run.attention_layers.empty() ? "none" : fmt::format("{}", fmt::join(run.attention_layers, ","));
-  const Json result = {{"layers", layers},       {"backend", run.backend},           {"model", run.model},
+  Json result = {{"layers", layers},       {"backend", run.backend},           {"model", run.model},
                        {"selection", selection}, {"metrics", metrics},               {"cost", costs}, {"data", run.data},
                        {"data_sha256", run.data_sha256},
                        {"seed", run.seed},       {"episodes", run.episodes.size()},  {"student_images", run.student_images},
                        {"model_sha256", run.model_sha256},
                        {"config_hash", run.config_hash}, {"temperature", run.temperature},
                        {"attention_layers", attention},  {"repair", repair_json(run.repair, run.selected.repair)}};
-  commit_json(path, result);
+  if (metrics.is_null()) result.erase("metrics");
+  return result;
+}
+
+}  // namespace
+
+void write_result(const std::filesystem::path& path, const RunData& run) {
+  const Selected& selected = run.selected;
+  if (!run.finished || selected.top_index >= run.top.size())
+    fail("cannot write {}: the run is not finished: no codes are selected yet", path.string());
+  Json metrics = metrics_json(selected.test, run.top[selected.top_index].validation, run.attention_weight);
+  metrics["kd_mse_codes"] = selected.test_mse.mean_kd();
+  metrics["acc_mse_codes"] = selected.test_mse.student_accuracy();
+  if (!selected.repair.empty()) {
+    metrics["kd_mse_codes_repaired"] = selected.test_mse_repaired.mean_kd();
+    metrics["acc_mse_codes_repaired"] = selected.test_mse_repaired.student_accuracy();
+  }
+  const Json selection = selection_json(run, selected.top_index, run.selection, selected.within_max_acc_drop);
+  commit_json(path, result_json(run, selected.top_index, selection, metrics));
+}
+
+void write_candidate(const std::filesystem::path& path, const RunData& run, std::size_t top_index) {
+  if (!run.finished) fail("cannot write {}: the run is not finished: its candidates are not scored yet", path.string());
+  if (top_index >= run.top.size())
+    fail("expected a top_index from 0 to {}, found {}: /top has {} candidates", run.top.size() - 1, top_index, run.top.size());
+  const Json selection = selection_json(run, top_index, fmt::format("candidate {} of /top, chosen by hand", top_index), std::nullopt);
+  commit_json(path, result_json(run, top_index, selection, nullptr));
 }
 
 void write_repaired(const std::filesystem::path& path, const std::string& result, const Network& network,

@@ -24,6 +24,10 @@ namespace triseg {
 /// Throws Error if the run is not finished or the file cannot be written.
 void write_result(const std::filesystem::path& path, const RunData& run);
 
+/// Writes the codes of any candidate of a finished run's /top in the same way, without `metrics`: the search scores the selected
+/// student alone on the test split. Throws Error if the run is not finished, has no such candidate, or the file cannot be written.
+void write_candidate(const std::filesystem::path& path, const RunData& run, std::size_t top_index);
+
 /// Reads the codes of a result file, ours or the Python original's (only `layers` is required; 14.0 counts as 14).
 /// Sites of `network` that the file does not name become exact: select_sites is called with the ones it does name.
 /// Returns the codes in the order of network.sites(). Throws Error naming file, key and what was expected there, also if

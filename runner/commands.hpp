@@ -15,6 +15,7 @@ void setup_train(CLI::App& program, int& exit_code);         // in the program t
 void setup_repair(CLI::App& program, int& exit_code);        // in the program triseg-train
 void setup_train_launch(CLI::App& program, int& exit_code);  // in triseg: both, by running triseg-train
 void setup_evaluate(CLI::App& program, int& exit_code);
+void setup_pick(CLI::App& program, int& exit_code);
 void setup_validate(CLI::App& program, int& exit_code);
 void setup_doctor(CLI::App& program, int& exit_code);
 

@@ -6,7 +6,7 @@ import tempfile
 import time
 import unittest
 
-from program import ProgramTest, quick, result_file, run, start, write_few_images
+from program import ProgramTest, quick, result_file, run, run_file, start, write_few_images
 
 
 def load(path):
@@ -130,6 +130,14 @@ class OnFewImages(ProgramTest):
         self.assertEqual(killed["repair"]["layers"], whole["repair"]["layers"])
         self.assertEqual(killed["metrics"], whole["metrics"])
         self.assertFalse(os.path.exists(self.out("killed.json.checkpoint")))
+
+    def test_any_candidate_can_be_repaired(self):
+        self.result = self.out("picked.json")
+        self.assertEqual(run(["pick", run_file(self.shared), "1", "--out", self.result]).returncode, 0)
+        self.repair("mine.json")
+        self.assert_evaluates_to_its_metrics("mine.json")
+        self.assertEqual(load(self.out("mine.json"))["layers"], load(self.result)["layers"])
+        self.assertNotEqual(load(self.result)["layers"], load(result_file(self.shared))["layers"])
 
     def test_it_goes_on_from_the_repair_of_the_result(self):
         self.repair("one.json")

@@ -1,4 +1,5 @@
 """A search for tmax from outside: shares, objectives, and that kills and ranks change nothing."""
+import csv
 import json
 import unittest
 
@@ -40,6 +41,33 @@ class TmaxSearch(ProgramTest):
         evaluated = json.loads(run(["evaluate", result_file(self.out("a")), "--format", "json"]).stdout)
         with h5py.File(run_file(self.out("a"))) as file:
             self.assertAlmostEqual(evaluated["kd"], file["/selected/test_kd"][()], places=9)
+
+    def test_every_point_of_the_front_becomes_a_result(self):
+        self.search("a", *self.SEARCH, "--objective", "pareto", "--pass-shares", "0,1,8.0")
+        with open(result_file(self.out("a")).replace(".json", ".pareto.csv")) as file:
+            front = list(csv.DictReader(file))
+        self.assertGreater(len(front), 1)
+        for row in front:
+            with self.subTest(row["top_index"]):
+                done = run(["pick", run_file(self.out("a")), row["top_index"]])
+                self.assertEqual(done.returncode, 0, done.stderr)
+                picked = run_file(self.out("a")).replace(".h5", f".top{row['top_index']}.json")
+                evaluated = json.loads(run(["evaluate", picked, "--split", "validation", "--format", "json"]).stdout)
+                self.assertAlmostEqual(evaluated["kd"], float(row["validation_kd"]), places=9)
+        with h5py.File(run_file(self.out("a"))) as file:
+            selected = str(file["/selected/top_index"][()])
+        with open(result_file(self.out("a"))) as file:
+            result = json.load(file)
+        run(["pick", run_file(self.out("a")), selected, "--out", self.out("same.json")])
+        with open(self.out("same.json")) as file:
+            picked = json.load(file)
+        self.assertEqual(picked["selection"].pop("rule"), f"candidate {selected} of /top, chosen by hand")
+        del result["metrics"], result["selection"]["rule"], result["selection"]["within_max_acc_drop"]
+        self.assertEqual(picked, result)
+        for arguments, fragments in (([run_file(self.out("a")), "9"], ["top_index from 0 to 8", "found 9"]),
+                                     ([run_file(self.out("a")), selected, "--out", self.out("same.json")], ["same.json", "--out"]),
+                                     ([result_file(self.out("a")), "0"], ["expected a run file"])):
+            self.assert_one_line_error(run(["pick", *arguments]), *fragments)
 
     def test_objectives_choose_differently(self):
         """Coverage takes the widest within the limit, accuracy and pareto the best reward."""
