@@ -59,7 +59,8 @@ def make_sampler(o, start, population):
             import fast_tpe
             fast_tpe.install()
         return optuna.samplers.TPESampler(seed=o.seed, constant_liar=True, multivariate=o.multivariate)
-    return optuna.samplers.CmaEsSampler(x0=start, sigma0=2.0 if o.sigma0 is None else o.sigma0, popsize=population, seed=o.seed, use_separable_cma=o.separable,
+    sigma0 = 2.0 if o.sigma0 is None else o.sigma0
+    return optuna.samplers.CmaEsSampler(x0=start, sigma0=sigma0, popsize=population, seed=o.seed, use_separable_cma=o.separable,
                                         with_margin=not (o.no_margin or o.separable), warn_independent_sampling=False)
 
 

@@ -47,7 +47,8 @@ def draw_budgets(o):
             own = [b for b in budgets if name in runs[b]]
             shift = 1.03 ** (i - (len(names) - 1) / 2)  # equal results would hide each other
             means, halves = zip(*(table.mean_and_half(table.column(runs[b][name], "kd")) for b in own)) if own else ((), ())
-            axis.errorbar([b * shift for b in own], means, [h or 0 for h in halves], color=f"C{i % 10}", linestyle=("-", "--")[i // 10 % 2], marker="o", markersize=3, capsize=2, linewidth=1,
+            axis.errorbar([b * shift for b in own], means, [h or 0 for h in halves], color=f"C{i % 10}", linestyle=("-", "--")[i // 10 % 2],
+                          marker="o", markersize=3, capsize=2, linewidth=1,
                           label="best analytic start (mse)" if name == "mse" else name)
         mse = [run["kd_mse_codes"] for searchers in runs.values() for of_seeds in searchers.values() for run in of_seeds.values()]
         axis.axhline(np.mean(mse), color="black", linestyle=":", linewidth=1, label="MSE optimum")
