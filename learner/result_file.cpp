@@ -89,10 +89,6 @@ void commit_json(const std::filesystem::path& path, const Json& json) {
   commit_file(path, json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
 }
 
-}  // namespace
-
-namespace {
-
 /// How a candidate of /top was chosen, and what validation says of it. within_max_acc_drop: if that was part of the choice.
 Json selection_json(const RunData& run, std::size_t top_index, const std::string& rule, std::optional<bool> within_max_acc_drop) {
   const Candidate& chosen = run.top[top_index];

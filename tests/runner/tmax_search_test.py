@@ -69,6 +69,14 @@ class TmaxSearch(ProgramTest):
                                      ([result_file(self.out("a")), "0"], ["expected a run file"])):
             self.assert_one_line_error(run(["pick", *arguments]), *fragments)
 
+    def test_without_a_search_there_is_the_mse_optimum_of_every_share(self):
+        self.search("a", "--tmax-mode", "search", "--strategy", "mse", "--pass-shares", "0,1")
+        self.search("b", "--tmax-mode", "fixed", "--tmax-fixed", "255", "--strategy", "mse")
+        with h5py.File(run_file(self.out("a"))) as a, h5py.File(run_file(self.out("b"))) as b:
+            self.assertEqual(list(a["/top/origin"]), [b"start", b"start"])
+            nothing_passes = list(a["/top/passed"][()]).index(0)
+            self.assertTrue((a["/top/codes"][nothing_passes] == b["/sites/mse_codes"][()]).all())
+
     def test_objectives_choose_differently(self):
         """Coverage takes the widest within the limit, accuracy and pareto the best reward."""
         more = [*self.SEARCH, "--pass-shares", "0.5,5", "--max-acc-drop", "100"]
