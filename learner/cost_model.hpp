@@ -4,7 +4,7 @@
 
 #include "core/codes.hpp"
 #include "core/histogram.hpp"
-#include "core/network.hpp"
+#include "network/network.hpp"
 #include "learner/energy_table.hpp"
 #include "learner/run_data.hpp"
 

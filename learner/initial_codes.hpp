@@ -3,7 +3,7 @@
 
 #include "core/codes.hpp"
 #include "core/histogram.hpp"
-#include "core/quantized_network.hpp"
+#include "network/quantized_network.hpp"
 
 #include <array>
 #include <cstdint>

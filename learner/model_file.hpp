@@ -1,7 +1,7 @@
 // Quantized networks as HDF5 files: int8 weights, s32 biases, scales, and where they come from. docs/run-file.md has the layout.
 #pragma once
 
-#include "core/quantized_network.hpp"
+#include "network/quantized_network.hpp"
 
 #include <cstdint>
 #include <filesystem>

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "core/moments.hpp"
-#include "core/quantized_network.hpp"
+#include "network/quantized_network.hpp"
 #include "learner/run_data.hpp"
 
 #include <cstddef>

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "core/codes.hpp"
-#include "core/network.hpp"
+#include "network/network.hpp"
 #include "core/score.hpp"
 #include "learner/run_data.hpp"
 

@@ -3,8 +3,8 @@
 
 #include "core/codes.hpp"
 #include "core/histogram.hpp"
-#include "core/network.hpp"
-#include "core/quantized_network.hpp"
+#include "network/network.hpp"
+#include "network/quantized_network.hpp"
 #include "core/score.hpp"
 #include "learner/energy_table.hpp"
 

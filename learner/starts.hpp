@@ -1,7 +1,7 @@
 // The codes that a search can start from: what histograms and weights alone say, before any student is run.
 #pragma once
 
-#include "core/quantized_network.hpp"
+#include "network/quantized_network.hpp"
 #include "learner/run_data.hpp"
 
 #include <string>

@@ -1,7 +1,7 @@
 // Choosing where a search starts.
 #pragma once
 
-#include "core/quantized_network.hpp"
+#include "network/quantized_network.hpp"
 #include "learner/run_data.hpp"
 #include "runner/rollout.hpp"
 #include "runner/search_options.hpp"

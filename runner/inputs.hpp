@@ -1,7 +1,7 @@
 // What every rank loads before a search.
 #pragma once
 
-#include "core/dataset.hpp"
+#include "data/dataset.hpp"
 #include "learner/model_file.hpp"
 #include "runner/search_options.hpp"
 #include "runner/transport.hpp"

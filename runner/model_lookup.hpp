@@ -1,7 +1,7 @@
 // Finding and loading the teacher.
 #pragma once
 
-#include "core/dataset.hpp"
+#include "data/dataset.hpp"
 #include "learner/model_file.hpp"
 
 #include <filesystem>

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "core/codes.hpp"
-#include "core/dataset.hpp"
+#include "data/dataset.hpp"
 #include "learner/model_file.hpp"
 #include "learner/result_file.hpp"
 #include "worker/scorer.hpp"

@@ -1,7 +1,7 @@
 // The search loop: wires calibration, strategy, rollout, selection and the run file. Each of them is elsewhere.
 #pragma once
 
-#include "core/dataset.hpp"
+#include "data/dataset.hpp"
 #include "learner/run_data.hpp"
 #include "learner/selection.hpp"
 #include "learner/strategy.hpp"

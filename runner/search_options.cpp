@@ -2,7 +2,7 @@
 
 #include "core/codes.hpp"
 #include "core/error.hpp"
-#include "core/network.hpp"
+#include "network/network.hpp"
 #include "learner/strategies.hpp"
 #include "learner/result_file.hpp"
 #include "runner/option_checks.hpp"

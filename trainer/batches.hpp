@@ -1,7 +1,7 @@
 // Training pixels in a network's input geometry, their order and their augmentation: pure functions of (seed, epoch).
 #pragma once
 
-#include "core/dataset.hpp"
+#include "data/dataset.hpp"
 
 #include <cstdint>
 #include <span>

@@ -1,7 +1,7 @@
 // From trained float weights and observed ranges to a network in INT8.
 #pragma once
 
-#include "core/quantized_network.hpp"
+#include "network/quantized_network.hpp"
 
 #include <span>
 #include <string>

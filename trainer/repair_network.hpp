@@ -2,7 +2,7 @@
 #pragma once
 
 #include "core/codes.hpp"
-#include "core/quantized_network.hpp"
+#include "network/quantized_network.hpp"
 #include "trainer/trainable_network.hpp"
 
 #include <cstdint>

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "core/codes.hpp"
-#include "core/dataset.hpp"
-#include "core/quantized_network.hpp"
+#include "data/dataset.hpp"
+#include "network/quantized_network.hpp"
 #include "trainer/batches.hpp"
 
 #include <cstdint>

@@ -1,8 +1,8 @@
 // START HERE in this folder. Trains a network in float, fine-tunes it with fake quantization, converts it to INT8.
 #pragma once
 
-#include "core/dataset.hpp"
-#include "core/quantized_network.hpp"
+#include "data/dataset.hpp"
+#include "network/quantized_network.hpp"
 #include "trainer/batches.hpp"
 #include "trainer/checkpoint.hpp"
 

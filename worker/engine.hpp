@@ -3,7 +3,7 @@
 
 #include "core/codes.hpp"
 #include "core/moments.hpp"
-#include "core/quantized_network.hpp"
+#include "network/quantized_network.hpp"
 
 #include <cstdint>
 #include <functional>

@@ -1,8 +1,8 @@
 // One layer's exact sums of code times weight, computed by oneDNN. oneDNN appears nowhere else.
 #pragma once
 
-#include "core/network.hpp"
-#include "core/quantized_network.hpp"
+#include "network/network.hpp"
+#include "network/quantized_network.hpp"
 
 #include <cstdint>
 #include <memory>

@@ -1,7 +1,7 @@
 // What a rollout worker does: scores candidates on image batches, a share of the work of all ranks at a time.
 #pragma once
 
-#include "core/dataset.hpp"
+#include "data/dataset.hpp"
 #include "core/histogram.hpp"
 #include "core/score.hpp"
 #include "worker/engine.hpp"

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "core/error.hpp"
-#include "core/quantized_network.hpp"
+#include "network/quantized_network.hpp"
 #include "learner/run_data.hpp"
 
 #include <filesystem>

@@ -1,6 +1,6 @@
 #include "trainer/conversion.hpp"
 
-#include "tests/core/error_of.hpp"
+#include "tests/error_of.hpp"
 #include "trainer/batches.hpp"
 #include "trainer/trainable_network.hpp"
 #include "tests/trainer/small_shapes.hpp"

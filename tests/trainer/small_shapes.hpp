@@ -1,6 +1,6 @@
 #pragma once
 
-#include "core/dataset.hpp"
+#include "data/dataset.hpp"
 
 #include <unistd.h>
 

@@ -1,6 +1,6 @@
 #include "trainer/trainable_network.hpp"
 
-#include "tests/core/error_of.hpp"
+#include "tests/error_of.hpp"
 #include "tests/trainer/small_shapes.hpp"
 #include "trainer/batches.hpp"
 

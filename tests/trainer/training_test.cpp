@@ -1,7 +1,7 @@
 #include "trainer/training.hpp"
 
 #include "core/error.hpp"
-#include "tests/core/error_of.hpp"
+#include "tests/error_of.hpp"
 #include "tests/trainer/small_shapes.hpp"
 
 #include <gmock/gmock.h>

@@ -1,8 +1,8 @@
 // Labelled 8-bit images and their splits.
 #pragma once
 
-#include "core/network.hpp"
-#include "core/quantized_network.hpp"
+#include "network/network.hpp"
+#include "network/quantized_network.hpp"
 
 #include <cstdint>
 #include <filesystem>

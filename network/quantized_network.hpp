@@ -1,7 +1,7 @@
 // A network in INT8: weights, biases and scales under the arithmetic of docs/int8-contract.md.
 #pragma once
 
-#include "core/network.hpp"
+#include "network/network.hpp"
 
 #include <array>
 #include <cstdint>

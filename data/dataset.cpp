@@ -1,6 +1,6 @@
-#include "core/dataset.hpp"
+#include "data/dataset.hpp"
 
-#include "core/dataset_readers.hpp"
+#include "data/dataset_readers.hpp"
 #include "core/error.hpp"
 #include "core/sha256.hpp"
 

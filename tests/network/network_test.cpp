@@ -1,6 +1,6 @@
-#include "core/network.hpp"
+#include "network/network.hpp"
 
-#include "tests/core/error_of.hpp"
+#include "tests/error_of.hpp"
 
 #include <gmock/gmock.h>
 

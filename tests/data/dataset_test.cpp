@@ -1,6 +1,6 @@
-#include "core/dataset.hpp"
+#include "data/dataset.hpp"
 
-#include "tests/core/error_of.hpp"
+#include "tests/error_of.hpp"
 
 #include <gmock/gmock.h>
 #include <zlib.h>

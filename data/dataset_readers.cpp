@@ -1,4 +1,4 @@
-#include "core/dataset_readers.hpp"
+#include "data/dataset_readers.hpp"
 
 #include "core/error.hpp"
 #include "core/philox.hpp"

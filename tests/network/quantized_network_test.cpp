@@ -1,7 +1,7 @@
-#include "core/quantized_network.hpp"
+#include "network/quantized_network.hpp"
 
 #include "core/philox.hpp"
-#include "tests/core/error_of.hpp"
+#include "tests/error_of.hpp"
 
 #include <gmock/gmock.h>
 

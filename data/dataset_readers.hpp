@@ -1,7 +1,7 @@
 // The file formats behind load_data_set. Offsets in errors count the bytes of the file, of the unpacked file if it is a .gz.
 #pragma once
 
-#include "core/dataset.hpp"
+#include "data/dataset.hpp"
 
 namespace triseg {
 

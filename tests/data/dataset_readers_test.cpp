@@ -1,6 +1,6 @@
-#include "core/dataset_readers.hpp"
+#include "data/dataset_readers.hpp"
 
-#include "tests/core/error_of.hpp"
+#include "tests/error_of.hpp"
 
 #include <gmock/gmock.h>
 #include <unistd.h>

@@ -1,4 +1,4 @@
-#include "core/network.hpp"
+#include "network/network.hpp"
 
 #include "core/error.hpp"
 

@@ -1,4 +1,4 @@
-#include "core/quantized_network.hpp"
+#include "network/quantized_network.hpp"
 
 #include "core/error.hpp"
 
