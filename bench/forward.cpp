@@ -9,7 +9,7 @@
 // The counters are (student) images per second of CPU time, and their ratio to the best bare rate of the same process.
 #include "core/error.hpp"
 #include "tests/worker/random_network.hpp"
-#include "worker/onednn_engine.hpp"
+#include "worker/cpu/onednn_engine.hpp"
 
 #include <benchmark/benchmark.h>
 #include <dnnl.hpp>

@@ -10,8 +10,9 @@
 // usage: triseg_bench_forward_cuda [seconds a measurement]
 #include "core/error.hpp"
 #include "tests/worker/random_network.hpp"
-#include "worker/cuda_engine.hpp"
-#include "worker/cuda_memory.hpp"
+#include "worker/cuda/cuda_engine.hpp"
+#include "worker/cuda/cuda_memory.hpp"
+#include "worker/engines/engines.hpp"
 
 #include <cublas_v2.h>
 

@@ -10,8 +10,8 @@
 #include "runner/ranks.hpp"
 #include "runner/run_start.hpp"
 #include "runner/search_options.hpp"
-#include "worker/devices.hpp"
-#include "worker/engine.hpp"
+#include "worker/cuda/devices.hpp"
+#include "worker/engines/engines.hpp"
 
 #include <CLI/CLI.hpp>
 

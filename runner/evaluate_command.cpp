@@ -10,6 +10,7 @@
 #include "runner/results_table.hpp"
 #include "runner/search_options.hpp"
 #include "runner/transport.hpp"
+#include "worker/engines/engines.hpp"
 #include "worker/scorer.hpp"
 
 #include <CLI/CLI.hpp>
@@ -110,7 +111,7 @@ int run_evaluate(EvaluateOptions o) {
   if (o.format != "table" && o.format != "json") fail("--format: unknown format '{}': expected table or json", o.format);
   const Split split = parse_split(o.split);
   Evaluated e{load_student(o.student), {}, {}};
-  Scorer scorer(e.student.teacher.network, e.student.data, o.engine, scoring_threads(o.threads, *make_local_transport()),
+  Scorer scorer(e.student.teacher.network, e.student.data, engine_factory(o.engine, e.student.teacher.network), scoring_threads(o.threads, *make_local_transport()),
                 o.student.temperature);
   if (!o.repair.empty()) e.student.repair = fit_repair_of(e.student, o, scorer);
   const ScoreRequest request = whole_split(e.student, split, e.student.repair.repair);

@@ -3,7 +3,8 @@
 #include "core/error.hpp"
 #include "runner/model_lookup.hpp"
 #include "runner/ranks.hpp"
-#include "worker/devices.hpp"
+#include "worker/cuda/devices.hpp"
+#include "worker/engines/engines.hpp"
 
 #include <algorithm>
 
@@ -22,8 +23,8 @@ Inputs load_inputs(const SearchOptions& o, const Transport& transport) {
   if (o.repair_mode != RepairMode::none && o.repair_images > images)
     fail("--repair-images: {} images, but the search split of {} has {}", o.repair_images, o.data, images);
   inputs.threads = scoring_threads(o.threads, transport);
-  inputs.scorer = std::make_unique<Scorer>(network, *inputs.data, o.engine, inputs.threads, o.temperature,
-                                           device_of(transport.local_rank()));
+  inputs.scorer = std::make_unique<Scorer>(
+      network, *inputs.data, engine_factory(o.engine, network, device_of(transport.local_rank())), inputs.threads, o.temperature);
   return inputs;
 }
 

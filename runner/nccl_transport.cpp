@@ -5,8 +5,8 @@
 #include "runner/report_error.hpp"
 
 #ifdef TRISEG_HAVE_NCCL
-#include "worker/cuda_memory.hpp"
-#include "worker/devices.hpp"
+#include "worker/cuda/cuda_memory.hpp"
+#include "worker/cuda/devices.hpp"
 
 #include <nccl.h>
 

@@ -1,7 +1,7 @@
 #include "runner/option_checks.hpp"
 
 #include "core/error.hpp"
-#include "worker/engine.hpp"
+#include "worker/engines/engines.hpp"
 
 #include <filesystem>
 #include <utility>

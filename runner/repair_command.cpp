@@ -11,6 +11,7 @@
 #include "runner/result_student.hpp"
 #include "runner/results_table.hpp"
 #include "trainer/repair_training.hpp"
+#include "worker/engines/engines.hpp"
 #include "worker/scorer.hpp"
 
 #include <CLI/CLI.hpp>
@@ -151,7 +152,7 @@ int run_repair(RepairCommandOptions o) {
   }
   const int cores = std::max(1, int(std::thread::hardware_concurrency()));
   const int threads = o.training.threads > 0 ? o.training.threads : cores;
-  Scorer scorer(model, student.data, o.engine, threads, o.student.temperature);
+  Scorer scorer(model, student.data, engine_factory(o.engine, model), threads, o.student.temperature);
   TrainedRepair trained;
   const auto before = whole_split(student, Split::validation, student.repair.repair);
   trained.before = total_score(scorer, before);

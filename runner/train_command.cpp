@@ -7,6 +7,7 @@
 #include "runner/commands.hpp"
 #include "runner/option_checks.hpp"
 #include "runner/progress.hpp"
+#include "worker/engines/engines.hpp"
 #include "worker/scorer.hpp"
 
 #include <CLI/CLI.hpp>
@@ -56,7 +57,7 @@ bool is_done(const std::string& out, const std::string& wanted, const DataSet& d
 double int8_test_accuracy(const QuantizedNetwork& network, const DataSet& data, const TrainOptions& options) {
   const int threads = options.training.threads > 0 ? options.training.threads
                                                    : std::max(1, int(std::thread::hardware_concurrency()));
-  Scorer scorer(network, data, options.engine, threads, 1.0);
+  Scorer scorer(network, data, engine_factory(options.engine, network), threads, 1.0);
   ScoreRequest request;
   request.split = Split::test;
   request.batch_size = test_batch;

@@ -4,8 +4,8 @@
 #include "runner/launcher.hpp"
 #include "runner/mpi_transport.hpp"
 #include "runner/nccl_transport.hpp"
-#include "worker/devices.hpp"
-#include "worker/engine.hpp"
+#include "worker/cuda/devices.hpp"
+#include "worker/engines/engines.hpp"
 
 #include <cstdlib>
 #include <cstring>

@@ -1,82 +1,8 @@
 #include "worker/engine.hpp"
 
 #include "core/error.hpp"
-#include "core/philox.hpp"
-#include "worker/cuda_engine.hpp"
-#include "worker/onednn_engine.hpp"
-#include "worker/reference_engine.hpp"
-
-#include <array>
 
 namespace triseg {
-namespace {
-
-struct EngineEntry {
-  std::string_view name;
-  bool (*runs_here)();
-  std::unique_ptr<Engine> (*make)(const QuantizedNetwork&, int device);
-};
-
-bool always() { return true; }
-
-/// Fastest first: "auto" takes the first that runs here.
-constexpr EngineEntry engines[] = {
-#ifdef TRISEG_HAVE_CUDA
-    {"cuda", cuda_engine_runs_here,
-     [](const QuantizedNetwork& network, int device) { return make_cuda_engine(network, device); }},
-#endif
-#ifdef TRISEG_HAVE_ONEDNN
-    {"onednn", always, [](const QuantizedNetwork& network, int) { return make_onednn_engine(network); }},
-#endif
-    {"reference", always, [](const QuantizedNetwork& network, int) { return make_reference_engine(network); }},
-};
-
-const EngineEntry& find_engine(std::string_view name) {
-  for (const auto& entry : engines)
-    if (name == entry.name || (name == "auto" && entry.runs_here())) return entry;
-  fail("unknown engine '{}': expected auto, {}", name, fmt::join(engine_names(), ", "));
-}
-
-struct Traced {
-  std::vector<std::int32_t> accumulators;
-  std::vector<std::uint8_t> codes;
-};
-
-std::vector<Traced> trace_layers(Engine& engine, const Student& student, std::size_t layers) {
-  std::vector<Traced> all(layers);
-  engine.trace(student, [&](const LayerTrace& t) {
-    all[t.layer].accumulators.insert(all[t.layer].accumulators.end(), t.accumulators.begin(), t.accumulators.end());
-    all[t.layer].codes.insert(all[t.layer].codes.end(), t.codes.begin(), t.codes.end());
-  });
-  return all;
-}
-
-/// One random image through every layer and through the whole engine, with staircases, compared with the reference.
-void self_test(Engine& engine, const QuantizedNetwork& network) {
-  const Network& shape = network.network;
-  std::vector<std::uint8_t> image(shape.input_size());
-  for (std::size_t i = 0; i < image.size(); ++i) image[i] = static_cast<std::uint8_t>(uniform_below(256, 0, Stream::self_test, i));
-  const Student candidate = student(shape, std::vector<Codes>(shape.sites().size(), Codes{9, 18, 27, 45, 60}));
-  const auto reference = make_reference_engine(network);
-  std::array<OwnedForwardResult, 2> results;
-  std::array<std::vector<Traced>, 2> layers;
-  for (int i = 0; i < 2; ++i) {
-    Engine& each = i == 0 ? *reference : engine;
-    each.load_images(image, 1);
-    ForwardResult result;
-    each.forward(std::span(&candidate, 1), std::span(&result, 1));
-    results[i] = OwnedForwardResult(result);
-    layers[i] = trace_layers(each, candidate, shape.layers.size());
-  }
-  for (std::size_t l = 0; l < shape.layers.size(); ++l)
-    if (layers[0][l].accumulators != layers[1][l].accumulators || layers[0][l].codes != layers[1][l].codes)
-      fail("engine {}: its start-up self-test of layer {} gives other codes than the reference; --engine reference works",
-           engine.name(), shape.layers[l].name);
-  if (results[0] != results[1])
-    fail("engine {}: its start-up self-test gives other codes than the reference; --engine reference works", engine.name());
-}
-
-}  // namespace
 
 OwnedForwardResult::OwnedForwardResult(const ForwardResult& result)
     : logit_codes(result.logit_codes.begin(), result.logit_codes.end()) {
@@ -94,21 +20,6 @@ Student student(const Network& network, std::span<const Codes> codes, Repair rep
   for (const Codes& c : codes) result.tables.push_back(staircase(c));
   result.requantization = std::move(repair);
   return result;
-}
-
-std::vector<std::string_view> engine_names() {
-  std::vector<std::string_view> names;
-  for (const auto& entry : engines) names.push_back(entry.name);
-  return names;
-}
-
-std::string_view resolve_engine(std::string_view name) { return find_engine(name).name; }
-
-std::unique_ptr<Engine> make_engine(std::string_view name, const QuantizedNetwork& network, int device) {
-  const EngineEntry& entry = find_engine(name);
-  auto engine = entry.make(network, device);
-  if (entry.name != "reference") self_test(*engine, network);
-  return engine;
 }
 
 }  // namespace triseg

@@ -82,16 +82,7 @@ class Engine {
   virtual void trace(const Student& student, const TraceSink& sink) = 0;
 };
 
-/// What --engine takes, of what this build has, fastest first: "cuda", "onednn", "reference".
-std::vector<std::string_view> engine_names();
-
-/// The name that `name` stands for: "auto" is the fastest engine this build has and this machine can run.
-/// Throws Error if the name is unknown.
-std::string_view resolve_engine(std::string_view name);
-
-/// The engine called `name`, as resolve_engine takes it, self-tested against the reference layer by layer on random codes.
-/// device: the GPU of an engine that runs on one. Throws Error if the name is unknown, if its device is missing or if no
-/// exact way to run a layer is left. `network` must outlive the engine.
-std::unique_ptr<Engine> make_engine(std::string_view name, const QuantizedNetwork& network, int device = 0);
+/// Makes an engine of one network; called once for every thread that needs one, from several threads.
+using EngineFactory = std::function<std::unique_ptr<Engine>()>;
 
 }  // namespace triseg

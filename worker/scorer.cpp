@@ -65,17 +65,17 @@ struct Scorer::Lane {
   }
 };
 
-Scorer::Scorer(const QuantizedNetwork& network, const DataSet& data, std::string_view engine, int threads, double temperature,
-               int device)
+Scorer::Scorer(const QuantizedNetwork& network, const DataSet& data, const EngineFactory& make_engine, int threads,
+               double temperature)
     : network_(network), data_(data), temperature_(temperature) {
   lanes_.push_back(std::make_unique<Lane>());
-  lanes_.front()->engine = make_engine(engine, network, device);
+  lanes_.front()->engine = make_engine();
   if (lanes_.front()->engine->feeds_many_threads()) {
     threads_per_lane_ = threads;
     return;
   }
   for (int i = 1; i < threads; ++i) lanes_.push_back(std::make_unique<Lane>());
-  run_threads(lanes_.size() - 1, [&](std::size_t i) { lanes_[i + 1]->engine = make_engine(engine, network, device); });
+  run_threads(lanes_.size() - 1, [&](std::size_t i) { lanes_[i + 1]->engine = make_engine(); });
 }
 
 Scorer::~Scorer() = default;

@@ -37,9 +37,8 @@ struct ScoreRequest {
 /// The result does not depend on the number of threads.
 class Scorer {
  public:
-  /// `network` and `data` must outlive the scorer. Engines are made (and self-test) here, on GPU `device` if they use one.
-  Scorer(const QuantizedNetwork& network, const DataSet& data, std::string_view engine, int threads, double temperature,
-         int device = 0);
+  /// `network`, that of the engines, and `data` must outlive the scorer. Engines are made here.
+  Scorer(const QuantizedNetwork& network, const DataSet& data, const EngineFactory& make_engine, int threads, double temperature);
   ~Scorer();
 
   std::string_view engine_name() const;

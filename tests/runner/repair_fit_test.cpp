@@ -2,6 +2,7 @@
 #include "runner/repair_fit.hpp"
 
 #include "tests/worker/random_network.hpp"
+#include "worker/engines/engines.hpp"
 
 #include <gtest/gtest.h>
 
@@ -41,7 +42,7 @@ class RepairPasses : public ::testing::TestWithParam<RepairMode> {
  protected:
   QuantizedNetwork model_ = model();
   DataSet data_ = load_data_set("shapes");
-  Scorer scorer_{model_, data_, "auto", 2, 2.0};
+  Scorer scorer_{model_, data_, engine_factory("auto", model_), 2, 2.0};
   Alone alone_;
   Rollout rollout_{alone_, scorer_, false};
   std::vector<Codes> codes_ = std::vector<Codes>(3, Codes{20, 40, 60, 90, 120});

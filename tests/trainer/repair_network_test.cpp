@@ -5,6 +5,7 @@
 #include "tests/trainer/small_shapes.hpp"
 #include "trainer/batches.hpp"
 #include "trainer/conversion.hpp"
+#include "worker/engines/engines.hpp"
 #include "worker/scorer.hpp"
 
 #include <gmock/gmock.h>
@@ -53,7 +54,7 @@ struct Fixture {
 
   /// Mean KD that the INT8 engine gives the student on the same images.
   double kd(const Repair& repair, int i = 0) const {
-    Scorer scorer(model, data, "auto", 1, 2.0);
+    Scorer scorer(model, data, engine_factory("auto", model), 1, 2.0);
     ScoreRequest request{Split::search, batch, std::vector<std::uint32_t>(batch), {codes}, {repair}, {0}, {}};
     std::iota(request.images.begin(), request.images.end(), std::uint32_t(i * batch));
     return scorer.score(request, 0, request.items()).front().mean_kd();
@@ -176,7 +177,7 @@ TEST(RepairNetwork, WhatPassesIsHeldAtWhatWasObserved) {
   Fixture f("lenet5", Scheme::fbgemm);
   for (Codes& codes : f.codes) codes = {1, 2, 2, 3, 50};  // so bad that passing through pays
   const auto passed = [&](const Repair& repair) {
-    Scorer scorer(f.model, f.data, "auto", 1, 2.0);
+    Scorer scorer(f.model, f.data, engine_factory("auto", f.model), 1, 2.0);
     ScoreRequest request{Split::search, batch, std::vector<std::uint32_t>(4 * batch), {f.codes}, {repair}, {0}, {}};
     std::iota(request.images.begin(), request.images.end(), 0u);
     const auto histograms = scorer.histograms(request, 0, request.batches());

@@ -3,6 +3,7 @@
 
 #include "tests/worker/random_network.hpp"
 #include "worker/distillation.hpp"
+#include "worker/engines/engines.hpp"
 
 #include <gtest/gtest.h>
 
@@ -113,7 +114,7 @@ TEST(Scorer, DoesNotDependOnThreadsOrOnHowItemsAreShared) {
   ASSERT_EQ(r.items(), 16u);
   const auto whole = Scorer(network, shapes(), "reference", 1, 2.0).score(r, 0, 16);
   for (int threads : {2, 3, 5}) EXPECT_EQ(Scorer(network, shapes(), "reference", threads, 2.0).score(r, 0, 16), whole);
-  Scorer scorer(network, shapes(), "auto", 2, 2.0);
+  Scorer scorer(network, shapes(), engine_factory("auto", network), 2, 2.0);
   std::vector<Score> parts;
   for (auto [first, count] : {std::pair<std::size_t, std::size_t>{0, 5}, {5, 0}, {5, 2}, {7, 9}})
     for (const Score& s : scorer.score(r, first, count)) parts.push_back(s);
@@ -124,14 +125,14 @@ TEST(Scorer, CandidatesCarryTheirRepair) {
   const QuantizedNetwork network = small_network();
   ScoreRequest r = request(16, 8);
   r.candidates.push_back(r.candidates[1]);
-  const auto without = Scorer(network, shapes(), "auto", 1, 2.0).score(r, 0, r.items());
+  const auto without = Scorer(network, shapes(), engine_factory("auto", network), 1, 2.0).score(r, 0, r.items());
   Repair own(3), other(3);
   own[2] = network.layers[2].requantization;
   other[1] = network.layers[1].requantization;
   for (float& m : other[1]->multiplier) m *= 1.5f;
   r.repairs = {own, other};
   r.repair_of = {no_repair, 0, no_repair, 0, 1};
-  const auto with = Scorer(network, shapes(), "auto", 2, 2.0).score(r, 0, r.items());
+  const auto with = Scorer(network, shapes(), engine_factory("auto", network), 2, 2.0).score(r, 0, r.items());
   for (std::size_t i = 0; i < with.size(); ++i) EXPECT_EQ(with[i] == without[i], i % 5 != 4) << "item " << i;
 }
 
@@ -148,7 +149,7 @@ TEST(Scorer, MomentsDoNotDependOnThreadsOrOnHowItemsAreShared) {
   ASSERT_EQ(whole.size(), 4 * channels);
   EXPECT_EQ(whole[0].count, 25u * 64) << "images by positions";
   EXPECT_EQ(whole.back().count, 25u);
-  Scorer scorer(network, shapes(), "auto", 3, 2.0);
+  Scorer scorer(network, shapes(), engine_factory("auto", network), 3, 2.0);
   std::vector<Moments> parts(whole.size());
   for (auto [first, count] : {std::pair<std::size_t, std::size_t>{0, 5}, {5, 0}, {5, 2}, {7, 9}}) {
     const auto part = scorer.moments(r, first, count);
@@ -165,7 +166,7 @@ TEST(Scorer, MomentsDoNotDependOnThreadsOrOnHowItemsAreShared) {
 TEST(Scorer, TheTeacherScoresZeroAgainstItself) {
   const QuantizedNetwork network = small_network();
   const ScoreRequest r = request(16, 16);
-  const auto scores = Scorer(network, shapes(), "auto", 1, 2.0).score(r, 0, r.items());
+  const auto scores = Scorer(network, shapes(), engine_factory("auto", network), 1, 2.0).score(r, 0, r.items());
   EXPECT_EQ(scores[0].kd, 0.0);
   EXPECT_EQ(scores[0].attention, 0.0);
   EXPECT_EQ(scores[0].teacher_only + scores[0].student_only, 0u);
@@ -174,7 +175,7 @@ TEST(Scorer, TheTeacherScoresZeroAgainstItself) {
 
 TEST(Scorer, SplitsShowDifferentImages) {
   const QuantizedNetwork network = small_network();
-  Scorer scorer(network, shapes(), "auto", 1, 2.0);
+  Scorer scorer(network, shapes(), engine_factory("auto", network), 1, 2.0);
   std::vector<double> kd;
   for (Split split : {Split::search, Split::validation, Split::test}) {
     ScoreRequest r = request(16, 16);
@@ -190,7 +191,7 @@ TEST(Scorer, HistogramsCountTheCodesBeforeTheStaircase) {
   const QuantizedNetwork network = small_network();
   ScoreRequest r = request(10, 4);
   r.candidates = {r.candidates[1]};
-  const auto histograms = Scorer(network, shapes(), "auto", 2, 2.0).histograms(r, 0, r.batches());
+  const auto histograms = Scorer(network, shapes(), engine_factory("auto", network), 2, 2.0).histograms(r, 0, r.batches());
   std::vector<Histogram> expected(2);
   const auto engine = make_engine("reference", network);
   std::vector<std::uint32_t> indices(r.images);

@@ -1,4 +1,4 @@
-#include "worker/onednn_layer.hpp"
+#include "worker/cpu/onednn_layer.hpp"
 
 #include "core/error.hpp"
 #include "core/philox.hpp"

@@ -2,6 +2,7 @@
 
 #include "core/error.hpp"
 #include "tests/worker/random_network.hpp"
+#include "worker/engines/engines.hpp"
 #include "worker/reference_engine.hpp"
 
 #include <gmock/gmock.h>

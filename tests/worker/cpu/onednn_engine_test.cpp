@@ -1,4 +1,4 @@
-#include "worker/onednn_engine.hpp"
+#include "worker/cpu/onednn_engine.hpp"
 
 #include "tests/worker/random_network.hpp"
 

@@ -1,4 +1,4 @@
-#include "worker/devices.hpp"
+#include "worker/cuda/devices.hpp"
 
 namespace triseg {
 

@@ -1,4 +1,4 @@
-#include "worker/requantize_kernels.hpp"
+#include "worker/cpu/requantize_kernels.hpp"
 
 #include "tests/worker/random_network.hpp"
 #include "worker/reference_engine.hpp"

@@ -1,4 +1,4 @@
-#include "worker/requantize_kernels.hpp"
+#include "worker/cpu/requantize_kernels.hpp"
 
 #include <type_traits>
 
@@ -10,7 +10,7 @@ namespace triseg {
 namespace {
 
 namespace portable {
-#include "worker/requantize_loops.inc"
+#include "worker/cpu/requantize_loops.inc"
 }  // namespace portable
 
 #if defined(__x86_64__)
@@ -18,14 +18,14 @@ namespace portable {
 #pragma GCC push_options
 #pragma GCC target("avx2")
 namespace avx2 {
-#include "worker/requantize_loops.inc"
+#include "worker/cpu/requantize_loops.inc"
 }  // namespace avx2
 #pragma GCC pop_options
 
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,prefer-vector-width=512")
 namespace avx512 {
-#include "worker/requantize_loops.inc"
+#include "worker/cpu/requantize_loops.inc"
 
 /// 64 lookups at a time: two permutations of 128 entries each, chosen between by the code's top bit.
 void apply_table_vbmi(const Table& table, const std::uint8_t* in, std::size_t count, std::uint8_t* out) {

@@ -1,4 +1,4 @@
-#include "worker/cuda_kernels.hpp"
+#include "worker/cuda/cuda_kernels.hpp"
 
 #include <algorithm>
 

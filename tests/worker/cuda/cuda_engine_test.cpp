@@ -1,9 +1,9 @@
 // What is the cuda engine's own; that it agrees with the reference is in engine_agreement_test.cpp.
-#include "worker/cuda_engine.hpp"
+#include "worker/cuda/cuda_engine.hpp"
 
 #include "core/error.hpp"
 #include "tests/worker/random_network.hpp"
-#include "worker/devices.hpp"
+#include "worker/cuda/devices.hpp"
 #include "worker/reference_engine.hpp"
 
 #include <gmock/gmock.h>

@@ -1,7 +1,7 @@
-#include "worker/cuda_engine.hpp"
+#include "worker/cuda/cuda_engine.hpp"
 
-#include "worker/cuda_kernels.hpp"
-#include "worker/cuda_memory.hpp"
+#include "worker/cuda/cuda_kernels.hpp"
+#include "worker/cuda/cuda_memory.hpp"
 
 #include <algorithm>
 #include <cstring>

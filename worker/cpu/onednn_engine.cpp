@@ -1,8 +1,8 @@
-#include "worker/onednn_engine.hpp"
+#include "worker/cpu/onednn_engine.hpp"
 
 #include "core/error.hpp"
-#include "worker/onednn_layer.hpp"
-#include "worker/requantize_kernels.hpp"
+#include "worker/cpu/onednn_layer.hpp"
+#include "worker/cpu/requantize_kernels.hpp"
 
 #include <algorithm>
 #include <cstring>
