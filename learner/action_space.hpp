@@ -20,9 +20,6 @@ inline constexpr std::array<Head, 5> all_heads = {Head::tmax, Head::t1, Head::t2
 /// Those that are drawn: all, or all but tmax.
 inline std::span<const Head> drawn_heads(bool tmax_searched) { return std::span(all_heads).subspan(tmax_searched ? 0 : 1); }
 
-/// True if tmax is drawn, of all sites or of none.
-inline bool tmax_searched(std::span<const SiteData> sites) { return !sites.empty() && sites.front().tmax_searched; }
-
 /// The first and last legal code of a head, given the codes drawn before it: tmax in 3..255, t1 in 1..tmax-2, t2 in t1+1..tmax-1,
 /// v1 in t1+1..t2, v2 in t2+1..tmax.
 inline std::pair<int, int> legal_range(Head head, const Codes& c) {

@@ -3,6 +3,7 @@
 #include "core/philox.hpp"
 #include "core/real_functions.hpp"
 #include "learner/action_space.hpp"
+#include "learner/checkpoint.hpp"
 #include "learner/start_width.hpp"
 
 #include <algorithm>

@@ -1,6 +1,7 @@
 #include "learner/coordinate_search.hpp"
 
 #include "learner/action_space.hpp"
+#include "learner/checkpoint.hpp"
 
 #include <algorithm>
 #include <cmath>

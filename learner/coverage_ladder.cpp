@@ -1,6 +1,7 @@
 #include "learner/coverage_ladder.hpp"
 
 #include "core/error.hpp"
+#include "learner/checkpoint.hpp"
 #include "learner/coverage_target.hpp"
 #include "learner/initial_codes.hpp"
 

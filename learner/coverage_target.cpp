@@ -1,31 +1,19 @@
 #include "learner/coverage_target.hpp"
 
 #include "learner/action_space.hpp"
+#include "learner/shares.hpp"
 
 #include <algorithm>
 
 namespace triseg {
 namespace {
 
-std::uint64_t total(std::span<const SiteData> sites) {
-  std::uint64_t sum = 0;
-  for (const SiteData& site : sites) sum += site.histogram.total();
-  return sum;
-}
-
 int moved(int tmax, int by) { return std::clamp(tmax + by, smallest_tmax, 255); }
 
 }  // namespace
 
-double passed_share(std::span<const SiteData> sites, std::span<const Codes> codes) {
-  std::uint64_t passed = 0;
-  for (std::size_t l = 0; l < sites.size(); ++l)
-    for (int q = codes[l].tmax + 1; q < 256; ++q) passed += sites[l].histogram.counts[q];
-  return double(passed) / double(std::max<std::uint64_t>(1, total(sites)));
-}
-
 CoverageTarget::CoverageTarget(const std::vector<SiteData>& sites, double passed)
-    : may_pass_(static_cast<std::uint64_t>(passed * double(total(sites)) * (1 + 1e-12))) {  // n / total means n
+    : may_pass_(static_cast<std::uint64_t>(passed * double(total_activations(sites)) * (1 + 1e-12))) {  // n / total means n
   for (const SiteData& site : sites) {
     auto& above = above_.emplace_back();
     above[255] = 0;

@@ -5,13 +5,9 @@
 
 #include <array>
 #include <cstdint>
-#include <span>
 #include <vector>
 
 namespace triseg {
-
-/// The share of the sites' activations above tmax, by the histograms of calibration: what passes through.
-double passed_share(std::span<const SiteData> sites, std::span<const Codes> codes);
 
 /// A share of the sites' activations that may pass, which every student is brought to by its tmax.
 class CoverageTarget {

@@ -2,7 +2,7 @@
 
 #include "core/error.hpp"
 #include "learner/cost_model.hpp"
-#include "learner/coverage_target.hpp"
+#include "learner/shares.hpp"
 
 #include <algorithm>
 

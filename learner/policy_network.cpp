@@ -2,7 +2,7 @@
 
 #include "core/philox.hpp"
 #include "core/real_functions.hpp"
-#include "learner/strategy.hpp"
+#include "learner/checkpoint.hpp"
 
 #include <cmath>
 #include <numeric>

@@ -1,6 +1,7 @@
 #include "learner/random_search.hpp"
 
 #include "core/philox.hpp"
+#include "learner/checkpoint.hpp"
 
 #include <array>
 #include <limits>

@@ -1,7 +1,7 @@
 #include "learner/repair.hpp"
 
 #include "core/error.hpp"
-#include "learner/strategy.hpp"
+#include "learner/checkpoint.hpp"
 
 #include <algorithm>
 #include <cmath>

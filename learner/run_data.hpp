@@ -11,6 +11,7 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,9 @@ struct SiteData {
   std::array<double, 4> state{};     ///< [index / (sites - 1), mean / 255, std / 128, p90 / 255]
   Histogram histogram;               ///< of calibration, exact codes before the staircase
 };
+
+/// True if tmax is drawn, of all sites or of none.
+inline bool tmax_searched(std::span<const SiteData> sites) { return !sites.empty() && sites.front().tmax_searched; }
 
 /// One scored draw.
 struct Episode {

@@ -2,7 +2,7 @@
 
 #include "learner/confidence.hpp"
 #include "learner/cost_model.hpp"
-#include "learner/coverage_target.hpp"
+#include "learner/shares.hpp"
 #include "learner/pareto.hpp"
 #include "learner/run_columns.hpp"
 #include "learner/selection.hpp"

@@ -1,5 +1,4 @@
-#include "learner/action_space.hpp"
-#include "learner/coverage_target.hpp"
+#include "learner/shares.hpp"
 #include "learner/repair.hpp"
 #include "learner/run_file.hpp"
 #include "learner/run_layout.hpp"

@@ -1,7 +1,7 @@
 #include "runner/search.hpp"
 
 #include "learner/coverage_ladder.hpp"
-#include "learner/coverage_target.hpp"
+#include "learner/shares.hpp"
 #include "learner/image_order.hpp"
 #include "learner/pareto.hpp"
 #include "learner/run_file.hpp"

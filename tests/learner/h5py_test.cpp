@@ -5,7 +5,7 @@
 #include "examples.hpp"
 #include "learner/confidence.hpp"
 #include "learner/cost_model.hpp"
-#include "learner/coverage_target.hpp"
+#include "learner/shares.hpp"
 #include "learner/model_file.hpp"
 #include "learner/pareto.hpp"
 #include "learner/run_file.hpp"

@@ -1,4 +1,4 @@
-#include "learner/strategy.hpp"
+#include "learner/checkpoint.hpp"
 
 #include "core/error.hpp"
 
