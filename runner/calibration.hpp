@@ -1,7 +1,7 @@
 // Calibration: what the search knows of each site before its first episode.
 #pragma once
 
-#include "learner/initial_codes.hpp"
+#include "learner/strategies/initial_codes.hpp"
 #include "learner/run_data.hpp"
 #include "runner/rollout.hpp"
 

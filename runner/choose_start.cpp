@@ -1,7 +1,7 @@
 #include "runner/choose_start.hpp"
 
-#include "learner/selection.hpp"
-#include "learner/starts.hpp"
+#include "learner/judging/selection.hpp"
+#include "learner/strategies/starts.hpp"
 
 #include <spdlog/spdlog.h>
 

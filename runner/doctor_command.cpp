@@ -1,7 +1,7 @@
 // triseg doctor: would this search start here, and with what? Takes the options of a search.
 #include "core/atomic_file.hpp"
 #include "core/error.hpp"
-#include "learner/hdf5.hpp"
+#include "learner/files/hdf5.hpp"
 #include "runner/commands.hpp"
 #include "runner/inputs.hpp"
 #include "runner/launcher.hpp"

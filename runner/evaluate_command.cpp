@@ -1,6 +1,6 @@
 // triseg evaluate: the student of a result file on a split.
 #include "core/error.hpp"
-#include "learner/selection.hpp"
+#include "learner/judging/selection.hpp"
 #include "runner/commands.hpp"
 #include "runner/launcher.hpp"
 #include "runner/option_checks.hpp"

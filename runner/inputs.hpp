@@ -2,7 +2,7 @@
 #pragma once
 
 #include "data/dataset.hpp"
-#include "learner/model_file.hpp"
+#include "learner/files/model_file.hpp"
 #include "runner/search_options.hpp"
 #include "runner/transport.hpp"
 #include "worker/scorer.hpp"

@@ -1,7 +1,7 @@
 // triseg pick: a result file of any candidate of a finished search, such as a point of its front.
 #include "core/error.hpp"
-#include "learner/result_file.hpp"
-#include "learner/run_file.hpp"
+#include "learner/files/result_file.hpp"
+#include "learner/files/run_file.hpp"
 #include "runner/commands.hpp"
 
 #include <CLI/CLI.hpp>

@@ -2,7 +2,7 @@
 #include "core/atomic_file.hpp"
 #include "core/error.hpp"
 #include "core/sha256.hpp"
-#include "learner/selection.hpp"
+#include "learner/judging/selection.hpp"
 #include "runner/command_line.hpp"
 #include "runner/commands.hpp"
 #include "runner/launcher.hpp"

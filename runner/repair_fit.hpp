@@ -1,7 +1,7 @@
-// Fits repairs over all ranks: measures moments, hands them to learner/repair.hpp.
+// Fits repairs over all ranks: measures moments, hands them to learner/judging/repair.hpp.
 #pragma once
 
-#include "learner/repair.hpp"
+#include "learner/judging/repair.hpp"
 #include "runner/rollout.hpp"
 
 #include <cstdint>

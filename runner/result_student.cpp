@@ -2,7 +2,7 @@
 
 #include "core/atomic_file.hpp"
 #include "core/error.hpp"
-#include "learner/hdf5.hpp"
+#include "learner/files/hdf5.hpp"
 #include "runner/model_lookup.hpp"
 #include "runner/option_checks.hpp"
 #include "runner/search_options.hpp"

@@ -3,8 +3,8 @@
 
 #include "core/codes.hpp"
 #include "data/dataset.hpp"
-#include "learner/model_file.hpp"
-#include "learner/result_file.hpp"
+#include "learner/files/model_file.hpp"
+#include "learner/files/result_file.hpp"
 #include "worker/scorer.hpp"
 
 #include <string>

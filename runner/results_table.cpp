@@ -1,8 +1,8 @@
 #include "runner/results_table.hpp"
 
-#include "learner/confidence.hpp"
-#include "learner/cost_model.hpp"
-#include "learner/selection.hpp"
+#include "learner/judging/confidence.hpp"
+#include "learner/judging/cost_model.hpp"
+#include "learner/judging/selection.hpp"
 
 #include <spdlog/fmt/fmt.h>
 

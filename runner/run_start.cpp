@@ -3,8 +3,8 @@
 #include "core/atomic_file.hpp"
 #include "core/error.hpp"
 #include "core/sha256.hpp"
-#include "learner/result_file.hpp"
-#include "learner/run_file.hpp"
+#include "learner/files/result_file.hpp"
+#include "learner/files/run_file.hpp"
 #include "runner/command_line.hpp"
 #include "runner/ranks.hpp"
 

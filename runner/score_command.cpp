@@ -1,8 +1,8 @@
 // triseg score: answers requests for scores of codes, line by line, so that foreign searchers can be compared with triseg's.
 #include "core/error.hpp"
 #include "learner/image_order.hpp"
-#include "learner/selection.hpp"
-#include "learner/starts.hpp"
+#include "learner/judging/selection.hpp"
+#include "learner/strategies/starts.hpp"
 #include "runner/calibration.hpp"
 #include "runner/choose_start.hpp"
 #include "runner/commands.hpp"

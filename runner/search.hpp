@@ -3,8 +3,8 @@
 
 #include "data/dataset.hpp"
 #include "learner/run_data.hpp"
-#include "learner/selection.hpp"
-#include "learner/strategy.hpp"
+#include "learner/judging/selection.hpp"
+#include "learner/strategies/strategy.hpp"
 #include "runner/repair_fit.hpp"
 #include "runner/rollout.hpp"
 #include "runner/search_options.hpp"

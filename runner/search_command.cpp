@@ -1,7 +1,7 @@
 // triseg search: one run, on all ranks.
 #include "core/atomic_file.hpp"
-#include "learner/pareto.hpp"
-#include "learner/result_file.hpp"
+#include "learner/judging/pareto.hpp"
+#include "learner/files/result_file.hpp"
 #include "runner/commands.hpp"
 #include "runner/inputs.hpp"
 #include "runner/ranks.hpp"

@@ -3,8 +3,8 @@
 #include "core/codes.hpp"
 #include "core/error.hpp"
 #include "network/network.hpp"
-#include "learner/strategies.hpp"
-#include "learner/result_file.hpp"
+#include "learner/strategies/strategies.hpp"
+#include "learner/files/result_file.hpp"
 #include "runner/option_checks.hpp"
 
 #include <CLI/CLI.hpp>

@@ -3,9 +3,9 @@
 #pragma once
 
 #include "learner/energy_table.hpp"
-#include "learner/initial_codes.hpp"
-#include "learner/ppo.hpp"
-#include "learner/repair.hpp"
+#include "learner/strategies/initial_codes.hpp"
+#include "learner/strategies/ppo.hpp"
+#include "learner/judging/repair.hpp"
 
 #include <array>
 #include <cstdint>

@@ -2,7 +2,7 @@
 
 #include "core/atomic_file.hpp"
 #include "core/error.hpp"
-#include "learner/model_file.hpp"
+#include "learner/files/model_file.hpp"
 #include "runner/command_line.hpp"
 #include "runner/commands.hpp"
 #include "runner/option_checks.hpp"

@@ -1,7 +1,7 @@
 // triseg validate: does a run file keep to the schema?
 #include "core/error.hpp"
-#include "learner/run_file.hpp"
-#include "learner/run_schema.hpp"
+#include "learner/files/run_file.hpp"
+#include "learner/files/run_schema.hpp"
 #include "runner/commands.hpp"
 
 #include <CLI/CLI.hpp>

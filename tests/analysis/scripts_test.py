@@ -8,7 +8,7 @@ import unittest
 
 SOURCE = os.environ["TRISEG_SOURCE_DIR"]
 MODEL = os.path.join(SOURCE, "models", "lenet5-fashion-mnist.h5")
-READERS = {"analysis/read_run.py": 1, "analysis/table.py": 1, "analysis/compare_runs.py": 2, "tests/learner/content_digest.py": 1}
+READERS = {"analysis/read_run.py": 1, "analysis/table.py": 1, "analysis/compare_runs.py": 2, "tests/learner/files/content_digest.py": 1}
 
 
 def run(script, *arguments, python=(sys.executable, "-B")):
@@ -20,7 +20,7 @@ class Scripts(unittest.TestCase):
         self.folder = tempfile.mkdtemp(prefix="triseg-test-")
         self.addCleanup(shutil.rmtree, self.folder)
         self.run_file = os.path.join(self.folder, "run.h5")
-        written = run("tests/learner/write_run.py", os.path.join(SOURCE, "docs/run-file.md"), self.run_file)
+        written = run("tests/learner/files/write_run.py", os.path.join(SOURCE, "docs/run-file.md"), self.run_file)
         self.assertEqual(written.returncode, 0, written.stderr)
 
     def assert_refused(self, done, *fragments):
@@ -72,7 +72,7 @@ class Scripts(unittest.TestCase):
         """A copy of the run file with changes, and its path."""
         path = os.path.join(self.folder, name)
         shutil.copy(self.run_file, path)
-        edited = run("tests/learner/edit_file.py", path, "; ".join(statements))
+        edited = run("tests/learner/files/edit_file.py", path, "; ".join(statements))
         self.assertEqual(edited.returncode, 0, edited.stderr)
         return path
 
@@ -119,9 +119,9 @@ class Scripts(unittest.TestCase):
         self.assertEqual(rows[-1][1], "mean", "the same images in another folder")
 
     def test_a_digest_that_does_not_fit(self):
-        edited = run("tests/learner/edit_file.py", self.run_file, "f['episodes/reward'][3] += 1")
+        edited = run("tests/learner/files/edit_file.py", self.run_file, "f['episodes/reward'][3] += 1")
         self.assertEqual(edited.returncode, 0, edited.stderr)
-        done = run("tests/learner/content_digest.py", self.run_file)
+        done = run("tests/learner/files/content_digest.py", self.run_file)
         self.assertEqual(done.returncode, 1)
         self.assertIn("stores another", done.stderr)
 

@@ -1,5 +1,5 @@
 #include "core/error.hpp"
-#include "learner/model_file.hpp"
+#include "learner/files/model_file.hpp"
 #include "tests/trainer/small_shapes.hpp"
 #include "trainer/checkpoint.hpp"
 

@@ -1,0 +1,108 @@
+#include "learner/files/run_file.hpp"
+
+#include "core/atomic_file.hpp"
+#include "learner/files/content_digest.hpp"
+#include "learner/files/file_stamp.hpp"
+#include "learner/files/run_layout.hpp"
+#include "learner/files/run_schema.hpp"
+
+namespace triseg {
+namespace {
+
+void check_tensor_name(const std::string& name) {
+  std::size_t begin = 0;
+  for (std::size_t end = 0; end != std::string::npos; begin = end + 1) {
+    end = name.find('/', begin);
+    const std::string part = name.substr(begin, end == std::string::npos ? end : end - begin);
+    if (part.empty() || part == "." || part == "..") fail("checkpoint tensor '{}': expected a name with no empty part", name);
+  }
+}
+
+void write_field(hdf5::File& file, const Field& field, const Values& values) {
+  if (field.is_attribute()) return file.write_attribute("/", field.attribute_name(), values);
+  file.write_dataset(field.path, values);
+  for (const auto& [name, value] : label_attributes(field)) file.write_attribute(field.path, name, value);
+}
+
+Values file_field(const Field& field, const std::string& digest) {
+  const std::string name = field.attribute_name();
+  if (name == "format") return Values::string(run_format);
+  if (name == "schema_version") return Values::scalar<std::int32_t>(run_schema_version);
+  if (name == "creator") return Values::string(creator_name);
+  if (name == "creator_version") return Values::string(creator_version());
+  if (name == "file_time") return Values::string(file_time());
+  if (name == "may_differ") return Values::string(attributes_that_may_differ());
+  if (name == content_digest_attribute) return Values::string(digest);
+  fail("no value for the attribute {}", name);
+}
+
+hdf5::File make_file(const RunData& run) {
+  hdf5::File file = hdf5::File::create();
+  ContentDigest digest;
+  for (const Group& group : run_groups())
+    if (group.path != "/" && (run.finished || group.path != selected_group)) file.create_group(group.path);
+  for (const Field& field : run_fields()) {
+    if (field.role == Field::Role::file || (field.finished_only && !run.finished)) continue;
+    const Values values = field.get(run);
+    if (field.role == Field::Role::stored) digest.add(field.path, values);
+    write_field(file, field, values);
+  }
+  for (const auto& [name, tensor] : run.checkpoint.tensors) {
+    check_tensor_name(name);
+    const std::string path = fmt::format("{}/{}", tensor_group, name);
+    const Values values = Values::array<float>(tensor.values, tensor.shape);
+    digest.add(path, values);
+    file.write_dataset(path, values);
+  }
+  const std::string hex = digest.hex();
+  for (const Field& field : run_fields())
+    if (field.role == Field::Role::file) write_field(file, field, file_field(field, hex));
+  return file;
+}
+
+}  // namespace
+
+void write_run(const std::filesystem::path& path, const RunData& run) {
+  std::vector<std::byte> bytes;
+  try {
+    bytes = make_file(run).close();
+  } catch (const Error& error) {
+    fail("cannot write {}: {}", path.string(), error.what());
+  }
+  commit_file(path, bytes);
+}
+
+hdf5::File open_run(const std::filesystem::path& path) {
+  hdf5::File file = hdf5::File::open(read_file(path), path.string());
+  check_format(file, path.string(), "a run file", run_format, run_schema_version, run_schema_version);
+  return file;
+}
+
+RunData read_run(const hdf5::File& file, const std::string& name) {
+  if (const auto violations = layout_violations(file); !violations.empty()) fail("{}: {}", name, violations.front());
+  RunData run;
+  ContentDigest digest;
+  for (const Field& field : run_fields()) {
+    if (field.role != Field::Role::stored || (field.finished_only && !run.finished)) continue;
+    const Values values = read_field(file, field);
+    digest.add(field.path, values);
+    try {
+      field.set(run, values);
+    } catch (const Error& error) {
+      fail("{}: {}: {}", name, field.path, error.what());
+    }
+  }
+  for (const std::string& path : tensor_paths(file)) {
+    const Values values = file.read_dataset(path);
+    digest.add(path, values);
+    const std::span<const float> floats = values.as<float>();
+    run.checkpoint.tensors[path.substr(std::string(tensor_group).size() + 1)] = {values.shape, {floats.begin(), floats.end()}};
+  }
+  if (digest.hex() != file.read_attribute("/", content_digest_attribute).string())
+    fail("{}: its content does not have the digest of its attribute {}: it was damaged or edited", name, content_digest_attribute);
+  return run;
+}
+
+RunData read_run(const std::filesystem::path& path) { return read_run(open_run(path), path.string()); }
+
+}  // namespace triseg

@@ -1,0 +1,25 @@
+// The run file: a run's content as one HDF5 file, laid out by learner/files/run_schema.hpp and docs/run-file.md.
+#pragma once
+
+#include "learner/run_data.hpp"
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace triseg {
+
+/// Writes the run whole (commit_file), finished or not: a reader never sees half a file. Throws Error if the content
+/// contradicts itself (codes not one per site, a tmax that is not its site's) or the file cannot be written.
+void write_run(const std::filesystem::path& path, const RunData& run);
+
+/// Reads back exactly what write_run was given, doubles to the last bit. Throws Error naming the file and what was
+/// expected of it if it is no run file, of a newer schema, damaged, or not laid out by the schema.
+RunData read_run(const std::filesystem::path& path);
+
+/// Everything that is wrong with a run file, a line each; empty if it is right. Beyond what read_run demands, looks for
+/// extra or mislabelled datasets, illegal codes, iterations out of order, indices out of range, scores that do not add up
+/// and values that are not finite. Unfinished run files can be right too. Throws only if the file cannot be read at all.
+std::vector<std::string> validate_run(const std::filesystem::path& path);
+
+}  // namespace triseg

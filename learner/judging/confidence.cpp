@@ -1,0 +1,38 @@
+#include "learner/judging/confidence.hpp"
+
+#include "core/real_functions.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace triseg {
+namespace {
+constexpr double z = 1.959963984540054;  // 97.5 % quantile of the normal distribution
+}
+
+Interval wilson_95(std::uint64_t right, std::uint64_t images) {
+  if (images == 0) return {};
+  const double n = double(images), p = double(right) / n;
+  const double centre = p + z * z / (2 * n), half = z * std::sqrt(p * (1 - p) / n + z * z / (4 * n * n));
+  const double scale = 100 / (1 + z * z / n);
+  return {right == 0 ? 0 : scale * (centre - half), right == images ? 100 : scale * (centre + half)};
+}
+
+Interval drop_95(const Score& s) {
+  if (s.images == 0) return {};
+  const double n = double(s.images), b = double(s.teacher_only), c = double(s.student_only);
+  const double drop = 100 * (b - c) / n, half = 100 * z * std::sqrt(b + c - (b - c) * (b - c) / n) / n;
+  return {drop - half, drop + half};
+}
+
+double mcnemar_p(const Score& s) {
+  const std::uint64_t n = s.teacher_only + s.student_only, fewer = std::min(s.teacher_only, s.student_only);
+  double log_term = -double(n) * exact_log(2.0), tail = 0;  // of C(n, k) / 2^n, whose value would underflow
+  for (std::uint64_t k = 0; k <= fewer; ++k) {
+    tail += exact_exp(log_term);
+    log_term += exact_log(double(n - k) / double(k + 1));
+  }
+  return std::min(1.0, 2 * tail);
+}
+
+}  // namespace triseg

@@ -1,0 +1,166 @@
+#include "learner/judging/repair.hpp"
+
+#include "core/error.hpp"
+#include "learner/checkpoint.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace triseg {
+namespace {
+
+__extension__ using Wide = unsigned __int128;
+
+constexpr double largest_bias = 1 << 30;
+
+/// Mean and deviation of a channel's sums, bias not included.
+struct Distribution {
+  double mean = 0, deviation = 0;
+};
+
+/// The variance is count * squares - sum^2 over count^2, the numerator exact in 128 bits for 2^32 accumulators.
+Distribution distribution(const Moments& m) {
+  if (m.count == 0) fail("repair: no accumulators were measured");
+  const Wide squares = (Wide{m.squares_high} << 32) + m.squares_low;
+  const Wide sum = m.sum < 0 ? Wide(0) - Wide(m.sum) : Wide(m.sum);
+  const auto count = static_cast<double>(m.count);
+  return {static_cast<double>(m.sum) / count, std::sqrt(static_cast<double>(m.count * squares - sum * sum)) / count};
+}
+
+std::int32_t rounded_bias(double bias) {
+  return static_cast<std::int32_t>(std::clamp(std::nearbyint(bias), -largest_bias, largest_bias));
+}
+
+/// sigma_t / sigma_s; 1 where one is 0.
+double ratio_of(double teacher, double student) { return teacher > 0 && student > 0 ? teacher / student : 1.0; }
+
+Requantization fit_channels(const Requantization& own, std::span<const Distribution> teacher, std::span<const Distribution> student) {
+  Requantization fitted = own;
+  for (std::size_t c = 0; c < own.bias.size(); ++c) {
+    const double ratio = ratio_of(teacher[c].deviation, student[c].deviation);
+    fitted.multiplier[c] = static_cast<float>(own.multiplier[c] * ratio);
+    // bias - mu_s is less the mean without bias.
+    fitted.bias[c] = rounded_bias((teacher[c].mean + own.bias[c]) / ratio - student[c].mean);
+  }
+  return fitted;
+}
+
+/// Of the outputs of all channels, in codes.
+Distribution pooled(const Requantization& own, std::span<const Distribution> channels) {
+  Distribution all;
+  const auto count = static_cast<double>(channels.size());
+  const auto mean_of = [&](std::size_t c) { return own.multiplier[c] * (channels[c].mean + own.bias[c]); };
+  for (std::size_t c = 0; c < channels.size(); ++c) all.mean += mean_of(c) / count;
+  double variance = 0;
+  for (std::size_t c = 0; c < channels.size(); ++c) {
+    const double within = own.multiplier[c] * channels[c].deviation, between = mean_of(c) - all.mean;
+    variance += (within * within + between * between) / count;
+  }
+  all.deviation = std::sqrt(variance);
+  return all;
+}
+
+Requantization fit_layer(const Requantization& own, std::span<const Distribution> teacher, std::span<const Distribution> student) {
+  Requantization fitted = own;
+  const Distribution t = pooled(own, teacher), s = pooled(own, student);
+  const double ratio = ratio_of(t.deviation, s.deviation), shift = t.mean / ratio - s.mean;
+  for (std::size_t c = 0; c < own.bias.size(); ++c) {
+    fitted.multiplier[c] = static_cast<float>(own.multiplier[c] * ratio);
+    fitted.bias[c] = rounded_bias(own.bias[c] + shift / own.multiplier[c]);
+  }
+  return fitted;
+}
+
+constexpr const char* multiplier_name = "repair/multiplier";
+constexpr const char* bias_name = "repair/bias";
+
+}  // namespace
+
+std::string_view repair_mode_name(RepairMode mode) {
+  return mode == RepairMode::none ? "none" : mode == RepairMode::layer ? "layer" : "channel";
+}
+
+RepairMode parse_repair_mode(std::string_view name) {
+  for (RepairMode mode : {RepairMode::none, RepairMode::layer, RepairMode::channel})
+    if (repair_mode_name(mode) == name) return mode;
+  fail("unknown repair '{}': expected none, layer or channel", name);
+}
+
+std::vector<std::size_t> repaired_layers(const Network& network) {
+  std::vector<std::size_t> layers;
+  for (std::size_t l = network.sites().front() + 1; l < network.layers.size(); ++l) layers.push_back(l);
+  return layers;
+}
+
+std::size_t repaired_channels(const Network& network) {
+  std::size_t sum = 0;
+  for (std::size_t l : repaired_layers(network)) sum += network.layers[l].out_channels;
+  return sum;
+}
+
+Repair fit_repair(const QuantizedNetwork& model, RepairMode mode, std::span<const Moments> teacher, std::span<const Moments> student) {
+  const std::size_t first = model.network.sites().front() + 1;
+  Repair repair(model.layers.size());
+  std::size_t at = 0;
+  for (std::size_t l = 0; l < model.layers.size(); ++l) {
+    const Requantization& own = model.layers[l].requantization;
+    std::vector<Distribution> t, s;
+    for (std::size_t c = 0; c < own.bias.size() && l >= first; ++c) {
+      t.push_back(distribution(teacher[at + c]));
+      s.push_back(distribution(student[at + c]));
+    }
+    if (l >= first) repair[l] = mode == RepairMode::channel ? fit_channels(own, t, s) : fit_layer(own, t, s);
+    at += own.bias.size();
+  }
+  return repair;
+}
+
+std::vector<LayerRepair> layer_repairs(const Network& network, const Repair& repair) {
+  std::vector<LayerRepair> layers;
+  for (std::size_t l = 0; l < repair.size(); ++l)
+    if (repair[l]) layers.push_back({network.layers[l].name, *repair[l]});
+  return layers;
+}
+
+Repair repair_of(const Network& network, std::span<const LayerRepair> layers) {
+  Repair repair(network.layers.size());
+  for (const LayerRepair& layer : layers) {
+    const std::size_t l = layer_index(network, layer.layer, "repair");
+    const std::size_t channels = network.layers[l].out_channels;
+    if (layer.requantization.multiplier.size() != channels || layer.requantization.bias.size() != channels)
+      fail("repair: layer {}: expected {} multipliers and biases", layer.layer, channels);
+    repair[l] = layer.requantization;
+  }
+  return repair;
+}
+
+void store_repair(Checkpoint& checkpoint, const Network& network, const Repair& repair) {
+  const std::uint64_t channels = repaired_channels(network);
+  StoredTensor multiplier{{channels}, {}}, bias{{channels, 2}, {}};
+  for (std::size_t l : repaired_layers(network)) {
+    const Requantization& layer = repair[l].value();
+    multiplier.values.insert(multiplier.values.end(), layer.multiplier.begin(), layer.multiplier.end());
+    for (std::int32_t b : layer.bias) bias.values.insert(bias.values.end(), {float(b >> 16), float(b & 0xffff)});
+  }
+  checkpoint.tensors[multiplier_name] = std::move(multiplier);
+  checkpoint.tensors[bias_name] = std::move(bias);
+}
+
+std::optional<Repair> stored_repair(const Checkpoint& checkpoint, const Network& network) {
+  if (!checkpoint.tensors.contains(multiplier_name)) return std::nullopt;
+  const std::uint64_t channels = repaired_channels(network);
+  const auto& multiplier = stored_values(checkpoint, multiplier_name, {channels});
+  const auto& bias = stored_values(checkpoint, bias_name, {channels, 2});
+  Repair repair(network.layers.size());
+  std::size_t at = 0;
+  for (std::size_t l : repaired_layers(network)) {
+    Requantization& layer = repair[l].emplace();
+    for (int c = 0; c < network.layers[l].out_channels; ++c, ++at) {
+      layer.multiplier.push_back(multiplier[at]);
+      layer.bias.push_back(static_cast<std::int32_t>(bias[2 * at] * 65536.0 + bias[2 * at + 1]));
+    }
+  }
+  return repair;
+}
+
+}  // namespace triseg

@@ -1,0 +1,88 @@
+#include "learner/judging/selection.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <set>
+
+namespace triseg {
+
+std::vector<std::size_t> best_episodes(std::span<const Episode> episodes, std::span<const Update> updates, std::size_t k) {
+  std::size_t parts = 1;
+  for (const Update& update : updates) parts = std::max<std::size_t>(parts, update.part + 1);
+  std::vector<double> gain(episodes.size());
+  for (std::size_t i = 0; i < episodes.size(); ++i)
+    gain[i] = episodes[i].reward - updates[episodes[i].iteration].reference_reward;
+  std::vector<std::size_t> order(episodes.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return gain[a] > gain[b]; });
+  std::vector<std::size_t> best, taken(parts);
+  std::set<std::vector<Codes>> seen;
+  for (std::size_t i : order) {
+    std::size_t& of_part = taken[updates[episodes[i].iteration].part];
+    if (of_part == std::max<std::size_t>(1, k / parts) || !seen.insert(episodes[i].codes).second) continue;
+    ++of_part;
+    best.push_back(i);
+  }
+  return best;
+}
+
+double reward(const Score& score, double attention_weight) {
+  return -(score.mean_kd() + attention_weight * score.mean_attention());
+}
+
+double accuracy_drop(const Score& score) {
+  return score.images ? 100.0 * (double(score.teacher_only) - double(score.student_only)) / double(score.images) : 0;
+}
+
+void add_records(std::vector<Finalist>& finalists, std::span<const Score> records, double attention_weight) {
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    Finalist& finalist = finalists[i % finalists.size()];
+    finalist.score += records[i];
+    finalist.record_rewards.push_back(-(records[i].kd + attention_weight * records[i].attention));
+  }
+}
+
+Difference reward_difference(std::span<const double> a, std::span<const double> b, std::uint64_t images) {
+  Difference difference;
+  for (std::size_t r = 0; r < a.size(); ++r) difference.mean += a[r] - b[r];
+  difference.mean /= double(images);
+  if (a.size() < 2) return difference;
+  double squares = 0;
+  for (std::size_t r = 0; r < a.size(); ++r) {
+    const double n = double(std::min<std::uint64_t>(split_batch, images - r * split_batch));
+    const double deviation = a[r] - b[r] - n * difference.mean;
+    squares += deviation * deviation;
+  }
+  difference.error = std::sqrt(squares * double(a.size()) / double(a.size() - 1)) / double(images);
+  return difference;
+}
+
+bool within_error(const Difference& difference) { return difference.mean >= -1.96 * difference.error; }
+
+std::size_t count_within_error(std::span<const Candidate> candidates) {
+  return std::count_if(candidates.begin(), candidates.end(), [&](const Candidate& c) {
+    return within_error(reward_difference(c.record_rewards, candidates.front().record_rewards, c.validation.images));
+  });
+}
+
+Gap validation_gap(const Score& validation, const Score& test, double attention_weight) {
+  return {test.mean_kd() - validation.mean_kd(), reward(test, attention_weight) - reward(validation, attention_weight),
+          test.student_accuracy() - validation.student_accuracy(), accuracy_drop(test) - accuracy_drop(validation)};
+}
+
+Choice choose(std::span<const Candidate> candidates, double max_acc_drop) {
+  for (std::size_t i = 0; i < candidates.size(); ++i)
+    if (accuracy_drop(candidates[i].validation) <= max_acc_drop) return {i, true};
+  return {0, false};
+}
+
+Choice choose_widest(std::span<const Candidate> candidates, std::span<const double> coverage, double max_acc_drop) {
+  Choice choice;
+  for (std::size_t i = 0; i < candidates.size(); ++i)
+    if (accuracy_drop(candidates[i].validation) <= max_acc_drop && (!choice.within || coverage[i] > coverage[choice.index]))
+      choice = {i, true};
+  return choice;
+}
+
+}  // namespace triseg

@@ -1,0 +1,95 @@
+#include "learner/files/model_file.hpp"
+
+#include "core/atomic_file.hpp"
+#include "core/error.hpp"
+#include "core/sha256.hpp"
+#include "tests/learner/files/examples.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace triseg {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(ModelFile, ReadsBackExactlyWhatWasWritten) {
+  const TemporaryFolder folder;
+  for (const std::string& name : network_names()) {
+    for (const Scheme scheme : {Scheme::fbgemm, Scheme::qnnpack}) {
+      const QuantizedNetwork model = example_model(name, scheme);
+      save_model(folder / "model.h5", model, {"triseg train --model " + name, 0xffffffffffffffffu, 30, 92.75, 92.5, {}, {}, {}});
+      const ModelFile read = load_model_file(folder / "model.h5");
+      EXPECT_EQ(difference(read.network, model), "") << name;
+      EXPECT_EQ(difference(load_model(folder / "model.h5"), model), "") << name;
+      EXPECT_EQ(read.provenance.command_line, "triseg train --model " + name);
+      EXPECT_EQ(read.provenance.seed, 0xffffffffffffffffu);
+      EXPECT_EQ(read.provenance.epochs, 30);
+      EXPECT_EQ(read.provenance.float_accuracy, 92.75);
+      EXPECT_EQ(read.provenance.int8_test_accuracy, 92.5);
+      EXPECT_EQ(read.provenance.creator, "triseg");
+      EXPECT_FALSE(read.provenance.creator_version.empty());
+      EXPECT_THAT(read.provenance.file_time, testing::MatchesRegex("20..-..-..T..:..:..Z"));
+      EXPECT_EQ(read.sha256, sha256_hex(read_file(folder / "model.h5")));
+    }
+  }
+}
+
+TEST(ModelFile, BadModelsAreNotWritten) {
+  const TemporaryFolder folder;
+  QuantizedNetwork model = example_model();
+  model.layers[1].requantization.multiplier[3] *= 2;
+  EXPECT_THAT(error_of([&] { save_model(folder / "model.h5", model, {}); }), HasSubstr("conv2: multiplier of channel 3"));
+  EXPECT_FALSE(std::filesystem::exists(folder / "model.h5"));
+}
+
+/// Edits a model file as a user with h5py could, and returns what load_model says.
+std::string after_edit(const std::string& edit) {
+  const TemporaryFolder folder;
+  save_model(folder / "model.h5", example_model(), {});
+  std::string output;
+  EXPECT_EQ(run_python("edit_file.py", {(folder / "model.h5").string(), edit}, output), 0) << output;
+  const std::string error = error_of([&] { load_model(folder / "model.h5"); });
+  if (!error.empty()) {
+    EXPECT_EQ(error.find((folder / "model.h5").string() + ": "), 0) << error;
+  }
+  return error;
+}
+
+TEST(ModelFile, EditsAreFound) {
+  EXPECT_EQ(after_edit("pass"), "");
+  EXPECT_THAT(after_edit("f['layers/conv1/weights'][0, 0, 0, 0] ^= 1"), HasSubstr("does not have the digest"));
+  EXPECT_THAT(after_edit("f.attrs.modify('seed', numpy.uint64(9))"), HasSubstr("does not have the digest"));
+  EXPECT_THAT(after_edit("del f['layers/conv2/bias']"), HasSubstr("/layers/conv2/bias: expected a dataset of this name"));
+  EXPECT_THAT(after_edit("del f['layers/fc1']"), HasSubstr("/layers/fc1"));
+  EXPECT_THAT(after_edit("del f.attrs['seed']"), HasSubstr("attribute seed: expected an attribute of this name"));
+  EXPECT_THAT(after_edit("f['layers/fc1/bias'].resize((119,))"), HasSubstr("/layers/fc1/bias: expected s32 [120], found s32 [119]"));
+  EXPECT_THAT(after_edit("f.attrs['network'] = numpy.bytes_('resnet50')"), HasSubstr("unknown model 'resnet50'"));
+  EXPECT_THAT(after_edit("f.attrs['network'] = numpy.bytes_('alexnet')"), HasSubstr("/layers/conv1/weights: expected s8 [64,3,5,5]"));
+  EXPECT_THAT(after_edit("f.attrs['backend'] = numpy.bytes_('int4')"), HasSubstr("unknown backend 'int4'"));
+  EXPECT_THAT(after_edit("f.attrs['format'] = numpy.bytes_('triseg-run')"), HasSubstr("expected a model file (format \"triseg-model\")"));
+  EXPECT_THAT(after_edit("f.attrs.modify('schema_version', numpy.int32(3))"), HasSubstr("has schema version 3"));
+  EXPECT_THAT(after_edit("f.attrs.modify('data_sha256', numpy.bytes_('e' * 64))"), HasSubstr("does not have the digest"));
+  EXPECT_THAT(after_edit("del f.attrs['format']"), HasSubstr("without the attribute format"));
+}
+
+/// Version 1 had no data_sha256.
+TEST(ModelFile, ReadsTheVersionBefore) {
+  const TemporaryFolder folder;
+  QuantizedNetwork model = example_model();
+  save_model(folder / "model.h5", model, {});
+  std::string output;
+  ASSERT_EQ(run_python("rewrite_model.py", {(folder / "model.h5").string(), (folder / "old.h5").string(), "1"}, output), 0) << output;
+  model.data_sha256.clear();
+  EXPECT_EQ(difference(load_model(folder / "old.h5"), model), "");
+}
+
+TEST(ModelFile, ForeignFilesAreNamedAsSuch) {
+  const TemporaryFolder folder;
+  EXPECT_THAT(error_of([&] { load_model(folder / "none.h5"); }), HasSubstr("none.h5: No such file"));
+  write_bytes(folder / "model.pt", std::as_bytes(std::span("PK a torch archive")));
+  EXPECT_THAT(error_of([&] { load_model(folder / "model.pt"); }), HasSubstr("model.pt: expected a whole HDF5 file"));
+}
+
+}  // namespace
+}  // namespace triseg

@@ -1,0 +1,221 @@
+#include "learner/files/result_file.hpp"
+
+#include "core/atomic_file.hpp"
+#include "core/error.hpp"
+#include "tests/learner/files/examples.hpp"
+#include "learner/judging/confidence.hpp"
+#include "learner/judging/repair.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include <regex>
+
+namespace triseg {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using testing::HasSubstr;
+
+std::string text_of(const std::filesystem::path& path) {
+  const std::vector<std::byte> bytes = read_file(path);
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+std::vector<Codes> read_text(const std::string& text, Network& network) {
+  const TemporaryFolder folder;
+  commit_file(folder / "result.json", text);
+  return read_result(folder / "result.json", network);
+}
+
+/// What read_result says of the text, for LeNet-5.
+std::string error_of_text(const std::string& text) {
+  Network network = make_network("lenet5");
+  const std::string error = error_of([&] { read_text(text, network); });
+  EXPECT_EQ(error.find('\n'), std::string::npos) << error;
+  if (!error.empty()) {
+    EXPECT_THAT(error, HasSubstr("result.json: "));
+  }
+  return error;
+}
+
+const std::string good_site = R"({"t1_code": 7, "v1_code": 14, "t2_code": 21, "v2_code": 28, "tmax_code": 35})";
+
+std::string with_conv1(const std::string& site) { return R"({"layers": {"block_output.conv1": )" + site + "}}"; }
+
+TEST(ResultFile, HoldsTheKeysOfTheOriginal) {
+  const TemporaryFolder folder;
+  const RunData run = example_run();
+  write_result(folder / "result.json", run);
+  const std::string text = text_of(folder / "result.json");
+  int lines = 0;
+  for (std::size_t at = text.find("tmax_code"); at != std::string::npos; at = text.find("tmax_code", at + 1)) ++lines;
+  EXPECT_EQ(lines, 7);
+  EXPECT_TRUE(std::regex_search(text, std::regex("\n +\"t1_code\": [0-9]+,\n +\"v1_code\": [0-9]+,\n +\"t2_code\": [0-9]+,\n"
+                                                 " +\"v2_code\": [0-9]+,\n +\"tmax_code\": [0-9]+\n"))) << text;
+
+  const Json json = Json::parse(text);
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : json["layers"].items()) keys.push_back(key);
+  EXPECT_THAT(keys, testing::ElementsAre("block_output.conv1", "block_output.conv2", "block_output.conv3", "block_output.conv4",
+                                         "block_output.conv5", "classifier.fc1.out", "classifier.fc2.out"));
+  const Codes& c = run.top[1].codes[6];
+  EXPECT_EQ(json["layers"]["classifier.fc2.out"],
+            (Json{{"t1_code", c.t1}, {"v1_code", c.v1}, {"t2_code", c.t2}, {"v2_code", c.v2}, {"tmax_code", c.tmax}}));
+  EXPECT_EQ(json["backend"], "fbgemm");
+  EXPECT_EQ(json["model"], "alexnet");
+  EXPECT_EQ(json["selection"]["rule"], run.selection);
+  EXPECT_EQ(json["seed"], run.seed);
+  EXPECT_EQ(json["data"], run.data);
+  EXPECT_EQ(json["data_sha256"], run.data_sha256);
+  const Score& test = run.selected.test;
+  EXPECT_EQ(json["metrics"]["acc_teacher"], double(test.both_right + test.teacher_only) / 100);
+  EXPECT_EQ(json["metrics"]["acc_student"], double(test.both_right + test.student_only) / 100);
+  EXPECT_DOUBLE_EQ(json["metrics"]["acc_drop"], (double(test.teacher_only) - double(test.student_only)) / 100);
+  EXPECT_EQ(json["metrics"]["acc_student_95"].size(), 2);
+}
+
+TEST(ResultFile, ReadsBackTheSelectedCodes) {
+  const TemporaryFolder folder;
+  const RunData run = example_run();
+  write_result(folder / "result.json", run);
+  Network network = make_network("alexnet");
+  EXPECT_EQ(read_result(folder / "result.json", network), run.top[1].codes);
+  EXPECT_EQ(network.sites().size(), 7);
+  Network other = make_network("lenet5");
+  EXPECT_THAT(error_of([&] { read_result(folder / "result.json", other); }),
+              HasSubstr("result.json: model: expected \"lenet5\", found \"alexnet\""));
+}
+
+TEST(ResultFile, HoldsTheRepairExactly) {
+  const TemporaryFolder folder;
+  RunData run = example_run();
+  run.selected.repair[0].requantization.multiplier[1] = 0.1f;
+  run.selected.repair[0].requantization.bias[1] = -1234567891;
+  write_result(folder / "result.json", run);
+  const Network network = make_network("alexnet");
+  const StoredRepair stored = read_repair(folder / "result.json", network);
+  EXPECT_EQ(stored.mode, "channel");
+  EXPECT_FALSE(stored.repair[0]);
+  EXPECT_EQ(layer_repairs(network, stored.repair), run.selected.repair);
+  run.repair = "none";
+  run.selected.repair.clear();
+  write_result(folder / "result.json", run);
+  EXPECT_TRUE(read_repair(folder / "result.json", network).repair.empty());
+}
+
+TEST(ResultFile, MalformedRepairsAreExplained) {
+  const TemporaryFolder folder;
+  const auto error_of_repair = [&](const std::string& repair) {
+    commit_file(folder / "result.json", R"({"layers": {}, "repair": )" + repair + "}");
+    return error_of([&] { read_repair(folder / "result.json", make_network("lenet5")); });
+  };
+  const auto fc3 = [](const std::string& entry) { return R"({"mode": "layer", "layers": {"fc3": )" + entry + "}}"; };
+  const std::string ten = "[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]";
+  EXPECT_EQ(error_of_repair(fc3(R"({"multiplier": )" + ten + R"(, "bias": )" + ten + "}")), "");
+  EXPECT_EQ(error_of_repair(R"({"mode": "none"})"), "");
+  EXPECT_THAT(error_of_repair("5"), HasSubstr("result.json: repair: expected an object with a mode, found 5"));
+  EXPECT_THAT(error_of_repair(R"({"mode": "glue"})"), HasSubstr("repair.mode: unknown repair 'glue'"));
+  EXPECT_THAT(error_of_repair(R"({"mode": "layer"})"), HasSubstr("repair: expected an object with layers"));
+  EXPECT_THAT(error_of_repair(fc3(R"({"bias": [1]})")), HasSubstr("repair.layers.fc3.multiplier: expected an array"));
+  EXPECT_THAT(error_of_repair(fc3(R"({"multiplier": [0], "bias": [1]})")), HasSubstr("repair.layers.fc3.multiplier"));
+  EXPECT_THAT(error_of_repair(fc3(R"({"multiplier": )" + ten + R"(, "bias": [1.5]})")), HasSubstr("repair.layers.fc3.bias"));
+  EXPECT_THAT(error_of_repair(fc3(R"({"multiplier": )" + ten + R"(, "bias": [3000000000]})")), HasSubstr("repair.layers.fc3.bias"));
+  EXPECT_THAT(error_of_repair(fc3(R"({"multiplier": [1], "bias": [1]})")), HasSubstr("layer fc3: expected 10 multipliers"));
+  EXPECT_THAT(error_of_repair(R"({"mode": "layer", "layers": {"fc9": {"multiplier": [1], "bias": [1]}}})"), HasSubstr("no layer 'fc9'"));
+}
+
+TEST(ResultFile, UnfinishedRunsHaveNone) {
+  const TemporaryFolder folder;
+  EXPECT_THAT(error_of([&] { write_result(folder / "result.json", example_run(false)); }), HasSubstr("the run is not finished"));
+  EXPECT_FALSE(std::filesystem::exists(folder / "result.json"));
+}
+
+/// As the Python original writes it: no new keys, layers in any order, integers perhaps as floats.
+TEST(ResultFile, ReadsTheOriginals) {
+  Network network = make_network("alexnet");
+  const std::vector<Codes> codes = read_text(R"({
+    "layers": {
+      "classifier.fc1.out": {"t1_code": 3.0, "v1_code": 6.0, "t2_code": 9.0, "v2_code": 12.0, "tmax_code": 15.0},
+      "block_output.conv2": {"t1_code": 0, "v1_code": 14, "t2_code": 21, "v2_code": 28, "tmax_code": 255}
+    },
+    "backend": "fbgemm", "model": "AlexNet"})", network);
+  EXPECT_EQ(codes, (std::vector<Codes>{{0, 14, 21, 28, 255}, {3, 6, 9, 12, 15}}));
+  std::vector<std::string> sites;
+  for (const std::size_t i : network.sites()) sites.push_back(network.layers[i].name);
+  EXPECT_THAT(sites, testing::ElementsAre("conv2", "fc1"));
+}
+
+TEST(ResultFile, MalformedFilesAreExplained) {
+  EXPECT_EQ(error_of_text(with_conv1(good_site)), "");
+  EXPECT_THAT(error_of_text(""), HasSubstr("expected JSON, found a syntax error at byte"));
+  EXPECT_THAT(error_of_text("{\"layers\": {"), HasSubstr("syntax error"));
+  EXPECT_THAT(error_of_text(with_conv1(good_site) + "x"), HasSubstr("syntax error"));
+  EXPECT_THAT(error_of_text("[1]"), HasSubstr("top level: expected an object, found [1]"));
+  EXPECT_THAT(error_of_text("{}"), HasSubstr("expected the key 'layers'"));
+  EXPECT_THAT(error_of_text("{\"layers\": {}}"), HasSubstr("layers: expected an object with the codes of each site, found {}"));
+  EXPECT_THAT(error_of_text("{\"layers\": [1, 2]}"), HasSubstr("layers: expected an object"));
+  EXPECT_THAT(error_of_text(with_conv1("5")), HasSubstr("layers.block_output.conv1: expected an object with five codes, found 5"));
+  EXPECT_THAT(error_of_text(with_conv1(R"({"t1_code": 7})")), HasSubstr("conv1.v1_code: expected an integer 0..255, found nothing"));
+  for (const char* bad : {"-1", "256", "7.5", "\"7\"", "null", "true", "1e300", "[7]"})
+    EXPECT_THAT(error_of_text(with_conv1(std::regex_replace(good_site, std::regex("14"), bad))),
+                HasSubstr("layers.block_output.conv1.v1_code: expected an integer 0..255, found ")) << bad;
+  EXPECT_THAT(error_of_text(with_conv1(std::regex_replace(good_site, std::regex("21"), "36"))),
+              HasSubstr("layers.block_output.conv1: the codes t1=7, v1=14, t2=36"));
+  EXPECT_THAT(error_of_text(R"({"layers": {"conv1": )" + good_site + "}}"),
+              HasSubstr("layers.conv1: LeNet-5 has no such site: expected one of block_output.conv1, "));
+  EXPECT_THAT(error_of_text(R"({"layers": {"classifier.fc3.out": )" + good_site + "}}"), HasSubstr("has no such site"));
+  EXPECT_THAT(error_of_text(R"({"model": 5, "layers": {"block_output.conv1": )" + good_site + "}}"), HasSubstr("model: expected a string"));
+  EXPECT_THAT(error_of_text(R"({"layers": {"block_output.conv1": )" + good_site + R"(, "block_output.conv1": )" + good_site + "}}"),
+              HasSubstr("the key 'block_output.conv1' is given twice"));
+  EXPECT_THAT(error_of_text("{\"layers\": {\"\xff\xfe\": 1}}"), HasSubstr("syntax error"));
+}
+
+TEST(ResultFile, ItsOriginIsReadAndItsTemperatureChecked) {
+  const TemporaryFolder folder;
+  const RunData run = example_run();
+  write_result(folder / "result.json", run);
+  const ResultOrigin origin = read_result_origin(folder / "result.json");
+  EXPECT_EQ(origin.model, "alexnet");
+  EXPECT_EQ(origin.data, run.data);
+  EXPECT_EQ(origin.data_sha256, run.data_sha256);
+  EXPECT_EQ(origin.model_sha256, run.model_sha256);
+  EXPECT_EQ(origin.config_hash, run.config_hash);
+  EXPECT_EQ(origin.temperature, run.temperature);
+  for (const char* bad : {"-1", "0", "1e+300", "\"hot\"", "null", "[2]"}) {
+    commit_file(folder / "bad.json", fmt::format("{{\"temperature\": {}}}", bad));
+    EXPECT_THAT(error_of([&] { read_result_origin(folder / "bad.json"); }),
+                HasSubstr(fmt::format("bad.json: temperature: expected a number from 1e-12 to 1e+12, found {}", bad).substr(0, 80)));
+  }
+}
+
+TEST(ResultFile, AFailedReadLeavesTheNetwork) {
+  Network network = make_network("lenet5");
+  error_of([&] { read_text(with_conv1("5"), network); });
+  EXPECT_EQ(network.sites().size(), 4);
+}
+
+/// Values of Wilson's interval computed with R: binom::binom.wilson(x, n).
+TEST(Confidence, Wilson) {
+  EXPECT_NEAR(wilson_95(9271, 10000).low, 92.183, 0.001);
+  EXPECT_NEAR(wilson_95(9271, 10000).high, 93.204, 0.001);
+  EXPECT_NEAR(wilson_95(5, 10).low, 23.6593, 0.0001);
+  EXPECT_NEAR(wilson_95(5, 10).high, 76.3407, 0.0001);
+  EXPECT_EQ(wilson_95(0, 10).low, 0);
+  EXPECT_EQ(wilson_95(10, 10).high, 100);
+  EXPECT_NEAR(wilson_95(10, 10).low, 72.2467, 0.0001);
+  EXPECT_EQ(wilson_95(0, 0).high, 0);
+}
+
+TEST(Confidence, DropCountsDisagreementsOnly) {
+  Score s{0, 0, 10000, 9000, 150, 50};
+  EXPECT_NEAR((drop_95(s).low + drop_95(s).high) / 2, 1.0, 1e-9);
+  EXPECT_NEAR(drop_95(s).high - 1.0, 1.96 * std::sqrt(200 - 1.0) / 100, 1e-4);
+  s.teacher_only = s.student_only = 0;
+  EXPECT_EQ(drop_95(s).low, 0);
+  EXPECT_EQ(drop_95(s).high, 0);
+}
+
+}  // namespace
+}  // namespace triseg

@@ -1,0 +1,139 @@
+// Moment matching by numbers worked out by hand, and repairs in a checkpoint.
+#include "learner/judging/repair.hpp"
+
+#include "core/error.hpp"
+#include "tests/learner/files/examples.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <tuple>
+
+namespace triseg {
+namespace {
+
+/// Two layers of one and of two channels; the first is a site.
+QuantizedNetwork small_model() {
+  QuantizedNetwork model;
+  model.network.name = model.network.display_name = "small";
+  for (int channels : {1, 2}) {
+    Layer layer;
+    layer.name = channels == 1 ? "a" : "b";
+    layer.out_channels = channels;
+    layer.site = channels == 1;
+    model.network.layers.push_back(layer);
+  }
+  model.layers.resize(2);
+  model.layers[0].requantization = {{0.5f}, {3}};
+  model.layers[1].requantization = {{0.5f, 0.25f}, {100, -40}};
+  return model;
+}
+
+Moments moments(std::initializer_list<std::int32_t> sums) {
+  Moments m;
+  for (std::int32_t x : sums) m.add(x);
+  return m;
+}
+
+TEST(Moments, AreExactBeyond64Bits) {
+  Moments m;
+  for (int i = 0; i < 8; ++i) m.add(INT32_MIN);  // squares of 2^62: eight of them make 2^65
+  EXPECT_EQ(m.count, 8u);
+  EXPECT_EQ(m.sum, -(std::int64_t{1} << 34));
+  EXPECT_EQ(m.squares_low, 0u);
+  EXPECT_EQ(m.squares_high, std::uint64_t{1} << 33);
+  EXPECT_EQ(moments({-3, 5, 7}).squares_low, 83u);
+  Moments sum = moments({-3});
+  sum += moments({5, 7});
+  EXPECT_EQ(sum, moments({-3, 5, 7}));
+}
+
+TEST(FitRepair, GivesEveryChannelTheTeachersMeanAndDeviation) {
+  const QuantizedNetwork model = small_model();
+  // Channel 0: teacher 10 +- 4, student 20 +- 2. Channel 1: teacher -8 +- 3, student -8 +- 6.
+  const std::vector<Moments> teacher = {moments({1, 9}), moments({6, 14}), moments({-11, -5})};
+  const std::vector<Moments> student = {moments({1, 9}), moments({18, 22}), moments({-14, -2})};
+  const Repair repair = fit_repair(model, RepairMode::channel, teacher, student);
+  ASSERT_EQ(repair.size(), 2u);
+  EXPECT_FALSE(repair[0]) << "no staircase comes before the first layer";
+  EXPECT_EQ(repair[1]->multiplier, (std::vector<float>{1.0f, 0.125f}));
+  // Channel 0: mu_t = 110, mu_s = 120, bias' = 100 - 120 + 110 / 2 = 35. Channel 1: both -48, -40 + 48 - 96 = -88.
+  EXPECT_EQ(repair[1]->bias, (std::vector<std::int32_t>{35, -88}));
+  // The student's 18 and 22 become what the teacher's 106 and 114 are: 53 and 57.
+  EXPECT_EQ((18 + 35) * 1.0f, 106 * 0.5f);
+  EXPECT_EQ((22 + 35) * 1.0f, 114 * 0.5f);
+}
+
+TEST(FitRepair, LayersShareOneRatioAndOneShift) {
+  QuantizedNetwork model = small_model();
+  model.layers[1].requantization = {{0.5f, 0.25f}, {0, 0}};
+  // Outputs in codes. Teacher: 5 +- 2 and -1 +- 2, pooled mean 2, variance 4 + 9. Student: 5 +- 1 and 3 +- 1.5, pooled mean 4,
+  // variance (1 + 2.25) / 2 + 1.
+  const std::vector<Moments> teacher = {moments({0}), moments({6, 14}), moments({-12, 4})};
+  const std::vector<Moments> student = {moments({0}), moments({8, 12}), moments({6, 18})};
+  const Repair repair = fit_repair(model, RepairMode::layer, teacher, student);
+  const double ratio = std::sqrt(13.0) / std::sqrt(2.625);
+  EXPECT_FLOAT_EQ(repair[1]->multiplier[0], 0.5 * ratio);
+  EXPECT_FLOAT_EQ(repair[1]->multiplier[1], 0.25 * ratio);
+  const double shift = 2 / ratio - 4;
+  EXPECT_EQ(repair[1]->bias, (std::vector<std::int32_t>{int(std::nearbyint(shift / 0.5)), int(std::nearbyint(shift / 0.25))}));
+  EXPECT_EQ(repair[1]->bias, (std::vector<std::int32_t>{-6, -12}));
+}
+
+TEST(FitRepair, AStudentLikeItsTeacherKeepsTheModelsRequantization) {
+  const QuantizedNetwork model = small_model();
+  const std::vector<Moments> same = {moments({1, 9}), moments({6, 14, 1}), moments({-11, -5, 3})};
+  for (RepairMode mode : {RepairMode::layer, RepairMode::channel})
+    EXPECT_EQ(fit_repair(model, mode, same, same)[1], model.layers[1].requantization);
+}
+
+TEST(FitRepair, WithoutSpreadTheMeanAloneMoves) {
+  const QuantizedNetwork model = small_model();
+  const std::vector<Moments> spread = {moments({0}), moments({6, 14}), moments({-11, -5})};
+  const std::vector<Moments> constant = {moments({0}), moments({7, 7}), moments({-11, -11})};
+  for (const auto& [teacher, student, shift] : {std::tuple(spread, constant, 3), std::tuple(constant, spread, -3)}) {
+    const Repair repair = fit_repair(model, RepairMode::channel, teacher, student);
+    EXPECT_EQ(repair[1]->multiplier, model.layers[1].requantization.multiplier);
+    EXPECT_EQ(repair[1]->bias, (std::vector<std::int32_t>{100 + shift, -40 + shift}));
+  }
+}
+
+TEST(FitRepair, KeepsBiasesWhereSumsStayIn32Bits) {
+  QuantizedNetwork model = small_model();
+  model.layers[1].requantization.bias = {100'000'000, -100'000'000};
+  const std::vector<Moments> teacher = {moments({0}), moments({0, 1}), moments({0, 1})};
+  const std::vector<Moments> student = {moments({0}), moments({0, 100}), moments({0, 100})};
+  EXPECT_EQ(fit_repair(model, RepairMode::channel, teacher, student)[1]->bias, (std::vector<std::int32_t>{1 << 30, -(1 << 30)}));
+}
+
+TEST(RepairMode, NamesGoThereAndBack) {
+  for (RepairMode mode : {RepairMode::none, RepairMode::layer, RepairMode::channel})
+    EXPECT_EQ(parse_repair_mode(repair_mode_name(mode)), mode);
+  EXPECT_EQ(error_of([] { parse_repair_mode("glue"); }), "unknown repair 'glue': expected none, layer or channel");
+}
+
+TEST(StoredRepair, IsExactInACheckpoint) {
+  const Network network = small_model().network;
+  Checkpoint checkpoint;
+  EXPECT_FALSE(stored_repair(checkpoint, network));
+  for (const Repair& repair : {Repair{{}, Requantization{{0.1f, 1e-20f}, {INT32_MIN, -1}}},
+                               Repair{{}, Requantization{{3.0f, 1.0f}, {INT32_MAX, 65535}}}}) {
+    store_repair(checkpoint, network, repair);
+    EXPECT_EQ(stored_repair(checkpoint, network), repair);
+  }
+  checkpoint.tensors.at("repair/multiplier").shape = {3};
+  EXPECT_THAT(error_of([&] { stored_repair(checkpoint, network); }), testing::HasSubstr("'repair/multiplier' has another shape"));
+}
+
+TEST(LayerRepairs, GoByName) {
+  const Network network = small_model().network;
+  const Repair repair = {{}, Requantization{{0.1f, 0.2f}, {5, 6}}};
+  const auto layers = layer_repairs(network, repair);
+  ASSERT_EQ(layers.size(), 1u);
+  EXPECT_EQ(layers[0].layer, "b");
+  EXPECT_EQ(repair_of(network, layers), repair);
+}
+
+}  // namespace
+}  // namespace triseg

@@ -1,0 +1,123 @@
+#include "learner/strategies/initial_codes.hpp"
+
+#include "core/philox.hpp"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+
+namespace triseg {
+namespace {
+
+Histogram falling_histogram(std::uint64_t seed, int largest) {
+  Histogram h;
+  for (int q = 0; q <= largest; ++q)
+    h.counts[q] = uniform_below(2000, seed, Stream::self_test, q) * std::uint64_t(largest + 1 - q) / (largest + 1);
+  h.counts[0] += 5000;
+  return h;
+}
+
+TEST(InitialCodes, AreFifthsOfTmax) {
+  EXPECT_EQ(initial_codes(35), (Codes{7, 14, 21, 28, 35}));
+  EXPECT_EQ(initial_codes(255), (Codes{51, 102, 153, 204, 255}));
+}
+
+TEST(InitialCodes, AreLegalForEveryTmax) {
+  for (int tmax = smallest_tmax; tmax <= 255; ++tmax) EXPECT_TRUE(is_legal(initial_codes(tmax))) << tmax;
+}
+
+TEST(MseOptimum, EqualsBruteForceOverAllLegalCodes) {
+  for (std::uint64_t seed : {1, 2, 3}) {
+    for (int tmax : {3, 4, 7, 18}) {
+      const Histogram h = falling_histogram(seed, 40);
+      std::int64_t least = std::numeric_limits<std::int64_t>::max();
+      for (int t1 = 1; t1 <= tmax; ++t1)
+        for (int v1 = t1 + 1; v1 <= tmax; ++v1)
+          for (int t2 = v1; t2 <= tmax; ++t2)
+            for (int v2 = t2 + 1; v2 <= tmax; ++v2)
+              least = std::min(least, squared_error(h, {std::uint8_t(t1), std::uint8_t(v1), std::uint8_t(t2), std::uint8_t(v2),
+                                                        std::uint8_t(tmax)}));
+      const Codes found = mse_optimum(h, tmax);
+      EXPECT_TRUE(is_legal(found));
+      EXPECT_EQ(squared_error(h, found), least) << "seed " << seed << ", tmax " << tmax;
+    }
+  }
+}
+
+TEST(MseOptimum, PutsTheLevelsOnThreeSpikes) {
+  Histogram h;
+  h.counts[0] = 100;
+  h.counts[20] = 50;
+  h.counts[60] = 30;
+  const Codes c = mse_optimum(h, 100);
+  EXPECT_EQ(squared_error(h, c), 0);
+  EXPECT_EQ(c.v1, 20);
+  EXPECT_EQ(c.v2, 60);
+}
+
+TEST(SquaredError, PassesLargeCodes) {
+  Histogram h;
+  h.counts[200] = 7;
+  EXPECT_EQ(squared_error(h, {1, 2, 2, 3, 3}), 0);
+  EXPECT_EQ(squared_error(h, {1, 2, 2, 3, 255}), 7 * 197 * 197);
+}
+
+TEST(Tmax, FollowsTheRule) {
+  Histogram h;
+  h.counts[0] = 1000000;
+  for (int q = 1; q <= 100; ++q) h.counts[q] = 10;
+  EXPECT_EQ((TmaxRule{TmaxMode::percentile, 90, 10, 0}).tmax(h), 100);
+  EXPECT_EQ((TmaxRule{TmaxMode::percentile, 50, -5, 0}).tmax(h), 45);
+  EXPECT_EQ((TmaxRule{TmaxMode::percentile, 1, 0, 0}).tmax(h), 15) << "at least 15";
+  EXPECT_EQ((TmaxRule{TmaxMode::percentile, 100, 200, 0}).tmax(h), 255) << "at most 255";
+  EXPECT_EQ((TmaxRule{TmaxMode::fixed, 90, 10, 77}).tmax(h), 77);
+  EXPECT_EQ((TmaxRule{}).label(), "p90+10");
+  EXPECT_EQ((TmaxRule{TmaxMode::percentile, 99.5, -3, 0}).label(), "p99.5-3");
+}
+
+TEST(SiteState, IsIndexMeanDeviationAndPercentile) {
+  Histogram h;
+  h.counts[0] = 50;
+  h.counts[51] = 50;
+  const auto state = site_state(h, 2, 5);
+  EXPECT_DOUBLE_EQ(state[0], 0.5);
+  EXPECT_DOUBLE_EQ(state[1], 25.5 / 255);
+  EXPECT_DOUBLE_EQ(state[2], 25.5 / 128);
+  EXPECT_DOUBLE_EQ(state[3], 51.0 / 255);
+  EXPECT_EQ(site_state(h, 0, 1)[0], 0.0) << "one site: no division by zero";
+}
+
+TEST(MeanWeight, IsTheRatioOfTheTwoSums) {
+  QuantizedLayer layer;
+  layer.weights = {3, 1, -2, 2};  // two channels of two inputs
+  layer.requantization.multiplier = {1.0f, 0.5f};
+  // ((3 + 1)^2 + 0.25 * 0) / ((9 + 1) + 0.25 * (4 + 4))
+  EXPECT_DOUBLE_EQ(mean_weight(layer), 16.0 / 12.0);
+  layer.weights = {1, -1, 1, -1};
+  EXPECT_DOUBLE_EQ(mean_weight(layer), 1.0) << "the mean weighs no less than it does in a square error";
+}
+
+TEST(BalancedOptimum, IsTheBestOfAllLegalCodes) {
+  Histogram h;
+  for (int q = 0; q < 256; ++q) h.counts[q] = q < 16 ? 400 / (q + 1) + 7 * (q % 3) : 0;
+  const double n = double(h.total());
+  for (const double weight : {1.0, 4.0, 100.0, 7000.0}) {
+    const auto cost = [&](const Codes& codes) {
+      const Table table = staircase(codes);
+      double sum = 0;
+      for (int q = 0; q < 256; ++q) sum += double(h.counts[q]) * (table[q] - q);
+      return double(squared_error(h, codes)) / n + (weight - 1) * (sum / n) * (sum / n);
+    };
+    double least = 1e300;
+    for (int t1 = 1; t1 < 14; ++t1)
+      for (int v1 = t1 + 1; v1 < 16; ++v1)
+        for (int t2 = v1; t2 < 15; ++t2)
+          for (int v2 = t2 + 1; v2 < 16; ++v2)
+            least = std::min(least, cost({std::uint8_t(t1), std::uint8_t(v1), std::uint8_t(t2), std::uint8_t(v2), 15}));
+    EXPECT_NEAR(cost(balanced_optimum(h, 15, weight)), least, 1e-12 * least) << weight;
+  }
+  EXPECT_EQ(squared_error(h, balanced_optimum(h, 15, 1)), squared_error(h, mse_optimum(h, 15)));
+}
+
+}  // namespace
+}  // namespace triseg
