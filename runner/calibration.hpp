@@ -3,7 +3,7 @@
 
 #include "learner/strategies/initial_codes.hpp"
 #include "learner/run_data.hpp"
-#include "runner/rollout.hpp"
+#include "runner/ranks/rollout.hpp"
 
 #include <cstdint>
 #include <vector>

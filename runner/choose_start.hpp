@@ -3,7 +3,7 @@
 
 #include "network/quantized_network.hpp"
 #include "learner/run_data.hpp"
-#include "runner/rollout.hpp"
+#include "runner/ranks/rollout.hpp"
 #include "runner/search_options.hpp"
 
 #include <cstdint>

@@ -2,7 +2,7 @@
 
 #include "core/error.hpp"
 #include "runner/model_lookup.hpp"
-#include "runner/ranks.hpp"
+#include "runner/ranks/ranks.hpp"
 #include "worker/cuda/devices.hpp"
 #include "worker/engines/engines.hpp"
 

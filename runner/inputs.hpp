@@ -4,7 +4,7 @@
 #include "data/dataset.hpp"
 #include "learner/files/model_file.hpp"
 #include "runner/search_options.hpp"
-#include "runner/transport.hpp"
+#include "runner/ranks/transport.hpp"
 #include "worker/scorer.hpp"
 
 #include <memory>

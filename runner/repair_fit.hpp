@@ -2,7 +2,7 @@
 #pragma once
 
 #include "learner/judging/repair.hpp"
-#include "runner/rollout.hpp"
+#include "runner/ranks/rollout.hpp"
 
 #include <cstdint>
 #include <vector>

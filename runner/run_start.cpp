@@ -6,7 +6,7 @@
 #include "learner/files/result_file.hpp"
 #include "learner/files/run_file.hpp"
 #include "runner/command_line.hpp"
-#include "runner/ranks.hpp"
+#include "runner/ranks/ranks.hpp"
 
 namespace triseg {
 namespace {

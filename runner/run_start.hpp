@@ -4,7 +4,7 @@
 #include "learner/run_data.hpp"
 #include "runner/inputs.hpp"
 #include "runner/search_options.hpp"
-#include "runner/transport.hpp"
+#include "runner/ranks/transport.hpp"
 
 #include <filesystem>
 

@@ -11,7 +11,7 @@
 #include "runner/calibration.hpp"
 #include "runner/choose_start.hpp"
 #include "runner/progress.hpp"
-#include "runner/signals.hpp"
+#include "runner/ranks/signals.hpp"
 
 #include <spdlog/spdlog.h>
 

@@ -6,7 +6,7 @@
 #include "learner/judging/selection.hpp"
 #include "learner/strategies/strategy.hpp"
 #include "runner/repair_fit.hpp"
-#include "runner/rollout.hpp"
+#include "runner/ranks/rollout.hpp"
 #include "runner/search_options.hpp"
 
 #include <filesystem>

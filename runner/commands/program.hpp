@@ -9,7 +9,7 @@ class App;
 
 namespace triseg {
 
-/// Adds a subcommand (runner/commands.hpp).
+/// Adds a subcommand (runner/commands/commands.hpp).
 using SetupCommand = void(CLI::App& program, int& exit_code);
 
 /// The exit code: the subcommand's, 1 after a failure, 2 for a command line that cannot be parsed.

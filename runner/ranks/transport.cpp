@@ -1,9 +1,9 @@
-#include "runner/transport.hpp"
+#include "runner/ranks/transport.hpp"
 
 #include "core/error.hpp"
-#include "runner/launcher.hpp"
-#include "runner/mpi_transport.hpp"
-#include "runner/nccl_transport.hpp"
+#include "runner/ranks/launcher.hpp"
+#include "runner/ranks/mpi_transport.hpp"
+#include "runner/ranks/nccl_transport.hpp"
 #include "worker/cuda/devices.hpp"
 #include "worker/engines/engines.hpp"
 

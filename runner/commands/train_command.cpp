@@ -1,10 +1,10 @@
-#include "runner/train_command.hpp"
+#include "runner/commands/train_command.hpp"
 
 #include "core/atomic_file.hpp"
 #include "core/error.hpp"
 #include "learner/files/model_file.hpp"
 #include "runner/command_line.hpp"
-#include "runner/commands.hpp"
+#include "runner/commands/commands.hpp"
 #include "runner/option_checks.hpp"
 #include "runner/progress.hpp"
 #include "worker/engines/engines.hpp"

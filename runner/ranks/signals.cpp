@@ -1,4 +1,4 @@
-#include "runner/signals.hpp"
+#include "runner/ranks/signals.hpp"
 
 #include <csignal>
 

@@ -1,7 +1,7 @@
-#include "runner/rollout.hpp"
+#include "runner/ranks/rollout.hpp"
 
 #include "core/error.hpp"
-#include "runner/signals.hpp"
+#include "runner/ranks/signals.hpp"
 
 #include <cstring>
 

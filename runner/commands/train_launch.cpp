@@ -1,6 +1,6 @@
 // triseg train and triseg repair: become triseg-train, which has the subcommands and their options.
 #include "core/error.hpp"
-#include "runner/commands.hpp"
+#include "runner/commands/commands.hpp"
 
 #include <CLI/CLI.hpp>
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "core/histogram.hpp"
-#include "runner/transport.hpp"
+#include "runner/ranks/transport.hpp"
 #include "worker/scorer.hpp"
 
 #include <vector>
@@ -26,7 +26,7 @@ class Rollout {
   /// Per site, the histogram of the first candidate's codes before the staircase over the whole request. Rank 0 only.
   std::vector<Histogram> histograms(const ScoreRequest& request);
 
-  /// True once any rank has been asked to stop (runner/signals.hpp); told with the records of every request.
+  /// True once any rank has been asked to stop (runner/ranks/signals.hpp); told with the records of every request.
   bool stop_requested() const { return stop_requested_; }
 
   /// Ends serve on the other ranks, which return `exit_code`. Rank 0 only.

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "core/error.hpp"
-#include "runner/transport.hpp"
+#include "runner/ranks/transport.hpp"
 
 #include <functional>
 #include <string>

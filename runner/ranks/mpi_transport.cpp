@@ -1,4 +1,4 @@
-#include "runner/mpi_transport.hpp"
+#include "runner/ranks/mpi_transport.hpp"
 
 #include "core/error.hpp"
 

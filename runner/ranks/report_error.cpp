@@ -1,6 +1,6 @@
-#include "runner/report_error.hpp"
+#include "runner/ranks/report_error.hpp"
 
-#include "runner/launcher.hpp"
+#include "runner/ranks/launcher.hpp"
 
 #include <algorithm>
 #include <cstdio>

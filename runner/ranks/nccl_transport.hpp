@@ -1,7 +1,7 @@
 // Ranks joined by NCCL between their GPUs, started and watched over MPI.
 #pragma once
 
-#include "runner/mpi_transport.hpp"
+#include "runner/ranks/mpi_transport.hpp"
 
 namespace triseg {
 

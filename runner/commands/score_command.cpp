@@ -5,12 +5,12 @@
 #include "learner/strategies/starts.hpp"
 #include "runner/calibration.hpp"
 #include "runner/choose_start.hpp"
-#include "runner/commands.hpp"
+#include "runner/commands/commands.hpp"
 #include "runner/inputs.hpp"
-#include "runner/launcher.hpp"
-#include "runner/rollout.hpp"
+#include "runner/ranks/launcher.hpp"
+#include "runner/ranks/rollout.hpp"
 #include "runner/search_options.hpp"
-#include "runner/transport.hpp"
+#include "runner/ranks/transport.hpp"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>

@@ -1,4 +1,4 @@
-#include "runner/result_student.hpp"
+#include "runner/commands/result_student.hpp"
 
 #include "core/atomic_file.hpp"
 #include "core/error.hpp"

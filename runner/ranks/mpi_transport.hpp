@@ -1,7 +1,7 @@
 // Ranks joined by MPI.
 #pragma once
 
-#include "runner/transport.hpp"
+#include "runner/ranks/transport.hpp"
 
 #include <optional>
 

@@ -1,6 +1,6 @@
 // The program triseg.
-#include "runner/commands.hpp"
-#include "runner/program.hpp"
+#include "runner/commands/commands.hpp"
+#include "runner/commands/program.hpp"
 
 int main(int argc, char** argv) {
   using namespace triseg;

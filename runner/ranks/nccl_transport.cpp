@@ -1,8 +1,8 @@
-#include "runner/nccl_transport.hpp"
+#include "runner/ranks/nccl_transport.hpp"
 
 #include "core/error.hpp"
-#include "runner/ranks.hpp"
-#include "runner/report_error.hpp"
+#include "runner/ranks/ranks.hpp"
+#include "runner/ranks/report_error.hpp"
 
 #ifdef TRISEG_HAVE_NCCL
 #include "worker/cuda/cuda_memory.hpp"

@@ -1,4 +1,4 @@
-#include "runner/results_table.hpp"
+#include "runner/commands/results_table.hpp"
 
 #include "learner/judging/confidence.hpp"
 #include "learner/judging/cost_model.hpp"

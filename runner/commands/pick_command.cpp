@@ -2,7 +2,7 @@
 #include "core/error.hpp"
 #include "learner/files/result_file.hpp"
 #include "learner/files/run_file.hpp"
-#include "runner/commands.hpp"
+#include "runner/commands/commands.hpp"
 
 #include <CLI/CLI.hpp>
 

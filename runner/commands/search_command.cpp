@@ -2,16 +2,16 @@
 #include "core/atomic_file.hpp"
 #include "learner/judging/pareto.hpp"
 #include "learner/files/result_file.hpp"
-#include "runner/commands.hpp"
+#include "runner/commands/commands.hpp"
 #include "runner/inputs.hpp"
-#include "runner/ranks.hpp"
-#include "runner/results_table.hpp"
+#include "runner/ranks/ranks.hpp"
+#include "runner/commands/results_table.hpp"
 #include "runner/run_lock.hpp"
 #include "runner/run_start.hpp"
 #include "runner/search.hpp"
 #include "runner/search_options.hpp"
-#include "runner/signals.hpp"
-#include "runner/transport.hpp"
+#include "runner/ranks/signals.hpp"
+#include "runner/ranks/transport.hpp"
 
 #include <CLI/CLI.hpp>
 #include <spdlog/spdlog.h>

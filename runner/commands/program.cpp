@@ -1,6 +1,6 @@
-#include "runner/program.hpp"
+#include "runner/commands/program.hpp"
 
-#include "runner/report_error.hpp"
+#include "runner/ranks/report_error.hpp"
 
 #include <CLI/CLI.hpp>
 #include <spdlog/fmt/fmt.h>

@@ -1,4 +1,4 @@
-#include "runner/launcher.hpp"
+#include "runner/ranks/launcher.hpp"
 
 #include <cstdlib>
 #include <initializer_list>

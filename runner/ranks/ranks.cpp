@@ -1,7 +1,7 @@
-#include "runner/ranks.hpp"
+#include "runner/ranks/ranks.hpp"
 
 #include "core/error.hpp"
-#include "runner/report_error.hpp"
+#include "runner/ranks/report_error.hpp"
 
 #include <sched.h>
 #include <unistd.h>
