@@ -8,6 +8,7 @@
 //
 // The counters are (student) images per second of CPU time, and their ratio to the best bare rate of the same process.
 #include "core/error.hpp"
+#include "network/recipes.hpp"
 #include "tests/worker/random_network.hpp"
 #include "worker/cpu/onednn_engine.hpp"
 
@@ -87,7 +88,7 @@ void report(benchmark::State& state, const std::string& network, double images_d
   const double rate = images_done / seconds;
   if (bare) bare_rate[network] = std::max(bare_rate[network], rate);
   state.counters["images/s"] = rate;
-  state.counters["GMAC/s"] = rate * make_network(network).macs() * 1e-9;
+  state.counters["GMAC/s"] = rate * make_recipe(network).network.macs() * 1e-9;
   state.counters["of_bare"] = rate / bare_rate[network];
 }
 
@@ -106,19 +107,19 @@ double time(benchmark::State& state, F&& f) {
 }
 
 void bare(benchmark::State& state, const std::string& name, bool nhwc) {
-  BareProducts products(make_network(name), nhwc);
+  BareProducts products(make_recipe(name).network, nhwc);
   products.run();
   const double seconds = time(state, [&] { products.run(); });
   report(state, name, double(images) * state.iterations(), seconds, true);
 }
 
 void forward(benchmark::State& state, const std::string& name, bool shared) {
-  const auto model = testing::random_network(make_network(name), Scheme::fbgemm, 1);
-  const auto engine = make_onednn_engine(model);
-  engine->load_images(testing::random_codes(std::size_t(images) * model.network.input_size(), 2), images);
+  const Problem problem = testing::random_problem(make_recipe(name).network, Scheme::fbgemm, 1);
+  const auto engine = make_onednn_engine(problem);
+  engine->load_images(testing::random_codes(std::size_t(images) * problem.network().input_size(), 2), images);
   std::vector<Student> list;
   for (int s = 0; s < students; ++s) {
-    list.push_back(testing::random_student(model.network, 100 + s));
+    list.push_back(testing::random_student(problem, 100 + s));
     if (shared) continue;
     list.back().requantization.resize(model.layers.size());
     list.back().requantization[0] = model.layers[0].requantization;

@@ -9,6 +9,7 @@
 //
 // usage: triseg_bench_forward_cuda [seconds a measurement]
 #include "core/error.hpp"
+#include "network/recipes.hpp"
 #include "tests/worker/random_network.hpp"
 #include "worker/cuda/cuda_engine.hpp"
 #include "worker/cuda/cuda_memory.hpp"
@@ -90,12 +91,12 @@ double bytes_of(const Network& network, double students, double images) {
 }
 
 void measure(const Network& network, int images, int students, double operations, double copied) {
-  const auto model = testing::random_network(network, Scheme::fbgemm, 1);
-  const auto engine = make_engine("cuda", model);
+  const Problem problem = testing::random_problem(network, Scheme::fbgemm, 1);
+  const auto engine = make_engine("cuda", problem);
   const auto codes = testing::random_codes(std::size_t(images) * network.input_size(), 2);
   engine->load_images(codes, images);
   std::vector<Student> list;
-  for (int s = 0; s < students; ++s) list.push_back(testing::random_student(network, 100 + s));
+  for (int s = 0; s < students; ++s) list.push_back(testing::random_student(problem, 100 + s));
   std::vector<ForwardResult> results(students);
   const double seconds = median_seconds([&] { engine->forward(list, results); });
   const double rate = double(images) * students / seconds;
@@ -114,9 +115,9 @@ int main(int argc, char** argv) try {
   std::printf("int8 rate %.0f TOPS, copy rate %.2f TB/s\n\n", operations * 1e-12, copied * 1e-12);
   std::printf("| network | students x images | ms | images/s | TOPS | of the int8 rate | of the copy rate |\n|---|---|---|---|---|---|---|\n");
   for (const auto& [images, students] : {std::pair(32, 1), {32, 8}, {32, 64}, {125, 33}, {128, 128}})
-    measure(make_network("alexnet"), images, students, operations, copied);
-  for (const auto& [images, students] : {std::pair(32, 64), {128, 64}}) measure(make_network("vgg16"), images, students, operations, copied);
-  measure(make_network("lenet5"), 32, 64, operations, copied);
+    measure(make_recipe("alexnet").network, images, students, operations, copied);
+  for (const auto& [images, students] : {std::pair(32, 64), {128, 64}}) measure(make_recipe("vgg16").network, images, students, operations, copied);
+  measure(make_recipe("lenet5").network, 32, 64, operations, copied);
 } catch (const std::exception& error) {
   std::fprintf(stderr, "triseg_bench_forward_cuda: error: %s\n", error.what());
   return 1;

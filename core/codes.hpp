@@ -5,6 +5,7 @@
 #include <compare>
 #include <cstdint>
 #include <string>
+#include <utility>
 
 namespace triseg {
 
@@ -30,8 +31,10 @@ struct Codes {
   auto operator<=>(const Codes&) const = default;
 };
 
-/// The names of the four searched codes, in their order on the last axis of every `codes` dataset.
-inline constexpr std::array<const char*, 4> code_names = {"t1", "v1", "t2", "v2"};
+/// The codes by name, in the one order that they have everywhere: in files, tables, command lines and messages. The last axis of a
+/// `codes` dataset holds the first four.
+inline constexpr std::array<std::pair<const char*, std::uint8_t Codes::*>, 5> code_members = {
+    {{"t1", &Codes::t1}, {"v1", &Codes::v1}, {"t2", &Codes::t2}, {"v2", &Codes::v2}, {"tmax", &Codes::tmax}}};
 
 /// The smallest tmax for which a legal draw exists (t1 = 1, v1 = t2 = 2, v2 = 3).
 inline constexpr int smallest_tmax = 3;

@@ -46,7 +46,7 @@ struct Episode {
 /// One policy update.
 struct Update {
   std::uint64_t iteration = 0;
-  std::uint64_t part = 0;                    ///< which of --pass-shares the iteration belongs to; 0 if there is one
+  std::uint64_t branch = 0;                  ///< which of --pass-shares the iteration searches for; 0 if there is one
   double pass_share = 0;                     ///< the most of the sites' activations that may pass through in it
   double mean_reward = 0, best_reward = 0;   ///< over the iteration's episodes
   double reference_reward = 0;               ///< of the start's codes on the same images
@@ -71,7 +71,7 @@ struct Finalist {
 
 /// Codes named by where they come from, scored on the validation split.
 struct Candidate {
-  std::string origin;                ///< "episode", "policy" (its most probable codes), "init", "mse", "balanced-K", or "start" (of a rung)
+  std::string origin;                ///< "episode", "policy" (its most probable codes), "init", "mse", "balanced-K", or "start" (of a branch)
   std::uint64_t episode = 0;         ///< meaningful if origin is "episode"
   double reward = 0;                 ///< in the search; for the others that of the validation score
   Score validation;
@@ -111,7 +111,8 @@ struct Checkpoint {
 
 struct RunData {
   // What the run is. Equal for every history of kills and resumes, except for the wall-clock and placement fields below.
-  std::string model, model_display_name, backend, selection;
+  Network network;                   ///< what every layer, site and cost of the run is told by
+  std::string backend, selection;
   std::string model_sha256;          ///< of the model file
   std::string data_sha256;           ///< DataSet::sha256
   std::uint64_t seed = 0;

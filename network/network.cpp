@@ -3,121 +3,44 @@
 #include "core/error.hpp"
 
 #include <algorithm>
-#include <array>
-#include <sstream>
+#include <set>
 
 namespace triseg {
 namespace {
 
-Layer conv(std::string name, int in, int out, int kernel, int stride, int padding, int pool, bool batch_norm) {
-  Layer layer;
-  layer.name = std::move(name);
-  layer.in_channels = in;
-  layer.out_channels = out;
-  layer.kernel = kernel;
-  layer.stride = stride;
-  layer.padding = padding;
-  layer.pool = pool;
-  layer.batch_norm = batch_norm;
-  return layer;
+/// Sides and channels up to which products of a few of them stay far from the limits of an int.
+constexpr int largest_side = 4096, largest_channels = 1 << 20;
+
+void check_name(const Network& n, const std::string& name) {
+  const bool usable = !name.empty() && name.size() <= 200 && name != "." && name != ".." &&
+                      std::none_of(name.begin(), name.end(), [](unsigned char c) { return c < 32 || c == 127 || c == '/' || c == ','; });
+  if (!usable) fail("network {}: layer name '{}': expected a name without '/', ',' and control characters", n.name, name);
 }
 
-Layer fc(std::string name, int in, int out, double dropout = 0.0) {
-  Layer layer;
-  layer.name = std::move(name);
-  layer.kind = LayerKind::fully_connected;
-  layer.in_channels = in;
-  layer.out_channels = out;
-  layer.dropout = dropout;
-  return layer;
-}
-
-/// The last layer: no ReLU, never approximated.
-Layer logits(std::string name, int in, int out) {
-  Layer layer = fc(std::move(name), in, out);
-  layer.relu = false;
-  layer.site = false;
-  return layer;
-}
-
-Network alexnet() {
-  Network n;
-  n.name = "alexnet";
-  n.display_name = "AlexNet";
-  n.layers = {conv("conv1", 3, 64, 5, 2, 2, 2, true),    conv("conv2", 64, 192, 5, 1, 2, 2, true),
-              conv("conv3", 192, 384, 3, 1, 1, 1, true), conv("conv4", 384, 256, 3, 1, 1, 1, true),
-              conv("conv5", 256, 256, 3, 1, 1, 2, true), fc("fc1", 1024, 512, 0.5),
-              fc("fc2", 512, 256, 0.5),                  logits("fc3", 256, 10)};
-  n.attention_layers = {2, 3, 5};
-  return n;
-}
-
-Network lenet5() {
-  Network n;
-  n.name = "lenet5";
-  n.display_name = "LeNet-5";
-  n.layers = {conv("conv1", 3, 6, 5, 1, 0, 2, false), conv("conv2", 6, 16, 5, 1, 0, 2, false), fc("fc1", 400, 120),
-              fc("fc2", 120, 84), logits("fc3", 84, 10)};
-  n.attention_layers = {0, 1};
-  return n;
-}
-
-/// Blocks of 3 x 3 convolutions, `depth` of them each, and pooling behind every block; one fully connected layer makes the logits.
-Network vgg(std::string name, std::string display_name, const std::array<int, 5>& depth, int attention_conv) {
-  Network n;
-  n.name = std::move(name);
-  n.display_name = std::move(display_name);
-  constexpr std::array<int, 5> widths = {64, 128, 256, 512, 512};
-  int channels = n.input_channels;
-  for (std::size_t block = 0; block < depth.size(); ++block) {
-    for (int i = 1; i <= depth[block]; ++i) {
-      if (block >= 2 && i == attention_conv) n.attention_layers.push_back(n.layers.size());
-      n.layers.push_back(conv(fmt::format("conv{}_{}", block + 1, i), channels, widths[block], 3, 1, 1, i == depth[block] ? 2 : 1, true));
-      channels = widths[block];
-    }
+void connect_layer(const Network& n, Layer& layer, int& channels, int& side) {
+  const auto bad = [&](std::string_view what) { fail("network {}: layer {}: {}", n.name, layer.name, what); };
+  if (layer.kind == LayerKind::fully_connected) {
+    channels *= side * side;
+    side = 1;
+    if (layer.kernel != 1 || layer.stride != 1 || layer.padding != 0 || layer.pool != 1)
+      bad("a fully connected layer has kernel, stride and pool 1 and no padding");
   }
-  n.layers.push_back(logits("fc", channels, n.classes));
-  return n;
+  if (channels != layer.in_channels) bad(fmt::format("takes {} channels but gets {}", layer.in_channels, channels));
+  if (layer.out_channels < 1 || layer.out_channels > largest_channels)
+    bad(fmt::format("{} output channels: expected 1 to {}", layer.out_channels, largest_channels));
+  if (layer.kernel < 1 || layer.stride < 1 || layer.pool < 1 || layer.padding < 0 || layer.padding >= std::max(layer.kernel, 2) ||
+      layer.kernel > side + 2 * layer.padding || layer.stride > largest_side)
+    bad(fmt::format("kernel {}, stride {}, padding {} and pool {} do not fit an input of {} x {}", layer.kernel, layer.stride, layer.padding,
+                    layer.pool, side, side));
+  layer.in_side = side;
+  layer.out_side = (side + 2 * layer.padding - layer.kernel) / layer.stride + 1;
+  if (layer.pool > layer.out_side) bad(fmt::format("pooling by {} of {} x {} leaves nothing", layer.pool, layer.out_side, layer.out_side));
+  layer.pooled_side = layer.out_side / layer.pool;
+  channels = layer.out_channels;
+  side = layer.pooled_side;
 }
-
-Network vgg16() { return vgg("vgg16", "VGG-16", {2, 2, 3, 3, 3}, 1); }
-Network vgg19() { return vgg("vgg19", "VGG-19", {2, 2, 4, 4, 4}, 2); }
-
-/// Fills in the sides and checks that the layers fit each other.
-void resolve_shapes(Network& n) {
-  int channels = n.input_channels, side = n.input_side;
-  for (Layer& layer : n.layers) {
-    if (layer.kind == LayerKind::fully_connected) {
-      channels *= side * side;
-      side = 1;
-    }
-    if (channels != layer.in_channels)
-      fail("network {}: layer {} takes {} channels but gets {}", n.name, layer.name, layer.in_channels, channels);
-    layer.in_side = side;
-    layer.out_side = (side + 2 * layer.padding - layer.kernel) / layer.stride + 1;
-    layer.pooled_side = layer.out_side / layer.pool;
-    channels = layer.out_channels;
-    side = layer.pooled_side;
-  }
-}
-
-std::vector<std::string> split(std::string_view list) {
-  std::vector<std::string> names;
-  std::istringstream stream{std::string(list)};
-  for (std::string name; std::getline(stream, name, ',');) names.push_back(name);
-  return names;
-}
-
-constexpr Network (*descriptions[])() = {alexnet, vgg16, vgg19, lenet5};
 
 }  // namespace
-
-std::vector<std::size_t> Network::sites() const {
-  std::vector<std::size_t> result;
-  for (std::size_t i = 0; i < layers.size(); ++i)
-    if (layers[i].site) result.push_back(i);
-  return result;
-}
 
 std::size_t Network::channels() const {
   std::size_t sum = 0;
@@ -131,23 +54,33 @@ double Network::macs() const {
   return total;
 }
 
-std::vector<std::string> network_names() {
-  std::vector<std::string> names;
-  for (auto make : descriptions) names.push_back(make().name);
-  return names;
-}
-
-Network make_network(std::string_view name) {
-  for (auto make : descriptions) {
-    if (Network n = make(); n.name == name) {
-      resolve_shapes(n);
-      return n;
-    }
+void connect(Network& n) {
+  if (n.input_channels < 1 || n.input_channels > 1024 || n.input_side < 1 || n.input_side > largest_side || n.classes < 1)
+    fail("network {}: an input of {} x {} x {} and {} classes: expected sizes of at least 1", n.name, n.input_channels, n.input_side,
+         n.input_side, n.classes);
+  if (n.layers.empty()) fail("network {}: expected at least one layer", n.name);
+  std::set<std::string> names;
+  int channels = n.input_channels, side = n.input_side;
+  for (Layer& layer : n.layers) {
+    check_name(n, layer.name);
+    if (!names.insert(layer.name).second) fail("network {}: two layers are called '{}'", n.name, layer.name);
+    connect_layer(n, layer, channels, side);
+    if (layer.relu == (&layer == &n.layers.back()))
+      fail("network {}: layer {}: expected a ReLU behind every layer but the last", n.name, layer.name);
   }
-  fail("unknown model '{}': expected one of {}", name, fmt::join(network_names(), ", "));
+  if (channels * side * side != n.classes) fail("network {}: makes {} logits for {} classes", n.name, channels * side * side, n.classes);
+  for (const std::string& name : n.default_attention)
+    if (!n.layers[layer_index(n, name, "default attention layers")].relu)
+      fail("network {}: attention layer {} makes the logits", n.name, name);
 }
 
 std::string_view kind_name(LayerKind kind) { return kind == LayerKind::convolution ? "conv" : "fc"; }
+
+LayerKind parse_kind(std::string_view name) {
+  for (LayerKind kind : {LayerKind::convolution, LayerKind::fully_connected})
+    if (name == kind_name(kind)) return kind;
+  fail("unknown kind of layer '{}': expected conv or fc", name);
+}
 
 std::string record_key(const Layer& layer) {
   return layer.kind == LayerKind::convolution ? "block_output." + layer.name : "classifier." + layer.name + ".out";
@@ -160,38 +93,6 @@ std::size_t layer_index(const Network& n, std::string_view name, std::string_vie
     names.push_back(n.layers[i].name);
   }
   fail("{}: {} has no layer '{}': expected one of {}", purpose, n.display_name, name, fmt::join(names, ", "));
-}
-
-void select_sites(Network& n, std::string_view selection) {
-  if (selection == "all") return;
-  std::vector<bool> keep(n.layers.size(), false);
-  if (selection == "conv") {
-    for (std::size_t i = 0; i < n.layers.size(); ++i) keep[i] = n.layers[i].kind == LayerKind::convolution;
-  } else {
-    for (const std::string& name : split(selection)) {
-      const std::size_t i = layer_index(n, name, "--sites");
-      if (!n.layers[i].site) fail("--sites: layer '{}' of {} makes the logits and is never approximated", name, n.display_name);
-      if (keep[i]) fail("--sites: '{}' is named twice", name);
-      keep[i] = true;
-    }
-  }
-  for (std::size_t i = 0; i < n.layers.size(); ++i) n.layers[i].site = n.layers[i].site && keep[i];
-  if (n.sites().empty()) fail("--sites: '{}' selects no site of {}", selection, n.display_name);
-}
-
-void select_attention_layers(Network& n, std::string_view selection) {
-  if (selection == "default") return;
-  n.attention_layers.clear();
-  if (selection == "none") return;
-  for (const std::string& name : split(selection)) {
-    const std::size_t i = layer_index(n, name, "--attention-layers");
-    if (!n.layers[i].relu) fail("--attention-layers: layer '{}' of {} makes the logits and has no attention map", name, n.display_name);
-    n.attention_layers.push_back(i);
-  }
-  std::sort(n.attention_layers.begin(), n.attention_layers.end());
-  if (std::adjacent_find(n.attention_layers.begin(), n.attention_layers.end()) != n.attention_layers.end())
-    fail("--attention-layers: '{}' names a layer twice", selection);
-  if (n.attention_layers.empty()) fail("--attention-layers: the list is empty; 'none' turns attention off");
 }
 
 }  // namespace triseg

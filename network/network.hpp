@@ -1,4 +1,4 @@
-// Networks described as data. Layer names, shapes, sites, record keys and attention layers all derive from here.
+// A network as data: layer names and shapes. Everything that runs a network, stores it or reports on it derives from here.
 #pragma once
 
 #include <cstddef>
@@ -20,12 +20,9 @@ struct Layer {
   int stride = 1;
   int padding = 0;       ///< zero padding on every side
   int pool = 1;          ///< side and stride of the max-pooling window after the ReLU; 1 means none. A rest is dropped.
-  bool batch_norm = false;
-  bool relu = true;      ///< false only for the layer that makes the logits
-  double dropout = 0.0;  ///< after the layer, in training only
-  bool site = true;      ///< may be approximated by a staircase
+  bool relu = true;      ///< only what stands behind a ReLU may be a site; false for the layer that makes the logits
 
-  // Set by make_network from the layers before: spatial sides. Fully connected layers have 1.
+  // Set by connect() from the layers before: spatial sides. Fully connected layers have 1.
   int in_side = 1;
   int out_side = 1;     ///< before pooling
   int pooled_side = 1;  ///< after pooling
@@ -35,48 +32,43 @@ struct Layer {
   int fan_in() const { return in_channels * kernel * kernel; }
   /// Elements of one image at the output, after pooling.
   int output_size() const { return out_channels * pooled_side * pooled_side; }
+
+  bool operator==(const Layer&) const = default;
 };
 
-/// A chain of layers. The description is complete: engines, training, files and logs need nothing else.
+/// A chain of layers. The description is complete: engines, files and logs need nothing else.
 struct Network {
-  std::string name;          ///< what --model takes, "alexnet"
+  std::string name;          ///< "alexnet"
   std::string display_name;  ///< for people, "AlexNet"
   int input_channels = 3;
   int input_side = 32;
   int classes = 10;
   std::vector<Layer> layers;
-  std::vector<std::size_t> attention_layers;  ///< indices into layers
+  std::vector<std::string> default_attention;  ///< names of the layers that --attention-layers default stands for
 
   int input_size() const { return input_channels * input_side * input_side; }
   /// Output channels of all layers together.
   std::size_t channels() const;
-  /// Indices into layers of the sites, in network order.
-  std::vector<std::size_t> sites() const;
   /// Multiply-accumulates of one image's forward.
   double macs() const;
+
+  bool operator==(const Network&) const = default;
 };
 
-/// The names make_network knows, in the order of the documentation.
-std::vector<std::string> network_names();
-
-/// The description called `name`. Throws Error naming it and the known ones.
-Network make_network(std::string_view name);
+/// Fills in the sides. Throws Error naming the layer, if a size is not positive, a layer does not take what the one before gives, or
+/// leaves nothing; if a name is empty, holds a '/', ',' or control character, or comes twice; if a layer other than the last has no
+/// ReLU or the last one has one; if the last does not make the classes; or if a default attention layer is none.
+void connect(Network& network);
 
 /// "conv" or "fc": the kind as files and logs name it.
 std::string_view kind_name(LayerKind kind);
+/// Throws Error for a name other than conv and fc.
+LayerKind parse_kind(std::string_view name);
 
-/// The key of a site in result files: `block_output.<name>` or `classifier.<name>.out`, as the Python original has them.
+/// The key of a site in the records of the Python original: `block_output.<name>` or `classifier.<name>.out`.
 std::string record_key(const Layer& layer);
 
 /// The index of the layer called `name`, or an Error that names the layers there are. `purpose` says what it was for.
 std::size_t layer_index(const Network& network, std::string_view name, std::string_view purpose);
-
-/// Keeps as sites only those named by `selection`: "all", "conv", or names separated by commas. The others stay exact.
-/// Throws Error for an unknown name, a layer that is no site, a name given twice, or an empty selection.
-void select_sites(Network& network, std::string_view selection);
-
-/// Replaces the attention layers by the ones named, separated by commas; "default" keeps them, "none" leaves none.
-/// Throws Error for an unknown name, a layer without a ReLU, a name given twice, or an empty list.
-void select_attention_layers(Network& network, std::string_view selection);
 
 }  // namespace triseg

@@ -4,15 +4,15 @@
 #include "learner/strategies/initial_codes.hpp"
 #include "learner/run_data.hpp"
 #include "runner/ranks/rollout.hpp"
+#include "runner/search_options.hpp"
 
 #include <cstdint>
 #include <vector>
 
 namespace triseg {
 
-/// Runs the teacher over the first `batches` * `batch_size` images of the search split and returns, per site, scale,
+/// Runs the teacher over the first calib_batches * batch_size images of the search split and returns, per site, scale,
 /// histogram, tmax, starts and state. Throws Error naming a site that has no scale or no non-zero code.
-std::vector<SiteData> calibrate(Rollout& rollout, const QuantizedNetwork& network, std::uint32_t batches,
-                                std::uint32_t batch_size, const TmaxRule& rule);
+std::vector<SiteData> calibrate(Rollout& rollout, const Problem& problem, const IterationOptions& options);
 
 }  // namespace triseg

@@ -6,25 +6,29 @@
 #include "worker/cuda/devices.hpp"
 #include "worker/engines/engines.hpp"
 
-#include <algorithm>
+#include <utility>
 
 namespace triseg {
-Inputs load_inputs(const SearchOptions& o, const Transport& transport) {
+
+Inputs load_inputs(const ProblemOptions& o, const IterationOptions& iteration, const MomentRepairOptions& repair,
+                   const EngineOptions& engine, const Transport& transport) {
   Inputs inputs;
   inputs.data = std::make_unique<DataSet>(load_data_set(o.data));
-  inputs.model = std::make_unique<ModelFile>(load_teacher(o.teacher, o.model, o.backend, *inputs.data));
-  QuantizedNetwork& network = inputs.model->network;
-  select_sites(network.network, o.sites);
-  select_attention_layers(network.network, o.attention_layers);
+  ModelFile teacher = load_teacher(o.teacher, o.model, o.backend, *inputs.data);
+  inputs.model_sha256 = teacher.sha256;
+  inputs.problem = std::make_unique<Problem>(make_problem(std::move(teacher.network), o.sites, o.attention_layers));
   const std::size_t images = inputs.data->split_size(Split::search);
-  if (o.batch_size > images) fail("--batch-size: {} images, but the search split of {} has {}", o.batch_size, o.data, images);
-  if (std::uint64_t{o.batch_size} * o.calib_batches > images)
-    fail("--calib-batches: {} x {} images, but the search split of {} has {}", o.calib_batches, o.batch_size, o.data, images);
-  if (o.repair_mode != RepairMode::none && o.repair_images > images)
-    fail("--repair-images: {} images, but the search split of {} has {}", o.repair_images, o.data, images);
-  inputs.threads = scoring_threads(o.threads, transport);
-  inputs.scorer = std::make_unique<Scorer>(
-      network, *inputs.data, engine_factory(o.engine, network, device_of(transport.local_rank())), inputs.threads, o.temperature);
+  if (iteration.batch_size > images)
+    fail("--batch-size: {} images, but the search split of {} has {}", iteration.batch_size, o.data, images);
+  if (std::uint64_t{iteration.batch_size} * iteration.calib_batches > images)
+    fail("--calib-batches: {} x {} images, but the search split of {} has {}", iteration.calib_batches, iteration.batch_size, o.data,
+         images);
+  if (repair.mode != RepairMode::none && repair.images > images)
+    fail("--repair-images: {} images, but the search split of {} has {}", repair.images, o.data, images);
+  inputs.threads = scoring_threads(engine.threads, transport);
+  inputs.scorer = std::make_unique<Scorer>(*inputs.problem, *inputs.data,
+                                           engine_factory(engine.engine, *inputs.problem, device_of(transport.local_rank())),
+                                           inputs.threads, o.temperature);
   return inputs;
 }
 

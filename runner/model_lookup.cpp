@@ -1,6 +1,7 @@
 #include "runner/model_lookup.hpp"
 
 #include "core/error.hpp"
+#include "runner/search_options.hpp"
 
 #include <cstdlib>
 #include <set>
@@ -13,21 +14,21 @@ namespace fs = std::filesystem;
 namespace {
 
 /// True if the file holds such a model, trained on these very images.
-bool is_model_of(const fs::path& path, const std::string& model, const std::string& backend, const DataSet& data) {
+bool is_model_of(const fs::path& path, const std::string& model, Scheme backend, const DataSet& data) {
   try {
     const QuantizedNetwork network = load_model(path);
-    return network.network.name == model && scheme_name(network.scheme) == backend && network.data_sha256 == data.sha256;
+    return network.network.name == model && network.scheme == backend && network.data_sha256 == data.sha256;
   } catch (const Error&) {
     return false;
   }
 }
 
-/// The files of a folder that are models of this name, in alphabetical order.
+/// The files of a folder that are models of this name, or of any if it is empty, in alphabetical order.
 std::set<fs::path> models_in(const fs::path& folder, const std::string& model) {
   std::set<fs::path> paths;
   std::error_code no_folder;
   for (const auto& entry : fs::directory_iterator(folder, no_folder))
-    if (entry.path().filename().string().starts_with(model + "-") && entry.path().extension() == ".h5") paths.insert(entry.path());
+    if ((model.empty() || entry.path().filename().string().starts_with(model + "-")) && entry.path().extension() == ".h5") paths.insert(entry.path());
   return paths;
 }
 
@@ -38,13 +39,13 @@ std::string described(const DataSet& data) {
 
 }  // namespace
 
-fs::path find_model(const std::string& explicit_path, const std::string& model, const std::string& backend, const DataSet& data) {
+fs::path find_model(const std::string& explicit_path, const std::string& model, Scheme backend, const DataSet& data) {
   if (!explicit_path.empty()) {
     if (fs::is_directory(explicit_path)) fail("--teacher: {}: expected a model file, found a folder", explicit_path);
     if (!fs::exists(explicit_path)) fail("--teacher: {}: no such file", explicit_path);
     return explicit_path;
   }
-  const std::string name = fmt::format("{}-{}{}.h5", model, data.name, backend == "fbgemm" ? "" : "-" + backend);
+  const std::string name = fmt::format("{}-{}{}.h5", model, data.name, backend == Scheme::fbgemm ? "" : "-qnnpack");
   const fs::path program = fs::read_symlink("/proc/self/exe").parent_path();
   std::vector<fs::path> folders;
   if (const char* folder = std::getenv("TRISEG_MODELS")) folders.emplace_back(folder);
@@ -60,25 +61,29 @@ fs::path find_model(const std::string& explicit_path, const std::string& model, 
     for (const fs::path& path : models_in(folder, model))
       if (is_model_of(path, model, backend, data)) return path;
   if (!named.empty()) return named;  // load_teacher says what is wrong with it
-  fail("no model {} in {}: train one (triseg train --model {} --data {} --backend {}) and name it with --teacher", name,
-       looked, model, data.source, backend);
+  std::set<std::string> there;
+  for (const fs::path& folder : folders)
+    for (const fs::path& path : models_in(folder, "")) there.insert(path.filename().string());
+  fail("no model {} in {}, where {}: train one (triseg train --model {} --data {} --backend {}) and name it with --teacher", name, looked,
+       there.empty() ? "there is none" : fmt::format("there are {}", fmt::join(there, ", ")), model, data.source, scheme_name(backend));
 }
 
-ModelFile load_teacher(const std::string& explicit_path, const std::string& model, const std::string& backend, const DataSet& data) {
-  parse_scheme(backend);
-  const fs::path path = find_model(explicit_path, model, backend, data);
+ModelFile load_teacher(const std::string& explicit_path, const std::string& model, std::optional<Scheme> backend, const DataSet& data) {
+  const fs::path path =
+      find_model(explicit_path, model.empty() ? default_model : model, backend.value_or(Scheme::fbgemm), data);
   ModelFile file = load_model_file(path);
   const QuantizedNetwork& network = file.network;
-  if (network.network.name != model) fail("{} holds the model {}, not {} as asked for", path.string(), network.network.name, model);
-  if (scheme_name(network.scheme) != backend)
-    fail("{} is quantized for {}, not for the backend {} asked for", path.string(), scheme_name(network.scheme), backend);
+  if (!model.empty() && network.network.name != model)
+    fail("{} holds the model {}, not {} as asked for", path.string(), network.network.name, model);
+  if (backend && network.scheme != *backend)
+    fail("{} is quantized for {}, not for the backend {} asked for", path.string(), scheme_name(network.scheme), scheme_name(*backend));
   check_fit(network.network, data);
   const bool has_digest = !network.data_sha256.empty();
   if (has_digest ? network.data_sha256 != data.sha256 : network.data != data.name)
     fail("{} was trained on {}{}, not on {} (sha256 {:.12}...): train a teacher for it (triseg train --model {} --data {} --backend {}) "
          "and name it with --teacher", path.string(), network.data,
-         has_digest ? fmt::format(" (sha256 {:.12}...)", network.data_sha256) : "", described(data), data.sha256, model, data.source,
-         backend);
+         has_digest ? fmt::format(" (sha256 {:.12}...)", network.data_sha256) : "", described(data), data.sha256, network.network.name,
+         data.source, scheme_name(network.scheme));
   return file;
 }
 

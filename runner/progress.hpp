@@ -22,8 +22,14 @@ class Progress {
   std::string label_;
   std::uint64_t first_, total_;
   double interval_seconds_;
-  bool terminal_, shown_ = false;
+  bool terminal_;
   Clock::time_point start_, last_;
 };
+
+/// A bar and what it is about in at most `columns` columns: the bar gives way first, then the end of the facts.
+std::string progress_line(double share, std::string_view facts, int columns);
+
+/// Clears the bar that stands on the terminal's line, if one does, so that a message can take its place.
+void clear_progress_line();
 
 }  // namespace triseg

@@ -1,18 +1,20 @@
 #include "runner/repair_fit.hpp"
 
-#include <numeric>
+#include <utility>
 
 namespace triseg {
 
 std::vector<Moments> RepairFit::measure(const std::vector<Codes>& codes, const Repair& repair) {
-  ScoreRequest request{Split::search, split_batch, std::vector<std::uint32_t>(images_), {codes}, {repair}, {0}, "repair"};
-  std::iota(request.images.begin(), request.images.end(), 0u);
+  ScoreRequest request = image_range(Split::search, split_batch, 0, images_, "repair");
+  request.candidates = {codes};
+  request.repairs = {repair};
+  request.repair_of = {0};
   return rollout_.moments(request);
 }
 
 bool RepairFit::pass(const std::vector<Codes>& codes, Repair& repair) {
   if (teacher_.empty()) teacher_ = measure({}, {});
-  Repair fitted = fit_repair(model_, mode_, teacher_, measure(codes, repair));
+  Repair fitted = fit_repair(problem_, mode_, teacher_, measure(codes, repair));
   std::swap(repair, fitted);
   return repair != fitted;
 }

@@ -18,11 +18,11 @@ namespace triseg {
 class RepairFit {
  public:
   /// images: of calibration, at most those of the search split.
-  RepairFit(Rollout& rollout, const QuantizedNetwork& model, RepairMode mode, std::uint32_t images)
-      : rollout_(rollout), model_(model), mode_(mode), images_(images) {}
+  RepairFit(Rollout& rollout, const Problem& problem, RepairMode mode, std::uint32_t images)
+      : rollout_(rollout), problem_(problem), mode_(mode), images_(images) {}
 
   /// The most passes that a full fit takes.
-  std::size_t most_passes() const { return repaired_layers(model_.network).size(); }
+  std::size_t most_passes() const { return repaired_layers(problem_.network(), problem_.sites.front()).size(); }
 
   /// One pass over the student of these codes (sites) under a repair, which it replaces; an empty one is the model's own. False if
   /// nothing changed. Runs `images` images of the student; the teacher is measured once, by the first pass.
@@ -35,7 +35,7 @@ class RepairFit {
   std::vector<Moments> measure(const std::vector<Codes>& codes, const Repair& repair);
 
   Rollout& rollout_;
-  const QuantizedNetwork& model_;
+  const Problem& problem_;
   RepairMode mode_;
   std::uint32_t images_;
   std::vector<Moments> teacher_;  ///< (channels of all layers), or empty: not measured yet

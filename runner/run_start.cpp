@@ -6,37 +6,71 @@
 #include "learner/files/result_file.hpp"
 #include "learner/files/run_file.hpp"
 #include "runner/command_line.hpp"
+#include "runner/energy_file.hpp"
 #include "runner/ranks/ranks.hpp"
+#include "runner/toml_file.hpp"
+
+#include <map>
+#include <system_error>
 
 namespace triseg {
 namespace {
 
 namespace fs = std::filesystem;
 
+/// What a run's hash is taken over: the options that change results, with digests and values in the place of paths.
+std::string hashed_text(const OptionTexts& texts, const RunData& run) {
+  std::vector<std::string> energies;
+  for (const auto& [name, member] : energy_names) energies.push_back(fmt::format("{} {}", name, run.energy.*member));
+  const std::map<std::string, std::string> content = {{"teacher", run.model_sha256},
+                                                      {"data", run.data_sha256},
+                                                      {"energy-table", fmt::format("{}", fmt::join(energies, ", "))}};
+  std::string text;
+  for (const auto& [key, value] : texts.results) text += key + "=" + (content.contains(key) ? content.at(key) : value) + "\n";
+  return text;
+}
+
 /// A new run: who it is, and nothing done yet.
-RunData new_run(const SearchOptions& o, const Inputs& inputs, const CLI::App& app) {
-  const Network& network = inputs.model->network.network;
+RunData new_run(const SearchOptions& o, const Inputs& inputs, const OptionTexts& texts) {
+  const Problem& problem = *inputs.problem;
   RunData run;
-  run.model = network.name;
-  run.model_display_name = network.display_name;
-  run.backend = o.backend;
+  run.network = problem.network();
+  run.backend = scheme_name(problem.model.scheme);
   run.data_sha256 = inputs.data->sha256;
-  run.selection = fmt::format("{} with --max-acc-drop {:g}", o.objective == "coverage" ? "largest coverage" : "best validation reward", o.max_acc_drop);
-  run.model_sha256 = inputs.model->sha256;
-  run.seed = o.seed;
-  run.temperature = o.temperature;
-  run.attention_weight = o.attention_weight;
+  run.selection = fmt::format("{} with --max-acc-drop {:g}",
+                              o.objective.objective == Objective::coverage ? "largest coverage" : "best validation reward",
+                              o.selection.max_acc_drop);
+  run.model_sha256 = inputs.model_sha256;
+  run.seed = o.iteration.seed;
+  run.temperature = o.problem.temperature;
+  run.attention_weight = o.problem.attention_weight;
   run.episodes_total = o.episodes;
-  run.repair = o.repair;
-  for (std::size_t l : network.attention_layers) run.attention_layers.push_back(network.layers[l].name);
-  run.energy = read_energy_table(o.energy_table);
-  run.config = configuration_toml(app, o);
-  run.config_hash = sha256_hex(configuration_text(result_configuration(app, o, run.model_sha256, run.data_sha256, run.energy)));
+  run.repair = name_of(repair_modes, o.repair.mode);
+  for (std::size_t l : problem.attention) run.attention_layers.push_back(problem.network().layers[l].name);
+  run.energy = read_energy_table(o.objective.energy_table);
+  run.config = texts.toml;
+  run.config_hash = sha256_hex(hashed_text(texts, run));
   return run;
 }
 
+/// The options that change results and stand with another value in the two configurations, as "--key (old instead of new)". Teacher, data
+/// and energy table are left out: their paths say nothing.
+std::vector<std::string> differing_keys(const std::string& old_toml, const std::string& new_toml) {
+  const auto values = [](const std::string& toml) {
+    std::map<std::string, std::string> all;
+    for (const TomlEntry& entry : parse_toml(toml.substr(0, toml.find("\n# ")), "/@config", "key = value")) all[entry.key] = entry.joined();
+    for (const char* path : {"teacher", "data", "energy-table"}) all.erase(path);
+    return all;
+  };
+  std::vector<std::string> differing;
+  auto before = values(old_toml);
+  for (const auto& [key, value] : values(new_toml))
+    if (before[key] != value) differing.push_back(fmt::format("--{} ({} instead of {})", key, before[key], value));
+  return differing;
+}
+
 /// The run in `path`, if it is this one; Error if it is another.
-RunData existing_run(const fs::path& path, const RunData& wanted, const CLI::App& app, const SearchOptions& o) {
+RunData existing_run(const fs::path& path, const RunData& wanted) {
   RunData run;
   try {
     run = read_run(path);
@@ -44,7 +78,11 @@ RunData existing_run(const fs::path& path, const RunData& wanted, const CLI::App
     fail("{}; remove it to start again, restore a copy, or choose another --out or --result-file", error.what());
   }
   if (run.config_hash == wanted.config_hash) return run;
-  auto differing = differing_keys(run.config, app, o);
+  std::vector<std::string> differing;
+  try {
+    differing = differing_keys(run.config, wanted.config);
+  } catch (const Error&) {  // of a version that wrote it in another way
+  }
   if (run.model_sha256 != wanted.model_sha256) differing.push_back("--teacher (another model file)");
   if (run.data_sha256 != wanted.data_sha256) differing.push_back("--data (other images or labels)");
   if (run.energy != wanted.energy) differing.push_back("--energy-table (other energies)");
@@ -58,7 +96,7 @@ void check_place_of_result(const fs::path& result_file, const RunData& run, cons
   if (!fs::exists(result_file)) return;
   std::string config_hash;
   try {
-    config_hash = read_result_origin(result_file).config_hash;
+    config_hash = ResultFile(result_file).origin().config_hash;
   } catch (const Error&) {  // not even a result
   }
   if (config_hash != run.config_hash)
@@ -68,28 +106,33 @@ void check_place_of_result(const fs::path& result_file, const RunData& run, cons
 
 }  // namespace
 
-RunFiles run_files(const SearchOptions& o) {
+RunFiles run_files(const OutputOptions& o) {
   const fs::path folder = fs::path(o.out) / "tri_ppo_int_codes";
   const auto beside = [&](const char* extension) { return (folder / o.result_file).replace_extension(extension); };
   return {folder, folder / o.result_file, beside(".h5"), beside(".pareto.csv")};
 }
 
-Inputs load_agreed_inputs(Transport& transport, const SearchOptions& o, const CLI::App& app, RunData& run) {
+Inputs load_agreed_inputs(Transport& transport, SearchOptions& o, const DescribeOptions& describe, RunData& run) {
   Inputs inputs;
   agree(transport, [&] {
-    if (fs::is_directory(run_files(o).result)) fail("--result-file: {} is a folder", run_files(o).result.string());
-    inputs = load_inputs(o, transport);
-    run = new_run(o, inputs, app);
+    inputs = load_inputs(o.problem, o.iteration, o.repair, o.engine, transport);
+    complete_options(o, *inputs.problem);
+    std::error_code ignored;
+    if (fs::is_directory(run_files(o.output).result, ignored))
+      fail("--result-file: {} is a folder", run_files(o.output).result.string());
+    run = new_run(o, inputs, describe(o));
   });
   agree_on(transport, run.config_hash, "options, model file or data set differ from those of rank 0");
   return inputs;
 }
 
-void take_place(RunData& run, const SearchOptions& o, const CLI::App& app, const Inputs& inputs, const Transport& transport) {
-  const RunFiles files = run_files(o);
-  if (fs::exists(files.run)) {
-    run = existing_run(files.run, run, app, o);
-    run.config = configuration_toml(app, o);  // how fast and where is this command's
+void take_place(RunData& run, const SearchOptions& o, const Inputs& inputs, const Transport& transport) {
+  const RunFiles files = run_files(o.output);
+  std::error_code ignored;
+  if (fs::exists(files.run, ignored)) {
+    const std::string config = run.config;
+    run = existing_run(files.run, run);
+    run.config = config;  // how fast and where is this command's
   }
   check_place_of_result(files.result, run, files.run);
   run.data = inputs.data->source;

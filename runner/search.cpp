@@ -1,6 +1,6 @@
 #include "runner/search.hpp"
 
-#include "learner/strategies/coverage_ladder.hpp"
+#include "learner/strategies/branches.hpp"
 #include "learner/judging/shares.hpp"
 #include "learner/image_order.hpp"
 #include "learner/judging/pareto.hpp"
@@ -58,9 +58,9 @@ class Stopwatch {
 
 }  // namespace
 
-Search::Search(const SearchOptions& options, const QuantizedNetwork& model, const DataSet& data_set, Rollout& rollout,
+Search::Search(const SearchOptions& options, const Problem& problem, const DataSet& data_set, Rollout& rollout,
                RunData data, std::filesystem::path run_file)
-    : options_(options), model_(model), data_set_(data_set), rollout_(rollout), data_(std::move(data)),
+    : options_(options), problem_(problem), data_set_(data_set), rollout_(rollout), data_(std::move(data)),
       run_file_(std::move(run_file)) {}
 
 int Search::run() {
@@ -69,12 +69,12 @@ int Search::run() {
   auto last_commit = Clock::now();
   double best = -std::numeric_limits<double>::infinity();
   for (const Episode& e : data_.episodes) best = std::max(best, e.reward);
-  Progress progress("episodes", data_.episodes.size(), data_.episodes_total, options_.progress_every);
+  Progress progress("episodes", data_.episodes.size(), data_.episodes_total, options_.output.progress_every);
   while (!search_done() && !rollout_.stop_requested()) {
     iterate();
     best = std::max(best, data_.updates.back().best_reward);
     progress.update(data_.episodes.size(), fmt::format("mean reward {:.5f}, best {:.5f}", data_.updates.back().mean_reward, best));
-    if (seconds_since(last_commit) >= options_.checkpoint_every) {
+    if (seconds_since(last_commit) >= options_.output.checkpoint_every) {
       commit();
       last_commit = Clock::now();
     }
@@ -93,43 +93,44 @@ int Search::run() {
 void Search::prepare() {
   make_strategies();
   for (const SiteData& site : data_.sites)
-    spdlog::info("[init] {}: {} ({})", site.name, to_string(site.init), options_.tmax.label());
+    spdlog::info("[init] {}: {} ({})", site.name, to_string(site.init), options_.iteration.tmax.label());
   for (const SiteData& site : data_.sites) spdlog::info("[start] {}: {}", site.name, to_string(site.start));
   reference_ = site_codes(data_.sites, &SiteData::start);
   data_.episodes_total = strategy_->usable_episodes(options_.episodes);
   if (data_.checkpoint.next_iteration > 0) strategy_->restore(data_.checkpoint);
-  if (options_.repair_mode != RepairMode::none) prepare_repair();
+  if (options_.repair.mode != RepairMode::none) prepare_repair();
 }
 
 void Search::make_strategies() {
   Stopwatch watch(seconds_.calibration);
   const bool fresh = data_.sites.empty();
-  if (fresh) data_.sites = calibrate(rollout_, model_, options_.calib_batches, options_.batch_size, options_.tmax);
-  std::vector<std::vector<SiteData>*> problems{&data_.sites};
-  std::vector<Rung> rungs;
-  if (options_.tmax.mode == TmaxMode::search) {
-    for (const double passed : pass_shares()) rungs.push_back(make_rung(data_.sites, passed));
-    for (Rung& rung : rungs) problems.push_back(&rung.sites);
+  if (fresh) data_.sites = calibrate(rollout_, problem_, options_.iteration);
+  std::vector<std::vector<SiteData>*> all{&data_.sites};
+  std::vector<Branch> branches;
+  if (options_.iteration.tmax.mode == TmaxMode::search) {
+    for (const double pass_share : pass_shares()) branches.push_back(make_branch(data_.sites, pass_share));
+    for (Branch& branch : branches) all.push_back(&branch.sites);
   }
-  for (std::size_t r = 0; r < rungs.size(); ++r) {
+  for (std::size_t r = 0; r < branches.size(); ++r) {
     std::vector<int> tmax;
-    for (const SiteData& site : rungs[r].sites) tmax.push_back(site.tmax);
-    spdlog::info("[part {}] at most {:.3f} % of activations may pass; {:.3f} % do at first, with tmax {}", r, 100 * rungs[r].passed,
-                 100 * passed_share(rungs[r].sites, site_codes(rungs[r].sites, &SiteData::init)), fmt::join(tmax, ", "));
+    for (const SiteData& site : branches[r].sites) tmax.push_back(site.tmax);
+    spdlog::info("[branch {}] at most {:.3f} % of activations may pass; {:.3f} % do at first, with tmax {}", r, 100 * branches[r].pass_share,
+                 100 * passed_share(branches[r].sites, site_codes(branches[r].sites, &SiteData::init)), fmt::join(tmax, ", "));
   }
   if (fresh)
-    data_.student_images += choose_starts(rollout_, model_, options_, problems);
-  else if (!rungs.empty())
-    restore_starts(data_.checkpoint, rungs);
-  for (const Rung& rung : rungs) rung_starts_.push_back(site_codes(rung.sites, &SiteData::start));
-  strategy_ = rungs.empty() ? make_strategy(options_.strategy, data_.sites, options_.ppo, options_.seed)
-                            : make_coverage_ladder(options_.strategy, std::move(rungs), options_.ppo, options_.seed);
+    data_.student_images += choose_starts(rollout_, problem_, options_.iteration, options_.strategy.start.warm_start,
+                                          options_.problem.attention_weight, all);
+  else if (!branches.empty())
+    restore_starts(data_.checkpoint, branches);
+  for (const Branch& branch : branches) branch_starts_.push_back(site_codes(branch.sites, &SiteData::start));
+  strategy_ = branches.empty() ? make_strategy(options_.strategy, data_.sites, options_.iteration.seed)
+                            : make_branches(options_.strategy, std::move(branches), options_.iteration.seed);
 }
 
 std::vector<double> Search::pass_shares() const {
-  if (!options_.pass_list.empty()) return options_.pass_list;
+  if (!options_.objective.pass_shares.empty()) return options_.objective.pass_shares;
   const double calibrated = passed_share(data_.sites, site_codes(data_.sites, &SiteData::init));
-  if (options_.objective == "accuracy") return {calibrated};
+  if (options_.objective.objective == Objective::accuracy) return {calibrated};
   std::set<double> shares;
   for (const double factor : default_share_factors) shares.insert(std::min(1.0, factor * calibrated));
   return {shares.begin(), shares.end()};
@@ -137,12 +138,12 @@ std::vector<double> Search::pass_shares() const {
 
 void Search::prepare_repair() {
   Stopwatch watch(seconds_.repair);
-  repair_fit_.emplace(rollout_, model_, options_.repair_mode, options_.repair_images);
-  if (auto stored = stored_repair(data_.checkpoint, model_.network)) {
+  repair_fit_.emplace(rollout_, problem_, options_.repair.mode, options_.repair.images);
+  if (auto stored = stored_repair(data_.checkpoint, problem_)) {
     repair_ = std::move(*stored);
   } else {
     repair_ = repair_fit_->fit(reference_, data_.student_images);
-    store_repair(data_.checkpoint, model_.network, repair_);
+    store_repair(data_.checkpoint, problem_, repair_);
   }
 }
 
@@ -152,11 +153,11 @@ void Search::iterate() {
   {
     Stopwatch whole(iteration_seconds);
     const std::uint64_t first = data_.episodes.size();
-    const std::size_t count = std::min<std::uint64_t>(options_.episodes_per_update, data_.episodes_total - first);
+    const std::size_t count = std::min<std::uint64_t>(options_.iteration.episodes_per_update, data_.episodes_total - first);
     update.iteration = data_.checkpoint.next_iteration;
     update.pass_share = passed_share(data_.sites, reference_);
-    ScoreRequest request{Split::search, options_.batch_size,
-                         iteration_images(data_set_.split_size(Split::search), options_.batch_size, options_.seed, update.iteration),
+    ScoreRequest request{Split::search, options_.iteration.batch_size,
+                         iteration_images(data_set_.split_size(Split::search), options_.iteration.batch_size, options_.iteration.seed, update.iteration),
                          {}, {}, {}, fmt::format("iteration {}", update.iteration)};
     {
       Stopwatch watch(seconds_.learner);
@@ -169,29 +170,29 @@ void Search::iterate() {
       Stopwatch watch(seconds_.scoring);
       scores = rollout_.score(request);
     }
-    update.reference_reward = reward(scores.back(), options_.attention_weight);
+    update.reference_reward = reward(scores.back(), options_.problem.attention_weight);
     update.best_reward = -std::numeric_limits<double>::infinity();
     for (std::size_t i = 0; i < count; ++i) {
-      Episode episode{update.iteration, reward(scores[i], options_.attention_weight), scores[i], request.candidates[i]};
+      Episode episode{update.iteration, reward(scores[i], options_.problem.attention_weight), scores[i], request.candidates[i]};
       update.mean_reward += episode.reward / double(count);
       update.best_reward = std::max(update.best_reward, episode.reward);
       data_.episodes.push_back(std::move(episode));
     }
-    data_.student_images += (count + 1) * options_.batch_size;
+    data_.student_images += (count + 1) * options_.iteration.batch_size;
     Stopwatch watch(seconds_.learner), update_watch(update.update_seconds);
     strategy_->learn(std::span(data_.episodes).last(count), update);
   }
   update.iteration_seconds = iteration_seconds;
   data_.updates.push_back(update);
   ++data_.checkpoint.next_iteration;
-  if (options_.eval_every > 0 && (update.iteration + 1) % options_.eval_every == 0) evaluate_most_probable(update.iteration);
+  if (options_.objective.eval_every > 0 && (update.iteration + 1) % options_.objective.eval_every == 0) evaluate_most_probable(update.iteration);
 }
 
 void Search::evaluate_most_probable(std::uint64_t iteration) {
   Stopwatch watch(seconds_.scoring);
-  const auto parts = strategy_->incumbents();  // of a search for several shares: they take turns
-  if (parts.empty()) return;
-  Evaluation evaluation{iteration, {}, parts[data_.evaluations.size() % parts.size()]};
+  const auto incumbents = strategy_->incumbents();  // one a branch: they take turns
+  if (incumbents.empty()) return;
+  Evaluation evaluation{iteration, {}, incumbents[data_.evaluations.size() % incumbents.size()]};
   const std::size_t images = std::min(evaluation_images, data_set_.split_size(Split::validation));
   evaluation.validation = totals_of(score_records(Split::validation, 0, images, {evaluation.codes}, repair_), 1).front();
   data_.student_images += images;
@@ -201,13 +202,13 @@ void Search::evaluate_most_probable(std::uint64_t iteration) {
 bool Search::score_finalists() {
   Stopwatch watch(seconds_.final_scoring);
   std::vector<Candidate> finalists;
-  for (std::size_t i : best_episodes(data_.episodes, data_.updates, options_.top_k))
+  for (std::size_t i : best_episodes(data_.episodes, data_.updates, options_.selection.top_k))
     finalists.push_back({"episode", i, data_.episodes[i].reward, {}, data_.episodes[i].codes});
   for (auto& codes : strategy_->incumbents()) finalists.push_back({"policy", 0, 0, {}, std::move(codes)});
   // Of a searched tmax only what keeps a share that was asked for.
-  for (const auto& codes : rung_starts_) finalists.push_back({"start", 0, 0, {}, codes});
-  if (rung_starts_.empty())
-    for (Start& start : analytic_starts(model_, data_.sites)) finalists.push_back({start.name, 0, 0, {}, std::move(start.codes)});
+  for (const auto& codes : branch_starts_) finalists.push_back({"start", 0, 0, {}, codes});
+  if (branch_starts_.empty())
+    for (Start& start : analytic_starts(problem_, data_.sites)) finalists.push_back({start.name, 0, 0, {}, std::move(start.codes)});
 
   std::vector<std::vector<Codes>> candidates;
   for (const Candidate& c : finalists) candidates.push_back(c.codes);
@@ -216,14 +217,14 @@ bool Search::score_finalists() {
   if (scored.size() != candidates.size()) scored.assign(candidates.size(), {});
   const std::uint64_t& done = scored.front().score.images;
   spdlog::info("Scoring {} candidates on {} validation images, {} of them done", candidates.size(), images, done);
-  Progress progress("validation images", done, images, options_.progress_every);
+  Progress progress("validation images", done, images, options_.output.progress_every);
   auto last_commit = Clock::now();
   while (done < images) {
     const std::size_t end = std::min<std::size_t>(done + images_between_stops, images);
-    add_records(scored, score_records(Split::validation, done, end, candidates, repair_), options_.attention_weight);
+    add_records(scored, score_records(Split::validation, done, end, candidates, repair_), options_.problem.attention_weight);
     progress.update(done, fmt::format("{} candidates", candidates.size()));
     if (done == images) break;
-    if (rollout_.stop_requested() || seconds_since(last_commit) >= options_.checkpoint_every) {
+    if (rollout_.stop_requested() || seconds_since(last_commit) >= options_.output.checkpoint_every) {
       commit();
       last_commit = Clock::now();
     }
@@ -232,12 +233,12 @@ bool Search::score_finalists() {
   for (std::size_t i = 0; i < finalists.size(); ++i) {
     finalists[i].validation = scored[i].score;
     finalists[i].record_rewards = std::move(scored[i].record_rewards);
-    if (finalists[i].origin != "episode") finalists[i].reward = reward(finalists[i].validation, options_.attention_weight);
+    if (finalists[i].origin != "episode") finalists[i].reward = reward(finalists[i].validation, options_.problem.attention_weight);
   }
   std::vector<std::size_t> order(finalists.size());
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return reward(finalists[a].validation, options_.attention_weight) > reward(finalists[b].validation, options_.attention_weight);
+    return reward(finalists[a].validation, options_.problem.attention_weight) > reward(finalists[b].validation, options_.problem.attention_weight);
   });
   for (std::size_t i : order) data_.top.push_back(std::move(finalists[i]));
   data_.finalists.clear();
@@ -250,30 +251,29 @@ void Search::report() {
   data_.selected.top_index = choice.index;
   data_.selected.within_max_acc_drop = choice.within;
   if (!choice.within)
-    data_.selection = fmt::format("best validation reward: no candidate met --max-acc-drop {:g}", options_.max_acc_drop);
+    data_.selection = fmt::format("best validation reward: no candidate met --max-acc-drop {:g}", options_.selection.max_acc_drop);
   const std::vector<Codes> mse = site_codes(data_.sites, &SiteData::mse);
   data_.selected.test = test_score(data_.top[choice.index].codes, repair_);
   data_.selected.test_mse = test_score(mse, {});
   if (repair_fit_) {
     std::uint64_t not_counted = 0;
     data_.selected.test_mse_repaired = test_score(mse, repair_fit_->fit(mse, not_counted));
-    data_.selected.repair = layer_repairs(model_.network, repair_);
+    data_.selected.repair = layer_repairs(problem_.network(), repair_);
   }
   data_.finished = true;
 }
 
 Choice Search::choice() const {
-  if (options_.objective != "coverage") return choose(data_.top, options_.max_acc_drop);
+  if (options_.objective.objective != Objective::coverage) return choose(data_.top, options_.selection.max_acc_drop);
   std::vector<double> coverage;
   for (const Objectives& o : objectives_of(data_)) coverage.push_back(o.coverage);
-  return choose_widest(data_.top, coverage, options_.max_acc_drop);
+  return choose_widest(data_.top, coverage, options_.selection.max_acc_drop);
 }
 
 std::vector<Score> Search::score_records(Split split, std::size_t begin, std::size_t end,
                                          const std::vector<std::vector<Codes>>& candidates, const Repair& repair) {
-  ScoreRequest request{split, split_batch, std::vector<std::uint32_t>(end - begin), candidates, {}, {},
-                       fmt::format("scoring on the {} split", split_name(split))};
-  std::iota(request.images.begin(), request.images.end(), static_cast<std::uint32_t>(begin));
+  ScoreRequest request = image_range(split, split_batch, begin, end, fmt::format("scoring on the {} split", split_name(split)));
+  request.candidates = candidates;
   repair_all(request, repair);
   return rollout_.score(request);
 }

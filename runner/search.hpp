@@ -25,7 +25,7 @@ struct SearchSeconds {
 class Search {
  public:
   /// `data` is that of a new run (its identity filled in, no sites yet) or of one to continue.
-  Search(const SearchOptions& options, const QuantizedNetwork& model, const DataSet& data_set, Rollout& rollout, RunData data,
+  Search(const SearchOptions& options, const Problem& problem, const DataSet& data_set, Rollout& rollout, RunData data,
          std::filesystem::path run_file);
 
   /// To the end, or to a stop signal: 0 if finished, exit_resumable if stopped after a commit.
@@ -57,13 +57,13 @@ class Search {
   bool search_done() const { return data_.episodes.size() >= data_.episodes_total; }
 
   SearchOptions options_;
-  const QuantizedNetwork& model_;
+  const Problem& problem_;
   const DataSet& data_set_;
   Rollout& rollout_;
   RunData data_;
   std::filesystem::path run_file_;
   std::unique_ptr<Strategy> strategy_;
-  std::vector<std::vector<Codes>> rung_starts_;  ///< (rungs)(sites): of every coverage that is searched for; none unless tmax is searched
+  std::vector<std::vector<Codes>> branch_starts_;  ///< (branches)(sites); none unless tmax is searched
   std::vector<Codes> reference_;  ///< (sites): what every iteration's rewards are compared with
   std::optional<RepairFit> repair_fit_;  ///< nothing: students keep the model's requantization
   Repair repair_;  ///< of all students of the search, fitted around the reference; empty without a repair

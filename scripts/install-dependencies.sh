@@ -11,7 +11,7 @@ packages=(
   libdnnl-dev          # INT8 convolutions
   openmpi-bin libopenmpi-dev
   libhdf5-dev zlib1g-dev libssl-dev
-  libcli11-dev nlohmann-json3-dev libspdlog-dev
+  libcli11-dev nlohmann-json3-dev libspdlog-dev libtomlplusplus-dev
   libgtest-dev libgmock-dev libbenchmark-dev
   python3-h5py         # the tests read our HDF5 files with it
   dataset-fashion-mnist

@@ -29,6 +29,7 @@ struct TorchLayer {
   Tensor bias, multiplier;  // the model's own (out)
   Tensor start_bias, start_multiplier;  // the student's at the start (out)
   Trained slope, shift;                 // (out), or slope (1); defined from the first site on
+  bool is_site = false;
   Tensor table, gradient;               // (256), sites only: the staircase and its smoothed gradient
   int tmax = 255;                       // of a site; 255: nothing passes
   double deviation = 0.5;               // of the Gaussian at tmax [codes]
@@ -72,6 +73,7 @@ std::array<float, 256> smoothed_gradient(const Codes& codes, double smoothing) {
 
 struct RepairNetwork::Impl {
   QuantizedNetwork model;
+  std::vector<std::size_t> sites;
   Repair start;
   torch::Device device = torch::kCPU;
   std::vector<TorchLayer> layers;
@@ -87,7 +89,7 @@ struct RepairNetwork::Impl {
   }
 
   void make_layers(std::span<const Codes> codes, bool shared_slope, double smoothing) {
-    const std::size_t first = model.network.sites().front();
+    const std::size_t first = sites.front();
     std::size_t site = 0;
     for (std::size_t i = 0; i < model.layers.size(); ++i) {
       const Layer& shape = model.network.layers[i];
@@ -110,7 +112,8 @@ struct RepairNetwork::Impl {
           trained->square = torch::zeros(size);
         }
       }
-      if (shape.site) {
+      if (site < sites.size() && sites[site] == i) {
+        made.is_site = true;
         const Table table = staircase(codes[site]);
         const auto gradient = smoothed_gradient(codes[site], smoothing);
         made.table = floats(std::vector<std::uint8_t>(table.begin(), table.end()));
@@ -147,12 +150,12 @@ struct RepairNetwork::Impl {
       x = convolution ? torch::conv2d(x, layer.weight, {}, shape.stride, shape.padding) : torch::linear(x.flatten(1), layer.weight);
       x = (x + row(student ? layer.start_bias : layer.bias)) * row(student ? layer.start_multiplier : layer.multiplier);
       if (student && layer.slope.value.defined()) x = x * row(torch::exp(layer.slope.value)) + row(layer.shift.value);
-      if (student && shape.site && layer.tmax < 255) layer.share = passed_share(x, layer);
+      if (student && layer.is_site && layer.tmax < 255) layer.share = passed_share(x, layer);
       // Max-pooling commutes with all that follows: pooled first, it has less to do.
       if (shape.pool > 1) x = torch::max_pool2d(x, shape.pool);
       const CodeScale& scale = model.layers[i].output;
       x = torch::clamp(round_codes(x) + scale.zero_point, lowest_code(shape, model.layers[i]), 255);
-      if (student && shape.site) {
+      if (student && layer.is_site) {
         const Tensor code = x.detach().to(torch::kLong);
         x = straight_through(layer.table.index({code}), x, layer.gradient.index({code}));
       }
@@ -191,10 +194,12 @@ struct RepairNetwork::Impl {
   }
 };
 
-RepairNetwork::RepairNetwork(const QuantizedNetwork& model, std::span<const Codes> codes, const Repair& start, bool shared_slope,
+RepairNetwork::RepairNetwork(const Problem& problem, std::span<const Codes> codes, const Repair& start, bool shared_slope,
                              double smoothing, const std::string& device)
     : impl_(std::make_unique<Impl>()) {
+  const QuantizedNetwork& model = problem.model;
   impl_->model = model;
+  impl_->sites = problem.sites;
   impl_->start = start;
   impl_->device = choose_device(device);
   for (int c = 0; c < model.network.input_channels; ++c) {

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "core/codes.hpp"
-#include "network/quantized_network.hpp"
+#include "network/problem.hpp"
 #include "trainer/trainable_network.hpp"
 
 #include <cstdint>
@@ -38,7 +38,7 @@ class RepairNetwork {
  public:
   /// codes: (sites). start: the repair to begin with, empty: the model's own requantization. device: "auto", "cpu" or "cuda";
   /// throws Error if it is missing.
-  RepairNetwork(const QuantizedNetwork& model, std::span<const Codes> codes, const Repair& start, bool shared_slope,
+  RepairNetwork(const Problem& problem, std::span<const Codes> codes, const Repair& start, bool shared_slope,
                 double smoothing, const std::string& device);
   ~RepairNetwork();
 

@@ -96,10 +96,10 @@ void check_checkpoint(const std::string& description, const std::filesystem::pat
 
 Repair train_repair(const RepairedStudent& student, const DataSet& data, const RepairOptions& options,
                     const std::string& description, const std::filesystem::path& checkpoint_path, const RepairListener& listener) {
-  check(options, student.model.network, data);
+  check(options, student.problem.network(), data);
   set_training_threads(options.threads);
-  const PixelSet set = lay_out(student.model.network, data, Split::search);
-  RepairNetwork network(student.model, student.codes, student.start, options.shared_slope, options.smoothing, options.device);
+  const PixelSet set = lay_out(student.problem.network(), data, Split::search);
+  RepairNetwork network(student.problem, student.codes, student.start, options.shared_slope, options.smoothing, options.device);
   TrainingCheckpoint state;
   if (auto found = checkpoint_of(description, checkpoint_path)) {
     state = std::move(*found);

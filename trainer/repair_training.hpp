@@ -3,7 +3,7 @@
 
 #include "core/codes.hpp"
 #include "data/dataset.hpp"
-#include "network/quantized_network.hpp"
+#include "network/problem.hpp"
 #include "trainer/batches.hpp"
 
 #include <cstdint>
@@ -49,7 +49,7 @@ struct RepairListener {
 
 /// The student that the training is about.
 struct RepairedStudent {
-  const QuantizedNetwork& model;
+  const Problem& problem;
   std::span<const Codes> codes;  ///< (sites)
   const Repair& start;           ///< empty: the model's own requantization
 };

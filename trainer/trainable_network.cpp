@@ -43,6 +43,7 @@ Tensor fake_quantize_weight(const Tensor& weight, Scheme scheme) {
 
 struct TrainableNetwork::Impl {
   Network network;
+  std::vector<LayerTraining> training;  // (layers)
   Scheme scheme;
   std::vector<double> mean, standard_deviation;
   torch::Device device = torch::kCPU;
@@ -80,7 +81,8 @@ struct TrainableNetwork::Impl {
 
   void initialize(std::uint64_t seed) {
     auto generator = at::detail::createCPUGenerator(seed);
-    for (const Layer& shape : network.layers) {
+    for (std::size_t i = 0; i < network.layers.size(); ++i) {
+      const Layer& shape = network.layers[i];
       TorchLayer layer;
       std::vector<std::int64_t> size = {shape.out_channels, shape.in_channels};
       if (shape.kind == LayerKind::convolution) size.insert(size.end(), {shape.kernel, shape.kernel});
@@ -88,7 +90,7 @@ struct TrainableNetwork::Impl {
       const double gain = shape.kind == LayerKind::convolution ? 2.0 : 1.0 / 3.0;
       layer.weight = torch::empty(size).normal_(0.0, std::sqrt(gain / shape.fan_in()), generator);
       if (shape.kind == LayerKind::convolution) layer.weight = layer.weight.contiguous(torch::MemoryFormat::ChannelsLast);
-      if (shape.batch_norm) {
+      if (training[i].batch_norm) {
         layer.norm_weight = torch::ones(shape.out_channels);
         layer.norm_bias = torch::zeros(shape.out_channels);
         layer.norm_mean = torch::zeros(shape.out_channels);
@@ -140,7 +142,7 @@ struct TrainableNetwork::Impl {
     layer.minimum += float(weight * (minimum - layer.minimum));
   }
 
-  Tensor forward(Tensor x, bool training, bool fake_quantized, Ranges ranges) {
+  Tensor forward(Tensor x, bool in_training, bool fake_quantized, Ranges ranges) {
     for (std::size_t i = 0; i < layers.size(); ++i) {
       const Layer& shape = network.layers[i];
       const TorchLayer& layer = layers[i];
@@ -151,7 +153,7 @@ struct TrainableNetwork::Impl {
         x = torch::linear(x.flatten(1), weight, layer.bias);
       }
       if (layer.norm_weight.defined())
-        x = torch::batch_norm(x, layer.norm_weight, layer.norm_bias, layer.norm_mean, layer.norm_variance, training, 0.1,
+        x = torch::batch_norm(x, layer.norm_weight, layer.norm_bias, layer.norm_mean, layer.norm_variance, in_training, 0.1,
                               norm_epsilon, true);
       // Max-pooling commutes with ReLU and with quantization: pooled first, both have less to do.
       if (shape.pool > 1) x = torch::max_pool2d(x, shape.pool);
@@ -161,7 +163,7 @@ struct TrainableNetwork::Impl {
         const CodeScale scale = output(i);
         x = torch::fake_quantize_per_tensor_affine(x, scale.scale, scale.zero_point, 0, 255);
       }
-      if (training && shape.dropout > 0) x = torch::dropout(x, shape.dropout, true);
+      if (in_training && training[i].dropout > 0) x = torch::dropout(x, training[i].dropout, true);
     }
     return x;
   }
@@ -180,10 +182,11 @@ struct TrainableNetwork::Impl {
   }
 };
 
-TrainableNetwork::TrainableNetwork(const Network& network, Scheme scheme, std::vector<double> mean,
+TrainableNetwork::TrainableNetwork(const Recipe& recipe, Scheme scheme, std::vector<double> mean,
                                    std::vector<double> standard_deviation, std::uint64_t seed, const std::string& device)
     : impl_(std::make_unique<Impl>()) {
-  impl_->network = network;
+  impl_->network = recipe.network;
+  impl_->training = recipe.training;
   impl_->scheme = scheme;
   impl_->mean = std::move(mean);
   impl_->standard_deviation = std::move(standard_deviation);

@@ -1,6 +1,7 @@
 // The float network that is trained, behind an interface without LibTorch types (its headers are slow to compile).
 #pragma once
 
+#include "network/recipes.hpp"
 #include "trainer/conversion.hpp"
 
 #include <cstdint>
@@ -32,7 +33,7 @@ struct StepOptions {
 class TrainableNetwork {
  public:
   /// Initial weights are a function of the seed alone. device: "auto", "cpu" or "cuda"; throws Error if it is missing.
-  TrainableNetwork(const Network& network, Scheme scheme, std::vector<double> mean, std::vector<double> standard_deviation,
+  TrainableNetwork(const Recipe& recipe, Scheme scheme, std::vector<double> mean, std::vector<double> standard_deviation,
                    std::uint64_t seed, const std::string& device);
   ~TrainableNetwork();
 

@@ -26,12 +26,12 @@ TrainingTensors without_momentum(TrainingTensors tensors) {
 
 class Run {
  public:
-  Run(const Network& network, const DataSet& data, const TrainingOptions& options, const std::filesystem::path& path,
+  Run(const Recipe& recipe, const DataSet& data, const TrainingOptions& options, const std::filesystem::path& path,
       const TrainingListener& listener)
-      : description_(network), data_(data), options_(options), path_(path), listener_(listener),
-        training_(lay_out(network, data, Split::search)), validation_(lay_out(network, data, Split::validation)),
+      : recipe_(recipe), data_(data), options_(options), path_(path), listener_(listener),
+        training_(lay_out(recipe.network, data, Split::search)), validation_(lay_out(recipe.network, data, Split::validation)),
         network_(make_trainable()) {
-    const std::string text = configuration(network, data.name, options);
+    const std::string text = configuration(recipe.network, data.name, options);
     if (auto found = load_checkpoint(path)) {
       state_ = std::move(*found);
       if (state_.configuration != text)
@@ -49,14 +49,14 @@ class Run {
     if (!state_.folded) end_float_phase();
     while (int(state_.history.size()) < total) epoch(int(state_.history.size()) + 1, total);
     network_.set_tensors(state_.best);
-    return {convert(description_, options_.scheme, data_.name, network_.trained()), state_};
+    return {convert(recipe_.network, options_.scheme, data_.name, network_.trained()), state_};
   }
 
  private:
   TrainableNetwork make_trainable() {
     set_training_threads(options_.threads);
     PixelStatistics statistics = pixel_statistics(training_);
-    return {description_, options_.scheme, std::move(statistics.mean), std::move(statistics.standard_deviation),
+    return {recipe_, options_.scheme, std::move(statistics.mean), std::move(statistics.standard_deviation),
             options_.seed, options_.device};
   }
 
@@ -100,7 +100,7 @@ class Run {
 
   void end_float_phase() {
     state_.float_validation_accuracy = accuracy(network_, validation_);
-    state_.float_test_accuracy = accuracy(network_, lay_out(description_, data_, Split::test));
+    state_.float_test_accuracy = accuracy(network_, lay_out(recipe_.network, data_, Split::test));
     network_.fold();
     const std::size_t size = std::min<std::size_t>(options_.batch_size, training_.size()) * training_.image_size();
     for (std::size_t i = 0; i < calibration_batches && (i + 1) * size <= training_.pixels.size(); ++i)
@@ -119,7 +119,7 @@ class Run {
     state_.best = without_momentum(state_.tensors);
   }
 
-  const Network& description_;
+  const Recipe& recipe_;
   const DataSet& data_;
   const TrainingOptions& options_;
   std::filesystem::path path_;
@@ -178,10 +178,10 @@ double accuracy(TrainableNetwork& network, const PixelSet& set) {
   return set.size() ? 100.0 * double(right) / double(set.size()) : 0.0;
 }
 
-TrainingResult train(const Network& network, const DataSet& data, const TrainingOptions& options,
+TrainingResult train(const Recipe& recipe, const DataSet& data, const TrainingOptions& options,
                      const std::filesystem::path& checkpoint_path, const TrainingListener& listener) {
-  check(options, network, data);
-  return Run(network, data, options, checkpoint_path, listener).run();
+  check(options, recipe.network, data);
+  return Run(recipe, data, options, checkpoint_path, listener).run();
 }
 
 }  // namespace triseg

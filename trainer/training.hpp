@@ -3,6 +3,7 @@
 
 #include "data/dataset.hpp"
 #include "network/quantized_network.hpp"
+#include "network/recipes.hpp"
 #include "trainer/batches.hpp"
 #include "trainer/checkpoint.hpp"
 
@@ -57,7 +58,7 @@ struct TrainingResult {
 /// and writes it after every epoch. Equal options, build and thread count give equal results for any history of kills
 /// and resumes. Throws Error if check() does, for a checkpoint of another configuration, and if the
 /// loss stops being finite.
-TrainingResult train(const Network& network, const DataSet& data, const TrainingOptions& options,
+TrainingResult train(const Recipe& recipe, const DataSet& data, const TrainingOptions& options,
                      const std::filesystem::path& checkpoint_path, const TrainingListener& listener);
 
 /// Throws Error naming the first option that is out of range, as the command line spells it.

@@ -11,11 +11,11 @@ OwnedForwardResult::OwnedForwardResult(const ForwardResult& result)
 
 ForwardResult OwnedForwardResult::view() const { return {logit_codes, {attention.begin(), attention.end()}}; }
 
-Student teacher(const Network& network) { return {std::vector<Table>(network.sites().size(), identity_table()), {}}; }
+Student teacher(const Problem& problem) { return {std::vector<Table>(problem.sites.size(), identity_table()), {}}; }
 
-Student student(const Network& network, std::span<const Codes> codes, Repair repair) {
-  const auto sites = network.sites();
-  if (codes.size() != sites.size()) fail("{} codes for the {} sites of {}", codes.size(), sites.size(), network.display_name);
+Student student(const Problem& problem, std::span<const Codes> codes, Repair repair) {
+  if (codes.size() != problem.sites.size())
+    fail("{} codes for the {} sites of {}", codes.size(), problem.sites.size(), problem.network().display_name);
   Student result;
   for (const Codes& c : codes) result.tables.push_back(staircase(c));
   result.requantization = std::move(repair);

@@ -3,7 +3,7 @@
 
 #include "core/codes.hpp"
 #include "core/moments.hpp"
-#include "network/quantized_network.hpp"
+#include "network/problem.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -15,15 +15,15 @@
 namespace triseg {
 
 /// A candidate: one table per site, in network order, and per layer optionally its own requantization.
-/// The teacher is `teacher(network)`: identity tables and the model's own requantization.
+/// The teacher is `teacher(problem)`: identity tables and the model's own requantization.
 struct Student {
   std::vector<Table> tables;  // (sites)
   Repair requantization;      // (layers), or empty: the model's own everywhere
 };
 
-Student teacher(const Network& network);
+Student teacher(const Problem& problem);
 /// The student of some codes and its repair. codes: (sites), in network order.
-Student student(const Network& network, std::span<const Codes> codes, Repair repair = {});
+Student student(const Problem& problem, std::span<const Codes> codes, Repair repair = {});
 
 /// What scoring needs of one forward. Integers only; softmax, temperature and norms are not applied here.
 /// Views of the engine's memory, valid until its next call.
@@ -57,7 +57,7 @@ struct LayerTrace {
 /// Called once or more a layer, each call covering some of the images, layers of the same images in network order.
 using TraceSink = std::function<void(const LayerTrace&)>;
 
-/// Executes one quantized network. Every engine gives the same integers, bit for bit (docs/int8-contract.md).
+/// Executes the network of one problem. Every engine gives the same integers, bit for bit (docs/int8-contract.md).
 /// Not thread-safe: a thread needs an engine of its own. All calls block until their results are there.
 class Engine {
  public:
@@ -82,7 +82,7 @@ class Engine {
   virtual void trace(const Student& student, const TraceSink& sink) = 0;
 };
 
-/// Makes an engine of one network; called once for every thread that needs one, from several threads.
+/// Makes an engine of one problem; called once for every thread that needs one, from several threads.
 using EngineFactory = std::function<std::unique_ptr<Engine>()>;
 
 }  // namespace triseg

@@ -49,7 +49,7 @@ namespace {
 
 class ReferenceEngine final : public Engine {
  public:
-  explicit ReferenceEngine(const QuantizedNetwork& network) : model_(network) {}
+  explicit ReferenceEngine(const Problem& problem) : problem_(problem), model_(problem.model) {}
 
   std::string_view name() const override { return "reference"; }
   std::string description() const override { return "plain loops"; }
@@ -75,10 +75,8 @@ class ReferenceEngine final : public Engine {
   /// moments: (channels of all layers), or empty.
   void run(const Student& student, const TraceSink* sink, OwnedForwardResult* result, std::span<Moments> moments) {
     const auto& layers = model_.network.layers;
-    const auto& attention_layers = model_.network.attention_layers;
     std::vector<std::uint8_t> activations = input_;  // (N, C, H, W)
-    std::size_t site = 0;
-    if (result) result->attention.resize(attention_layers.size());
+    if (result) result->attention.resize(problem_.attention.size());
     for (std::size_t l = 0; l < layers.size(); ++l) {
       const Layer& shape = layers[l];
       const QuantizedLayer& layer = model_.layers[l];
@@ -96,14 +94,11 @@ class ReferenceEngine final : public Engine {
         moments = moments.subspan(shape.out_channels);
       }
       if (sink) (*sink)({l, images_, shape.positions(), shape.out_channels, accumulators, codes});
-      if (shape.site) {
-        const Table& table = student.tables[site++];
+      if (const int site = problem_.site_of(l); site >= 0) {
+        const Table& table = student.tables[site];
         for (std::uint8_t& q : codes) q = table[q];
       }
-      if (result) {
-        for (std::size_t a = 0; a < attention_layers.size(); ++a)
-          if (attention_layers[a] == l) result->attention[a] = attention_map(shape, codes);
-      }
+      if (const int map = problem_.attention_of(l); result && map >= 0) result->attention[map] = attention_map(shape, codes);
       activations = pool(shape, codes);
     }
     if (result) result->logit_codes = activations;
@@ -131,6 +126,7 @@ class ReferenceEngine final : public Engine {
     return out;
   }
 
+  const Problem& problem_;
   const QuantizedNetwork& model_;
   std::vector<std::uint8_t> input_;
   int images_ = 0;
@@ -139,8 +135,8 @@ class ReferenceEngine final : public Engine {
 
 }  // namespace
 
-std::unique_ptr<Engine> make_reference_engine(const QuantizedNetwork& network) {
-  return std::make_unique<ReferenceEngine>(network);
+std::unique_ptr<Engine> make_reference_engine(const Problem& problem) {
+  return std::make_unique<ReferenceEngine>(problem);
 }
 
 }  // namespace triseg

@@ -5,7 +5,7 @@
 
 namespace triseg {
 
-std::unique_ptr<Engine> make_reference_engine(const QuantizedNetwork& network);
+std::unique_ptr<Engine> make_reference_engine(const Problem& problem);
 
 /// acc (images, positions, out_channels) of one layer for input codes (images, in_channels, in_side, in_side).
 /// The self-test of the other engines uses it directly.

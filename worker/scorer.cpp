@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <numeric>
 #include <optional>
 #include <thread>
 
@@ -45,6 +46,12 @@ const Repair& ScoreRequest::repair(std::size_t candidate) const {
   return repair_of.empty() || repair_of[candidate] == no_repair ? none : repairs[repair_of[candidate]];
 }
 
+ScoreRequest image_range(Split split, std::uint32_t batch_size, std::size_t begin, std::size_t end, std::string phase) {
+  ScoreRequest request{split, batch_size, std::vector<std::uint32_t>(end - begin), {}, {}, {}, std::move(phase)};
+  std::iota(request.images.begin(), request.images.end(), static_cast<std::uint32_t>(begin));
+  return request;
+}
+
 /// An engine and the batch it holds.
 struct Scorer::Lane {
   std::unique_ptr<Engine> engine;
@@ -65,9 +72,9 @@ struct Scorer::Lane {
   }
 };
 
-Scorer::Scorer(const QuantizedNetwork& network, const DataSet& data, const EngineFactory& make_engine, int threads,
+Scorer::Scorer(const Problem& problem, const DataSet& data, const EngineFactory& make_engine, int threads,
                double temperature)
-    : network_(network), data_(data), temperature_(temperature) {
+    : problem_(problem), data_(data), temperature_(temperature) {
   lanes_.push_back(std::make_unique<Lane>());
   lanes_.front()->engine = make_engine();
   if (lanes_.front()->engine->feeds_many_threads()) {
@@ -85,11 +92,11 @@ std::string Scorer::engine_description() const { return lanes_.front()->engine->
 
 Student Scorer::candidate(const ScoreRequest& request, std::size_t index) const {
   const auto& codes = request.candidates[index];
-  return codes.empty() ? teacher(network_.network) : student(network_.network, codes, request.repair(index));
+  return codes.empty() ? teacher(problem_) : student(problem_, codes, request.repair(index));
 }
 
 std::vector<Score> Scorer::score(const ScoreRequest& request, std::size_t first, std::size_t count) {
-  const Student exact = teacher(network_.network);
+  const Student exact = teacher(problem_);
   std::vector<Student> students;
   for (std::size_t c = 0; c < request.candidates.size(); ++c) students.push_back(candidate(request, c));
 
@@ -104,9 +111,9 @@ std::vector<Score> Scorer::score(const ScoreRequest& request, std::size_t first,
       const std::size_t batch = (first + item) / students.size(), candidate = (first + item) % students.size();
       const std::size_t run = std::min({end - item, students.size() - candidate, students_at_once});
       if (batch != loaded) {
-        lane.load(network_, data_, request, batch);
+        lane.load(problem_.model, data_, request, batch);
         lane.engine->forward(std::span(&exact, 1), std::span(lane.results).first(1));
-        target.emplace(network_, lane.results.front(), lane.labels, temperature_);
+        target.emplace(problem_.model, lane.results.front(), lane.labels, temperature_);
         loaded = batch;
       }
       lane.engine->forward(std::span(students).subspan(candidate, run), std::span(lane.results).first(run));
@@ -121,7 +128,7 @@ std::vector<Score> Scorer::score(const ScoreRequest& request, std::size_t first,
 }
 
 std::vector<Moments> Scorer::moments(const ScoreRequest& request, std::size_t first, std::size_t count) {
-  const std::size_t channels = network_.network.channels(), candidates = request.candidates.size();
+  const std::size_t channels = problem_.network().channels(), candidates = request.candidates.size();
   std::vector<Student> students;
   for (std::size_t c = 0; c < candidates; ++c) students.push_back(candidate(request, c));
   std::vector<std::vector<Moments>> parts(lanes_.size(), std::vector<Moments>(candidates * channels));
@@ -131,7 +138,7 @@ std::vector<Moments> Scorer::moments(const ScoreRequest& request, std::size_t fi
     std::size_t loaded = request.batches();  // none
     for (std::size_t item = first + begin; item < first + end; ++item) {
       const std::size_t batch = item / candidates, c = item % candidates;
-      if (batch != loaded) lane.load(network_, data_, request, batch);
+      if (batch != loaded) lane.load(problem_.model, data_, request, batch);
       loaded = batch;
       lane.engine->add_moments(students[c], std::span(parts[index]).subspan(c * channels, channels));
     }
@@ -143,21 +150,19 @@ std::vector<Moments> Scorer::moments(const ScoreRequest& request, std::size_t fi
 
 std::vector<Histogram> Scorer::histograms(const ScoreRequest& request, std::size_t first, std::size_t count) {
   const Student traced = candidate(request, 0);
-  const auto sites = network_.network.sites();
-  std::vector<std::vector<Histogram>> parts(lanes_.size(), std::vector<Histogram>(sites.size()));
+  std::vector<std::vector<Histogram>> parts(lanes_.size(), std::vector<Histogram>(problem_.sites.size()));
   run_threads(lanes_.size(), [&](std::size_t index) {
     Lane& lane = *lanes_[index];
     const auto [begin, end] = share(count, index, lanes_.size());
     for (std::size_t batch = first + begin; batch < first + end; ++batch) {
-      lane.load(network_, data_, request, batch);
+      lane.load(problem_.model, data_, request, batch);
       lane.engine->trace(traced, [&](const LayerTrace& layer) {
-        const auto site = std::find(sites.begin(), sites.end(), layer.layer);
-        if (site != sites.end()) parts[index][site - sites.begin()].add(layer.codes);
+        if (const int site = problem_.site_of(layer.layer); site >= 0) parts[index][site].add(layer.codes);
       });
     }
   });
   for (std::size_t i = 1; i < parts.size(); ++i)
-    for (std::size_t s = 0; s < sites.size(); ++s) parts[0][s] += parts[i][s];
+    for (std::size_t s = 0; s < problem_.sites.size(); ++s) parts[0][s] += parts[i][s];
   return parts[0];
 }
 

@@ -33,12 +33,15 @@ struct ScoreRequest {
   const Repair& repair(std::size_t candidate) const;
 };
 
+/// A request for images begin .. end - 1 of a split, without candidates yet.
+ScoreRequest image_range(Split split, std::uint32_t batch_size, std::size_t begin, std::size_t end, std::string phase);
+
 /// Scores with `threads` threads: each with an engine of its own, or all with the results of one that runs on a device.
 /// The result does not depend on the number of threads.
 class Scorer {
  public:
-  /// `network`, that of the engines, and `data` must outlive the scorer. Engines are made here.
-  Scorer(const QuantizedNetwork& network, const DataSet& data, const EngineFactory& make_engine, int threads, double temperature);
+  /// `problem`, that of the engines, and `data` must outlive the scorer. Engines are made here.
+  Scorer(const Problem& problem, const DataSet& data, const EngineFactory& make_engine, int threads, double temperature);
   ~Scorer();
 
   std::string_view engine_name() const;
@@ -58,7 +61,7 @@ class Scorer {
   struct Lane;
   Student candidate(const ScoreRequest& request, std::size_t index) const;
 
-  const QuantizedNetwork& network_;
+  const Problem& problem_;
   const DataSet& data_;
   double temperature_;
   std::vector<std::unique_ptr<Lane>> lanes_;

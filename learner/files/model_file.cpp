@@ -3,6 +3,8 @@
 #include "core/atomic_file.hpp"
 #include "learner/files/content_digest.hpp"
 #include "learner/files/file_stamp.hpp"
+#include "learner/files/network_columns.hpp"
+#include "network/recipes.hpp"
 
 namespace triseg {
 namespace {
@@ -21,6 +23,11 @@ class Writer {
     put_attribute(object, name, Values::scalar<T>(value));
   }
   void group(const std::string& path) { file_.create_group(path); }
+  void strings(const std::string& path, std::vector<std::string>& values) {
+    const Values stored = Values::strings(values);
+    digest_.add(path, stored);
+    file_.write_dataset(path, stored);
+  }
   template <class T>
   void dataset(const std::string& path, std::vector<T>& values, std::vector<std::uint64_t> shape) {
     const Values stored = Values::array<T>(values, std::move(shape));
@@ -63,6 +70,13 @@ class Reader {
     value = get_attribute(object, name, type_of<T>()).template get<T>();
   }
   void group(const std::string&) {}
+  void strings(const std::string& path, std::vector<std::string>& values) {
+    const Values stored = file_.read_dataset(path);
+    if (stored.shape.size() != 1) fail("{}: {}: expected strings in a row, found {}", name_, path, describe(stored.type, stored.shape));
+    expect(path, stored, Type::string, stored.shape);
+    digest_.add(path, stored);
+    values = stored.strings();
+  }
   template <class T>
   void dataset(const std::string& path, std::vector<T>& values, std::vector<std::uint64_t> shape) {
     const Values stored = file_.read_dataset(path);
@@ -97,6 +111,36 @@ class Reader {
   ContentDigest digest_;
 };
 
+/// The description of the network, since version 3.
+template <class Archive>
+void visit_network(Archive& a, Network& n) {
+  a.attribute("/", "display_name", n.display_name);
+  a.group("/network");
+  a.attribute("/network", "input_channels", n.input_channels);
+  a.attribute("/network", "input_side", n.input_side);
+  a.attribute("/network", "classes", n.classes);
+  a.strings("/network/default_attention", n.default_attention);
+  std::vector<std::string> names, kinds;
+  for (const Layer& layer : n.layers) {
+    names.push_back(layer.name);
+    kinds.emplace_back(kind_name(layer.kind));
+  }
+  a.strings("/network/name", names);
+  a.strings("/network/kind", kinds);
+  if (kinds.size() != names.size()) fail("/network/kind: expected {} kinds, found {}", names.size(), kinds.size());
+  n.layers.resize(names.size());
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    n.layers[i].name = names[i];
+    n.layers[i].kind = parse_kind(kinds[i]);
+  }
+  visit_layer_columns([&](const char* name, const char*, auto access) {
+    std::vector<std::int32_t> column;
+    for (const Layer& layer : n.layers) column.push_back(access(layer));
+    a.dataset(fmt::format("/network/{}", name), column, {n.layers.size()});
+    for (std::size_t i = 0; i < column.size(); ++i) access(n.layers[i]) = column[i];
+  });
+}
+
 /// The layout of a model file, for writing and reading alike.
 template <class Archive>
 void visit(Archive& a, ModelFile& m) {
@@ -104,8 +148,10 @@ void visit(Archive& a, ModelFile& m) {
   std::string scheme(scheme_name(n.scheme));
   a.attribute("/", "network", n.network.name);
   a.attribute("/", "backend", scheme);
+  if (a.version() >= 3) visit_network(a, n.network);
   if constexpr (Archive::reading) {
-    n.network = make_network(n.network.name);
+    if (a.version() < 3) n.network = make_recipe(n.network.name).network;
+    connect(n.network);
     n.scheme = parse_scheme(scheme);
     n.layers.resize(n.network.layers.size());
   }

@@ -10,8 +10,9 @@
 namespace triseg {
 
 inline constexpr const char* model_format = "triseg-model";
-/// Version 1 has no data_sha256; it is read, with an empty one.
-inline constexpr int model_schema_version = 2;
+/// Versions 1 and 2 have no description of the network, which is that of the recipe of its name; version 1 has no data_sha256 either,
+/// which is read as an empty one.
+inline constexpr int model_schema_version = 3;
 
 /// How a model came to be. The data set is QuantizedNetwork::data.
 struct Provenance {
@@ -35,8 +36,7 @@ struct ModelFile {
 /// Writes the model whole (commit_file). Throws Error if check(network) does or the file cannot be written.
 void save_model(const std::filesystem::path& path, const QuantizedNetwork& network, const Provenance& provenance);
 
-/// Reads and checks a model: the network is make_network of the stored name with every layer's sizes compared, all
-/// datasets' checksums and the digest over all fields verified, and check() passed. Anything else throws Error naming the
+/// Reads and checks a model: the network is connected, every layer's sizes are compared with it, all datasets' checksums and the digest over all fields verified, and check() passed. Anything else throws Error naming the
 /// file and what was expected of it.
 ModelFile load_model_file(const std::filesystem::path& path);
 QuantizedNetwork load_model(const std::filesystem::path& path);

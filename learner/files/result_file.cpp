@@ -12,15 +12,15 @@
 #include <algorithm>
 #include <cmath>
 #include <set>
+#include <string_view>
 
 namespace triseg {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// The five codes by their keys in the file.
-constexpr std::pair<const char*, std::uint8_t Codes::*> code_keys[] = {
-    {"t1_code", &Codes::t1}, {"v1_code", &Codes::v1}, {"t2_code", &Codes::t2}, {"v2_code", &Codes::v2}, {"tmax_code", &Codes::tmax}};
+/// "t1_code": the name of a code in the file.
+std::string code_key(std::string_view name) { return fmt::format("{}_code", name); }
 
 Json pair(Interval interval) { return {interval.low, interval.high}; }
 
@@ -29,9 +29,13 @@ std::string lower_case(std::string text) {
   return text;
 }
 
-/// Parses a file, refusing repeated keys, of which the parser would keep the last.
-Json parse(const std::filesystem::path& path) {
+std::string text_of(const std::filesystem::path& path) {
   const std::vector<std::byte> bytes = read_file(path);
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+/// Parses a file's text, refusing repeated keys, of which the parser would keep the last.
+Json parse(const std::filesystem::path& path, const std::string& text) {
   std::vector<std::set<std::string>> keys;
   const auto visit = [&](int, Json::parse_event_t event, Json& parsed) {
     if (event == Json::parse_event_t::object_start) keys.emplace_back();
@@ -41,8 +45,7 @@ Json parse(const std::filesystem::path& path) {
     return true;
   };
   try {
-    const char* text = reinterpret_cast<const char*>(bytes.data());
-    return Json::parse(text, text + bytes.size(), visit);
+    return Json::parse(text, visit);
   } catch (const Json::parse_error& error) {
     fail("{}: expected JSON, found a syntax error at byte {}", path.string(), error.byte);
   }
@@ -85,35 +88,38 @@ Json validation_json(const Score& score, double passed) {
   return {{"images", score.images}, {"acc_student", score.student_accuracy()}, {"kd", score.mean_kd()}, {"passed", passed}};
 }
 
-void commit_json(const std::filesystem::path& path, const Json& json) {
-  commit_file(path, json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
-}
+std::string text_of_json(const Json& json) { return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"; }
 
-/// How a candidate of /top was chosen, and what validation says of it. within_max_acc_drop: if that was part of the choice.
-Json selection_json(const RunData& run, std::size_t top_index, const std::string& rule, std::optional<bool> within_max_acc_drop) {
+void commit_json(const std::filesystem::path& path, const Json& json) { commit_file(path, text_of_json(json)); }
+
+/// A candidate of /top that was chosen, and what validation says of it. within_max_acc_drop: if that was part of the choice.
+Json selected_json(const RunData& run, std::size_t top_index, std::optional<bool> within_max_acc_drop) {
   const Candidate& chosen = run.top[top_index];
   const Score& validation = chosen.validation;
-  Json selection = {{"rule", rule}, {"split", "validation"}, {"candidates", run.top.size()}, {"origin", chosen.origin}};
-  if (chosen.origin == "episode") selection["episode"] = chosen.episode;
-  if (within_max_acc_drop) selection["within_max_acc_drop"] = *within_max_acc_drop;
-  selection["images"] = validation.images;
-  selection["acc_teacher"] = validation.teacher_accuracy();
-  selection["acc_student"] = validation.student_accuracy();
-  selection["kd"] = validation.mean_kd();
+  Json selected = {{"split", "validation"}, {"candidates", run.top.size()}, {"origin", chosen.origin}};
+  if (chosen.origin == "episode") selected["episode"] = chosen.episode;
+  if (within_max_acc_drop) selected["within_max_acc_drop"] = *within_max_acc_drop;
+  selected["images"] = validation.images;
+  selected["acc_teacher"] = validation.teacher_accuracy();
+  selected["acc_student"] = validation.student_accuracy();
+  selected["kd"] = validation.mean_kd();
   const Difference to_best = reward_difference(chosen.record_rewards, run.top.front().record_rewards, validation.images);
-  selection["difference_to_best"] = to_best.mean;
-  selection["difference_to_best_error"] = to_best.error;
-  selection["within_error_of_best"] = count_within_error(run.top);
-  return selection;
+  selected["difference_to_best"] = to_best.mean;
+  selected["difference_to_best_error"] = to_best.error;
+  selected["within_error_of_best"] = count_within_error(run.top);
+  return selected;
 }
 
-/// The result file of a candidate of /top; metrics: of the test split, or null.
-Json result_json(const RunData& run, std::size_t top_index, const Json& selection, const Json& metrics) {
+/// The result file of a candidate of /top. selection: how it was chosen. metrics: those of the test split, or null.
+Json result_json(const RunData& run, std::size_t top_index, const std::string& selection, const Json& selected, const Json& metrics) {
   const Candidate& chosen = run.top[top_index];
   Json layers = Json::object();
-  for (std::size_t i = 0; i < run.sites.size(); ++i)
-    for (const auto& [key, member] : code_keys) layers[run.sites[i].record_key][key] = chosen.codes.at(i).*member;
-  const NetworkCost cost = network_cost(make_network(run.model), run.sites, chosen.codes, run.energy);
+  for (std::size_t i = 0; i < run.sites.size(); ++i) {
+    Json& site = layers[run.sites[i].name];
+    for (const auto& [name, member] : code_members) site[code_key(name)] = chosen.codes.at(i).*member;
+    site["record_key"] = run.sites[i].record_key;
+  }
+  const NetworkCost cost = network_cost(run.network, run.sites, chosen.codes, run.energy);
   const Json costs = {{"coverage", cost.coverage},
                       {"entropy_bits", cost.entropy_bits},
                       {"coded_bits", cost.coded_bits},
@@ -124,23 +130,33 @@ Json result_json(const RunData& run, std::size_t top_index, const Json& selectio
                       {"energy_exact_pj", cost.energy.exact},
                       {"energy_exact_skipping_pj", cost.energy.exact_skipping}};
   const std::string attention = run.attention_layers.empty() ? "none" : fmt::format("{}", fmt::join(run.attention_layers, ","));
-  Json result = {{"layers", layers},       {"backend", run.backend},           {"model", run.model},
-                       {"selection", selection}, {"metrics", metrics},               {"cost", costs}, {"data", run.data},
-                       {"data_sha256", run.data_sha256},
-                       {"seed", run.seed},       {"episodes", run.episodes.size()},  {"student_images", run.student_images},
-                       {"model_sha256", run.model_sha256},
-                       {"config_hash", run.config_hash}, {"temperature", run.temperature},
-                       {"attention_layers", attention},  {"repair", repair_json(run.repair, run.selected.repair)}};
+  Json result = {{"layers", layers},
+                 {"backend", run.backend},
+                 {"model", run.network.name},
+                 {"selection", selection},
+                 {"selected", selected},
+                 {"metrics", metrics},
+                 {"cost", costs},
+                 {"data", run.data},
+                 {"data_sha256", run.data_sha256},
+                 {"seed", run.seed},
+                 {"episodes", run.episodes.size()},
+                 {"student_images", run.student_images},
+                 {"model_sha256", run.model_sha256},
+                 {"config_hash", run.config_hash},
+                 {"temperature", run.temperature},
+                 {"attention_layers", attention},
+                 {"repair", repair_json(run.repair, run.selected.repair)}};
   if (metrics.is_null()) result.erase("metrics");
   return result;
 }
 
 }  // namespace
 
-void write_result(const std::filesystem::path& path, const RunData& run) {
+std::string result_text(const RunData& run) {
   const Selected& selected = run.selected;
   if (!run.finished || selected.top_index >= run.top.size())
-    fail("cannot write {}: the run is not finished: no codes are selected yet", path.string());
+    fail("the run is not finished: no codes are selected yet");
   Json metrics = metrics_json(selected.test, run.top[selected.top_index].validation, run.attention_weight);
   metrics["kd_mse_codes"] = selected.test_mse.mean_kd();
   metrics["acc_mse_codes"] = selected.test_mse.student_accuracy();
@@ -148,22 +164,42 @@ void write_result(const std::filesystem::path& path, const RunData& run) {
     metrics["kd_mse_codes_repaired"] = selected.test_mse_repaired.mean_kd();
     metrics["acc_mse_codes_repaired"] = selected.test_mse_repaired.student_accuracy();
   }
-  const Json selection = selection_json(run, selected.top_index, run.selection, selected.within_max_acc_drop);
-  commit_json(path, result_json(run, selected.top_index, selection, metrics));
+  return text_of_json(result_json(run, selected.top_index, run.selection,
+                                  selected_json(run, selected.top_index, selected.within_max_acc_drop), metrics));
 }
+
+void write_result(const std::filesystem::path& path, const RunData& run) { commit_file(path, result_text(run)); }
 
 void write_candidate(const std::filesystem::path& path, const RunData& run, std::size_t top_index) {
   if (!run.finished) fail("cannot write {}: the run is not finished: its candidates are not scored yet", path.string());
   if (top_index >= run.top.size())
     fail("expected a top_index from 0 to {}, found {}: /top has {} candidates", run.top.size() - 1, top_index, run.top.size());
-  const Json selection = selection_json(run, top_index, fmt::format("candidate {} of /top, chosen by hand", top_index), std::nullopt);
-  commit_json(path, result_json(run, top_index, selection, nullptr));
+  commit_json(path, result_json(run, top_index, fmt::format("candidate {} of /top, chosen by hand", top_index),
+                                selected_json(run, top_index, std::nullopt), nullptr));
 }
+
+namespace {
+
+/// Brings what older versions wrote, sites by their record keys and an object as selection, to the form of now.
+void modernize(Json& json, const Network& network) {
+  Json layers = Json::object();
+  for (const Layer& layer : network.layers)
+    for (const std::string& key : {layer.name, record_key(layer)})
+      if (json["layers"].contains(key)) layers[layer.name] = json["layers"][key];
+  json["layers"] = layers;
+  if (!json.contains("selection") || !json["selection"].is_object()) return;
+  json["selected"] = json["selection"];
+  json["selection"] = json["selected"].value("rule", "");
+  json["selected"].erase("rule");
+}
+
+}  // namespace
 
 void write_repaired(const std::filesystem::path& path, const std::string& result, const Network& network,
                     const TrainedRepair& trained) {
   Json json = Json::parse(result);
   json.erase("cost");
+  modernize(json, network);
   for (const auto& [key, value] : {std::pair("model", trained.model), {"backend", trained.backend}, {"data", trained.data},
                                    {"data_sha256", trained.data_sha256}, {"model_sha256", trained.model_sha256},
                                    {"attention_layers", trained.attention_layers}})
@@ -179,66 +215,95 @@ void write_repaired(const std::filesystem::path& path, const std::string& result
   commit_json(path, json);
 }
 
-std::string repair_description_of(const std::filesystem::path& path) {
-  const Json json = parse(path);
+struct ResultFile::Content {
+  Json json;
+};
+
+ResultFile::ResultFile(const std::filesystem::path& path)
+    : path_(path), text_(text_of(path)), content_(std::make_shared<Content>(Content{parse(path, text_)})) {
+  const Json& json = content_->json;
+  if (!json.is_object()) fail("{}: top level: expected an object, found {}", path.string(), excerpt(json));
+  const auto text = [&](const char* key) -> std::optional<std::string> {
+    return json.contains(key) && json[key].is_string() ? std::optional(json[key].get<std::string>()) : std::nullopt;
+  };
+  origin_ = {text("model"), text("backend"), text("data"), text("attention_layers"), std::nullopt,
+             text("model_sha256").value_or(""), text("data_sha256").value_or(""), text("config_hash").value_or("")};
+  if (json.contains("model") && !origin_.model) fail("{}: model: expected a string, found {}", path.string(), excerpt(json["model"]));
+  if (origin_.model) origin_.model = lower_case(*origin_.model);
+  if (json.contains("temperature")) {
+    const Json& value = json["temperature"];
+    const double number = value.is_number() ? value.get<double>() : 0;
+    if (!(number >= least_temperature && number <= largest_temperature))
+      fail("{}: temperature: expected a number from {:g} to {:g}, found {}", path.string(), least_temperature, largest_temperature,
+           excerpt(value));
+    origin_.temperature = number;
+  }
+}
+
+std::string ResultFile::repair_description() const {
   const auto at = Json::json_pointer("/repair/training/description");
+  const Json& json = content_->json;
   return json.contains(at) && json[at].is_string() ? json[at].get<std::string>() : "";
 }
 
-std::vector<Codes> read_result(const std::filesystem::path& path, Network& network) {
-  const Json json = parse(path);
-  const auto bad = [&](const std::string& key, const std::string& expected, const Json& found) {
-    fail("{}: {}: expected {}, found {}", path.string(), key, expected, excerpt(found));
-  };
-  if (!json.is_object()) bad("top level", "an object", json);
-  if (!json.contains("layers")) fail("{}: expected the key 'layers' with the codes of each site", path.string());
-  const Json& layers = json["layers"];
-  if (!layers.is_object() || layers.empty()) bad("layers", "an object with the codes of each site", layers);
-  if (json.contains("model")) {
-    const Json& model = json["model"];
-    if (!model.is_string()) bad("model", "a string", model);
-    const std::string name = lower_case(model);
-    const std::vector<std::string> known = network_names();
-    if (name != network.name && std::find(known.begin(), known.end(), name) != known.end())
-      bad("model", fmt::format("\"{}\"", network.name), model);
-  }
+namespace {
 
-  std::vector<Codes> codes;
-  std::vector<std::string> names, keys;
-  for (const std::size_t i : network.sites()) {
-    const std::string key = record_key(network.layers[i]);
-    keys.push_back(key);
-    if (!layers.contains(key)) continue;
-    const Json& entry = layers[key];
-    if (!entry.is_object()) bad("layers." + key, "an object with five codes", entry);
-    Codes& site = codes.emplace_back();
-    names.push_back(network.layers[i].name);
-    for (const auto& [name, member] : code_keys) {
-      const std::string at = fmt::format("layers.{}.{}", key, name);
-      if (!entry.contains(name)) fail("{}: {}: expected an integer 0..255, found nothing", path.string(), at);
-      const Json& value = entry[name];
-      const double number = value.is_number() ? value.get<double>() : -1;
-      if (!(number >= 0 && number <= 255) || number != std::floor(number)) bad(at, "an integer 0..255", value);
-      site.*member = static_cast<std::uint8_t>(number);
-    }
-    try {
-      staircase(site);
-    } catch (const Error& error) {
-      fail("{}: layers.{}: {}", path.string(), key, error.what());
-    }
+/// The codes of one site. at: the key of the entry, for messages.
+Codes parse_codes(const std::filesystem::path& path, const std::string& at, const Json& entry) {
+  if (!entry.is_object()) fail("{}: {}: expected an object with five codes, found {}", path.string(), at, excerpt(entry));
+  Codes codes;
+  for (const auto& [name, member] : code_members) {
+    const std::string key = code_key(name);
+    if (!entry.contains(key)) fail("{}: {}.{}: expected an integer 0..255, found nothing", path.string(), at, key);
+    const Json& value = entry[key];
+    const double number = value.is_number() ? value.get<double>() : -1;
+    if (!(number >= 0 && number <= 255) || number != std::floor(number))
+      fail("{}: {}.{}: expected an integer 0..255, found {}", path.string(), at, key, excerpt(value));
+    codes.*member = static_cast<std::uint8_t>(number);
   }
-  for (const auto& [key, entry] : layers.items())
-    if (std::find(keys.begin(), keys.end(), key) == keys.end())
-      fail("{}: layers.{}: {} has no such site: expected one of {}", path.string(), key, network.display_name, fmt::join(keys, ", "));
-  select_sites(network, fmt::format("{}", fmt::join(names, ",")));
+  try {
+    staircase(codes);
+  } catch (const Error& error) {
+    fail("{}: {}: {}", path.string(), at, error.what());
+  }
   return codes;
 }
 
-StoredRepair read_repair(const std::filesystem::path& path, const Network& network) {
-  const Json json = parse(path);
-  if (!json.is_object() || !json.contains("repair")) return {};
+}  // namespace
+
+SiteCodes ResultFile::codes(const Network& network) const {
+  const Json& json = content_->json;
+  if (!json.contains("layers")) fail("{}: expected the key 'layers' with the codes of each site", path_.string());
+  const Json& layers = json["layers"];
+  if (!layers.is_object() || layers.empty())
+    fail("{}: layers: expected an object with the codes of each site, found {}", path_.string(), excerpt(layers));
+  SiteCodes result;
+  std::vector<std::string> known;
+  std::set<std::string> found;
+  for (std::size_t i = 0; i < network.layers.size(); ++i) {
+    const Layer& layer = network.layers[i];
+    if (!layer.relu) continue;
+    known.push_back(layer.name);
+    for (const std::string& key : {layer.name, record_key(layer)}) {
+      if (!layers.contains(key)) continue;
+      if (!result.sites.empty() && result.sites.back() == i)
+        fail("{}: layers.{}: the site {} is there already by its plain name", path_.string(), key, layer.name);
+      found.insert(key);
+      result.sites.push_back(i);
+      result.codes.push_back(parse_codes(path_, "layers." + key, layers[key]));
+    }
+  }
+  for (const auto& [key, entry] : layers.items())
+    if (!found.contains(key))
+      fail("{}: layers.{}: {} has no such site: expected one of {}", path_.string(), key, network.display_name, fmt::join(known, ", "));
+  return result;
+}
+
+StoredRepair ResultFile::repair(const Network& network) const {
+  const Json& json = content_->json;
+  if (!json.contains("repair")) return {};
   const auto bad = [&](const std::string& key, const std::string& expected, const Json& found) {
-    fail("{}: {}: expected {}, found {}", path.string(), key, expected, excerpt(found));
+    fail("{}: {}: expected {}, found {}", path_.string(), key, expected, excerpt(found));
   };
   const Json& stored = json["repair"];
   if (!stored.is_object() || !stored.contains("mode") || !stored["mode"].is_string()) bad("repair", "an object with a mode", stored);
@@ -246,7 +311,7 @@ StoredRepair read_repair(const std::filesystem::path& path, const Network& netwo
   try {
     if (parse_repair_mode(repair.mode) == RepairMode::none) return repair;
   } catch (const Error& error) {
-    fail("{}: repair.mode: {}", path.string(), error.what());
+    fail("{}: repair.mode: {}", path_.string(), error.what());
   }
   if (!stored.contains("layers") || !stored["layers"].is_object()) bad("repair", "an object with layers", stored);
   std::vector<LayerRepair> layers;
@@ -269,29 +334,9 @@ StoredRepair read_repair(const std::filesystem::path& path, const Network& netwo
   try {
     repair.repair = repair_of(network, layers);
   } catch (const Error& error) {
-    fail("{}: {}", path.string(), error.what());
+    fail("{}: {}", path_.string(), error.what());
   }
   return repair;
-}
-
-ResultOrigin read_result_origin(const std::filesystem::path& path) {
-  const Json json = parse(path);
-  if (!json.is_object()) fail("{}: top level: expected an object, found {}", path.string(), excerpt(json));
-  const auto text = [&](const char* key) -> std::optional<std::string> {
-    return json.contains(key) && json[key].is_string() ? std::optional(json[key].get<std::string>()) : std::nullopt;
-  };
-  ResultOrigin origin{text("model"), text("backend"), text("data"), text("attention_layers"), std::nullopt,
-                      text("model_sha256").value_or(""), text("data_sha256").value_or(""), text("config_hash").value_or("")};
-  if (origin.model) origin.model = lower_case(*origin.model);
-  if (json.contains("temperature")) {
-    const Json& value = json["temperature"];
-    const double number = value.is_number() ? value.get<double>() : 0;
-    if (!(number >= least_temperature && number <= largest_temperature))
-      fail("{}: temperature: expected a number from {:g} to {:g}, found {}", path.string(), least_temperature, largest_temperature,
-           excerpt(value));
-    origin.temperature = number;
-  }
-  return origin;
 }
 
 }  // namespace triseg

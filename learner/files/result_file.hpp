@@ -6,7 +6,9 @@
 #include "core/score.hpp"
 #include "learner/run_data.hpp"
 
+#include <cstddef>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,25 +16,28 @@
 namespace triseg {
 
 /// Writes a finished run's selected codes (commit_file):
-///   layers.<record key>.{t1_code, v1_code, t2_code, v2_code, tmax_code}  in network order, one key a line
+///   layers.<site name>.{t1_code, v1_code, t2_code, v2_code, tmax_code, record_key}  in network order, one key a line
 ///   backend, model
-///   selection   how the codes were chosen, and their scores on the validation split
+///   selection   how the codes were chosen, a string
+///   selected    the candidate that was chosen, and its scores on the validation split
 ///   metrics     acc_teacher, acc_student, acc_drop on the test split [percent], KD, attention, 95 % confidence intervals
 ///   repair      mode, and with a repair layers.<layer>.{multiplier, bias}, arrays over the channels
 ///   and the run's seed, data, data_sha256, temperature, attention_layers, model_sha256, config_hash, episodes,
 ///   student_images.
 /// Throws Error if the run is not finished or the file cannot be written.
 void write_result(const std::filesystem::path& path, const RunData& run);
+/// The text of that file.
+std::string result_text(const RunData& run);
 
 /// Writes the codes of any candidate of a finished run's /top in the same way, without `metrics`: the search scores the selected
 /// student alone on the test split. Throws Error if the run is not finished, has no such candidate, or the file cannot be written.
 void write_candidate(const std::filesystem::path& path, const RunData& run, std::size_t top_index);
 
-/// Reads the codes of a result file, ours or the Python original's (only `layers` is required; 14.0 counts as 14).
-/// Sites of `network` that the file does not name become exact: select_sites is called with the ones it does name.
-/// Returns the codes in the order of network.sites(). Throws Error naming file, key and what was expected there, also if
-/// the file names a layer that is no site or another model of make_network, or if codes make no monotone staircase.
-std::vector<Codes> read_result(const std::filesystem::path& path, Network& network);
+/// The sites that a result file names, and their codes.
+struct SiteCodes {
+  std::vector<std::size_t> sites;  ///< indices into the layers, ascending
+  std::vector<Codes> codes;        ///< (sites)
+};
 
 /// A student's repair as a result file has it.
 struct StoredRepair {
@@ -40,9 +45,47 @@ struct StoredRepair {
   Repair repair;  ///< empty if mode is none
 };
 
-/// The repair of a result file; none if it has none. Throws Error naming file, key and what was expected there, also if a layer is
-/// none of the network's.
-StoredRepair read_repair(const std::filesystem::path& path, const Network& network);
+/// What a temperature may be, in result files and options.
+inline constexpr double least_temperature = 1e-12, largest_temperature = 1e12;
+
+/// Where a result comes from, as far as the file says; the Python original says only model and backend.
+struct ResultOrigin {
+  std::optional<std::string> model;    ///< in lower case
+  std::optional<std::string> backend;
+  std::optional<std::string> data;              ///< as --data takes it
+  std::optional<std::string> attention_layers;  ///< names separated by commas, or "none"
+  std::optional<double> temperature;
+  std::string model_sha256, data_sha256, config_hash;  ///< empty if the file does not say
+};
+
+/// A result file, ours or the Python original's, read and parsed once. All errors name file, key and what was expected there.
+class ResultFile {
+ public:
+  /// Throws Error if the file cannot be read or is no JSON object, if a key is given twice, or if the temperature is none.
+  explicit ResultFile(const std::filesystem::path& path);
+
+  const std::filesystem::path& path() const { return path_; }
+  /// The file's bytes.
+  const std::string& text() const { return text_; }
+  const ResultOrigin& origin() const { return origin_; }
+
+  /// The codes of the sites that the file names, plainly ("conv1") or by their record key ("block_output.conv1"); 14.0 counts as 14.
+  /// Throws Error if there are none, if a key is no site of the network or two are of one, or if codes make no monotone staircase.
+  SiteCodes codes(const Network& network) const;
+
+  /// The repair; none if the file has none. Throws Error also if a layer is none of the network's.
+  StoredRepair repair(const Network& network) const;
+
+  /// What made the repair, if write_repaired wrote the file; else empty.
+  std::string repair_description() const;
+
+ private:
+  struct Content;  // the JSON
+  std::filesystem::path path_;
+  std::string text_;
+  std::shared_ptr<const Content> content_;
+  ResultOrigin origin_;
+};
 
 /// A repair trained for a result's codes (trainer/repair_training.hpp).
 struct TrainedRepair {
@@ -60,28 +103,9 @@ struct TrainedRepair {
 };
 
 /// Writes a result (its text) with this repair, the metrics of the repaired student and what they were measured with (commit_file).
-/// `selection` remains, it tells how the codes were found; `cost`, which is of another student, does not. The training is
+/// `selection` and `selected` remain, they tell how the codes were found; `cost`, which is of another student, does not. The training is
 /// described in repair.training. Throws Error if the file cannot be written.
 void write_repaired(const std::filesystem::path& path, const std::string& result, const Network& network,
                     const TrainedRepair& trained);
-
-/// The description of a file that write_repaired wrote; empty if it is another's. Throws Error if it cannot be read as JSON.
-std::string repair_description_of(const std::filesystem::path& path);
-
-/// What a temperature may be, in result files and options.
-inline constexpr double least_temperature = 1e-12, largest_temperature = 1e12;
-
-/// Where a result comes from, as far as the file says; the Python original says only model and backend.
-struct ResultOrigin {
-  std::optional<std::string> model;    ///< in lower case
-  std::optional<std::string> backend;
-  std::optional<std::string> data;              ///< as --data takes it
-  std::optional<std::string> attention_layers;  ///< names separated by commas, or "none"
-  std::optional<double> temperature;
-  std::string model_sha256, data_sha256, config_hash;  ///< empty if the file does not say
-};
-
-/// Throws Error as read_result does if the file cannot be read as JSON or its temperature is none.
-ResultOrigin read_result_origin(const std::filesystem::path& path);
 
 }  // namespace triseg

@@ -90,21 +90,26 @@ void unpack(const std::byte*& in, T& value, const RunData& run, std::size_t row)
   }
 }
 
-/// A vector of RunData stored as a group of columns.
-template <class Row>
+/// A vector of RunData stored as a group of columns. of(run) is a reference to it: a pointer to member, or a function.
+template <class Access>
 struct Rows {
   std::string group;
   std::string dim;
-  std::vector<Row> RunData::*member;
+  Access of;
+
+  using Row = typename std::remove_cvref_t<std::invoke_result_t<Access, RunData&>>::value_type;
 };
+template <class Access>
+Rows(const char*, const char*, Access) -> Rows<Access>;
 
 struct Label {
   std::string name, units, long_name;
 };
 
 /// A column from a member of the row: `access` returns a reference if the field is stored, a value if it is derived.
-template <class Row, class Access>
-Field column(const Rows<Row>& rows, Label label, Access access) {
+template <class Of, class Access>
+Field column(const Rows<Of>& rows, Label label, Access access) {
+  using Row = typename Rows<Of>::Row;
   using Result = std::invoke_result_t<Access, Row&>;
   using T = std::remove_cvref_t<Result>;
   Field f{rows.group + "/" + label.name, Type::string, {rows.dim}, label.units, label.long_name};
@@ -112,7 +117,7 @@ Field column(const Rows<Row>& rows, Label label, Access access) {
   if constexpr (std::is_same_v<T, std::string>) {
     f.get = [=](const RunData& run) {
       std::vector<std::string> strings;
-      for (const Row& row : run.*rows.member) strings.push_back(std::invoke(access, row));
+      for (const Row& row : std::invoke(rows.of, run)) strings.push_back(std::invoke(access, row));
       return Values::strings(strings);
     };
   } else {
@@ -120,17 +125,17 @@ Field column(const Rows<Row>& rows, Label label, Access access) {
     f.columns = row_columns<T>();
     for (const std::string& dim : row_dims<T>()) f.dims.push_back(dim);
     f.get = [=, type = f.type, dims = row_dims<T>()](const RunData& run) {
-      Values values{type, type_size(type), {(run.*rows.member).size()}, {}};
+      Values values{type, type_size(type), {std::invoke(rows.of, run).size()}, {}};
       for (const std::string& dim : dims) values.shape.push_back(row_extent(dim, run));
       values.bytes.resize(values.count() * values.element_size);
       std::byte* out = values.bytes.data();
-      for (std::size_t i = 0; i < values.shape[0]; ++i) pack<T>(out, std::invoke(access, (run.*rows.member)[i]), run, i);
+      for (std::size_t i = 0; i < values.shape[0]; ++i) pack<T>(out, std::invoke(access, std::invoke(rows.of, run)[i]), run, i);
       return values;
     };
   }
   if constexpr (std::is_reference_v<Result>) {
     f.set = [=](RunData& run, const Values& values) {
-      auto& all = run.*rows.member;
+      auto& all = std::invoke(rows.of, run);
       all.resize(values.shape.at(0));
       if constexpr (std::is_same_v<T, std::string>) {
         const std::vector<std::string> strings = values.strings();
@@ -148,30 +153,32 @@ Field column(const Rows<Row>& rows, Label label, Access access) {
 }
 
 /// The tmax of codes, (rows, sites), after the column of the other four. `access` returns a reference to the row's codes.
-template <class Row, class Access>
-Field tmax_column(const Rows<Row>& rows, Access access) {
+template <class Of, class Access>
+Field tmax_column(const Rows<Of>& rows, Access access) {
+  using Row = typename Rows<Of>::Row;
   Field f{rows.group + "/tmax", Type::u8, {rows.dim, "L"}, "1", "their tmax: that of the site, unless it is searched"};
   f.get = [=](const RunData& run) {
     std::vector<std::uint8_t> values;
-    for (const Row& row : run.*rows.member)
+    for (const Row& row : std::invoke(rows.of, run))
       for (const Codes& c : std::invoke(access, row)) values.push_back(c.tmax);
-    return Values::array<std::uint8_t>(values, {(run.*rows.member).size(), run.sites.size()});
+    return Values::array<std::uint8_t>(values, {std::invoke(rows.of, run).size(), run.sites.size()});
   };
   f.set = [=](RunData& run, const Values& values) {
     const std::byte* in = values.bytes.data();
-    for (Row& row : run.*rows.member)
+    for (Row& row : std::invoke(rows.of, run))
       for (Codes& c : std::invoke(access, row)) c.tmax = std::to_integer<std::uint8_t>(*in++);
   };
   return f;
 }
 
 /// A derived column of numbers that follow from the run and the row: double value(const RunData&, const Row&).
-template <class Row, class Value>
-Field derived_column(const Rows<Row>& rows, Label label, Value value) {
+template <class Of, class Value>
+Field derived_column(const Rows<Of>& rows, Label label, Value value) {
+  using Row = typename Rows<Of>::Row;
   Field f{rows.group + "/" + label.name, Type::f64, {rows.dim}, label.units, label.long_name, Field::Role::derived};
   f.get = [=](const RunData& run) {
     std::vector<double> numbers;
-    for (const Row& row : run.*rows.member) numbers.push_back(value(run, row));
+    for (const Row& row : std::invoke(rows.of, run)) numbers.push_back(value(run, row));
     return Values::array<double>(numbers, {numbers.size()});
   };
   return f;

@@ -5,6 +5,7 @@
 #include "learner/files/file_stamp.hpp"
 #include "learner/files/run_layout.hpp"
 #include "learner/files/run_schema.hpp"
+#include "network/recipes.hpp"
 
 namespace triseg {
 namespace {
@@ -34,6 +35,12 @@ Values file_field(const Field& field, const std::string& digest) {
   if (name == "may_differ") return Values::string(attributes_that_may_differ());
   if (name == content_digest_attribute) return Values::string(digest);
   fail("no value for the attribute {}", name);
+}
+
+/// Fills in of the network what the file does not say.
+void complete_network(RunData& run, int version) {
+  if (version < 5) run.network = make_recipe(run.network.name).network;
+  connect(run.network);
 }
 
 hdf5::File make_file(const RunData& run) {
@@ -74,15 +81,18 @@ void write_run(const std::filesystem::path& path, const RunData& run) {
 
 hdf5::File open_run(const std::filesystem::path& path) {
   hdf5::File file = hdf5::File::open(read_file(path), path.string());
-  check_format(file, path.string(), "a run file", run_format, run_schema_version, run_schema_version);
+  check_format(file, path.string(), "a run file", run_format, oldest_run_schema_version, run_schema_version);
   return file;
 }
 
+int run_version(const hdf5::File& file) { return file.read_attribute("/", "schema_version").get<std::int32_t>(); }
+
 RunData read_run(const hdf5::File& file, const std::string& name) {
   if (const auto violations = layout_violations(file); !violations.empty()) fail("{}: {}", name, violations.front());
+  const int version = run_version(file);
   RunData run;
   ContentDigest digest;
-  for (const Field& field : run_fields()) {
+  for (const Field& field : run_fields(version)) {
     if (field.role != Field::Role::stored || (field.finished_only && !run.finished)) continue;
     const Values values = read_field(file, field);
     digest.add(field.path, values);
@@ -96,10 +106,17 @@ RunData read_run(const hdf5::File& file, const std::string& name) {
     const Values values = file.read_dataset(path);
     digest.add(path, values);
     const std::span<const float> floats = values.as<float>();
-    run.checkpoint.tensors[path.substr(std::string(tensor_group).size() + 1)] = {values.shape, {floats.begin(), floats.end()}};
+    std::string tensor = path.substr(std::string(tensor_group).size() + 1);
+    if (version == 4 && tensor.starts_with("rung")) tensor.replace(0, 4, "branch");
+    run.checkpoint.tensors[tensor] = {values.shape, {floats.begin(), floats.end()}};
   }
   if (digest.hex() != file.read_attribute("/", content_digest_attribute).string())
     fail("{}: its content does not have the digest of its attribute {}: it was damaged or edited", name, content_digest_attribute);
+  try {
+    complete_network(run, version);
+  } catch (const Error& error) {
+    fail("{}: {}", name, error.what());
+  }
   return run;
 }
 

@@ -62,7 +62,7 @@ std::vector<std::string> layout_violations(const hdf5::File& file) {
   std::vector<std::string> violations;
   std::map<std::string, std::uint64_t> symbols;
   const bool finished = file.has_attribute("/", "status") && is_finished(file);
-  for (const Field& field : run_fields()) {
+  for (const Field& field : run_fields(run_version(file))) {
     if (field.finished_only && !finished) continue;
     if (!has_field(file, field)) {
       violations.push_back(fmt::format("{}: missing: expected {}", field.path, expected(field, symbols)));

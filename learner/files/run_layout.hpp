@@ -16,6 +16,9 @@ inline constexpr const char* selected_group = "/selected";
 /// Opens the file and checks format and schema version.
 hdf5::File open_run(const std::filesystem::path& path);
 
+/// The schema version of a file that open_run has opened.
+int run_version(const hdf5::File& file);
+
 /// What is missing or has another type or shape than the schema says, a line each. L, N, U, E, F, K, R, P, M and C are what the first
 /// dataset with them has.
 std::vector<std::string> layout_violations(const hdf5::File& file);

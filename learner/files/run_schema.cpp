@@ -4,6 +4,7 @@
 #include "learner/judging/cost_model.hpp"
 #include "learner/judging/shares.hpp"
 #include "learner/judging/pareto.hpp"
+#include "learner/files/network_columns.hpp"
 #include "learner/files/run_columns.hpp"
 #include "learner/judging/selection.hpp"
 
@@ -22,6 +23,11 @@ Field with_set(Field f, std::function<void(RunData&, const Values&)> set) {
 
 Field may_differ(Field f) {
   f.may_differ = true;
+  return f;
+}
+
+Field since_version_5(Field f) {
+  f.since = 5;
   return f;
 }
 
@@ -56,7 +62,7 @@ const Candidate& selected_candidate(const RunData& run) {
 }
 
 NetworkCost cost_of(const RunData& run, const Candidate& candidate) {
-  return network_cost(make_network(run.model), run.sites, candidate.codes, run.energy);
+  return network_cost(run.network, run.sites, candidate.codes, run.energy);
 }
 
 void add_root(std::vector<Field>& fields) {
@@ -84,8 +90,8 @@ void add_root(std::vector<Field>& fields) {
         if (status != "running" && status != "finished") fail("expected running or finished, found '{}'", status);
         run.finished = status == "finished";
       }));
-  add("model", "", "network, as --model takes it", [](auto& r) -> auto& { return r.model; });
-  add("model_display_name", "", "network, for people", [](auto& r) -> auto& { return r.model_display_name; });
+  add("model", "", "network, as --model takes it", [](auto& r) -> auto& { return r.network.name; });
+  add("model_display_name", "", "network, for people", [](auto& r) -> auto& { return r.network.display_name; });
   add("model_sha256", "", "SHA-256 of the model file", [](auto& r) -> auto& { return r.model_sha256; });
   add("backend", "", "quantization scheme: fbgemm or qnnpack", [](auto& r) -> auto& { return r.backend; });
   add("data_sha256", "", "SHA-256 over the data set's sizes, pixels and labels", [](auto& r) -> auto& { return r.data_sha256; });
@@ -118,8 +124,30 @@ void add_root(std::vector<Field>& fields) {
   add_placement("command_line", "the command that started or last continued the run", [](auto& r) -> auto& { return r.command_line; });
 }
 
+/// The description of the network.
+void add_network(std::vector<Field>& fields) {
+  const auto add_scalar = [&](std::string name, std::string long_name, auto access) {
+    fields.push_back(since_version_5(scalar("/network/" + name, "1", long_name, access)));
+  };
+  add_scalar("input_channels", "channels of the input", [](auto& r) -> auto& { return r.network.input_channels; });
+  add_scalar("input_side", "height and width of the input [pixels]", [](auto& r) -> auto& { return r.network.input_side; });
+  add_scalar("classes", "classes that the network tells apart", [](auto& r) -> auto& { return r.network.classes; });
+  const Rows rows{"/network", "Y", [](auto& run) -> auto& { return run.network.layers; }};
+  fields.push_back(since_version_5(column(rows, {"name", "", "layer name"}, [](auto& l) -> auto& { return l.name; })));
+  fields.push_back(since_version_5(with_set(
+      column(rows, {"kind", "", "conv or fc"}, [](const Layer& l) { return std::string(kind_name(l.kind)); }),
+      [](RunData& run, const Values& values) {
+        const std::vector<std::string> names = values.strings();
+        run.network.layers.resize(names.size());
+        for (std::size_t i = 0; i < names.size(); ++i) run.network.layers[i].kind = parse_kind(names[i]);
+      })));
+  visit_layer_columns([&](const char* name, const char* long_name, auto access) {
+    fields.push_back(since_version_5(column(rows, {name, "1", long_name}, access)));
+  });
+}
+
 void add_sites(std::vector<Field>& fields) {
-  const Rows<SiteData> rows{"/sites", "L", &RunData::sites};
+  const Rows rows{"/sites", "L", &RunData::sites};
   const auto add = [&](Label label, auto access) { fields.push_back(column(rows, label, access)); };
   add({"name", "", "layer name"}, [](auto& s) -> auto& { return s.name; });
   add({"record_key", "", "key of the site in result files"}, [](auto& s) -> auto& { return s.record_key; });
@@ -128,10 +156,7 @@ void add_sites(std::vector<Field>& fields) {
       [](RunData& run, const Values& values) {
         const std::vector<std::string> names = values.strings();
         run.sites.resize(names.size());
-        for (std::size_t i = 0; i < names.size(); ++i) {
-          run.sites[i].kind = names[i] == kind_name(LayerKind::convolution) ? LayerKind::convolution : LayerKind::fully_connected;
-          if (names[i] != kind_name(run.sites[i].kind)) fail("expected conv or fc, found '{}'", names[i]);
-        }
+        for (std::size_t i = 0; i < names.size(); ++i) run.sites[i].kind = parse_kind(names[i]);
       }));
   add({"scale", "1", "real value of one code step"}, [](auto& s) -> auto& { return s.scale.scale; });
   add({"zero_point", "1", "code of real zero"}, [](auto& s) -> auto& { return s.scale.zero_point; });
@@ -148,7 +173,7 @@ void add_sites(std::vector<Field>& fields) {
 }
 
 void add_episodes(std::vector<Field>& fields) {
-  const Rows<Episode> rows{"/episodes", "N", &RunData::episodes};
+  const Rows rows{"/episodes", "N", &RunData::episodes};
   const auto add = [&](Label label, auto access) { fields.push_back(column(rows, label, access)); };
   add({"iteration", "1", "iteration, from 0"}, [](auto& e) -> auto& { return e.iteration; });
   add({"reward", "1", "-(kd + attention_weight attention)"}, [](auto& e) -> auto& { return e.reward; });
@@ -160,10 +185,11 @@ void add_episodes(std::vector<Field>& fields) {
 }
 
 void add_updates(std::vector<Field>& fields) {
-  const Rows<Update> rows{"/updates", "U", &RunData::updates};
+  const Rows rows{"/updates", "U", &RunData::updates};
   const auto add = [&](Label label, auto access) { fields.push_back(column(rows, label, access)); };
   add({"iteration", "1", "iteration, from 0"}, [](auto& u) -> auto& { return u.iteration; });
-  add({"part", "1", "which of the shares of --pass-shares it belongs to, from 0"}, [](auto& u) -> auto& { return u.part; });
+  add({"branch", "1", "which of --pass-shares it searches for, from 0"}, [](auto& u) -> auto& { return u.branch; });
+  fields.back().path_in_version_4 = "/updates/part";
   add({"pass_share", "1", "the most of the sites' activations that may pass through: of a searched tmax what was asked for, else what the sites' tmax lets pass"},
       [](auto& u) -> auto& { return u.pass_share; });
   add({"mean_reward", "1", "mean reward of the iteration's episodes"}, [](auto& u) -> auto& { return u.mean_reward; });
@@ -182,7 +208,7 @@ void add_updates(std::vector<Field>& fields) {
 }
 
 void add_evaluations(std::vector<Field>& fields) {
-  const Rows<Evaluation> rows{"/evaluations", "E", &RunData::evaluations};
+  const Rows rows{"/evaluations", "E", &RunData::evaluations};
   const auto add = [&](Label label, auto access) { fields.push_back(column(rows, label, access)); };
   add({"iteration", "1", "iteration after whose update"}, [](auto& e) -> auto& { return e.iteration; });
   add_score("validation_", ", first images of the validation split", [&](Label label, auto access) {
@@ -193,7 +219,7 @@ void add_evaluations(std::vector<Field>& fields) {
 }
 
 void add_finalists(std::vector<Field>& fields) {
-  const Rows<Finalist> rows{"/finalists", "F", &RunData::finalists};
+  const Rows rows{"/finalists", "F", &RunData::finalists};
   const auto add = [&](Label label, auto access) { fields.push_back(column(rows, label, access)); };
   add_score("", ", validation images so far", [&](Label label, auto access) {
     add(label, [access](auto& f) -> decltype(auto) { return access(f.score); });
@@ -203,7 +229,7 @@ void add_finalists(std::vector<Field>& fields) {
 }
 
 void add_top(std::vector<Field>& fields) {
-  const Rows<Candidate> rows{"/top", "K", &RunData::top};
+  const Rows rows{"/top", "K", &RunData::top};
   const auto add = [&](Label label, auto access) { fields.push_back(column(rows, label, access)); };
   add({"origin", "", "episode, policy (its most probable codes), init, mse or balanced-K, or start (of one of --pass-shares) (docs/search-reference.md)"}, [](auto& c) -> auto& { return c.origin; });
   add({"episode", "1", "row of /episodes, if origin is episode"}, [](auto& c) -> auto& { return c.episode; });
@@ -413,13 +439,14 @@ void add_checkpoint(std::vector<Field>& fields) {
 
 }  // namespace
 
-const std::vector<Group>& run_groups() {
-  static const std::vector<Group> groups = {
+std::vector<Group> run_groups(int version) {
+  const std::vector<Group> all = {
       {"/", "Root attributes: what the run is"},
+      {"/network", "The description of the network: its Y layers, a chain, and what it takes and makes", 5},
       {"/sites", "The L sites, in network order"},
       {"/episodes", "The N episodes scored so far, in order"},
       {"/updates", "The U policy updates"},
-      {"/evaluations", "The E evaluations of the policy's most probable codes while the search went on; those of several parts take turns"},
+      {"/evaluations", "The E evaluations of the policy's most probable codes while the search went on; those of several branches take turns"},
       {"/finalists", "Scores of the F finalists on the validation images so far; F = 0 but while they are being scored"},
       {"/top", "The K best candidates scored on the validation split, the best first; K = 0 until the run is finished"},
       {"/pareto", "The P rows of /top that no other beats in coverage, KD, accuracy and energy together, of equal ones the first"},
@@ -427,25 +454,38 @@ const std::vector<Group>& run_groups() {
       {"/checkpoint", "What a resume needs beside the episodes"},
       {tensor_group, "Tensors of the policy and its optimizer: f32 of any shape, by name"},
   };
+  std::vector<Group> groups;
+  for (const Group& group : all)
+    if (group.since <= version) groups.push_back(group);
   return groups;
 }
 
-const std::vector<Field>& run_fields() {
-  static const std::vector<Field> fields = [] {
-    std::vector<Field> all;
-    add_root(all);
-    add_sites(all);
-    add_episodes(all);
-    add_updates(all);
-    add_evaluations(all);
-    add_finalists(all);
-    add_top(all);
-    add_pareto(all);
-    add_selected(all);
-    add_checkpoint(all);
-    return all;
-  }();
-  return fields;
+namespace {
+
+std::vector<Field> make_fields(int version) {
+  std::vector<Field> all;
+  add_root(all);
+  add_network(all);
+  add_sites(all);
+  add_episodes(all);
+  add_updates(all);
+  add_evaluations(all);
+  add_finalists(all);
+  add_top(all);
+  add_pareto(all);
+  add_selected(all);
+  add_checkpoint(all);
+  std::erase_if(all, [&](const Field& f) { return f.since > version; });
+  for (Field& f : all)
+    if (version == 4 && !f.path_in_version_4.empty()) f.path = f.path_in_version_4;
+  return all;
+}
+
+}  // namespace
+
+const std::vector<Field>& run_fields(int version) {
+  static const std::vector<Field> current = make_fields(run_schema_version), version_4 = make_fields(4);
+  return version == 4 ? version_4 : current;
 }
 
 std::string attributes_that_may_differ() {

@@ -12,8 +12,9 @@
 namespace triseg {
 
 inline constexpr const char* run_format = "triseg-run";
-/// Raised whenever the layout changes; read_run reads no other version.
-inline constexpr int run_schema_version = 4;
+/// Raised whenever the layout changes. Version 4 has no description of the network, which is that of the recipe of its name, and
+/// calls branches parts; it is read, too.
+inline constexpr int run_schema_version = 5, oldest_run_schema_version = 4;
 
 /// One dataset or root attribute.
 struct Field {
@@ -25,7 +26,7 @@ struct Field {
 
   std::string path;               ///< "/episodes/reward"; a root attribute is "/@seed"
   Type type = Type::f64;
-  std::vector<std::string> dims;  ///< "L" sites, "N" episodes, "U" updates, "E" evaluations, "F" finalists, "K" candidates, "R" records,
+  std::vector<std::string> dims;  ///< "Y" layers, "L" sites, "N" episodes, "U" updates, "E" evaluations, "F" finalists, "K" candidates, "R" records,
                                   ///< "P" the Pareto front, "M" repaired layers, "C" their channels, or a number; () is a scalar
   std::string units;              ///< "s", "percent", "nats"; "1" for pure numbers, "" for text
   std::string long_name;          ///< what it is, also the dataset's attribute
@@ -33,6 +34,8 @@ struct Field {
   bool may_differ = false;        ///< wall clock or placement: may differ between runs of the same config and seed
   bool finished_only = false;     ///< only in the file of a finished run
   std::string columns;            ///< names along the last axis, "t1,v1,t2,v2"; "" if it has none
+  int since = 4;                  ///< the first schema version that has it
+  std::string path_in_version_4;  ///< "" if the same
 
   std::function<Values(const RunData&)> get;             ///< what to write; empty for Role::file
   std::function<void(RunData&, const Values&)> set;      ///< empty unless stored. /sites are set before anything with codes.
@@ -44,11 +47,12 @@ struct Field {
 struct Group {
   std::string path;
   std::string what;
+  int since = 4;                  ///< the first schema version that has it
 };
 
-/// The groups and fields in the order of the documentation, which is the order of the digest.
-const std::vector<Group>& run_groups();
-const std::vector<Field>& run_fields();
+/// The groups and fields of a schema version in the order of the documentation, which is the order of the digest.
+std::vector<Group> run_groups(int version = run_schema_version);
+const std::vector<Field>& run_fields(int version = run_schema_version);
 
 /// Where the checkpoint's tensors lie: /checkpoint/tensors/NAME, f32 of any shape.
 inline constexpr const char* tensor_group = "/checkpoint/tensors";

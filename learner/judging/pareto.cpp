@@ -25,10 +25,9 @@ std::vector<std::size_t> non_dominated(std::span<const Objectives> candidates) {
 
 std::vector<Objectives> objectives_of(const RunData& run) {
   if (run.top.empty()) return {};
-  const Network network = make_network(run.model);
   std::vector<Objectives> objectives;
   for (const Candidate& c : run.top) {
-    const NetworkCost cost = network_cost(network, run.sites, c.codes, run.energy);
+    const NetworkCost cost = network_cost(run.network, run.sites, c.codes, run.energy);
     objectives.push_back({cost.coverage, c.validation.mean_kd(), c.validation.student_accuracy(), cost.energy.staircase});
   }
   return objectives;

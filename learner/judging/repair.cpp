@@ -74,6 +74,14 @@ Requantization fit_layer(const Requantization& own, std::span<const Distribution
 constexpr const char* multiplier_name = "repair/multiplier";
 constexpr const char* bias_name = "repair/bias";
 
+std::vector<std::size_t> repaired_layers(const Problem& problem) { return triseg::repaired_layers(problem.network(), problem.sites.front()); }
+
+std::size_t repaired_channels(const Problem& problem) {
+  std::size_t sum = 0;
+  for (std::size_t l : repaired_layers(problem)) sum += problem.network().layers[l].out_channels;
+  return sum;
+}
+
 }  // namespace
 
 std::string_view repair_mode_name(RepairMode mode) {
@@ -86,20 +94,15 @@ RepairMode parse_repair_mode(std::string_view name) {
   fail("unknown repair '{}': expected none, layer or channel", name);
 }
 
-std::vector<std::size_t> repaired_layers(const Network& network) {
+std::vector<std::size_t> repaired_layers(const Network& network, std::size_t first_site) {
   std::vector<std::size_t> layers;
-  for (std::size_t l = network.sites().front() + 1; l < network.layers.size(); ++l) layers.push_back(l);
+  for (std::size_t l = first_site + 1; l < network.layers.size(); ++l) layers.push_back(l);
   return layers;
 }
 
-std::size_t repaired_channels(const Network& network) {
-  std::size_t sum = 0;
-  for (std::size_t l : repaired_layers(network)) sum += network.layers[l].out_channels;
-  return sum;
-}
-
-Repair fit_repair(const QuantizedNetwork& model, RepairMode mode, std::span<const Moments> teacher, std::span<const Moments> student) {
-  const std::size_t first = model.network.sites().front() + 1;
+Repair fit_repair(const Problem& problem, RepairMode mode, std::span<const Moments> teacher, std::span<const Moments> student) {
+  const QuantizedNetwork& model = problem.model;
+  const std::size_t first = problem.sites.front() + 1;
   Repair repair(model.layers.size());
   std::size_t at = 0;
   for (std::size_t l = 0; l < model.layers.size(); ++l) {
@@ -134,10 +137,10 @@ Repair repair_of(const Network& network, std::span<const LayerRepair> layers) {
   return repair;
 }
 
-void store_repair(Checkpoint& checkpoint, const Network& network, const Repair& repair) {
-  const std::uint64_t channels = repaired_channels(network);
+void store_repair(Checkpoint& checkpoint, const Problem& problem, const Repair& repair) {
+  const std::uint64_t channels = repaired_channels(problem);
   StoredTensor multiplier{{channels}, {}}, bias{{channels, 2}, {}};
-  for (std::size_t l : repaired_layers(network)) {
+  for (std::size_t l : repaired_layers(problem)) {
     const Requantization& layer = repair[l].value();
     multiplier.values.insert(multiplier.values.end(), layer.multiplier.begin(), layer.multiplier.end());
     for (std::int32_t b : layer.bias) bias.values.insert(bias.values.end(), {float(b >> 16), float(b & 0xffff)});
@@ -146,16 +149,16 @@ void store_repair(Checkpoint& checkpoint, const Network& network, const Repair& 
   checkpoint.tensors[bias_name] = std::move(bias);
 }
 
-std::optional<Repair> stored_repair(const Checkpoint& checkpoint, const Network& network) {
+std::optional<Repair> stored_repair(const Checkpoint& checkpoint, const Problem& problem) {
   if (!checkpoint.tensors.contains(multiplier_name)) return std::nullopt;
-  const std::uint64_t channels = repaired_channels(network);
+  const std::uint64_t channels = repaired_channels(problem);
   const auto& multiplier = stored_values(checkpoint, multiplier_name, {channels});
   const auto& bias = stored_values(checkpoint, bias_name, {channels, 2});
-  Repair repair(network.layers.size());
+  Repair repair(problem.network().layers.size());
   std::size_t at = 0;
-  for (std::size_t l : repaired_layers(network)) {
+  for (std::size_t l : repaired_layers(problem)) {
     Requantization& layer = repair[l].emplace();
-    for (int c = 0; c < network.layers[l].out_channels; ++c, ++at) {
+    for (int c = 0; c < problem.network().layers[l].out_channels; ++c, ++at) {
       layer.multiplier.push_back(multiplier[at]);
       layer.bias.push_back(static_cast<std::int32_t>(bias[2 * at] * 65536.0 + bias[2 * at + 1]));
     }

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "core/moments.hpp"
-#include "network/quantized_network.hpp"
+#include "network/problem.hpp"
 #include "learner/run_data.hpp"
 
 #include <cstddef>
@@ -21,10 +21,9 @@ std::string_view repair_mode_name(RepairMode mode);
 /// Throws Error for any other name.
 RepairMode parse_repair_mode(std::string_view name);
 
-/// The layers that a repair by moments changes, in network order: those behind the first site. No staircase precedes the others.
-std::vector<std::size_t> repaired_layers(const Network& network);
-/// Their output channels.
-std::size_t repaired_channels(const Network& network);
+/// The layers that a repair by moments changes, in network order: those behind the first site, whose index this takes. No staircase
+/// precedes the others.
+std::vector<std::size_t> repaired_layers(const Network& network, std::size_t first_site);
 
 /// The repair that gives accumulators of the student's moments the teacher's mean and deviation (moment matching). With the
 /// means mu of accumulators under the model's own bias and their deviations sigma over the same images, for each channel:
@@ -40,7 +39,7 @@ std::size_t repaired_channels(const Network& network);
 /// Where a deviation is 0, multipliers stay and the mean alone moves. bias' is kept within 2^30 of 0.
 /// teacher, student: moments without bias (channels of all layers), as Engine::add_moments gives them; of the student under a
 /// repair of the layers before, its own layer's does not matter. `mode` is not none.
-Repair fit_repair(const QuantizedNetwork& model, RepairMode mode, std::span<const Moments> teacher, std::span<const Moments> student);
+Repair fit_repair(const Problem& problem, RepairMode mode, std::span<const Moments> teacher, std::span<const Moments> student);
 
 /// The layers of a repair by name, and back. Throws Error for a layer that the network does not have or that has another number
 /// of channels.
@@ -49,8 +48,8 @@ Repair repair_of(const Network& network, std::span<const LayerRepair> layers);
 
 /// The repair of a checkpoint, in two tensors: repair/multiplier (repaired channels) and repair/bias (channels, 2), whose
 /// floor(bias / 2^16) and rest are exact in f32.
-void store_repair(Checkpoint& checkpoint, const Network& network, const Repair& repair);
+void store_repair(Checkpoint& checkpoint, const Problem& problem, const Repair& repair);
 /// Nothing if there is none. Throws Error if a tensor is missing or of another shape.
-std::optional<Repair> stored_repair(const Checkpoint& checkpoint, const Network& network);
+std::optional<Repair> stored_repair(const Checkpoint& checkpoint, const Problem& problem);
 
 }  // namespace triseg

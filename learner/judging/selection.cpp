@@ -8,20 +8,20 @@
 namespace triseg {
 
 std::vector<std::size_t> best_episodes(std::span<const Episode> episodes, std::span<const Update> updates, std::size_t k) {
-  std::size_t parts = 1;
-  for (const Update& update : updates) parts = std::max<std::size_t>(parts, update.part + 1);
+  std::size_t branches = 1;
+  for (const Update& update : updates) branches = std::max<std::size_t>(branches, update.branch + 1);
   std::vector<double> gain(episodes.size());
   for (std::size_t i = 0; i < episodes.size(); ++i)
     gain[i] = episodes[i].reward - updates[episodes[i].iteration].reference_reward;
   std::vector<std::size_t> order(episodes.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return gain[a] > gain[b]; });
-  std::vector<std::size_t> best, taken(parts);
+  std::vector<std::size_t> best, taken(branches);
   std::set<std::vector<Codes>> seen;
   for (std::size_t i : order) {
-    std::size_t& of_part = taken[updates[episodes[i].iteration].part];
-    if (of_part == std::max<std::size_t>(1, k / parts) || !seen.insert(episodes[i].codes).second) continue;
-    ++of_part;
+    std::size_t& of_branch = taken[updates[episodes[i].iteration].branch];
+    if (of_branch == std::max<std::size_t>(1, k / branches) || !seen.insert(episodes[i].codes).second) continue;
+    ++of_branch;
     best.push_back(i);
   }
   return best;

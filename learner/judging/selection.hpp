@@ -11,7 +11,7 @@ namespace triseg {
 
 /// Indices of the `k` best episodes with distinct codes, best first; of equal ones the earlier. Images differ between
 /// iterations, so an episode counts by its gain: its reward less that of the reference codes on the same images.
-/// Rewards of different parts (Update::part) do not compare: each of them gives its k / parts best, at least one.
+/// Rewards of different branches (Update::branch) do not compare: each of them gives its k / branches best, at least one.
 std::vector<std::size_t> best_episodes(std::span<const Episode> episodes, std::span<const Update> updates, std::size_t k);
 
 /// -(mean KD + attention_weight * mean attention distance).

@@ -53,15 +53,15 @@ struct DrawGroup {
 
 class Ppo final : public Strategy {
  public:
-  Ppo(const std::vector<SiteData>& sites, const PpoOptions& options, std::uint64_t seed)
-      : sites_(sites), options_(options), seed_(seed), heads_(drawn_heads(tmax_searched(sites))), centred_(options.warm_start != WarmStart::none), columns_(columns_of(sites)),
+  Ppo(const std::vector<SiteData>& sites, const PpoOptions& options, const StartOptions& start, std::uint64_t seed)
+      : sites_(sites), options_(options), seed_(seed), heads_(drawn_heads(tmax_searched(sites))), centred_(start.warm_start != WarmStart::none), columns_(columns_of(sites)),
         policy_(states_of(sites), centred_ ? 0 : head_count(), columns_, seed, centred_) {
     if (!centred_) return;
     for (const SiteData& site : sites)
       for (std::size_t h = 0; h < head_count(); ++h) {
         const Head head{h};
-        const double width = options.warm_start == WarmStart::init ? std::max(1.0, site.tmax / 10.0)
-                                                                   : start_width(site, site.start, head, options.width_tolerance);
+        const double width = start.warm_start == WarmStart::init ? std::max(1.0, site.tmax / 10.0)
+                                                                   : start_width(site, site.start, head, start.width_tolerance);
         mean_.push_back(code_of(site.start, head));
         log_width_.push_back(static_cast<float>(exact_log(width)));
       }
@@ -320,8 +320,8 @@ class Ppo final : public Strategy {
 
 }  // namespace
 
-std::unique_ptr<Strategy> make_ppo(const std::vector<SiteData>& sites, const PpoOptions& options, std::uint64_t seed) {
-  return std::make_unique<Ppo>(sites, options, seed);
+std::unique_ptr<Strategy> make_ppo(const std::vector<SiteData>& sites, const PpoOptions& options, const StartOptions& start, std::uint64_t seed) {
+  return std::make_unique<Ppo>(sites, options, start, seed);
 }
 
 }  // namespace triseg

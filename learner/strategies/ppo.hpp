@@ -7,14 +7,6 @@
 
 namespace triseg {
 
-/// Where the policy's first draws are.
-enum class WarmStart {
-  best,  ///< around the best of the analytic starts (learner/strategies/starts.hpp)
-  mse,   ///< around the per-site MSE optimum of the histogram
-  init,  ///< around the initial codes tmax * k / 5
-  none,  ///< nowhere: a network with random heads, as the Python original starts
-};
-
 struct PpoOptions {
   double learning_rate = 3e-4;  ///< of Adam, on the network
   double mean_rate = 0.3, width_rate = 0.2;  ///< of an epoch, on means and widths, in units of the natural gradient
@@ -23,8 +15,6 @@ struct PpoOptions {
   double gamma = 0.99;          ///< discount over sites
   double value_coefficient = 0.5;
   double entropy_coefficient = 0;
-  WarmStart warm_start = WarmStart::best;
-  double width_tolerance = 0.3; ///< width of the first draws: codes within it raise a site's squared error by this share
   bool operator==(const PpoOptions&) const = default;
 };
 
@@ -37,6 +27,6 @@ struct PpoOptions {
 /// "Natural evolution strategies", JMLR 15; separable as in Schaul, Glasmachers and Schmidhuber, GECCO 2011), by ranks of rewards.
 /// The most probable codes are those of a running average of the means. A policy over L sites has L states: an update evaluates L rows.
 /// `sites` give states, starts, tmax and histograms.
-std::unique_ptr<Strategy> make_ppo(const std::vector<SiteData>& sites, const PpoOptions& options, std::uint64_t seed);
+std::unique_ptr<Strategy> make_ppo(const std::vector<SiteData>& sites, const PpoOptions& options, const StartOptions& start, std::uint64_t seed);
 
 }  // namespace triseg

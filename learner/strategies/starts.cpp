@@ -5,17 +5,16 @@
 
 namespace triseg {
 
-std::vector<Start> analytic_starts(const QuantizedNetwork& model, const std::vector<SiteData>& sites) {
+std::vector<Start> analytic_starts(const Problem& problem, const std::vector<SiteData>& sites) {
   std::vector<Start> starts{{"init", {}}, {"mse", {}}};
   for (const SiteData& site : sites) {
     starts[0].codes.push_back(site.init);
     starts[1].codes.push_back(site.mse);
   }
-  const auto layers = model.network.sites();
   for (const int factor : {1, 3, 10, 30}) {
     Start start{fmt::format("balanced-{}", factor), {}};
     for (std::size_t i = 0; i < sites.size(); ++i)
-      start.codes.push_back(balanced_optimum(sites[i].histogram, sites[i].tmax, factor * mean_weight(model.layers[layers[i] + 1])));
+      start.codes.push_back(balanced_optimum(sites[i].histogram, sites[i].tmax, factor * mean_weight(problem.model.layers[problem.sites[i] + 1])));
     starts.push_back(std::move(start));
   }
   return starts;

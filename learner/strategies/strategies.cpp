@@ -7,36 +7,16 @@
 #include "learner/strategies/random_search.hpp"
 
 namespace triseg {
-namespace {
 
-struct StrategyEntry {
-  std::string_view name;
-  std::unique_ptr<Strategy> (*make)(const std::vector<SiteData>&, const PpoOptions&, std::uint64_t seed);
-};
-
-constexpr StrategyEntry strategies[] = {
-    {"ppo", make_ppo},
-    {"cma-es", [](const std::vector<SiteData>& sites, const PpoOptions& o, std::uint64_t seed) {
-       return make_cma_es(sites, o.width_tolerance, seed);
-     }},
-    {"coordinate", [](const std::vector<SiteData>& sites, const PpoOptions&, std::uint64_t) { return make_coordinate_search(sites); }},
-    {"random", [](const std::vector<SiteData>& sites, const PpoOptions&, std::uint64_t seed) { return make_random_search(sites, seed); }},
-    {"mse", [](const std::vector<SiteData>& sites, const PpoOptions&, std::uint64_t) { return make_mse_only(sites); }},
-};
-
-}  // namespace
-
-std::vector<std::string_view> strategy_names() {
-  std::vector<std::string_view> names;
-  for (const auto& entry : strategies) names.push_back(entry.name);
-  return names;
-}
-
-std::unique_ptr<Strategy> make_strategy(std::string_view name, const std::vector<SiteData>& sites, const PpoOptions& options,
-                                        std::uint64_t seed) {
-  for (const auto& entry : strategies)
-    if (entry.name == name) return entry.make(sites, options, seed);
-  fail("unknown strategy '{}': expected one of {}", name, fmt::join(strategy_names(), ", "));
+std::unique_ptr<Strategy> make_strategy(const StrategyOptions& o, const std::vector<SiteData>& sites, std::uint64_t seed) {
+  switch (o.kind) {
+    case StrategyKind::ppo: return make_ppo(sites, o.ppo, o.start, seed);
+    case StrategyKind::cma_es: return make_cma_es(sites, o.start.width_tolerance, seed);
+    case StrategyKind::coordinate: return make_coordinate_search(sites);
+    case StrategyKind::random: return make_random_search(sites, seed);
+    case StrategyKind::mse: return make_mse_only(sites);
+  }
+  fail("unknown strategy {}", static_cast<int>(o.kind));
 }
 
 }  // namespace triseg

@@ -4,17 +4,32 @@
 #include "learner/strategies/ppo.hpp"
 #include "learner/strategies/strategy.hpp"
 
+#include <array>
 #include <memory>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace triseg {
 
-/// What --strategy takes, the default first.
-std::vector<std::string_view> strategy_names();
+enum class StrategyKind { ppo, cma_es, coordinate, random, mse };
 
-/// The strategy called `name`. options: PPO's, whose width_tolerance CMA-ES shares. Throws Error for an unknown name.
-std::unique_ptr<Strategy> make_strategy(std::string_view name, const std::vector<SiteData>& sites, const PpoOptions& options,
-                                        std::uint64_t seed);
+/// What --strategy takes, the default first.
+inline constexpr std::array<std::pair<std::string_view, StrategyKind>, 5> strategy_names = {{
+    {"ppo", StrategyKind::ppo},
+    {"cma-es", StrategyKind::cma_es},
+    {"coordinate", StrategyKind::coordinate},
+    {"random", StrategyKind::random},
+    {"mse", StrategyKind::mse},
+}};
+
+/// A strategy, what it starts from, and what each has of its own.
+struct StrategyOptions {
+  StrategyKind kind = StrategyKind::ppo;
+  StartOptions start;
+  PpoOptions ppo;
+};
+
+std::unique_ptr<Strategy> make_strategy(const StrategyOptions& options, const std::vector<SiteData>& sites, std::uint64_t seed);
 
 }  // namespace triseg

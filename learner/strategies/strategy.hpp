@@ -11,6 +11,21 @@
 
 namespace triseg {
 
+/// Where the first draws are.
+enum class WarmStart {
+  best,  ///< around the best of the analytic starts (learner/strategies/starts.hpp)
+  mse,   ///< around the per-site MSE optimum of the histogram
+  init,  ///< around the initial codes tmax * k / 5
+  none,  ///< nowhere: ppo alone, a network with random heads, as the Python original starts
+};
+
+/// What strategies that draw around a start share.
+struct StartOptions {
+  WarmStart warm_start = WarmStart::best;
+  double width_tolerance = 0.3;  ///< width of the first draws: codes within it raise a site's squared error by this share
+  bool operator==(const StartOptions&) const = default;
+};
+
 /// Proposes and learns. Its randomness is a function of (seed, episode) alone, its state is all in the checkpoint, so a
 /// run continues to the same codes after any interruption. Runs on the learner rank only.
 class Strategy {

@@ -3,13 +3,13 @@
 #include "core/error.hpp"
 #include "learner/files/hdf5.hpp"
 #include "runner/commands/commands.hpp"
+#include "runner/commands/declare_options.hpp"
 #include "runner/inputs.hpp"
 #include "runner/ranks/launcher.hpp"
 #include "runner/ranks/mpi_transport.hpp"
 #include "runner/ranks/nccl_transport.hpp"
 #include "runner/ranks/ranks.hpp"
 #include "runner/run_start.hpp"
-#include "runner/search_options.hpp"
 #include "worker/cuda/devices.hpp"
 #include "worker/engines/engines.hpp"
 
@@ -114,11 +114,11 @@ std::string why_auto(std::string_view engine) {
 }
 
 /// Loads what a search would and tries the engine, whose errors begin with "engine NAME: ".
-void check_inputs(Transport& transport, CLI::App& app, const SearchOptions& o, std::string_view engine, Inputs& inputs,
+void check_inputs(Transport& transport, const DescribeOptions& describe, SearchOptions& o, std::string_view engine, Inputs& inputs,
                   RunData& run, Report& report) {
-  const std::string chosen = o.engine == "auto" ? fmt::format(" (auto: {})", why_auto(engine)) : "";
+  const std::string chosen = o.engine.engine == "auto" ? fmt::format(" (auto: {})", why_auto(engine)) : "";
   try {
-    agree(transport, [&] { inputs = load_agreed_inputs(transport, o, app, run); });
+    agree(transport, [&] { inputs = load_agreed_inputs(transport, o, describe, run); });
   } catch (const SharedError& error) {
     constexpr std::string_view of_engine = "engine ";
     const std::string_view message = error.what();
@@ -126,7 +126,7 @@ void check_inputs(Transport& transport, CLI::App& app, const SearchOptions& o, s
     report.problem("inputs", message);
     return report.warning("engine", fmt::format("{}{}: not tried", engine, chosen));
   }
-  report.ok("inputs", fmt::format("{} on {} with {}: loaded and fitting, the same on all ranks", o.model, o.data, o.backend));
+  report.ok("inputs", fmt::format("{} on {} with {}: loaded and fitting, the same on all ranks", run.network.name, o.problem.data, run.backend));
   report.ok("engine", fmt::format("{}{}: {}, {} threads a rank{}", engine, chosen, inputs.scorer->engine_description(),
                                   inputs.threads, engine == "reference" ? "" : "; self-test passed"));
 }
@@ -141,8 +141,8 @@ void check(Transport& transport, Report& report, std::string_view what, std::str
   }
 }
 
-int examine(Transport& transport, std::string_view why, CLI::App& app, SearchOptions& o, Report& report) {
-  const std::string_view engine = resolve_engine(o.engine);
+int examine(Transport& transport, std::string_view why, const DescribeOptions& describe, SearchOptions& o, Report& report) {
+  const std::string_view engine = resolve_engine(o.engine.engine);
   const auto rows = gather_rows(transport);
   for (std::size_t r = 0; r < rows.size(); ++r)
     fmt::print("rank {}: host {}, {}\n", r, rows[r].host, rows[r].gpu[0] ? rows[r].gpu : "no GPU");
@@ -162,16 +162,16 @@ int examine(Transport& transport, std::string_view why, CLI::App& app, SearchOpt
 
   Inputs inputs;
   RunData run;
-  check_inputs(transport, app, o, engine, inputs, run, report);
-  check(transport, report, "output", fmt::format("{}: writes, syncs and renames files; the place is free or this run's", o.out), [&] {
+  check_inputs(transport, describe, o, engine, inputs, run, report);
+  check(transport, report, "output", fmt::format("{}: writes, syncs and renames files; the place is free or this run's", o.output.out), [&] {
     if (transport.rank() != 0) return;
-    const RunFiles files = run_files(o);
+    const RunFiles files = run_files(o.output);
     ensure_writable_folder(files.folder);
     const fs::path probe = files.folder / fmt::format(".doctor-{}", ::getpid());
     commit_file(probe, std::string_view("first"));
     commit_file(probe, std::string_view("second"));
     fs::remove(probe);
-    if (inputs.scorer) take_place(run, o, app, inputs, transport);
+    if (inputs.scorer) take_place(run, o, inputs, transport);
   });
   if (transport.rank() == 0) fmt::print("{}\n", report.failed() ? "A search would not start." : "A search would start.");
   return report.failed() ? 1 : 0;
@@ -180,20 +180,20 @@ int examine(Transport& transport, std::string_view why, CLI::App& app, SearchOpt
 int run_doctor(CLI::App& app, SearchOptions& o) {
   const auto given = given_options(app);
   apply_config_file(app);
-  resolve_options(o);
-  check_meaning(o, given);
+  check_options(o, given);
   Report report(launcher_rank() == 0);
   if (launcher_rank() == 0) print_versions();
   std::string why;
   std::unique_ptr<Transport> transport;
   try {
-    transport = make_transport(o.transport, o.engine, o.rank_timeout, &why);
+    transport = make_transport(o.ranks.transport, o.engine.engine, o.ranks.rank_timeout, &why);
   } catch (const Error& error) {
     report.problem("ranks", error.what());
     if (launcher_rank() == 0) fmt::print("A search would not start.\n");
     return 1;
   }
-  return together(*transport, [&] { return examine(*transport, why, app, o, report); });
+  const DescribeOptions describe = [&](const SearchOptions& completed) { return option_texts(app, completed); };
+  return together(*transport, [&] { return examine(*transport, why, describe, o, report); });
 }
 
 }  // namespace
@@ -201,7 +201,7 @@ int run_doctor(CLI::App& app, SearchOptions& o) {
 void setup_doctor(CLI::App& program, int& exit_code) {
   auto options = std::make_shared<SearchOptions>();
   CLI::App* app = program.add_subcommand("doctor", "Say what a search with these options would run on, and whether it would start");
-  declare_options(*app, *options);
+  declare_search(*app, *options);
   app->callback([=, &exit_code] { exit_code = run_doctor(*app, *options); });
 }
 

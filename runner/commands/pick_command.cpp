@@ -3,6 +3,7 @@
 #include "learner/files/result_file.hpp"
 #include "learner/files/run_file.hpp"
 #include "runner/commands/commands.hpp"
+#include "runner/commands/option_checks.hpp"
 
 #include <CLI/CLI.hpp>
 
@@ -33,9 +34,9 @@ int run_pick(const PickOptions& o) {
 void setup_pick(CLI::App& program, int& exit_code) {
   auto options = std::make_shared<PickOptions>();
   CLI::App* app = program.add_subcommand("pick", "Make a result file of any candidate of a finished search, for evaluate and repair");
-  app->add_option("run", options->run, "Run file (NAME.h5)")->required();
+  app->add_option("run", options->run, "Run file (NAME.h5)")->required()->check(path_text("a run file"));
   app->add_option("top_index", options->top_index, "Which candidate: its row of /top, the top_index of NAME.pareto.csv")->required();
-  app->add_option("--out", options->out, "Result file (default: NAME.topN.json beside NAME.h5)");
+  app->add_option("--out", options->out, "Result file (default: NAME.topN.json beside NAME.h5)")->check(path_text("a file"));
   app->callback([=, &exit_code] { exit_code = run_pick(*options); });
 }
 

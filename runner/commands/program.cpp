@@ -1,19 +1,63 @@
 #include "runner/commands/program.hpp"
 
+#include "runner/progress.hpp"
 #include "runner/ranks/report_error.hpp"
 
 #include <CLI/CLI.hpp>
 #include <spdlog/fmt/fmt.h>
-#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/sinks/base_sink.h>
 #include <spdlog/spdlog.h>
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
 #include <exception>
+#include <iostream>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace triseg {
 namespace {
+
+/// Log lines on stderr, in the place of a progress bar where one stands.
+class LogSink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
+ private:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    spdlog::memory_buf_t line;
+    formatter_->format(message, line);
+    clear_progress_line();
+    std::fwrite(line.data(), 1, line.size(), stderr);
+  }
+  void flush_() override { std::fflush(stderr); }
+};
+
+/// Opens the standard streams that the caller has closed. Else the next file opened would take their place, and what is meant for
+/// people would be written into it. A closed standard output becomes one that no one can write to, so that it is noticed.
+void open_standard_streams() {
+  for (const auto& [fd, flags] : {std::pair(STDIN_FILENO, O_RDONLY), {STDOUT_FILENO, O_RDONLY}, {STDERR_FILENO, O_WRONLY}})
+    if (::fcntl(fd, F_GETFD) == -1 && errno == EBADF) {
+      const int opened = ::open("/dev/null", flags);
+      if (opened >= 0 && opened != fd) {
+        ::dup2(opened, fd);
+        ::close(opened);
+      }
+    }
+}
+
+/// The exit code of a command, if what it printed has arrived; else 1, after a line that says why.
+int after_output(int exit_code) {
+  errno = 0;
+  const bool arrived = std::cout.flush().good() && std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+  if (arrived) return exit_code;
+  report_error(fmt::format("cannot write to standard output: {}", errno ? std::strerror(errno) : "an earlier write failed"));
+  return exit_code ? exit_code : 1;
+}
 
 /// The line for a command line that CLI11 refuses, in our words where its own do not help.
 std::string message_of(const CLI::ParseError& error, const CLI::App& program, int argc, char** argv) {
@@ -43,7 +87,8 @@ std::string message_of(const CLI::ParseError& error, const CLI::App& program, in
 }  // namespace
 
 int run_program(int argc, char** argv, std::initializer_list<SetupCommand*> commands) {
-  spdlog::set_default_logger(spdlog::stderr_logger_st("triseg"));
+  open_standard_streams();
+  spdlog::set_default_logger(std::make_shared<spdlog::logger>("triseg", std::make_shared<LogSink>()));
   spdlog::set_pattern("%H:%M:%S %v");
   CLI::App program{"Distributed search for step-shaped INT8 activations of quantized networks"};
   program.name("triseg");
@@ -54,14 +99,14 @@ int run_program(int argc, char** argv, std::initializer_list<SetupCommand*> comm
   try {
     program.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return program.exit(error);  // --help, --version
+    if (error.get_exit_code() == 0) return after_output(program.exit(error));  // --help, --version
     report_shared_error(message_of(error, program, argc, argv));
     return 2;
   } catch (const std::exception& error) {
     report_shared_error(error.what());
     return 1;
   }
-  return exit_code;
+  return after_output(exit_code);
 }
 
 }  // namespace triseg

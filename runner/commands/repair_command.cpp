@@ -6,7 +6,7 @@
 #include "runner/command_line.hpp"
 #include "runner/commands/commands.hpp"
 #include "runner/ranks/launcher.hpp"
-#include "runner/option_checks.hpp"
+#include "runner/commands/option_checks.hpp"
 #include "runner/progress.hpp"
 #include "runner/commands/result_student.hpp"
 #include "runner/commands/results_table.hpp"
@@ -87,7 +87,7 @@ void resolve(RepairCommandOptions& o) {
 /// What makes the result: the result it was given, its teacher and images, the options.
 std::string describe(const RepairCommandOptions& o, const ResultStudent& student) {
   return configuration(o.training) + fmt::format("attention_layers = {}\nresult_sha256 = {}\nmodel_sha256 = {}\ndata_sha256 = {}\n",
-                                                 o.student.attention_layers, sha256_hex(student.result), student.teacher.sha256,
+                                                 o.student.attention_layers, sha256_hex(student.file.text()), student.model_sha256,
                                                  student.data.sha256);
 }
 
@@ -95,7 +95,7 @@ std::string describe(const RepairCommandOptions& o, const ResultStudent& student
 bool is_done(const std::string& out, const std::string& description) {
   if (!fs::exists(out)) return false;
   if (!fs::is_regular_file(out)) fail("--out: {} exists and is not a file", out);
-  if (repair_description_of(out) != description)
+  if (ResultFile(out).repair_description() != description)
     fail("--out: {} is there already, made by other options or for another student; remove it or choose another --out", out);
   return true;
 }
@@ -120,14 +120,14 @@ RepairListener listener_of(const RepairCommandOptions& o, std::uint64_t images, 
 
 /// What the result says of its student.
 void describe_student(TrainedRepair& trained, const RepairCommandOptions& o, const ResultStudent& student) {
-  const Network& network = student.teacher.network.network;
+  const Network& network = student.problem.network();
   std::vector<std::string> attention;
-  for (std::size_t l : network.attention_layers) attention.push_back(network.layers[l].name);
+  for (std::size_t l : student.problem.attention) attention.push_back(network.layers[l].name);
   trained.model = o.student.model;
-  trained.backend = o.student.backend;
+  trained.backend = scheme_name(student.problem.model.scheme);
   trained.data = student.data.source;
   trained.data_sha256 = student.data.sha256;
-  trained.model_sha256 = student.teacher.sha256;
+  trained.model_sha256 = student.model_sha256;
   trained.attention_layers = attention.empty() ? "none" : fmt::format("{}", fmt::join(attention, ","));
   trained.temperature = o.student.temperature;
   trained.mode = student.repair.mode == "channel" ? "channel" : o.repair;  // a factor for all does not undo channels' own
@@ -138,8 +138,8 @@ int run_repair(RepairCommandOptions o) {
   const ResultStudent student = load_student(o.student);
   resolve(o);
   o.training.temperature = o.student.temperature;
-  const QuantizedNetwork& model = student.teacher.network;
-  check(o.training, model.network, student.data);
+  const Problem& problem = student.problem;
+  check(o.training, problem.network(), student.data);
   const std::string description = describe(o, student);
   if (is_done(o.out, description)) {
     spdlog::info("{} is there already, made by these options: nothing to do", o.out);
@@ -152,21 +152,21 @@ int run_repair(RepairCommandOptions o) {
   }
   const int cores = std::max(1, int(std::thread::hardware_concurrency()));
   const int threads = o.training.threads > 0 ? o.training.threads : cores;
-  Scorer scorer(model, student.data, engine_factory(o.engine, model), threads, o.student.temperature);
+  Scorer scorer(problem, student.data, engine_factory(o.engine, problem), threads, o.student.temperature);
   TrainedRepair trained;
   const auto before = whole_split(student, Split::validation, student.repair.repair);
   trained.before = total_score(scorer, before);
-  trained.passed_before = passed_share(scorer, before);
+  trained.passed_before = passed_in(scorer, before);
   spdlog::info("Repairing {}: KD {:.4f} on validation; {} epochs of {} images, --device {}, {} threads, scored by {}", o.student.result,
                trained.before.mean_kd(), o.training.epochs, student.data.split_size(Split::search), o.training.device, threads,
                scorer.engine_description());
   std::unique_ptr<Progress> display;
   const RepairListener listener = listener_of(o, student.data.split_size(Split::search), display);
   trained.repair =
-      train_repair({model, student.codes, student.repair.repair}, student.data, o.training, description, o.checkpoint, listener);
+      train_repair({problem, student.codes, student.repair.repair}, student.data, o.training, description, o.checkpoint, listener);
   const auto after = whole_split(student, Split::validation, trained.repair);
   trained.validation = total_score(scorer, after);
-  trained.passed = passed_share(scorer, after);
+  trained.passed = passed_in(scorer, after);
   spdlog::info("Validation: KD {:.4f} before, {:.4f} with the repair; accuracy drop {:.2f} and {:.2f} points; passed through "
                "{:.2f} % and {:.2f} % of activations", trained.before.mean_kd(), trained.validation.mean_kd(), accuracy_drop(trained.before),
                accuracy_drop(trained.validation), 100 * trained.passed_before, 100 * trained.passed);
@@ -180,7 +180,7 @@ int run_repair(RepairCommandOptions o) {
   trained.description = description;
   trained.command_line = command_line();
   trained.student_images = std::uint64_t(o.training.epochs) * student.data.split_size(Split::search);
-  write_repaired(o.out, student.result, model.network, trained);
+  write_repaired(o.out, student.file.text(), problem.network(), trained);
   fs::remove(o.checkpoint);
   fmt::print("{}KD {:.6f}, attention {:.6f}, repair {}\nWritten: {}\n", accuracy_lines(trained.test, "test"),
              trained.test.mean_kd(), trained.test.mean_attention(), trained.mode, o.out);

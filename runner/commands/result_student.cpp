@@ -4,14 +4,16 @@
 #include "core/error.hpp"
 #include "learner/files/hdf5.hpp"
 #include "runner/model_lookup.hpp"
-#include "runner/option_checks.hpp"
+#include "runner/commands/option_checks.hpp"
+#include "learner/files/model_file.hpp"
+#include "learner/judging/shares.hpp"
 #include "runner/search_options.hpp"
 
 #include <CLI/CLI.hpp>
 #include <spdlog/spdlog.h>
 
 #include <filesystem>
-#include <numeric>
+#include <utility>
 
 namespace triseg {
 namespace {
@@ -19,14 +21,20 @@ namespace {
 namespace fs = std::filesystem;
 
 /// Fills in what the command line left open.
-void resolve(StudentOptions& o, const ResultOrigin& origin) {
-  const SearchOptions search;
-  if (o.model.empty()) o.model = origin.model.value_or(search.model);
-  if (o.backend.empty()) o.backend = origin.backend.value_or(search.backend);
+void resolve(StudentOptions& o, const ResultFile& file) {
+  const ProblemOptions search;
+  const ResultOrigin& origin = file.origin();
+  if (!o.backend && origin.backend) {
+    try {
+      o.backend = parse_scheme(*origin.backend);
+    } catch (const Error& error) {
+      fail("{}: backend: {}", file.path().string(), error.what());
+    }
+  }
+  if (o.model.empty() && (origin.model || o.teacher.empty())) o.model = origin.model.value_or(default_model);
   if (o.data.empty()) o.data = origin.data.value_or(search.data);
   if (o.attention_layers.empty()) o.attention_layers = origin.attention_layers.value_or(search.attention_layers);
   if (o.temperature == 0) o.temperature = origin.temperature.value_or(search.temperature);
-  make_network(o.model);
 }
 
 /// The images of --data, or else those that the result was found on.
@@ -42,11 +50,12 @@ DataSet load_data(const StudentOptions& o, const ResultOrigin& origin, bool data
 }
 
 /// Codes may be tried on another teacher by --teacher; a repair is of one teacher's channels.
-void check_teacher(const StudentOptions& o, const ResultOrigin& origin, const ResultStudent& student) {
-  if (origin.model_sha256.empty() || origin.model_sha256 == student.teacher.sha256) return;
+void check_teacher(const StudentOptions& o, const ResultStudent& student) {
+  const ResultOrigin& origin = student.file.origin();
+  if (origin.model_sha256.empty() || origin.model_sha256 == student.model_sha256) return;
   if (o.teacher.empty() || !student.repair.repair.empty())
     fail("{} was found with another teacher (sha256 {:.12}...) than {} (sha256 {:.12}...): give its model file with --teacher", o.result,
-         origin.model_sha256, student.teacher.path.string(), student.teacher.sha256);
+         origin.model_sha256, student.model_path.string(), student.model_sha256);
   spdlog::warn("warning: {} was found with another teacher: its accuracies need not come out again", o.result);
 }
 
@@ -73,13 +82,15 @@ void check_is_a_result(const fs::path& path) {
 
 void declare_student_options(CLI::App& app, StudentOptions& o) {
   o.command = app.get_name();
-  app.add_option("result", o.result, "Result file (NAME.json), triseg's or the Python original's");
+  app.add_option("result", o.result, "Result file (NAME.json), triseg's or the Python original's")->check(path_text("a result file"));
   app.add_option("--model", o.model, "Network (default: the result file's, or alexnet)")->check(not_empty("a network"));
-  app.add_option("--backend", o.backend, "Quantization scheme: fbgemm or qnnpack (default: the result file's, or fbgemm)")
+  app.add_option_function<std::string>(
+         "--backend", [&o](const std::string& text) { o.backend = parse_scheme(text); },
+         "Quantization scheme: fbgemm or qnnpack (default: the result file's, or fbgemm)")
       ->check(not_empty("fbgemm or qnnpack"));
   app.add_option("--data", o.data, "Data set: fashion-mnist, shapes, or a folder (default: the result file's, or fashion-mnist)")
-      ->check(not_empty("a data set or a folder"));
-  app.add_option("--teacher", o.teacher, "Model file of the teacher (default: the shipped one)")->check(not_empty("a model file"));
+      ->check(path_text("a data set or a folder"));
+  app.add_option("--teacher", o.teacher, "Model file of the teacher (default: the shipped one)")->check(path_text("a model file"));
   app.add_option("--kd-T", o.temperature, "Temperature of the distillation term (default: the result file's, or 2)")
       ->check(within(least_temperature, largest_temperature));
   app.add_option("--attention-layers", o.attention_layers,
@@ -91,38 +102,38 @@ ResultStudent load_student(StudentOptions& o) {
   if (o.result.empty())
     throw CLI::ParseError(o.command + ": expected the name of a result file (NAME.json)", CLI::ExitCodes::RequiredError);
   check_is_a_result(o.result);
-  const ResultOrigin origin = read_result_origin(o.result);
+  ResultFile file(o.result);
   const bool model_given = !o.model.empty(), data_given = !o.data.empty();
-  resolve(o, origin);
-  const std::vector<std::byte> bytes = read_file(o.result);
-  ResultStudent student{{reinterpret_cast<const char*>(bytes.data()), bytes.size()}, load_data(o, origin, data_given), {}, {}, {}};
-  student.teacher = load_teacher(o.teacher, o.model, o.backend, student.data);
-  Network& network = student.teacher.network.network;
-  student.codes = read_result(o.result, network);
-  student.repair = read_repair(o.result, network);
+  resolve(o, file);
+  DataSet data = load_data(o, file.origin(), data_given);
+  ModelFile teacher = load_teacher(o.teacher, o.model, o.backend, data);
+  o.model = teacher.network.network.name;
+  o.backend = teacher.network.scheme;
+  const auto attention = select_attention_layers(teacher.network.network, o.attention_layers);
+  SiteCodes sites = file.codes(teacher.network.network);
+  StoredRepair repair = file.repair(teacher.network.network);
+  ResultStudent student{std::move(file), std::move(data), {std::move(teacher.network), std::move(sites.sites), attention},
+                        teacher.sha256, teacher.path, std::move(sites.codes), std::move(repair)};
+  const ResultOrigin& origin = student.file.origin();
   if (!model_given && !origin.model) spdlog::info("{} names no model: taking {}; --model changes it", o.result, o.model);
-  check_teacher(o, origin, student);
+  if (origin.model && *origin.model != o.model)
+    spdlog::warn("warning: {} was found on {}, not on {}", o.result, *origin.model, o.model);
+  check_teacher(o, student);
   if (!origin.data_sha256.empty() && origin.data_sha256 != student.data.sha256)
     spdlog::warn("warning: {} was found on other images: its accuracies need not come out again", o.result);
-  select_attention_layers(network, o.attention_layers);
   return student;
 }
 
 ScoreRequest whole_split(const ResultStudent& student, Split split, const Repair& repair) {
-  const std::vector<std::uint32_t> images(student.data.split_size(split));
-  ScoreRequest request{split, split_batch, images, {student.codes}, {repair}, {0}, {}};
-  std::iota(request.images.begin(), request.images.end(), 0u);
+  ScoreRequest request = image_range(split, split_batch, 0, student.data.split_size(split), {});
+  request.candidates = {student.codes};
+  request.repairs = {repair};
+  request.repair_of = {0};
   return request;
 }
 
-double passed_share(Scorer& scorer, const ScoreRequest& request) {
-  const auto histograms = scorer.histograms(request, 0, request.batches());
-  std::uint64_t passed = 0, total = 0;
-  for (std::size_t i = 0; i < histograms.size(); ++i) {
-    total += histograms[i].total();
-    for (int q = request.candidates.front()[i].tmax + 1; q < 256; ++q) passed += histograms[i].counts[q];
-  }
-  return total ? double(passed) / double(total) : 0;
+double passed_in(Scorer& scorer, const ScoreRequest& request) {
+  return passed_share(scorer.histograms(request, 0, request.batches()), request.candidates.front());
 }
 
 Score total_score(Scorer& scorer, const ScoreRequest& request) {

@@ -3,10 +3,12 @@
 
 #include "core/codes.hpp"
 #include "data/dataset.hpp"
-#include "learner/files/model_file.hpp"
 #include "learner/files/result_file.hpp"
+#include "network/problem.hpp"
 #include "worker/scorer.hpp"
 
+#include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,16 +22,19 @@ namespace triseg {
 struct StudentOptions {
   std::string command;  ///< the subcommand, for messages
   std::string result;
-  std::string model, backend, data, attention_layers, teacher;
+  std::string model, data, attention_layers, teacher;
+  std::optional<Scheme> backend;
   double temperature = 0;
 };
 
 void declare_student_options(CLI::App& app, StudentOptions& options);
 
 struct ResultStudent {
-  std::string result;         ///< the text of the result file
+  ResultFile file;
   DataSet data;
-  ModelFile teacher;          ///< its network has the result's sites and the attention layers asked for
+  Problem problem;            ///< the teacher, with the result's sites and the attention layers asked for
+  std::string model_sha256;   ///< of the teacher's file
+  std::filesystem::path model_path;
   std::vector<Codes> codes;   ///< (sites)
   StoredRepair repair;        ///< the result's own
 };
@@ -41,8 +46,8 @@ ResultStudent load_student(StudentOptions& options);
 /// All images of a split for one student.
 ScoreRequest whole_split(const ResultStudent& student, Split split, const Repair& repair);
 
-/// The share of a request's activations, before pooling, that passes through the sites of its candidate.
-double passed_share(Scorer& scorer, const ScoreRequest& request);
+/// The share of a request's activations, before pooling, that passes through the sites of its first candidate.
+double passed_in(Scorer& scorer, const ScoreRequest& request);
 
 /// The sum over a request's images.
 Score total_score(Scorer& scorer, const ScoreRequest& request);

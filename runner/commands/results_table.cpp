@@ -42,7 +42,7 @@ std::string results_table(const RunData& run) {
                        gap.student_accuracy, gap.accuracy_drop);
   table += fmt::format("{} of {} candidates are within 1.96 standard errors of the best reward on validation\n",
                        count_within_error(run.top), run.top.size());
-  const NetworkCost cost = network_cost(make_network(run.model), run.sites, chosen.codes, run.energy);
+  const NetworkCost cost = network_cost(run.network, run.sites, chosen.codes, run.energy);
   table += fmt::format("coverage {:.1f} %, {:.2f} bits an activation, multiplications {:.1f} % skipped and {:.1f} % by constants, "
                        "energy {:.1f} % of exact, {:.1f} % of exact with zeros skipped (estimates)\n",
                        100 * cost.coverage, cost.coded_bits, 100 * cost.skipped, 100 * cost.constant,

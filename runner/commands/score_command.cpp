@@ -6,10 +6,10 @@
 #include "runner/calibration.hpp"
 #include "runner/choose_start.hpp"
 #include "runner/commands/commands.hpp"
+#include "runner/commands/declare_options.hpp"
 #include "runner/inputs.hpp"
 #include "runner/ranks/launcher.hpp"
 #include "runner/ranks/rollout.hpp"
-#include "runner/search_options.hpp"
 #include "runner/ranks/transport.hpp"
 
 #include <CLI/CLI.hpp>
@@ -18,10 +18,11 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <iostream>
 #include <memory>
-#include <numeric>
 #include <string>
 
 namespace triseg {
@@ -39,38 +40,35 @@ std::string excerpt(const Json& value) {
 
 void answer(const Json& json) {
   fmt::print("{}\n", text_of(json));
-  std::fflush(stdout);
+  if (std::fflush(stdout) != 0) fail("cannot write to standard output: {}", std::strerror(errno));
 }
 
 Json four(const Codes& c) { return {c.t1, c.v1, c.t2, c.v2}; }
 
 /// The options of a search that make its problem, or where and how fast it is answered. What else a configuration file says of how
 /// to search has no effect here, so that a search's file serves.
-constexpr std::array<std::string_view, 24> used_options = {
-    "model", "backend", "data", "teacher", "sites", "seed", "episodes-per-update", "update-timestep", "batch-size", "calib-batches", "kd-T",
-    "attention-layers", "attention-weight", "tmax-mode", "tmax-fixed", "tmax-percentile", "tmax-offset", "warm-start", "top-k", "max-acc-drop",
-    "config", "engine", "threads", "help"};
-
-std::vector<CLI::Option*> unused_options(CLI::App& app) {
-  return app.get_options([](CLI::Option* option) {
-    return std::find(used_options.begin(), used_options.end(), option->get_single_name()) == used_options.end();
-  });
-}
+struct ScoreOptions {
+  ProblemOptions problem;
+  IterationOptions iteration;
+  StartOptions start;
+  SelectionOptions selection;
+  EngineOptions engine;
+};
 
 /// What a searcher has to know before its first request.
-Json describe(const SearchOptions& o, const Inputs& inputs, const std::vector<SiteData>& sites) {
-  Json json = {{"model", inputs.model->network.network.name},
-               {"model_sha256", inputs.model->sha256},
+Json describe(const ScoreOptions& o, const Inputs& inputs, const std::vector<SiteData>& sites) {
+  Json json = {{"model", inputs.problem->network().name},
+               {"model_sha256", inputs.model_sha256},
                {"data_sha256", inputs.data->sha256},
                {"engine", inputs.scorer->engine_name()},
-               {"seed", o.seed},
-               {"batch_size", o.batch_size},
-               {"episodes_per_update", o.episodes_per_update},
-               {"attention_weight", o.attention_weight},
-               {"top_k", o.top_k},
-               {"max_acc_drop", o.max_acc_drop},
+               {"seed", o.iteration.seed},
+               {"batch_size", o.iteration.batch_size},
+               {"episodes_per_update", o.iteration.episodes_per_update},
+               {"attention_weight", o.problem.attention_weight},
+               {"top_k", o.selection.top_k},
+               {"max_acc_drop", o.selection.max_acc_drop},
                {"sites", Json::array()}};
-  for (const Start& start : analytic_starts(inputs.model->network, sites)) {
+  for (const Start& start : analytic_starts(*inputs.problem, sites)) {
     Json codes = Json::array();
     for (const Codes& c : start.codes) codes.push_back(four(c));
     json["starts"].push_back({{"name", start.name}, {"codes", codes}});
@@ -109,7 +107,7 @@ std::vector<std::vector<Codes>> parse_candidates(const Json& json, const std::ve
 }
 
 /// The images that the request names: those of an iteration, as a search with this seed would draw them, or a whole split.
-ScoreRequest parse_request(const std::string& line, const SearchOptions& o, const DataSet& data, const std::vector<SiteData>& sites) {
+ScoreRequest parse_request(const std::string& line, const IterationOptions& o, const DataSet& data, const std::vector<SiteData>& sites) {
   const Json json = Json::parse(line, nullptr, false);
   if (json.is_discarded()) fail("expected a line of JSON, found {}", excerpt(line));
   if (!json.is_object() || json.size() != 2 || !json.contains("codes") || json.contains("iteration") == json.contains("split"))
@@ -123,9 +121,8 @@ ScoreRequest parse_request(const std::string& line, const SearchOptions& o, cons
   } else {
     const Json& split = json["split"];
     if (split != "validation" && split != "test") fail("split: expected \"validation\" or \"test\", found {}", excerpt(split));
-    request = {parse_split(split.get<std::string>()), split_batch, {}, {}, {}, {}, "score"};
-    request.images.resize(data.split_size(request.split));
-    std::iota(request.images.begin(), request.images.end(), 0u);
+    const Split which = parse_split(split.get<std::string>());
+    request = image_range(which, split_batch, 0, data.split_size(which), "score");
   }
   request.candidates = parse_candidates(json["codes"], sites);
   return request;
@@ -148,36 +145,37 @@ Json columns(const ScoreRequest& request, const std::vector<Score>& scores, doub
   return json;
 }
 
-int run_score(CLI::App& app, SearchOptions& o) {
+int run_score(CLI::App& app, ScoreOptions& o) {
   if (launched_tasks() > 1) fail("score runs as one process: start it without the launcher that started {}", launched_tasks());
-  const auto given = given_options(app);
-  for (const CLI::Option* option : unused_options(app))
-    if (option->count() > 0) fail("--{}: score searches nothing and writes no file: it has no use for this option", option->get_single_name());
   spdlog::set_level(spdlog::level::warn);  // answers alone
+  const auto given = given_options(app);
   apply_config_file(app);
-  o.strategy = SearchOptions().strategy;  // the searcher is another
-  resolve_options(o);
-  check_meaning(o, given);
-  if (o.repair_mode != RepairMode::none) fail("--repair {}: score repairs no candidate: expected none", o.repair);
-  if (o.tmax.mode == TmaxMode::search)
+  SearchOptions search;  // whose problem it is
+  search.problem = o.problem;
+  search.iteration = o.iteration;
+  search.strategy.start = o.start;
+  check_options(search, given);
+  if (o.iteration.tmax.mode == TmaxMode::search)
     fail("--tmax-mode search: score describes a problem of given tmax: expected percentile or fixed; a fifth code of a site is its tmax");
   const auto transport = make_local_transport();
-  const Inputs inputs = load_inputs(o, *transport);
+  const Inputs inputs = load_inputs(o.problem, o.iteration, {}, o.engine, *transport);
+  complete_options(o.iteration, *inputs.problem);
   Rollout rollout(*transport, *inputs.scorer, false);
-  auto sites = calibrate(rollout, inputs.model->network, o.calib_batches, o.batch_size, o.tmax);
-  const std::uint64_t start_images = choose_starts(rollout, inputs.model->network, o, std::array{&sites});
+  auto sites = calibrate(rollout, *inputs.problem, o.iteration);
+  const std::uint64_t start_images = choose_starts(rollout, *inputs.problem, o.iteration, o.start.warm_start, o.problem.attention_weight,
+                                                   std::array{&sites});
   Json problem = describe(o, inputs, sites);
   problem["start_images"] = start_images;
   answer(problem);
   for (std::string line; std::getline(std::cin, line);) {
     ScoreRequest request;
     try {
-      request = parse_request(line, o, *inputs.data, sites);
+      request = parse_request(line, o.iteration, *inputs.data, sites);
     } catch (const Error& error) {
       answer({{"error", error.what()}});
       continue;
     }
-    answer(columns(request, rollout.score(request), o.attention_weight));
+    answer(columns(request, rollout.score(request), o.problem.attention_weight));
   }
   return 0;
 }
@@ -185,11 +183,15 @@ int run_score(CLI::App& app, SearchOptions& o) {
 }  // namespace
 
 void setup_score(CLI::App& program, int& exit_code) {
-  auto options = std::make_shared<SearchOptions>();
+  auto options = std::make_shared<ScoreOptions>();
   CLI::App* app = program.add_subcommand(
       "score", "Score the codes of a foreign searcher: requests on standard input, answers on standard output, JSON lines");
-  declare_options(*app, *options);
-  for (CLI::Option* option : unused_options(*app)) option->group("");  // not in the help
+  declare_problem(*app, options->problem);
+  declare_iteration(*app, options->iteration);
+  declare_start(*app, options->start);
+  declare_selection(*app, options->selection);
+  declare_config(*app);
+  declare_engine(*app, options->engine);
   app->callback([=, &exit_code] { exit_code = run_score(*app, *options); });
 }
 

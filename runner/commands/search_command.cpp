@@ -1,15 +1,17 @@
 // triseg search: one run, on all ranks.
 #include "core/atomic_file.hpp"
+#include "core/error.hpp"
 #include "learner/judging/pareto.hpp"
 #include "learner/files/result_file.hpp"
+#include "learner/files/run_file.hpp"
 #include "runner/commands/commands.hpp"
+#include "runner/commands/declare_options.hpp"
 #include "runner/inputs.hpp"
 #include "runner/ranks/ranks.hpp"
 #include "runner/commands/results_table.hpp"
 #include "runner/run_lock.hpp"
 #include "runner/run_start.hpp"
 #include "runner/search.hpp"
-#include "runner/search_options.hpp"
 #include "runner/ranks/signals.hpp"
 #include "runner/ranks/transport.hpp"
 
@@ -22,34 +24,56 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
+#include <vector>
 
 namespace triseg {
 namespace {
 
 namespace fs = std::filesystem;
 
-void announce(const Network& network, const RunData& run, const Inputs& inputs) {
-  const auto sites = network.sites();
-  const auto convolutions = std::count_if(sites.begin(), sites.end(), [&](std::size_t l) {
-    return network.layers[l].kind == LayerKind::convolution;
+void announce(const Problem& problem, const RunData& run, const Inputs& inputs) {
+  const auto convolutions = std::count_if(problem.sites.begin(), problem.sites.end(), [&](std::size_t l) {
+    return problem.network().layers[l].kind == LayerKind::convolution;
   });
-  spdlog::info("Using {} with {} layers ({} conv + {} fc)", network.display_name, sites.size(), convolutions,
-               static_cast<std::ptrdiff_t>(sites.size()) - convolutions);
+  spdlog::info("Using {} with {} layers ({} conv + {} fc)", problem.network().display_name, problem.sites.size(), convolutions,
+               static_cast<std::ptrdiff_t>(problem.sites.size()) - convolutions);
   if (!run.attention_layers.empty())
     spdlog::info("Attention Transfer: {} layers ({})", run.attention_layers.size(), fmt::join(run.attention_layers, ", "));
   spdlog::info("Engine {}: {}; transport {}: {} ranks x {} threads", run.engine, inputs.scorer->engine_description(),
                run.transport, run.ranks, run.threads_per_rank);
 }
 
+/// True if the run in the file is there and finished: then there is nothing to write, and no place to write to is needed.
+bool is_finished(const fs::path& run_file) {
+  std::error_code ignored;
+  if (!fs::exists(run_file, ignored)) return false;
+  try {
+    return read_run(run_file).finished;
+  } catch (const Error&) {
+    return false;  // take_place says what is wrong with it
+  }
+}
+
+/// Writes a file that follows from a finished run, unless it is there: what differs from the run's own was edited or picked, and stays.
+void write_if_missing(const fs::path& path, bool just_finished, const std::string& text) {
+  std::error_code ignored;
+  if (just_finished || !fs::exists(path, ignored)) return commit_file(path, text);
+  const std::vector<std::byte> bytes = read_file(path);
+  if (std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()) != text)
+    spdlog::warn("warning: {} is not what the run makes it: it stays; remove it to have it written again", path.string());
+}
+
 /// The learner's part, once all ranks have loaded their inputs.
 int learn(const SearchOptions& o, Inputs& inputs, RunData run, Rollout& rollout, const RunFiles& files) {
-  announce(inputs.model->network.network, run, inputs);
-  if (run.finished) {
+  announce(*inputs.problem, run, inputs);
+  const bool was_finished = run.finished;
+  if (was_finished) {
     spdlog::info("{} is finished: nothing to do", files.run.string());
   } else {
     if (run.checkpoint.next_iteration > 0)
       spdlog::info("Continuing {} at episode {} of {}", files.run.string(), run.episodes.size(), run.episodes_total);
-    Search search(o, inputs.model->network, *inputs.data, rollout, std::move(run), files.run);
+    Search search(o, *inputs.problem, *inputs.data, rollout, std::move(run), files.run);
     const int exit_code = search.run();
     const SearchSeconds& s = search.seconds();
     spdlog::info("Seconds: calibration {:.2f}, repair {:.2f}, scoring {:.2f}, learner {:.2f}, files {:.2f}, final scoring {:.2f}",
@@ -60,8 +84,8 @@ int learn(const SearchOptions& o, Inputs& inputs, RunData run, Rollout& rollout,
       return exit_code;
     }
   }
-  write_result(files.result, run);
-  commit_file(files.pareto, pareto_csv(run));
+  write_if_missing(files.result, !was_finished, result_text(run));
+  write_if_missing(files.pareto, !was_finished, pareto_csv(run));
   std::fputs(results_table(run).c_str(), stdout);
   fmt::print("JSON: {}\nHDF5: {}\nPareto front: {}\n", files.result.string(), files.run.string(), files.pareto.string());
   return 0;
@@ -69,17 +93,19 @@ int learn(const SearchOptions& o, Inputs& inputs, RunData run, Rollout& rollout,
 
 int run_on(Transport& transport, std::string_view why, CLI::App& app, SearchOptions& o) {
   RunData run;
-  Inputs inputs = load_agreed_inputs(transport, o, app, run);
-  const RunFiles files = run_files(o);
+  Inputs inputs = load_agreed_inputs(transport, o, [&](const SearchOptions& completed) { return option_texts(app, completed); }, run);
+  const RunFiles files = run_files(o.output);
   std::optional<RunLock> lock;
   agree(transport, [&] {
     if (transport.rank() != 0) return;
-    ensure_writable_folder(files.folder);
-    lock.emplace(files.run);
-    take_place(run, o, app, inputs, transport);
+    if (!is_finished(files.run)) {
+      ensure_writable_folder(files.folder);
+      lock.emplace(files.run);
+    }
+    take_place(run, o, inputs, transport);
     if (run.engine == "cuda" && transport.size() > 1) spdlog::info("Transport {}: {}", transport.name(), why);
   });
-  Rollout rollout(transport, *inputs.scorer, o.dedicated_learner);
+  Rollout rollout(transport, *inputs.scorer, o.ranks.dedicated_learner);
   if (transport.rank() != 0) return rollout.serve();
   const int exit_code = learn(o, inputs, std::move(run), rollout, files);
   rollout.finish(exit_code);
@@ -90,10 +116,9 @@ int run_search(CLI::App& app, SearchOptions& o) {
   catch_stop_signals();
   const auto given = given_options(app);
   apply_config_file(app);
-  resolve_options(o);
-  check_meaning(o, given);
+  check_options(o, given);
   std::string why;
-  const auto transport = make_transport(o.transport, o.engine, o.rank_timeout, &why);
+  const auto transport = make_transport(o.ranks.transport, o.engine.engine, o.ranks.rank_timeout, &why);
   return together(*transport, [&] { return run_on(*transport, why, app, o); });
 }
 
@@ -102,7 +127,7 @@ int run_search(CLI::App& app, SearchOptions& o) {
 void setup_search(CLI::App& program, int& exit_code) {
   auto options = std::make_shared<SearchOptions>();
   CLI::App* app = program.add_subcommand("search", "Search the codes of a network's sites");
-  declare_options(*app, *options);
+  declare_search(*app, *options);
   app->callback([=, &exit_code] { exit_code = run_search(*app, *options); });
 }
 

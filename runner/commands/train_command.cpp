@@ -5,7 +5,7 @@
 #include "learner/files/model_file.hpp"
 #include "runner/command_line.hpp"
 #include "runner/commands/commands.hpp"
-#include "runner/option_checks.hpp"
+#include "runner/commands/option_checks.hpp"
 #include "runner/progress.hpp"
 #include "worker/engines/engines.hpp"
 #include "worker/scorer.hpp"
@@ -16,7 +16,6 @@
 #include <algorithm>
 #include <limits>
 #include <memory>
-#include <numeric>
 #include <optional>
 #include <thread>
 
@@ -38,7 +37,7 @@ std::optional<std::string> configuration_of(const std::string& line, const std::
   } catch (const std::exception&) {
     return std::nullopt;
   }
-  return configuration(make_network(options.model), data_name, options.training);
+  return configuration(make_recipe(options.model).network, data_name, options.training);
 }
 
 /// True if `out` is the finished model of these options and this data. Throws Error if it is anything else.
@@ -57,12 +56,9 @@ bool is_done(const std::string& out, const std::string& wanted, const DataSet& d
 double int8_test_accuracy(const QuantizedNetwork& network, const DataSet& data, const TrainOptions& options) {
   const int threads = options.training.threads > 0 ? options.training.threads
                                                    : std::max(1, int(std::thread::hardware_concurrency()));
-  Scorer scorer(network, data, engine_factory(options.engine, network), threads, 1.0);
-  ScoreRequest request;
-  request.split = Split::test;
-  request.batch_size = test_batch;
-  request.images.resize(data.split_size(Split::test));
-  std::iota(request.images.begin(), request.images.end(), 0);
+  const Problem problem = make_problem(network);
+  Scorer scorer(problem, data, engine_factory(options.engine, problem), threads, 1.0);
+  ScoreRequest request = image_range(Split::test, test_batch, 0, data.split_size(Split::test), {});
   request.candidates.resize(1);  // the teacher
   spdlog::info("Measuring INT8 test accuracy with engine {}", scorer.engine_description());
   Score sum;
@@ -89,7 +85,7 @@ void say_how_to_search(const TrainOptions& o) {
 /// Pixels by which an image can move and still be seen in part, in the network with the largest input.
 int largest_shift() {
   int side = 1;
-  for (const std::string& name : network_names()) side = std::max(side, make_network(name).input_side);
+  for (const std::string& name : recipe_names()) side = std::max(side, make_recipe(name).network.input_side);
   return side - 1;
 }
 
@@ -139,7 +135,7 @@ void declare_train_options(CLI::App& app, TrainOptions& o) {
     return add(app, changes_speed, name, value, description);
   };
   TrainingOptions& t = o.training;
-  results("--model", o.model, fmt::format("Network: {}", fmt::join(network_names(), " or ")));
+  results("--model", o.model, fmt::format("Network: {}", fmt::join(recipe_names(), ", ")));
   results("--data", o.data, "Data set: fashion-mnist, shapes, or a folder of IDX files or CIFAR-10 binary batches");
   results("--backend", o.backend, "Quantization scheme: fbgemm (weights per channel, 7-bit activations) or qnnpack");
   results("--epochs", t.epochs, "Epochs in float")->check(whole(1, 1'000'000));
@@ -168,7 +164,7 @@ void declare_train_options(CLI::App& app, TrainOptions& o) {
 }
 
 void resolve_train_options(TrainOptions& o) {
-  make_network(o.model);
+  make_recipe(o.model);
   o.training.scheme = parse_scheme(o.backend);
   check(o.training);
   if (o.out.empty())
@@ -181,7 +177,8 @@ void resolve_train_options(TrainOptions& o) {
 void run_train(const TrainOptions& given) {
   TrainOptions options = given;
   resolve_train_options(options);
-  const Network network = make_network(options.model);
+  const Recipe recipe = make_recipe(options.model);
+  const Network& network = recipe.network;
   const DataSet data = load_data_set(options.data);
   if (is_done(options.out, configuration(network, data_set_name(options.data), options.training), data)) {
     spdlog::info("{} is there already, made by these options: nothing to do", options.out);
@@ -201,7 +198,7 @@ void run_train(const TrainOptions& given) {
   if (options.training.threads > cores)
     spdlog::warn("--threads {} on {} cores: LibTorch's threads will wait for one another", options.training.threads, cores);
   Report report(options.progress_every, options.checkpoint);
-  TrainingResult result = train(network, data, options.training, options.checkpoint, report.listener());
+  TrainingResult result = train(recipe, data, options.training, options.checkpoint, report.listener());
   result.network.data_sha256 = data.sha256;
   report_bounds(result.network);
   Provenance provenance;

@@ -1,6 +1,7 @@
 #include "data/dataset_readers.hpp"
 
 #include "tests/error_of.hpp"
+#include "network/recipes.hpp"
 
 #include <gmock/gmock.h>
 #include <unistd.h>
@@ -239,7 +240,7 @@ TEST_F(Cifar10Folder, IsReadBatchByBatch) {
   EXPECT_THAT(data.test.labels, testing::ElementsAre(6, 7, 8, 9));
   const Bytes pixels = pattern(3072, 2 + 2);  // third record of the second batch
   EXPECT_TRUE(std::equal(pixels.begin(), pixels.end(), data.train.image(5).begin()));
-  EXPECT_NO_THROW(check_fit(make_network("alexnet"), data));
+  EXPECT_NO_THROW(check_fit(make_recipe("alexnet").network, data));
 }
 
 TEST_F(Cifar10Folder, TruncatedEmptyForeignAndMissingBatchesAreErrors) {

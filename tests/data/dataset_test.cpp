@@ -1,6 +1,7 @@
 #include "data/dataset.hpp"
 
 #include "tests/error_of.hpp"
+#include "network/recipes.hpp"
 
 #include <gmock/gmock.h>
 #include <zlib.h>
@@ -97,7 +98,7 @@ TEST(LoadDataSet, FashionMnistIsTheOneOfItsPackage) {
     EXPECT_EQ(std::count(data.test.labels.begin(), data.test.labels.end(), label), 1000);
   }
   EXPECT_NEAR(std::accumulate(data.train.pixels.begin(), data.train.pixels.end(), 0.0) / data.train.pixels.size(), 72.94, 0.01);
-  EXPECT_NO_THROW(check_fit(make_network("alexnet"), data));
+  EXPECT_NO_THROW(check_fit(make_recipe("alexnet").network, data));
 }
 
 TEST(LoadDataSet, ShapesAreTheSameBytesEveryTime) {
@@ -112,7 +113,7 @@ TEST(LoadDataSet, ShapesAreTheSameBytesEveryTime) {
     for (int label : images->labels) ++count.at(label);
     EXPECT_THAT(count, testing::Each(int(images->size() / 10)));
   }
-  EXPECT_NO_THROW(check_fit(make_network("lenet5"), data));
+  EXPECT_NO_THROW(check_fit(make_recipe("lenet5").network, data));
 }
 
 TEST(LoadDataSet, UnknownNamesAreErrors) {
@@ -120,7 +121,7 @@ TEST(LoadDataSet, UnknownNamesAreErrors) {
 }
 
 TEST(CheckFit, RefusesWhatTheNetworkCannotTake) {
-  const Network n = make_network("alexnet");
+  const Network n = make_recipe("alexnet").network;
   EXPECT_NO_THROW(check_fit(n, small_data(1, 28, 6, 1)));
   EXPECT_NO_THROW(check_fit(n, small_data(3, 32, 6, 1)));
   EXPECT_THAT(error_of([&] { check_fit(n, small_data(1, 33, 6, 1)); }),
@@ -135,7 +136,7 @@ TEST(CheckFit, RefusesWhatTheNetworkCannotTake) {
 }
 
 TEST(FitImage, CentresPadsAndRepeatsGrey) {
-  const Network n = make_network("alexnet");
+  const Network n = make_recipe("alexnet").network;
   const Images images = small_data(1, 28, 6, 1).train;
   std::vector<std::uint8_t> out(n.input_size(), 77);
   fit_image(n, images, 3, out);
@@ -150,13 +151,13 @@ TEST(FitImage, CentresPadsAndRepeatsGrey) {
 TEST(FitImage, KeepsColourImagesOfFullSize) {
   const Images images = small_data(3, 32, 6, 1).train;
   std::vector<std::uint8_t> out(images.image_size());
-  fit_image(make_network("alexnet"), images, 5, out);
+  fit_image(make_recipe("alexnet").network, images, 5, out);
   EXPECT_TRUE(std::equal(out.begin(), out.end(), images.image(5).begin()));
 }
 
 TEST(QuantizeImages, MapsEveryPixelThroughItsChannel) {
   QuantizedNetwork n;
-  n.network = make_network("lenet5");
+  n.network = make_recipe("lenet5").network;
   n.mean = {0.1, 0.5, 0.9};
   n.standard_deviation = {0.5, 0.3, 0.7};
   n.layers.resize(n.network.layers.size());

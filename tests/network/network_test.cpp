@@ -1,5 +1,6 @@
-#include "network/network.hpp"
+#include "network/problem.hpp"
 
+#include "network/recipes.hpp"
 #include "tests/error_of.hpp"
 
 #include <gmock/gmock.h>
@@ -13,26 +14,24 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-std::vector<std::string> site_names(const Network& n) {
-  std::vector<std::string> names;
-  for (std::size_t i : n.sites()) names.push_back(n.layers[i].name);
-  return names;
+std::vector<std::string> names(const Network& n, const std::vector<std::size_t>& layers) {
+  std::vector<std::string> result;
+  for (std::size_t i : layers) result.push_back(n.layers[i].name);
+  return result;
 }
 
-std::vector<std::string> attention_names(const Network& n) {
-  std::vector<std::string> names;
-  for (std::size_t i : n.attention_layers) names.push_back(n.layers[i].name);
-  return names;
-}
+std::vector<std::string> site_names(const Network& n) { return names(n, select_sites(n, "all")); }
+std::vector<std::string> attention_names(const Network& n) { return names(n, select_attention_layers(n, "default")); }
 
 std::vector<std::string> record_keys(const Network& n) {
   std::vector<std::string> keys;
-  for (std::size_t i : n.sites()) keys.push_back(record_key(n.layers[i]));
+  for (std::size_t i : select_sites(n, "all")) keys.push_back(record_key(n.layers[i]));
   return keys;
 }
 
 TEST(Network, AlexNetIsTheOneDescribed) {
-  const Network n = make_network("alexnet");
+  const Recipe recipe = make_recipe("alexnet");
+  const Network& n = recipe.network;
   EXPECT_EQ(n.display_name, "AlexNet");
   EXPECT_THAT(site_names(n), ElementsAre("conv1", "conv2", "conv3", "conv4", "conv5", "fc1", "fc2"));
   EXPECT_THAT(attention_names(n), ElementsAre("conv3", "conv4", "fc1"));
@@ -52,11 +51,11 @@ TEST(Network, AlexNetIsTheOneDescribed) {
     EXPECT_EQ(layer.in_side, expected[i].in_side);
     EXPECT_EQ(layer.out_side, expected[i].out_side);
     EXPECT_EQ(layer.pooled_side, expected[i].pooled_side);
-    EXPECT_EQ(layer.batch_norm, layer.kind == LayerKind::convolution);
+    EXPECT_EQ(recipe.training[i].batch_norm, layer.kind == LayerKind::convolution);
   }
   EXPECT_FALSE(n.layers.back().relu);
-  EXPECT_DOUBLE_EQ(n.layers[5].dropout, 0.5);
-  EXPECT_DOUBLE_EQ(n.layers[6].dropout, 0.5);
+  EXPECT_DOUBLE_EQ(recipe.training[5].dropout, 0.5);
+  EXPECT_DOUBLE_EQ(recipe.training[6].dropout, 0.5);
   // conv1 .. conv5, fc1 .. fc3, by hand.
   EXPECT_DOUBLE_EQ(n.macs(), 256.0 * 64 * 75 + 64.0 * 192 * 1600 + 16.0 * 384 * 1728 + 16.0 * 256 * 3456 + 16.0 * 256 * 2304 +
                                  1024.0 * 512 + 512.0 * 256 + 2560);
@@ -64,7 +63,7 @@ TEST(Network, AlexNetIsTheOneDescribed) {
 }
 
 TEST(Network, LeNet5HasFourSites) {
-  const Network n = make_network("lenet5");
+  const Network n = make_recipe("lenet5").network;
   EXPECT_EQ(n.display_name, "LeNet-5");
   EXPECT_THAT(site_names(n), ElementsAre("conv1", "conv2", "fc1", "fc2"));
   EXPECT_THAT(attention_names(n), ElementsAre("conv1", "conv2"));
@@ -74,7 +73,7 @@ TEST(Network, LeNet5HasFourSites) {
 }
 
 TEST(Network, VggHasFiveBlocks) {
-  const Network n = make_network("vgg16");
+  const Network n = make_recipe("vgg16").network;
   EXPECT_EQ(n.display_name, "VGG-16");
   EXPECT_THAT(site_names(n), ElementsAre("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv3_3", "conv4_1",
                                          "conv4_2", "conv4_3", "conv5_1", "conv5_2", "conv5_3"));
@@ -83,7 +82,7 @@ TEST(Network, VggHasFiveBlocks) {
   // By hand, a block a line: positions x outputs x 9 inputs.
   EXPECT_DOUBLE_EQ(n.macs(), 1024.0 * 64 * 9 * (3 + 64) + 256.0 * 128 * 9 * (64 + 128) + 64.0 * 256 * 9 * (128 + 2 * 256) +
                                  16.0 * 512 * 9 * (256 + 2 * 512) + 4.0 * 512 * 9 * (3 * 512) + 512.0 * 10);
-  const Network deeper = make_network("vgg19");
+  const Network deeper = make_recipe("vgg19").network;
   EXPECT_EQ(deeper.display_name, "VGG-19");
   EXPECT_THAT(site_names(deeper), testing::SizeIs(16));
   EXPECT_EQ(site_names(deeper).back(), "conv5_4");
@@ -91,10 +90,10 @@ TEST(Network, VggHasFiveBlocks) {
 }
 
 TEST(Network, EveryDescriptionIsAChainThatEndsInLogits) {
-  EXPECT_THAT(network_names(), testing::IsSupersetOf({"alexnet", "vgg16", "vgg19", "lenet5"}));
-  for (const std::string& name : network_names()) {
+  EXPECT_THAT(recipe_names(), testing::IsSupersetOf({"alexnet", "vgg16", "vgg19", "lenet5"}));
+  for (const std::string& name : recipe_names()) {
     SCOPED_TRACE(name);
-    const Network n = make_network(name);
+    const Network n = make_recipe(name).network;
     EXPECT_EQ(n.name, name);
     int size = n.input_size();
     for (const Layer& layer : n.layers) {
@@ -104,31 +103,58 @@ TEST(Network, EveryDescriptionIsAChainThatEndsInLogits) {
     }
     EXPECT_EQ(size, n.classes);
     EXPECT_FALSE(n.layers.back().relu);
-    EXPECT_FALSE(n.layers.back().site);
     const auto keys = record_keys(n);
     EXPECT_EQ(std::set<std::string>(keys.begin(), keys.end()).size(), keys.size());
-    EXPECT_TRUE(std::is_sorted(n.attention_layers.begin(), n.attention_layers.end()));
-    for (std::size_t i : n.attention_layers) EXPECT_TRUE(n.layers.at(i).relu);
+    const auto attention = select_attention_layers(n, "default");
+    EXPECT_TRUE(std::is_sorted(attention.begin(), attention.end()));
+    for (std::size_t i : attention) EXPECT_TRUE(n.layers.at(i).relu);
   }
 }
 
 TEST(Network, UnknownNamesAreErrorsThatListTheKnownOnes) {
-  const std::string text = error_of([] { make_network("alexnett"); });
+  const std::string text = error_of([] { make_recipe("alexnett"); });
   EXPECT_THAT(text, HasSubstr("alexnett"));
   EXPECT_THAT(text, HasSubstr("lenet5"));
-  EXPECT_THROW(make_network(""), Error);
-  const Network n = make_network("alexnet");
+  EXPECT_THROW(make_recipe(""), Error);
+  const Network n = make_recipe("alexnet").network;
   EXPECT_EQ(layer_index(n, "fc3", "here"), 7u);
   const std::string layer = error_of([&] { layer_index(n, "conv9", "--sites"); });
   EXPECT_THAT(layer, HasSubstr("--sites: AlexNet has no layer 'conv9'"));
   EXPECT_THAT(layer, HasSubstr("conv1, conv2"));
 }
 
+/// A description as a file might bring it.
+TEST(Connect, RefusesWhatDoesNotFit) {
+  const auto error_after = [](auto change) {
+    Network n = make_recipe("lenet5").network;
+    change(n);
+    return error_of([&] { connect(n); });
+  };
+  EXPECT_EQ(error_after([](Network&) {}), "");
+  EXPECT_THAT(error_after([](Network& n) { n.layers.clear(); }), HasSubstr("at least one layer"));
+  EXPECT_THAT(error_after([](Network& n) { n.layers[1].name = "conv1"; }), HasSubstr("two layers are called 'conv1'"));
+  for (const char* name : {"", "a/b", "a,b", "a\n", ".."})
+    EXPECT_THAT(error_after([&](Network& n) { n.layers[1].name = name; }), HasSubstr("expected a name without")) << name;
+  EXPECT_THAT(error_after([](Network& n) { n.layers[1].in_channels = 7; }), HasSubstr("layer conv2: takes 7 channels but gets 6"));
+  EXPECT_THAT(error_after([](Network& n) { n.layers[0].kernel = 99; }), HasSubstr("layer conv1: kernel 99"));
+  EXPECT_THAT(error_after([](Network& n) { n.layers[0].stride = 0; }), HasSubstr("stride 0"));
+  EXPECT_THAT(error_after([](Network& n) { n.layers[0].pool = 0; }), HasSubstr("pool 0"));
+  EXPECT_THAT(error_after([](Network& n) { n.layers[0].padding = -1; }), HasSubstr("padding -1"));
+  EXPECT_THAT(error_after([](Network& n) { n.layers[0].pool = 29; }), HasSubstr("leaves nothing"));
+  EXPECT_THAT(error_after([](Network& n) { n.layers[3].kernel = 2; }), HasSubstr("layer fc2: a fully connected layer"));
+  EXPECT_THAT(error_after([](Network& n) { n.layers[1].relu = false; }), HasSubstr("layer conv2: expected a ReLU"));
+  EXPECT_THAT(error_after([](Network& n) { n.layers.back().relu = true; }), HasSubstr("layer fc3: expected a ReLU"));
+  EXPECT_THAT(error_after([](Network& n) { n.classes = 11; }), HasSubstr("makes 10 logits for 11 classes"));
+  EXPECT_THAT(error_after([](Network& n) { n.input_side = 0; }), HasSubstr("an input of 3 x 0 x 0"));
+  EXPECT_THAT(error_after([](Network& n) { n.layers[0].out_channels = 0; }), HasSubstr("0 output channels"));
+  EXPECT_THAT(error_after([](Network& n) { n.default_attention = {"conv7"}; }), HasSubstr("no layer 'conv7'"));
+  EXPECT_THAT(error_after([](Network& n) { n.default_attention = {"fc3"}; }), HasSubstr("attention layer fc3 makes the logits"));
+}
+
 TEST(SelectSites, KeepsWhatIsNamed) {
   const auto selected = [](std::string_view selection) {
-    Network n = make_network("alexnet");
-    select_sites(n, selection);
-    return site_names(n);
+    const Network n = make_recipe("alexnet").network;
+    return names(n, select_sites(n, selection));
   };
   EXPECT_THAT(selected("all"), testing::SizeIs(7));
   EXPECT_THAT(selected("conv"), ElementsAre("conv1", "conv2", "conv3", "conv4", "conv5"));
@@ -138,10 +164,7 @@ TEST(SelectSites, KeepsWhatIsNamed) {
 
 TEST(SelectSites, RefusesWhatIsNoSite) {
   const auto text = [](std::string_view selection) {
-    return error_of([&] {
-      Network n = make_network("alexnet");
-      select_sites(n, selection);
-    });
+    return error_of([&] { select_sites(make_recipe("alexnet").network, selection); });
   };
   EXPECT_THAT(text("conv1,conv7"), HasSubstr("conv7"));
   EXPECT_THAT(text("conv1,fc3"), HasSubstr("'fc3' of AlexNet makes the logits"));
@@ -153,9 +176,8 @@ TEST(SelectSites, RefusesWhatIsNoSite) {
 
 TEST(SelectAttentionLayers, KeepsOrReplaces) {
   const auto selected = [](std::string_view selection) {
-    Network n = make_network("alexnet");
-    select_attention_layers(n, selection);
-    return attention_names(n);
+    const Network n = make_recipe("alexnet").network;
+    return names(n, select_attention_layers(n, selection));
   };
   EXPECT_THAT(selected("default"), ElementsAre("conv3", "conv4", "fc1"));
   EXPECT_THAT(selected("none"), testing::IsEmpty());
@@ -164,10 +186,7 @@ TEST(SelectAttentionLayers, KeepsOrReplaces) {
 
 TEST(SelectAttentionLayers, RefusesUnknownRepeatedAndLogits) {
   const auto text = [](std::string_view selection) {
-    return error_of([&] {
-      Network n = make_network("alexnet");
-      select_attention_layers(n, selection);
-    });
+    return error_of([&] { select_attention_layers(make_recipe("alexnet").network, selection); });
   };
   EXPECT_THAT(text("conv6"), HasSubstr("--attention-layers: AlexNet has no layer 'conv6'"));
   EXPECT_THAT(text("conv3,conv3"), HasSubstr("twice"));

@@ -2,6 +2,7 @@
 
 #include "core/philox.hpp"
 #include "tests/error_of.hpp"
+#include "network/recipes.hpp"
 
 #include <gmock/gmock.h>
 
@@ -17,7 +18,7 @@ using testing::HasSubstr;
 /// A LeNet-5 of random weights that passes check().
 QuantizedNetwork valid_network() {
   QuantizedNetwork n;
-  n.network = make_network("lenet5");
+  n.network = make_recipe("lenet5").network;
   n.data = "shapes";
   n.mean = {0.5, 0.25, 0.75};
   n.standard_deviation = {0.5, 0.25, 1.0};

@@ -108,21 +108,6 @@ class BadInput(ProgramTest):
         self.search("a", "--result-file", name + ".json")
         self.assertTrue(os.path.exists(run_file(self.out("a"), name)))
 
-    def test_config_files(self):
-        for text, fragments in (("epsiodes = 3\n", ["unknown key 'epsiodes'"]),
-                                (40 * "x" + " = 3\n", ["unknown key '" + 30 * "x" + "...'"]),
-                                ("One thing. Another one\n", ["expected TOML, lines key = value, found 'One thing. Another one'"]),
-                                ("a line of a letter\n", ["expected TOML, lines key = value, found 'a line of a letter'"]),
-                                ("[search]\nepisodes = 3\n", ["section [search]", "no sections"]),
-                                ('teacher = ""\n', ["--teacher: expected a model file"]),
-                                ("episodes = 3\nepisodes = 4\n", ["episodes", "expected one value"]),
-                                ("update-timestep = 70\nepisodes-per-update = 10\n", ["update-timestep", "both"]),
-                                ('episodes = "none"\n', ["episodes"]), ("episodes = 0\n", ["episodes"])):
-            with self.subTest(text=text):
-                with open(self.out("c.toml"), "w") as file:
-                    file.write(text)
-                self.refused(["search", "--config", "c.toml"], "c.toml", *fragments)
-
     def test_every_rank_fails_alike(self):
         done = run(quick("--teacher", "nowhere.h5", "--out", self.out("a")), ranks=3, cwd=self.folder)
         self.assertNotEqual(done.returncode, 0)

@@ -29,9 +29,9 @@ class Alone final : public Transport {
   void abort(int code) override { std::exit(code); }
 };
 
-QuantizedNetwork model() {
+Problem small_problem() {
   using namespace triseg::testing;
-  return random_network(chain("small", 1, 28,
+  return random_problem(chain("small", 1, 28,
                               {convolution("conv1", 4, 5, 3, 0, 2), convolution("conv2", 8, 3, 1, 0, 1), fully_connected("fc1", 12),
                                fully_connected("fc2", 10)},
                               {}),
@@ -40,24 +40,25 @@ QuantizedNetwork model() {
 
 class RepairPasses : public ::testing::TestWithParam<RepairMode> {
  protected:
-  QuantizedNetwork model_ = model();
+  Problem problem_ = small_problem();
+  const QuantizedNetwork& model_ = problem_.model;
   DataSet data_ = load_data_set("shapes");
-  Scorer scorer_{model_, data_, engine_factory("auto", model_), 2, 2.0};
+  Scorer scorer_{problem_, data_, engine_factory("auto", problem_), 2, 2.0};
   Alone alone_;
   Rollout rollout_{alone_, scorer_, false};
   std::vector<Codes> codes_ = std::vector<Codes>(3, Codes{20, 40, 60, 90, 120});
 
-  RepairFit repair_fit() { return {rollout_, model_, GetParam(), images}; }
+  RepairFit repair_fit() { return {rollout_, problem_, GetParam(), images}; }
 
   std::vector<Moments> measure(const std::vector<Codes>& codes, const Repair& repair) {
     std::vector<std::uint32_t> indices(images);
     std::iota(indices.begin(), indices.end(), 0u);
     std::vector<std::uint8_t> input(images * model_.network.input_size());
     quantize_images(model_, data_.train, indices, input);
-    const auto engine = make_engine("reference", model_);
+    const auto engine = make_engine("reference", problem_);
     engine->load_images(input, images);
     std::vector<Moments> moments(model_.network.channels());
-    engine->add_moments(codes.empty() ? teacher(model_.network) : student(model_.network, codes, repair), moments);
+    engine->add_moments(codes.empty() ? teacher(problem_) : student(problem_, codes, repair), moments);
     return moments;
   }
 };
@@ -65,8 +66,8 @@ class RepairPasses : public ::testing::TestWithParam<RepairMode> {
 TEST_P(RepairPasses, EqualTheFitLayerByLayer) {
   Repair strict(model_.layers.size());
   const auto exact = measure({}, {});
-  for (std::size_t l : repaired_layers(model_.network))
-    strict[l] = fit_repair(model_, GetParam(), exact, measure(codes_, strict))[l];
+  for (std::size_t l : repaired_layers(model_.network, problem_.sites.front()))
+    strict[l] = fit_repair(problem_, GetParam(), exact, measure(codes_, strict))[l];
 
   RepairFit fit = repair_fit();
   EXPECT_EQ(fit.most_passes(), 3u);

@@ -1,6 +1,7 @@
 #include "trainer/batches.hpp"
 
 #include "tests/trainer/small_shapes.hpp"
+#include "network/recipes.hpp"
 
 #include <gmock/gmock.h>
 
@@ -103,7 +104,7 @@ TEST(Batches, SwitchedOffAugmentationChangesNothing) {
 
 TEST(Batches, LayOutIsFitImageOfTheSplit) {
   const DataSet data = small_shapes(600, 20);
-  const Network network = make_network("lenet5");
+  const Network network = make_recipe("lenet5").network;
   const PixelSet validation = lay_out(network, data, Split::validation);
   ASSERT_EQ(validation.size(), 100u);
   std::vector<std::uint8_t> image(network.input_size());

@@ -5,6 +5,7 @@
 #include "trainer/trainable_network.hpp"
 #include "tests/trainer/small_shapes.hpp"
 #include "worker/reference_engine.hpp"
+#include "network/recipes.hpp"
 
 #include <gmock/gmock.h>
 
@@ -51,7 +52,7 @@ TrainedNetwork constant_network(const Network& network, float weight, float bias
 }
 
 TEST(Conversion, WeightsBiasesAndMultipliers) {
-  const Network network = make_network("lenet5");
+  const Network network = make_recipe("lenet5").network;
   TrainedNetwork trained = constant_network(network, 1.27f, 0.1f);
   trained.layers[0].weights[1] = -0.034f;
   const QuantizedNetwork result = convert(network, Scheme::fbgemm, "shapes", trained);
@@ -66,7 +67,7 @@ TEST(Conversion, WeightsBiasesAndMultipliers) {
 }
 
 TEST(Conversion, BiasBeyond32BitsIsAnError) {
-  const Network network = make_network("lenet5");
+  const Network network = make_recipe("lenet5").network;
   const std::string text = error_of([&] { convert(network, Scheme::fbgemm, "shapes", constant_network(network, 1e-6f, 1e9f)); });
   EXPECT_THAT(text, HasSubstr("conv1"));
 }
@@ -103,8 +104,9 @@ void expect_exact(const std::string& model, Scheme scheme, int images) {
   constexpr double scale = 1.0 / 64, weight_scale = 1.0 / 128, logit_scale = 1.0 / 32;
   const int range = activation_range(scheme), zero_point = (range + 1) / 2;
   const DataSet data = small_shapes(60, 60);
-  const Network network = make_network(model);
-  TrainableNetwork trainable(network, scheme, {0.25, 0.25, 0.25}, std::vector<double>(3, 1 / (scale * range)), 1, "cpu");
+  const Recipe recipe = make_recipe(model);
+  const Network& network = recipe.network;
+  TrainableNetwork trainable(recipe, scheme, {0.25, 0.25, 0.25}, std::vector<double>(3, 1 / (scale * range)), 1, "cpu");
   trainable.fold();
   TrainingTensors tensors = trainable.tensors();
   std::mt19937 random(1);
@@ -151,10 +153,11 @@ TEST(Conversion, Int8EqualsFakeQuantizationWhereFloatIsExact) {
 void compare_with_fake_quantization(const std::string& model, Scheme scheme, int images, double learning_rate) {
   set_training_threads(1);
   const DataSet data = small_shapes(600, 60);
-  const Network network = make_network(model);
+  const Recipe recipe = make_recipe(model);
+  const Network& network = recipe.network;
   const PixelSet training = lay_out(network, data, Split::search);
   const PixelStatistics statistics = pixel_statistics(training);
-  TrainableNetwork trainable(network, scheme, statistics.mean, statistics.standard_deviation, 1, "cpu");
+  TrainableNetwork trainable(recipe, scheme, statistics.mean, statistics.standard_deviation, 1, "cpu");
   trainable.seed_dropout(1);
   const auto batch = [&](int i, int n) { return std::span(training.pixels).subspan(i * n * training.image_size(), n * training.image_size()); };
   for (int i = 0; i < 10; ++i)

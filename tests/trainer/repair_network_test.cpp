@@ -25,21 +25,22 @@ struct Fixture {
   DataSet data = small_shapes(600, 40);
   Network network;
   PixelSet training;
-  QuantizedNetwork model;
+  Problem problem;
+  QuantizedNetwork& model = problem.model;
   std::vector<Codes> codes;
 
-  Fixture(const std::string& name, Scheme scheme) : network(make_network(name)) {
+  Fixture(const std::string& name, Scheme scheme) : network(make_recipe(name).network) {
     set_training_threads(1);
     training = lay_out(network, data, Split::search);
     const PixelStatistics statistics = pixel_statistics(training);
-    TrainableNetwork trainable(network, scheme, statistics.mean, statistics.standard_deviation, 1, "cpu");
+    TrainableNetwork trainable(make_recipe(name), scheme, statistics.mean, statistics.standard_deviation, 1, "cpu");
     for (int i = 0; i < 12; ++i)
       trainable.step(pixels(i % 4), std::span(training.labels).subspan((i % 4) * batch, batch), {.learning_rate = 0.02});
     trainable.fold();
     trainable.calibrate(pixels(0));
-    model = convert(network, scheme, "shapes", trainable.trained());
+    problem = make_problem(convert(network, scheme, "shapes", trainable.trained()));
     const int top = activation_range(scheme);
-    for (std::size_t i = 0; i < network.sites().size(); ++i)
+    for (std::size_t i = 0; i < problem.sites.size(); ++i)
       codes.push_back({std::uint8_t(top / 12), std::uint8_t(top / 6), std::uint8_t(top / 4), std::uint8_t(top / 3),
                        std::uint8_t(i % 2 ? 255 : top / 2)});
   }
@@ -49,12 +50,12 @@ struct Fixture {
   }
 
   RepairNetwork make(const Repair& start = {}, bool shared_slope = false) const {
-    return {model, codes, start, shared_slope, 0.15, "cpu"};
+    return {problem, codes, start, shared_slope, 0.15, "cpu"};
   }
 
   /// Mean KD that the INT8 engine gives the student on the same images.
   double kd(const Repair& repair, int i = 0) const {
-    Scorer scorer(model, data, engine_factory("auto", model), 1, 2.0);
+    Scorer scorer(problem, data, engine_factory("auto", problem), 1, 2.0);
     ScoreRequest request{Split::search, batch, std::vector<std::uint32_t>(batch), {codes}, {repair}, {0}, {}};
     std::iota(request.images.begin(), request.images.end(), std::uint32_t(i * batch));
     return scorer.score(request, 0, request.items()).front().mean_kd();
@@ -177,7 +178,7 @@ TEST(RepairNetwork, WhatPassesIsHeldAtWhatWasObserved) {
   Fixture f("lenet5", Scheme::fbgemm);
   for (Codes& codes : f.codes) codes = {1, 2, 2, 3, 50};  // so bad that passing through pays
   const auto passed = [&](const Repair& repair) {
-    Scorer scorer(f.model, f.data, engine_factory("auto", f.model), 1, 2.0);
+    Scorer scorer(f.problem, f.data, engine_factory("auto", f.problem), 1, 2.0);
     ScoreRequest request{Split::search, batch, std::vector<std::uint32_t>(4 * batch), {f.codes}, {repair}, {0}, {}};
     std::iota(request.images.begin(), request.images.end(), 0u);
     const auto histograms = scorer.histograms(request, 0, request.batches());

@@ -16,17 +16,18 @@ using testing::HasSubstr;
 
 struct Fixture {
   DataSet data = small_shapes(600, 40);
+  Recipe recipe;
   Network network;
   PixelSet training;
   PixelStatistics statistics;
 
-  explicit Fixture(const std::string& model) : network(make_network(model)) {
+  explicit Fixture(const std::string& model) : recipe(make_recipe(model)), network(recipe.network) {
     set_training_threads(1);
     training = lay_out(network, data, Split::search);
     statistics = pixel_statistics(training);
   }
   TrainableNetwork make(std::uint64_t seed, Scheme scheme = Scheme::fbgemm, const std::string& device = "cpu") const {
-    return {network, scheme, statistics.mean, statistics.standard_deviation, seed, device};
+    return {recipe, scheme, statistics.mean, statistics.standard_deviation, seed, device};
   }
   std::span<const std::uint8_t> pixels(int batch) const {
     return std::span(training.pixels).subspan(batch * 32 * training.image_size(), 32 * training.image_size());

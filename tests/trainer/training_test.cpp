@@ -40,7 +40,7 @@ bool equal(const QuantizedNetwork& a, const QuantizedNetwork& b) {
 TEST(Training, LearnsShapes) {
   const auto folder = scratch_folder("learns");
   const DataSet data = small_shapes(6000, 500);
-  const TrainingResult result = train(make_network("lenet5"), data, quick(), folder / "c", {});
+  const TrainingResult result = train(make_recipe("lenet5"), data, quick(), folder / "c", {});
   ASSERT_EQ(result.checkpoint.history.size(), 5u);
   EXPECT_LT(result.checkpoint.history[2].loss, 0.6 * result.checkpoint.history[0].loss);
   EXPECT_GT(result.checkpoint.float_validation_accuracy, 60.0);  // chance is 10
@@ -53,8 +53,8 @@ TEST(Training, LearnsShapes) {
 TEST(Training, InterruptedRunsEndLikeUninterruptedOnes) {
   const auto folder = scratch_folder("resume");
   const DataSet data = small_shapes(1200, 100);
-  const Network network = make_network("lenet5");
-  const TrainingResult whole = train(network, data, quick(), folder / "whole", {});
+  const Recipe recipe = make_recipe("lenet5");
+  const TrainingResult whole = train(recipe, data, quick(), folder / "whole", {});
 
   struct Stop {};
   int runs = 0, steps = 0;
@@ -62,7 +62,7 @@ TEST(Training, InterruptedRunsEndLikeUninterruptedOnes) {
     // Stops in the middle of an epoch, a little later each time.
     int left = 40 + 3 * runs;
     try {
-      const TrainingResult parts = train(network, data, quick(), folder / "parts",
+      const TrainingResult parts = train(recipe, data, quick(), folder / "parts",
                                          {[&](const TrainingProgress&) { ++steps; if (--left == 0) throw Stop(); }, {}});
       EXPECT_TRUE(equal(whole.network, parts.network));
       EXPECT_EQ(whole.checkpoint.tensors, parts.checkpoint.tensors);
@@ -77,7 +77,7 @@ TEST(Training, InterruptedRunsEndLikeUninterruptedOnes) {
 
   // A finished run takes no further step.
   steps = 0;
-  const TrainingResult again = train(network, data, quick(), folder / "parts", {[&](const TrainingProgress&) { ++steps; }, {}});
+  const TrainingResult again = train(recipe, data, quick(), folder / "parts", {[&](const TrainingProgress&) { ++steps; }, {}});
   EXPECT_EQ(steps, 0);
   EXPECT_TRUE(equal(whole.network, again.network));
   std::filesystem::remove_all(folder);
@@ -86,13 +86,13 @@ TEST(Training, InterruptedRunsEndLikeUninterruptedOnes) {
 TEST(Training, AnotherSeedGivesAnotherNetwork) {
   const auto folder = scratch_folder("seeds");
   const DataSet data = small_shapes(600, 100);
-  const Network network = make_network("lenet5");
+  const Recipe recipe = make_recipe("lenet5");
   TrainingOptions options = quick();
   options.epochs = 1;
   options.qat_epochs = 0;
-  const TrainingResult first = train(network, data, options, folder / "1", {});
+  const TrainingResult first = train(recipe, data, options, folder / "1", {});
   options.seed = 2;
-  const TrainingResult second = train(network, data, options, folder / "2", {});
+  const TrainingResult second = train(recipe, data, options, folder / "2", {});
   EXPECT_FALSE(equal(first.network, second.network));
   std::filesystem::remove_all(folder);
 }
@@ -100,13 +100,13 @@ TEST(Training, AnotherSeedGivesAnotherNetwork) {
 TEST(Training, CheckpointOfAnotherConfigurationIsRefused) {
   const auto folder = scratch_folder("configuration");
   const DataSet data = small_shapes(600, 100);
-  const Network network = make_network("lenet5");
+  const Recipe recipe = make_recipe("lenet5");
   TrainingOptions options = quick();
   options.epochs = 1;
   options.qat_epochs = 0;
-  train(network, data, options, folder / "c", {});
+  train(recipe, data, options, folder / "c", {});
   options.learning_rate = 0.01;
-  EXPECT_THAT(error_of([&] { train(network, data, options, folder / "c", {}); }), HasSubstr("another configuration"));
+  EXPECT_THAT(error_of([&] { train(recipe, data, options, folder / "c", {}); }), HasSubstr("another configuration"));
   std::filesystem::remove_all(folder);
 }
 
@@ -114,7 +114,7 @@ TEST(Training, DivergenceIsAnError) {
   const auto folder = scratch_folder("divergence");
   TrainingOptions options = quick();
   options.learning_rate = 1e6;
-  EXPECT_THAT(error_of([&] { train(make_network("lenet5"), small_shapes(600, 50), options, folder / "c", {}); }), HasSubstr("--lr"));
+  EXPECT_THAT(error_of([&] { train(make_recipe("lenet5"), small_shapes(600, 50), options, folder / "c", {}); }), HasSubstr("--lr"));
   std::filesystem::remove_all(folder);
 }
 
@@ -122,10 +122,10 @@ TEST(Training, ShiftsOutOfTheInputAreNamed) {
   const DataSet data = small_shapes(600, 50);
   TrainingOptions options = quick();
   options.augmentation.shift = 31;
-  check(options, make_network("lenet5"), data);
+  check(options, make_recipe("lenet5").network, data);
   for (const int shift : {32, 33}) {
     options.augmentation.shift = shift;
-    EXPECT_THAT(error_of([&] { check(options, make_network("lenet5"), data); }),
+    EXPECT_THAT(error_of([&] { check(options, make_recipe("lenet5").network, data); }),
                 HasSubstr("--shift: expected a whole number from 0 to 31, found '" + std::to_string(shift) + "'"));
   }
 }

@@ -47,7 +47,7 @@ inline Layer fully_connected(std::string name, int out) {
   return layer;
 }
 
-/// Chains the layers: sets their inputs and sides, and makes the last one the logits.
+/// Chains the layers: sets their inputs, connects them, and makes the last one the logits.
 inline Network chain(std::string name, int input_channels, int input_side, std::vector<Layer> layers,
                      std::vector<std::size_t> attention_layers) {
   Network n;
@@ -56,8 +56,8 @@ inline Network chain(std::string name, int input_channels, int input_side, std::
   n.input_side = input_side;
   n.classes = layers.back().out_channels;
   n.layers = std::move(layers);
-  n.attention_layers = std::move(attention_layers);
-  n.layers.back().relu = n.layers.back().site = false;
+  for (std::size_t l : attention_layers) n.default_attention.push_back(n.layers[l].name);
+  n.layers.back().relu = false;
   int channels = input_channels, side = input_side;
   for (Layer& layer : n.layers) {
     if (layer.kind == LayerKind::fully_connected) {
@@ -65,12 +65,10 @@ inline Network chain(std::string name, int input_channels, int input_side, std::
       side = 1;
     }
     layer.in_channels = channels;
-    layer.in_side = side;
-    layer.out_side = (side + 2 * layer.padding - layer.kernel) / layer.stride + 1;
-    layer.pooled_side = layer.out_side / layer.pool;
     channels = layer.out_channels;
-    side = layer.pooled_side;
+    side = ((side + 2 * layer.padding - layer.kernel) / layer.stride + 1) / layer.pool;
   }
+  connect(n);
   return n;
 }
 
@@ -109,6 +107,11 @@ inline QuantizedNetwork random_network(Network network, Scheme scheme, std::uint
   return n;
 }
 
+/// The same with all its sites and the default attention layers.
+inline Problem random_problem(Network network, Scheme scheme, std::uint64_t seed, int largest_weight = 127) {
+  return make_problem(random_network(std::move(network), scheme, seed, largest_weight));
+}
+
 inline std::vector<std::uint8_t> random_codes(std::size_t count, std::uint64_t seed) {
   Random random(seed);
   std::vector<std::uint8_t> codes(count);
@@ -117,17 +120,17 @@ inline std::vector<std::uint8_t> random_codes(std::size_t count, std::uint64_t s
 }
 
 /// Legal codes at every site, tmax up to 200.
-inline Student random_student(const Network& network, std::uint64_t seed) {
+inline Student random_student(const Problem& problem, std::uint64_t seed) {
   Random random(seed);
   std::vector<Codes> codes;
-  for (std::size_t site = 0; site < network.sites().size(); ++site) {
+  for (std::size_t site = 0; site < problem.sites.size(); ++site) {
     const int tmax = random.integer(15, 200);
     const int v2 = random.integer(3, tmax), t2 = random.integer(2, v2 - 1), v1 = random.integer(2, t2);
     const int t1 = random.integer(1, v1 - 1);
     const auto code = [](int q) { return static_cast<std::uint8_t>(q); };
     codes.push_back({code(t1), code(v1), code(t2), code(v2), code(tmax)});
   }
-  return student(network, codes);
+  return student(problem, codes);
 }
 
 /// Gives every second layer, from layer `first`, a requantization that differs somewhat from the model's.

@@ -40,7 +40,7 @@ TEST(Requantize, RoundsTheAccumulatorToFloatFirst) {
 }
 
 /// 3 x 3 input of one channel, zero point 1; one 2 x 2 kernel; padding 1, stride 2: four windows, each over a corner.
-QuantizedNetwork tiny() {
+Problem tiny() {
   QuantizedNetwork n = random_network(
       chain("tiny", 1, 3, {convolution("conv", 2, 2, 2, 1, 1), fully_connected("fc", 2)}, {0}), Scheme::qnnpack, 1);
   n.layers[0].input.zero_point = 1;
@@ -49,17 +49,17 @@ QuantizedNetwork tiny() {
   n.layers[1].weights = {1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -1};
   n.layers[1].output.zero_point = 100;
   n.layers[1].requantization = {{1.0f, 1.0f}, {0, 5}};
-  return n;
+  return make_problem(n);
 }
 
 TEST(ReferenceEngine, ComputesATinyNetworkByHand) {
-  const QuantizedNetwork n = tiny();
-  const auto engine = make_reference_engine(n);
+  const Problem problem = tiny();
+  const auto engine = make_reference_engine(problem);
   const std::vector<std::uint8_t> image{2, 3, 4,   // q - z: 1 2 3
                                         5, 6, 7,   //        4 5 6
                                         8, 9, 11}; //        7 8 10
   engine->load_images(image, 1);
-  Student s = teacher(n.network);
+  Student s = teacher(problem);
   s.tables[0] = staircase({.t1 = 8, .v1 = 9, .t2 = 16, .v2 = 17, .tmax = 38});
 
   // Windows (top left, top right, bottom left, bottom right) of channel 0 with weights 1 2 / 3 4 and bias 10:
@@ -87,7 +87,7 @@ TEST(ReferenceEngine, ComputesATinyNetworkByHand) {
   EXPECT_THAT(result[0].logit_codes, ElementsAre(100, 105));
 
   // The exact teacher: 7 + 100, and 100 + 5 - 5.
-  const Student exact = teacher(n.network);
+  const Student exact = teacher(problem);
   engine->forward(std::span(&exact, 1), view);
   result[0] = OwnedForwardResult(view[0]);
   EXPECT_THAT(result[0].attention[0], ElementsAre(50, 205, 578, 2141));
@@ -103,10 +103,11 @@ TEST(ReferenceEngine, PoolsBehindTheAttentionMap) {
   n.layers[1].weights = {1};
   n.layers[1].output.zero_point = 0;
   n.layers[1].requantization = {{1.0f}, {0}};
-  const auto engine = make_reference_engine(n);
+  const Problem problem = make_problem(n);
+  const auto engine = make_reference_engine(problem);
   const std::vector<std::uint8_t> image{1, 2, 90, 4, 3, 80, 70, 60, 50};
   engine->load_images(image, 1);
-  const Student exact = teacher(n.network);
+  const Student exact = teacher(problem);
   std::vector<ForwardResult> view(1);
   std::vector<OwnedForwardResult> result(1);
   engine->forward(std::span(&exact, 1), view);

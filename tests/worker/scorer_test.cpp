@@ -13,9 +13,9 @@
 namespace triseg {
 namespace {
 
-QuantizedNetwork small_network() {
+Problem small_problem() {
   using namespace triseg::testing;
-  return random_network(chain("small", 1, 28, {convolution("conv1", 4, 5, 3, 0, 2), fully_connected("fc1", 12), fully_connected("fc2", 10)},
+  return random_problem(chain("small", 1, 28, {convolution("conv1", 4, 5, 3, 0, 2), fully_connected("fc1", 12), fully_connected("fc2", 10)},
                               {0, 1}),
                         Scheme::fbgemm, 5);
 }
@@ -52,22 +52,22 @@ std::vector<double> unit(std::span<const std::uint32_t> map) {
 }
 
 TEST(Distillation, FollowsTheFormulas) {
-  const QuantizedNetwork network = small_network();
+  const Problem problem = small_problem();
   const int images = 7;
   const double temperature = 3.0;
-  const auto engine = make_engine("reference", network);
-  engine->load_images(triseg::testing::random_codes(images * network.network.input_size(), 1), images);
-  const std::vector<Student> students = {teacher(network.network), triseg::testing::random_student(network.network, 2)};
+  const auto engine = make_engine("reference", problem);
+  engine->load_images(triseg::testing::random_codes(images * problem.network().input_size(), 1), images);
+  const std::vector<Student> students = {teacher(problem), triseg::testing::random_student(problem, 2)};
   std::vector<ForwardResult> results(2);
   engine->forward(students, results);
   const std::vector<std::uint8_t> labels = {0, 1, 2, 3, 4, 5, 6};
-  const Score score = TeacherTarget(network, results[0], labels, temperature).score(results[1]);
+  const Score score = TeacherTarget(problem.model, results[0], labels, temperature).score(results[1]);
 
   double kd = 0, attention = 0;
   std::uint64_t both = 0, teacher_only = 0, student_only = 0;
   for (int i = 0; i < images; ++i) {
     const auto t = results[0].logit_codes.subspan(i * 10, 10), s = results[1].logit_codes.subspan(i * 10, 10);
-    const auto p = softmax(t, network.logits(), temperature), q = softmax(s, network.logits(), temperature);
+    const auto p = softmax(t, problem.model.logits(), temperature), q = softmax(s, problem.model.logits(), temperature);
     for (int k = 0; k < 10; ++k) kd += temperature * temperature * p[k] * std::log(p[k] / q[k]);
     for (std::size_t a = 0; a < 2; ++a) {
       const std::size_t positions = results[0].attention[a].size() / images;
@@ -91,14 +91,14 @@ TEST(Distillation, FollowsTheFormulas) {
 }
 
 TEST(Distillation, AMapOfZerosIsNoNaN) {
-  const QuantizedNetwork network = small_network();
+  const Problem problem = small_problem();
   OwnedForwardResult a, b;
   a.logit_codes.assign(10, 128);
   b.logit_codes.assign(10, 128);
   a.attention = {{0, 0, 0}, {1, 0, 0}};
   b.attention = {{0, 0, 0}, {0, 0, 0}};
   const std::vector<std::uint8_t> labels = {0};
-  const Score score = TeacherTarget(network, a.view(), labels, 2.0).score(b.view());
+  const Score score = TeacherTarget(problem.model, a.view(), labels, 2.0).score(b.view());
   EXPECT_EQ(score.kd, 0.0);
   EXPECT_DOUBLE_EQ(score.attention, 0.5);
 }
@@ -109,12 +109,12 @@ TEST(PredictedClass, TakesTheLowestOfEqualLogits) {
 }
 
 TEST(Scorer, DoesNotDependOnThreadsOrOnHowItemsAreShared) {
-  const QuantizedNetwork network = small_network();
+  const Problem problem = small_problem();
   const ScoreRequest r = request(25, 8);  // 4 batches, the last of one image, by 4 candidates
   ASSERT_EQ(r.items(), 16u);
-  const auto whole = Scorer(network, shapes(), "reference", 1, 2.0).score(r, 0, 16);
-  for (int threads : {2, 3, 5}) EXPECT_EQ(Scorer(network, shapes(), "reference", threads, 2.0).score(r, 0, 16), whole);
-  Scorer scorer(network, shapes(), engine_factory("auto", network), 2, 2.0);
+  const auto whole = Scorer(problem, shapes(), engine_factory("reference", problem), 1, 2.0).score(r, 0, 16);
+  for (int threads : {2, 3, 5}) EXPECT_EQ(Scorer(problem, shapes(), engine_factory("reference", problem), threads, 2.0).score(r, 0, 16), whole);
+  Scorer scorer(problem, shapes(), engine_factory("auto", problem), 2, 2.0);
   std::vector<Score> parts;
   for (auto [first, count] : {std::pair<std::size_t, std::size_t>{0, 5}, {5, 0}, {5, 2}, {7, 9}})
     for (const Score& s : scorer.score(r, first, count)) parts.push_back(s);
@@ -122,34 +122,34 @@ TEST(Scorer, DoesNotDependOnThreadsOrOnHowItemsAreShared) {
 }
 
 TEST(Scorer, CandidatesCarryTheirRepair) {
-  const QuantizedNetwork network = small_network();
+  const Problem problem = small_problem();
   ScoreRequest r = request(16, 8);
   r.candidates.push_back(r.candidates[1]);
-  const auto without = Scorer(network, shapes(), engine_factory("auto", network), 1, 2.0).score(r, 0, r.items());
+  const auto without = Scorer(problem, shapes(), engine_factory("auto", problem), 1, 2.0).score(r, 0, r.items());
   Repair own(3), other(3);
-  own[2] = network.layers[2].requantization;
-  other[1] = network.layers[1].requantization;
+  own[2] = problem.model.layers[2].requantization;
+  other[1] = problem.model.layers[1].requantization;
   for (float& m : other[1]->multiplier) m *= 1.5f;
   r.repairs = {own, other};
   r.repair_of = {no_repair, 0, no_repair, 0, 1};
-  const auto with = Scorer(network, shapes(), engine_factory("auto", network), 2, 2.0).score(r, 0, r.items());
+  const auto with = Scorer(problem, shapes(), engine_factory("auto", problem), 2, 2.0).score(r, 0, r.items());
   for (std::size_t i = 0; i < with.size(); ++i) EXPECT_EQ(with[i] == without[i], i % 5 != 4) << "item " << i;
 }
 
 TEST(Scorer, MomentsDoNotDependOnThreadsOrOnHowItemsAreShared) {
-  const QuantizedNetwork network = small_network();
+  const Problem problem = small_problem();
   ScoreRequest r = request(25, 8);  // 4 batches, the last of one image, by 4 candidates
   r.repairs = {Repair(3)};
-  r.repairs[0][1] = network.layers[1].requantization;
+  r.repairs[0][1] = problem.model.layers[1].requantization;
   for (std::int32_t& b : r.repairs[0][1]->bias) b += 1000;
   r.repair_of = {no_repair, no_repair, no_repair, 0};
-  const std::size_t channels = network.network.channels();
+  const std::size_t channels = problem.network().channels();
   ASSERT_EQ(channels, 26u);
-  const auto whole = Scorer(network, shapes(), "reference", 1, 2.0).moments(r, 0, r.items());
+  const auto whole = Scorer(problem, shapes(), engine_factory("reference", problem), 1, 2.0).moments(r, 0, r.items());
   ASSERT_EQ(whole.size(), 4 * channels);
   EXPECT_EQ(whole[0].count, 25u * 64) << "images by positions";
   EXPECT_EQ(whole.back().count, 25u);
-  Scorer scorer(network, shapes(), engine_factory("auto", network), 3, 2.0);
+  Scorer scorer(problem, shapes(), engine_factory("auto", problem), 3, 2.0);
   std::vector<Moments> parts(whole.size());
   for (auto [first, count] : {std::pair<std::size_t, std::size_t>{0, 5}, {5, 0}, {5, 2}, {7, 9}}) {
     const auto part = scorer.moments(r, first, count);
@@ -164,9 +164,9 @@ TEST(Scorer, MomentsDoNotDependOnThreadsOrOnHowItemsAreShared) {
 }
 
 TEST(Scorer, TheTeacherScoresZeroAgainstItself) {
-  const QuantizedNetwork network = small_network();
+  const Problem problem = small_problem();
   const ScoreRequest r = request(16, 16);
-  const auto scores = Scorer(network, shapes(), engine_factory("auto", network), 1, 2.0).score(r, 0, r.items());
+  const auto scores = Scorer(problem, shapes(), engine_factory("auto", problem), 1, 2.0).score(r, 0, r.items());
   EXPECT_EQ(scores[0].kd, 0.0);
   EXPECT_EQ(scores[0].attention, 0.0);
   EXPECT_EQ(scores[0].teacher_only + scores[0].student_only, 0u);
@@ -174,8 +174,8 @@ TEST(Scorer, TheTeacherScoresZeroAgainstItself) {
 }
 
 TEST(Scorer, SplitsShowDifferentImages) {
-  const QuantizedNetwork network = small_network();
-  Scorer scorer(network, shapes(), engine_factory("auto", network), 1, 2.0);
+  const Problem problem = small_problem();
+  Scorer scorer(problem, shapes(), engine_factory("auto", problem), 1, 2.0);
   std::vector<double> kd;
   for (Split split : {Split::search, Split::validation, Split::test}) {
     ScoreRequest r = request(16, 16);
@@ -188,17 +188,17 @@ TEST(Scorer, SplitsShowDifferentImages) {
 }
 
 TEST(Scorer, HistogramsCountTheCodesBeforeTheStaircase) {
-  const QuantizedNetwork network = small_network();
+  const Problem problem = small_problem();
   ScoreRequest r = request(10, 4);
   r.candidates = {r.candidates[1]};
-  const auto histograms = Scorer(network, shapes(), engine_factory("auto", network), 2, 2.0).histograms(r, 0, r.batches());
+  const auto histograms = Scorer(problem, shapes(), engine_factory("auto", problem), 2, 2.0).histograms(r, 0, r.batches());
   std::vector<Histogram> expected(2);
-  const auto engine = make_engine("reference", network);
+  const auto engine = make_engine("reference", problem);
   std::vector<std::uint32_t> indices(r.images);
-  std::vector<std::uint8_t> input(indices.size() * network.network.input_size());
-  quantize_images(network, shapes().train, indices, input);
+  std::vector<std::uint8_t> input(indices.size() * problem.network().input_size());
+  quantize_images(problem.model, shapes().train, indices, input);
   engine->load_images(input, static_cast<int>(indices.size()));
-  engine->trace(student(network.network, r.candidates[0]), [&](const LayerTrace& layer) {
+  engine->trace(student(problem, r.candidates[0]), [&](const LayerTrace& layer) {
     if (layer.layer < 2) expected[layer.layer].add(layer.codes);
   });
   ASSERT_EQ(histograms.size(), 2u);
@@ -206,8 +206,8 @@ TEST(Scorer, HistogramsCountTheCodesBeforeTheStaircase) {
 }
 
 TEST(Scorer, AnUnknownEngineIsNamed) {
-  const QuantizedNetwork network = small_network();
-  EXPECT_THROW(Scorer(network, shapes(), "abacus", 2, 2.0), std::exception);
+  const Problem problem = small_problem();
+  EXPECT_THROW(Scorer(problem, shapes(), engine_factory("abacus", problem), 2, 2.0), std::exception);
 }
 
 }  // namespace

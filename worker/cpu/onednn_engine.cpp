@@ -17,17 +17,17 @@ int round_up(int x, int multiple) { return (x + multiple - 1) / multiple * multi
 
 class OneDnnEngine final : public Engine {
  public:
-  explicit OneDnnEngine(const QuantizedNetwork& model) : model_(model), input_(input_layout(model.network)) {
+  explicit OneDnnEngine(const Problem& problem)
+      : problem_(problem), model_(problem.model), input_(input_layout(problem.network())) {
     const OneThread one_thread;
     const auto& layers = model_.network.layers;
     CodeLayout input = input_;
     std::size_t sums = 0, codes = 0;
-    int site = 0;
     stages_.reserve(layers.size());
     for (std::size_t l = 0; l < layers.size(); ++l) {
       const CodeLayout output = output_layout(layers[l]);
       stages_.push_back({OneDnnLayer(layers[l], model_.layers[l], input, tile), output,
-                         lanes_of(l, model_.layers[l].requantization), layers[l].site ? site++ : -1, attention_of(l),
+                         lanes_of(l, model_.layers[l].requantization), problem_.site_of(l), problem_.attention_of(l),
                          layers[l].kind == LayerKind::fully_connected ? output.channels : layers[l].positions(),
                          bias_of_plain_codes(model_.layers[l], std::vector<std::int32_t>(output.channels, 0))});
       stages_.back().offset.resize(output.lanes, 0);
@@ -87,7 +87,7 @@ class OneDnnEngine final : public Engine {
     for (std::size_t s = 0; s < students.size(); ++s) {
       OwnedForwardResult& result = owned_[s];
       result.logit_codes.resize(std::size_t(images_) * model_.network.classes);
-      result.attention.resize(model_.network.attention_layers.size());
+      result.attention.resize(problem_.attention.size());
       for (const Stage& stage : stages_)
         if (stage.attention >= 0) result.attention[stage.attention].resize(std::size_t(images_) * stage.map_size);
     }
@@ -135,12 +135,6 @@ class OneDnnEngine final : public Engine {
   /// The sums of image i of a tile.
   const std::int32_t* sums_of(std::size_t l, int i) const {
     return &sums_[std::size_t(i) * shape(l).positions() * stages_[l].output.lanes];
-  }
-
-  int attention_of(std::size_t l) const {
-    const auto& list = model_.network.attention_layers;
-    const auto found = std::find(list.begin(), list.end(), l);
-    return found == list.end() ? -1 : static_cast<int>(found - list.begin());
   }
 
   LaneRequantization lanes_of(std::size_t l, const Requantization& requantization) const {
@@ -225,6 +219,7 @@ class OneDnnEngine final : public Engine {
     sink({l, 1, positions, channels, accumulators, codes});
   }
 
+  const Problem& problem_;
   const QuantizedNetwork& model_;
   const RequantizeKernels& kernels_ = requantize_kernels().front();
   CodeLayout input_;
@@ -243,8 +238,8 @@ class OneDnnEngine final : public Engine {
 
 }  // namespace
 
-std::unique_ptr<Engine> make_onednn_engine(const QuantizedNetwork& network) {
-  return std::make_unique<OneDnnEngine>(network);
+std::unique_ptr<Engine> make_onednn_engine(const Problem& problem) {
+  return std::make_unique<OneDnnEngine>(problem);
 }
 
 }  // namespace triseg

@@ -8,7 +8,7 @@ namespace triseg {
 /// Each layer is self-tested against the reference on random and extreme codes. Where one int8 product is not exact on
 /// this CPU (16-bit pair sums saturate without VNNI), the layer runs as two with halved weights, which are exact for
 /// any weights and half as fast; description() tells. Throws Error naming the layer if even that is not exact.
-/// `network` must outlive the engine. Keeps oneDNN to the calling thread.
-std::unique_ptr<Engine> make_onednn_engine(const QuantizedNetwork& network);
+/// `problem` must outlive the engine. Keeps oneDNN to the calling thread.
+std::unique_ptr<Engine> make_onednn_engine(const Problem& problem);
 
 }  // namespace triseg

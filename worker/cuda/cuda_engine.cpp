@@ -99,8 +99,8 @@ struct Mirrored {
 
 class CudaEngine final : public Engine {
  public:
-  CudaEngine(const QuantizedNetwork& network, int device, std::size_t activation_bytes)
-      : model_(network), device_((use(device), device)), activation_bytes_(activation_bytes) {
+  CudaEngine(const Problem& problem, int device, std::size_t activation_bytes)
+      : problem_(problem), model_(problem.model), device_((use(device), device)), activation_bytes_(activation_bytes) {
     cudaDeviceProp properties{};
     check_cuda(cudaGetDeviceProperties(&properties, device), "query of a device");
     description_ = fmt::format("int8 tensor cores ({}, GPU {})", properties.name, device);
@@ -296,9 +296,8 @@ class CudaEngine final : public Engine {
     d.epilogue.zero_point = layer.output.zero_point;
     d.epilogue.lowest = lowest_code(shape, layer);
     d.epilogue.attention_per_channel = flat;
-    const auto& maps = model_.network.attention_layers;
-    if (const auto map = std::find(maps.begin(), maps.end(), l); map != maps.end()) d.attention = map - maps.begin();
-    if (shape.site) d.site = std::count_if(layers_.begin(), layers_.end(), [](const DeviceLayer& other) { return other.site >= 0; });
+    d.attention = problem_.attention_of(l);
+    d.site = problem_.site_of(l);
     return d;
   }
 
@@ -427,7 +426,7 @@ class CudaEngine final : public Engine {
         std::copy_n(logits_.host.data() + logits_before + (s * images_ + i) * last.padded_channels, last.channels,
                     logit_codes_.begin() + (before + s * images_ + i) * last.channels);
       results[s].logit_codes = std::span(logit_codes_).subspan((before + s * images_) * last.channels, std::size_t(images_) * last.channels);
-      results[s].attention.resize(model_.network.attention_layers.size());
+      results[s].attention.resize(problem_.attention.size());
       for (std::size_t l = 0; l < layers_.size(); ++l) {
         if (layers_[l].attention < 0) continue;
         const std::size_t size = images_ * layers_[l].map_size();
@@ -437,6 +436,7 @@ class CudaEngine final : public Engine {
     }
   }
 
+  const Problem& problem_;
   const QuantizedNetwork& model_;
   int device_;
   std::size_t activation_bytes_;
@@ -475,12 +475,12 @@ bool cuda_engine_runs_here() {
   return false;
 }
 
-std::unique_ptr<Engine> make_cuda_engine(const QuantizedNetwork& network, int device, std::size_t activation_bytes) {
+std::unique_ptr<Engine> make_cuda_engine(const Problem& problem, int device, std::size_t activation_bytes) {
   int count = 0;
   if (const cudaError_t code = cudaGetDeviceCount(&count); code != cudaSuccess)
     fail("engine cuda: no GPU can be used: {}", cudaGetErrorString(code));
   if (device >= count) fail("engine cuda: there is no GPU {}: {} can be used", device, count);
-  return std::make_unique<CudaEngine>(network, device, activation_bytes);
+  return std::make_unique<CudaEngine>(problem, device, activation_bytes);
 }
 
 }  // namespace triseg

@@ -13,10 +13,10 @@ bool cuda_engine_runs_here();
 /// which no staircase precedes, is computed once for all students of the loaded images.
 /// Throws Error if there is no such device, if it is older than compute capability 8.0 or this build has no code for it, and,
 /// naming the layer, for border padding of a layer whose input zero point is not 0, the first excepted, and for pooling by more
-/// than 11. `network` must outlive the engine.
+/// than 11. `problem` must outlive the engine.
 ///
 /// activation_bytes: device memory for the students' activations; those that do not fit at once run in several parts.
-std::unique_ptr<Engine> make_cuda_engine(const QuantizedNetwork& network, int device,
+std::unique_ptr<Engine> make_cuda_engine(const Problem& problem, int device,
                                          std::size_t activation_bytes = std::size_t{6} << 30);
 
 }  // namespace triseg

@@ -19,7 +19,7 @@ namespace {
 struct EngineEntry {
   std::string_view name;
   bool (*runs_here)();
-  std::unique_ptr<Engine> (*make)(const QuantizedNetwork&, int device);
+  std::unique_ptr<Engine> (*make)(const Problem&, int device);
 };
 
 bool always() { return true; }
@@ -28,12 +28,12 @@ bool always() { return true; }
 constexpr EngineEntry engines[] = {
 #ifdef TRISEG_HAVE_CUDA
     {"cuda", cuda_engine_runs_here,
-     [](const QuantizedNetwork& network, int device) { return make_cuda_engine(network, device); }},
+     [](const Problem& problem, int device) { return make_cuda_engine(problem, device); }},
 #endif
 #ifdef TRISEG_HAVE_ONEDNN
-    {"onednn", always, [](const QuantizedNetwork& network, int) { return make_onednn_engine(network); }},
+    {"onednn", always, [](const Problem& problem, int) { return make_onednn_engine(problem); }},
 #endif
-    {"reference", always, [](const QuantizedNetwork& network, int) { return make_reference_engine(network); }},
+    {"reference", always, [](const Problem& problem, int) { return make_reference_engine(problem); }},
 };
 
 const EngineEntry& find_engine(std::string_view name) {
@@ -57,12 +57,12 @@ std::vector<Traced> trace_layers(Engine& engine, const Student& student, std::si
 }
 
 /// One random image through every layer and through the whole engine, with staircases, compared with the reference.
-void self_test(Engine& engine, const QuantizedNetwork& network) {
-  const Network& shape = network.network;
+void self_test(Engine& engine, const Problem& problem) {
+  const Network& shape = problem.network();
   std::vector<std::uint8_t> image(shape.input_size());
   for (std::size_t i = 0; i < image.size(); ++i) image[i] = static_cast<std::uint8_t>(uniform_below(256, 0, Stream::self_test, i));
-  const Student candidate = student(shape, std::vector<Codes>(shape.sites().size(), Codes{9, 18, 27, 45, 60}));
-  const auto reference = make_reference_engine(network);
+  const Student candidate = student(problem, std::vector<Codes>(problem.sites.size(), Codes{9, 18, 27, 45, 60}));
+  const auto reference = make_reference_engine(problem);
   std::array<OwnedForwardResult, 2> results;
   std::array<std::vector<Traced>, 2> layers;
   for (int i = 0; i < 2; ++i) {
@@ -91,15 +91,15 @@ std::vector<std::string_view> engine_names() {
 
 std::string_view resolve_engine(std::string_view name) { return find_engine(name).name; }
 
-std::unique_ptr<Engine> make_engine(std::string_view name, const QuantizedNetwork& network, int device) {
+std::unique_ptr<Engine> make_engine(std::string_view name, const Problem& problem, int device) {
   const EngineEntry& entry = find_engine(name);
-  auto engine = entry.make(network, device);
-  if (entry.name != "reference") self_test(*engine, network);
+  auto engine = entry.make(problem, device);
+  if (entry.name != "reference") self_test(*engine, problem);
   return engine;
 }
 
-EngineFactory engine_factory(std::string name, const QuantizedNetwork& network, int device) {
-  return [name = std::move(name), &network, device] { return make_engine(name, network, device); };
+EngineFactory engine_factory(std::string name, const Problem& problem, int device) {
+  return [name = std::move(name), &problem, device] { return make_engine(name, problem, device); };
 }
 
 }  // namespace triseg

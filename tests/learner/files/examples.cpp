@@ -1,6 +1,8 @@
 #include "tests/learner/files/examples.hpp"
 
 #include "core/error.hpp"
+#include "network/problem.hpp"
+#include "network/recipes.hpp"
 
 #include <cmath>
 #include <cstdio>
@@ -64,8 +66,7 @@ double reward(const RunData& run, const Score& s) { return -(s.mean_kd() + run.a
 RunData example_run(bool finished, std::size_t episodes) {
   state = 7;
   RunData run;
-  run.model = "alexnet";
-  run.model_display_name = "AlexNet";
+  run.network = make_recipe("alexnet").network;
   run.backend = "fbgemm";
   run.data = "/data/fashion mnist";
   run.data_sha256 = std::string(64, 'c');
@@ -88,8 +89,9 @@ RunData example_run(bool finished, std::size_t episodes) {
   run.threads_per_rank = 2;
   run.finished = finished;
 
-  const Network network = make_network("alexnet");
-  for (const std::size_t i : network.sites()) {
+  const Network& network = run.network;
+  const std::vector<std::size_t> sites = select_sites(network, "all");
+  for (const std::size_t i : sites) {
     const Layer& layer = network.layers[i];
     SiteData& site = run.sites.emplace_back();
     site.name = layer.name;
@@ -115,7 +117,7 @@ RunData example_run(bool finished, std::size_t episodes) {
   for (std::size_t i = 0; i < iterations; ++i) {
     Update u;
     u.iteration = i;
-    u.part = i % 2;
+    u.branch = i % 2;
     u.pass_share = 1 - double(i % 2) / 1000;
     for (double* x : {&u.mean_reward, &u.best_reward, &u.reference_reward, &u.policy_loss, &u.value_loss, &u.entropy,
                       &u.approx_kl, &u.clip_fraction, &u.update_seconds, &u.iteration_seconds})
@@ -147,7 +149,7 @@ RunData example_run(bool finished, std::size_t episodes) {
       run.top.push_back(c);
     }
     run.selected = {1, true, random_score(10000), random_score(10000), random_score(10000), {}};
-    for (std::size_t l = network.sites().front() + 1; l < network.layers.size(); ++l) {
+    for (std::size_t l = sites.front() + 1; l < network.layers.size(); ++l) {
       LayerRepair& repair = run.selected.repair.emplace_back();
       repair.layer = network.layers[l].name;
       for (int c = 0; c < network.layers[l].out_channels; ++c) {
@@ -167,7 +169,7 @@ RunData example_run(bool finished, std::size_t episodes) {
 QuantizedNetwork example_model(std::string_view name, Scheme scheme) {
   state = 11;
   QuantizedNetwork n;
-  n.network = make_network(name);
+  n.network = make_recipe(name).network;
   n.scheme = scheme;
   n.data = "fashion-mnist";
   n.data_sha256 = std::string(64, 'd');
@@ -224,10 +226,10 @@ bool same_rows(const std::vector<Row>& a, const std::vector<Row>& b) {
 
 std::string difference(const RunData& a, const RunData& b) {
   const auto split = [](const RunData& run) {
-    const auto& [model, display, backend, selection, sha, data_sha, seed, temperature, weight, total, repair, images, attention, energy,
+    const auto& [network, backend, selection, sha, data_sha, seed, temperature, weight, total, repair, images, attention, energy,
                  config, hash, data, engine, transport, command, ranks, threads, finished, sites, episodes, updates, evaluations,
                  finalists, top, selected, checkpoint] = run;
-    return std::tuple(std::tie(model, display, backend, selection, sha, data_sha, seed, temperature, weight, total, repair,
+    return std::tuple(std::tie(network, backend, selection, sha, data_sha, seed, temperature, weight, total, repair,
                                images, attention, config, hash, data, engine, transport, command, ranks, threads, finished));
   };
   if (split(a) != split(b)) return "a scalar";
@@ -250,7 +252,7 @@ std::string difference(const RunData& a, const RunData& b) {
 }
 
 std::string difference(const QuantizedNetwork& a, const QuantizedNetwork& b) {
-  if (a.network.name != b.network.name || a.network.layers.size() != b.network.layers.size()) return "network";
+  if (a.network != b.network) return "network";
   if (std::tie(a.scheme, a.data, a.data_sha256, a.mean, a.standard_deviation) !=
       std::tie(b.scheme, b.data, b.data_sha256, b.mean, b.standard_deviation))
     return "scheme, data or normalization";

@@ -74,11 +74,11 @@ class Expected {
 Expected expected_content(const RunData& r) {
   Expected e;
   e.add("@format", "string", "triseg-run");
-  e.add("@schema_version", "int32", 4);
+  e.add("@schema_version", "int32", 5);
   e.add("@creator", "string", "triseg");
   e.add("@status", "string", "finished");
-  e.add("@model", "string", r.model);
-  e.add("@model_display_name", "string", r.model_display_name);
+  e.add("@model", "string", r.network.name);
+  e.add("@model_display_name", "string", r.network.display_name);
   e.add("@model_sha256", "string", r.model_sha256);
   e.add("@backend", "string", r.backend);
   e.add("@data", "string", r.data);
@@ -101,6 +101,22 @@ Expected expected_content(const RunData& r) {
   e.add("@threads_per_rank", "int32", r.threads_per_rank);
   e.add("@command_line", "string", r.command_line);
   e.add("@may_differ", "string", "file_time,content_sha256,config,data,engine,transport,ranks,threads_per_rank,command_line");
+
+  e.add("/network/input_channels", "int32", 3);
+  e.add("/network/input_side", "int32", 32);
+  e.add("/network/classes", "int32", 10);
+  const auto layers = [&](const char* name, std::initializer_list<int> values, const char* type = "int32") {
+    e.add(std::string("/network/") + name, type, Json(std::vector<int>(values)));
+  };
+  e.add("/network/name", "string", {"conv1", "conv2", "conv3", "conv4", "conv5", "fc1", "fc2", "fc3"});
+  e.add("/network/kind", "string", {"conv", "conv", "conv", "conv", "conv", "fc", "fc", "fc"});
+  layers("in_channels", {3, 64, 192, 384, 256, 1024, 512, 256});
+  layers("out_channels", {64, 192, 384, 256, 256, 512, 256, 10});
+  layers("kernel", {5, 5, 3, 3, 3, 1, 1, 1});
+  layers("stride", {2, 1, 1, 1, 1, 1, 1, 1});
+  layers("padding", {2, 2, 1, 1, 1, 0, 0, 0});
+  layers("pool", {2, 2, 1, 1, 2, 1, 1, 1});
+  layers("relu", {1, 1, 1, 1, 1, 1, 1, 0}, "uint8");
 
   e.column("/sites/name", "string", r.sites, [](const SiteData& s) { return s.name; });
   e.column("/sites/record_key", "string", r.sites, [](const SiteData& s) { return s.record_key; });
@@ -127,7 +143,7 @@ Expected expected_content(const RunData& r) {
       {"policy_loss", &Update::policy_loss}, {"value_loss", &Update::value_loss},   {"entropy", &Update::entropy},
       {"approx_kl", &Update::approx_kl},     {"clip_fraction", &Update::clip_fraction},
       {"update_seconds", &Update::update_seconds}, {"iteration_seconds", &Update::iteration_seconds}};
-  e.column("/updates/part", "uint64", r.updates, [](const Update& x) { return x.part; });
+  e.column("/updates/branch", "uint64", r.updates, [](const Update& x) { return x.branch; });
   e.column("/updates/iteration", "uint64", r.updates, [](const Update& x) { return x.iteration; });
   for (const auto& [name, member] : columns)
     e.column(std::string("/updates/") + name, "float64", r.updates, [&](const Update& x) { return x.*member; });
@@ -167,7 +183,7 @@ Expected expected_content(const RunData& r) {
                                                -(validation.kd / 10000 + r.attention_weight * (validation.attention / 10000)));
   e.add("/selected/gap_accuracy_student", "float64", test.student_accuracy() - validation.student_accuracy());
   e.add("/selected/gap_accuracy_drop", "float64", accuracy_drop(test) - accuracy_drop(validation));
-  const Network network = make_network("alexnet");
+  const Network& network = r.network;
   const auto cost_of = [&](const Candidate& c) { return network_cost(network, r.sites, c.codes, r.energy); };
   e.column("/top/passed", "float64", r.top, [&](const Candidate& x) { return passed_share(r.sites, x.codes); });
   e.column("/top/coverage", "float64", r.top, [&](const Candidate& x) { return cost_of(x).coverage; });

@@ -3,6 +3,7 @@
 #include "core/atomic_file.hpp"
 #include "core/error.hpp"
 #include "core/sha256.hpp"
+#include "network/recipes.hpp"
 #include "tests/learner/files/examples.hpp"
 
 #include <gmock/gmock.h>
@@ -64,24 +65,47 @@ TEST(ModelFile, EditsAreFound) {
   EXPECT_THAT(after_edit("del f['layers/fc1']"), HasSubstr("/layers/fc1"));
   EXPECT_THAT(after_edit("del f.attrs['seed']"), HasSubstr("attribute seed: expected an attribute of this name"));
   EXPECT_THAT(after_edit("f['layers/fc1/bias'].resize((119,))"), HasSubstr("/layers/fc1/bias: expected s32 [120], found s32 [119]"));
-  EXPECT_THAT(after_edit("f.attrs['network'] = numpy.bytes_('resnet50')"), HasSubstr("unknown model 'resnet50'"));
-  EXPECT_THAT(after_edit("f.attrs['network'] = numpy.bytes_('alexnet')"), HasSubstr("/layers/conv1/weights: expected s8 [64,3,5,5]"));
+  EXPECT_THAT(after_edit("f['network/out_channels'][0] = 7"), HasSubstr("layer conv2: takes 6 channels but gets 7"));
+  EXPECT_THAT(after_edit("f['network/kernel'][1] = 3; f['network/in_channels'][2] = 576"), HasSubstr("/layers/conv2/weights: expected s8 [16,6,3,3]"));
+  EXPECT_THAT(after_edit("f['network/kind'][1] = b'lstm'"), HasSubstr("unknown kind of layer 'lstm'"));
+  EXPECT_THAT(after_edit("f['network/kind'].resize((4,))"), HasSubstr("/network/kind: expected 5 kinds, found 4"));
+  EXPECT_THAT(after_edit("f['network/stride'].resize((4,))"), HasSubstr("/network/stride: expected s32 [5], found s32 [4]"));
+  EXPECT_THAT(after_edit("f['network'].attrs.modify('classes', numpy.int32(9))"), HasSubstr("makes 10 logits for 9 classes"));
   EXPECT_THAT(after_edit("f.attrs['backend'] = numpy.bytes_('int4')"), HasSubstr("unknown backend 'int4'"));
   EXPECT_THAT(after_edit("f.attrs['format'] = numpy.bytes_('triseg-run')"), HasSubstr("expected a model file (format \"triseg-model\")"));
-  EXPECT_THAT(after_edit("f.attrs.modify('schema_version', numpy.int32(3))"), HasSubstr("has schema version 3"));
+  EXPECT_THAT(after_edit("f.attrs.modify('schema_version', numpy.int32(4))"), HasSubstr("has schema version 4"));
   EXPECT_THAT(after_edit("f.attrs.modify('data_sha256', numpy.bytes_('e' * 64))"), HasSubstr("does not have the digest"));
   EXPECT_THAT(after_edit("del f.attrs['format']"), HasSubstr("without the attribute format"));
 }
 
-/// Version 1 had no data_sha256.
-TEST(ModelFile, ReadsTheVersionBefore) {
+/// Versions 1 and 2 name their network, and version 1 had no data_sha256.
+TEST(ModelFile, ReadsTheVersionsBefore) {
   const TemporaryFolder folder;
   QuantizedNetwork model = example_model();
   save_model(folder / "model.h5", model, {});
   std::string output;
-  ASSERT_EQ(run_python("rewrite_model.py", {(folder / "model.h5").string(), (folder / "old.h5").string(), "1"}, output), 0) << output;
-  model.data_sha256.clear();
-  EXPECT_EQ(difference(load_model(folder / "old.h5"), model), "");
+  for (const char* version : {"3", "2", "1"}) {
+    ASSERT_EQ(run_python("rewrite_model.py", {(folder / "model.h5").string(), (folder / "old.h5").string(), version}, output), 0) << output;
+    if (std::string_view(version) == "1") model.data_sha256.clear();
+    EXPECT_EQ(difference(load_model(folder / "old.h5"), model), "") << version;
+  }
+  const std::filesystem::path shipped = TRISEG_SOURCE_DIR "/models/lenet5-fashion-mnist.h5";
+  EXPECT_EQ(load_model(shipped).network, make_recipe("lenet5").network) << "a file that the version before wrote";
+}
+
+/// A network that no recipe knows passes through a file.
+TEST(ModelFile, CarriesAnyNetwork) {
+  const TemporaryFolder folder;
+  QuantizedNetwork model = example_model();
+  model.network.name = "mine";
+  model.network.display_name = "Mine, all mine";
+  model.network.layers[0].name = "stem";
+  model.network.default_attention = {"conv2"};
+  save_model(folder / "model.h5", model, {});
+  EXPECT_EQ(load_model(folder / "model.h5").network, model.network);
+  model.network.default_attention.clear();
+  save_model(folder / "model.h5", model, {});
+  EXPECT_EQ(difference(load_model(folder / "model.h5"), model), "");
 }
 
 TEST(ModelFile, ForeignFilesAreNamedAsSuch) {

@@ -2,6 +2,7 @@
 
 #include "core/atomic_file.hpp"
 #include "core/error.hpp"
+#include "network/recipes.hpp"
 #include "tests/learner/files/examples.hpp"
 #include "learner/judging/confidence.hpp"
 #include "learner/judging/repair.hpp"
@@ -23,16 +24,15 @@ std::string text_of(const std::filesystem::path& path) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-std::vector<Codes> read_text(const std::string& text, Network& network) {
+SiteCodes read_text(const std::string& text, const Network& network) {
   const TemporaryFolder folder;
   commit_file(folder / "result.json", text);
-  return read_result(folder / "result.json", network);
+  return ResultFile(folder / "result.json").codes(network);
 }
 
-/// What read_result says of the text, for LeNet-5.
+/// What the reader says of the text, for LeNet-5.
 std::string error_of_text(const std::string& text) {
-  Network network = make_network("lenet5");
-  const std::string error = error_of([&] { read_text(text, network); });
+  const std::string error = error_of([&] { read_text(text, make_recipe("lenet5").network); });
   EXPECT_EQ(error.find('\n'), std::string::npos) << error;
   if (!error.empty()) {
     EXPECT_THAT(error, HasSubstr("result.json: "));
@@ -53,19 +53,20 @@ TEST(ResultFile, HoldsTheKeysOfTheOriginal) {
   for (std::size_t at = text.find("tmax_code"); at != std::string::npos; at = text.find("tmax_code", at + 1)) ++lines;
   EXPECT_EQ(lines, 7);
   EXPECT_TRUE(std::regex_search(text, std::regex("\n +\"t1_code\": [0-9]+,\n +\"v1_code\": [0-9]+,\n +\"t2_code\": [0-9]+,\n"
-                                                 " +\"v2_code\": [0-9]+,\n +\"tmax_code\": [0-9]+\n"))) << text;
+                                                 " +\"v2_code\": [0-9]+,\n +\"tmax_code\": [0-9]+,\n"))) << text;
 
   const Json json = Json::parse(text);
   std::vector<std::string> keys;
   for (const auto& [key, value] : json["layers"].items()) keys.push_back(key);
-  EXPECT_THAT(keys, testing::ElementsAre("block_output.conv1", "block_output.conv2", "block_output.conv3", "block_output.conv4",
-                                         "block_output.conv5", "classifier.fc1.out", "classifier.fc2.out"));
+  EXPECT_THAT(keys, testing::ElementsAre("conv1", "conv2", "conv3", "conv4", "conv5", "fc1", "fc2"));
   const Codes& c = run.top[1].codes[6];
-  EXPECT_EQ(json["layers"]["classifier.fc2.out"],
-            (Json{{"t1_code", c.t1}, {"v1_code", c.v1}, {"t2_code", c.t2}, {"v2_code", c.v2}, {"tmax_code", c.tmax}}));
+  EXPECT_EQ(json["layers"]["fc2"], (Json{{"t1_code", c.t1}, {"v1_code", c.v1}, {"t2_code", c.t2}, {"v2_code", c.v2},
+                                         {"tmax_code", c.tmax}, {"record_key", "classifier.fc2.out"}}));
+  EXPECT_EQ(json["layers"]["conv1"]["record_key"], "block_output.conv1");
   EXPECT_EQ(json["backend"], "fbgemm");
   EXPECT_EQ(json["model"], "alexnet");
-  EXPECT_EQ(json["selection"]["rule"], run.selection);
+  EXPECT_EQ(json["selection"], run.selection);
+  EXPECT_EQ(json["selected"]["origin"], run.top[1].origin);
   EXPECT_EQ(json["seed"], run.seed);
   EXPECT_EQ(json["data"], run.data);
   EXPECT_EQ(json["data_sha256"], run.data_sha256);
@@ -80,12 +81,11 @@ TEST(ResultFile, ReadsBackTheSelectedCodes) {
   const TemporaryFolder folder;
   const RunData run = example_run();
   write_result(folder / "result.json", run);
-  Network network = make_network("alexnet");
-  EXPECT_EQ(read_result(folder / "result.json", network), run.top[1].codes);
-  EXPECT_EQ(network.sites().size(), 7);
-  Network other = make_network("lenet5");
-  EXPECT_THAT(error_of([&] { read_result(folder / "result.json", other); }),
-              HasSubstr("result.json: model: expected \"lenet5\", found \"alexnet\""));
+  const SiteCodes read = ResultFile(folder / "result.json").codes(run.network);
+  EXPECT_EQ(read.codes, run.top[1].codes);
+  EXPECT_EQ(read.sites, (std::vector<std::size_t>{0, 1, 2, 3, 4, 5, 6}));
+  EXPECT_THAT(error_of([&] { ResultFile(folder / "result.json").codes(make_recipe("lenet5").network); }),
+              HasSubstr("result.json: layers.conv3: LeNet-5 has no such site"));
 }
 
 TEST(ResultFile, HoldsTheRepairExactly) {
@@ -94,22 +94,22 @@ TEST(ResultFile, HoldsTheRepairExactly) {
   run.selected.repair[0].requantization.multiplier[1] = 0.1f;
   run.selected.repair[0].requantization.bias[1] = -1234567891;
   write_result(folder / "result.json", run);
-  const Network network = make_network("alexnet");
-  const StoredRepair stored = read_repair(folder / "result.json", network);
+  const Network& network = run.network;
+  const StoredRepair stored = ResultFile(folder / "result.json").repair(network);
   EXPECT_EQ(stored.mode, "channel");
   EXPECT_FALSE(stored.repair[0]);
   EXPECT_EQ(layer_repairs(network, stored.repair), run.selected.repair);
   run.repair = "none";
   run.selected.repair.clear();
   write_result(folder / "result.json", run);
-  EXPECT_TRUE(read_repair(folder / "result.json", network).repair.empty());
+  EXPECT_TRUE(ResultFile(folder / "result.json").repair(network).repair.empty());
 }
 
 TEST(ResultFile, MalformedRepairsAreExplained) {
   const TemporaryFolder folder;
   const auto error_of_repair = [&](const std::string& repair) {
     commit_file(folder / "result.json", R"({"layers": {}, "repair": )" + repair + "}");
-    return error_of([&] { read_repair(folder / "result.json", make_network("lenet5")); });
+    return error_of([&] { ResultFile(folder / "result.json").repair(make_recipe("lenet5").network); });
   };
   const auto fc3 = [](const std::string& entry) { return R"({"mode": "layer", "layers": {"fc3": )" + entry + "}}"; };
   const std::string ten = "[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]";
@@ -132,19 +132,39 @@ TEST(ResultFile, UnfinishedRunsHaveNone) {
   EXPECT_FALSE(std::filesystem::exists(folder / "result.json"));
 }
 
-/// As the Python original writes it: no new keys, layers in any order, integers perhaps as floats.
+/// As the Python original writes it: plain names, a string as selection, no new keys, layers in any order, integers perhaps as floats.
 TEST(ResultFile, ReadsTheOriginals) {
-  Network network = make_network("alexnet");
-  const std::vector<Codes> codes = read_text(R"({
+  const Network network = make_recipe("alexnet").network;
+  const SiteCodes read = read_text(R"({
     "layers": {
-      "classifier.fc1.out": {"t1_code": 3.0, "v1_code": 6.0, "t2_code": 9.0, "v2_code": 12.0, "tmax_code": 15.0},
-      "block_output.conv2": {"t1_code": 0, "v1_code": 14, "t2_code": 21, "v2_code": 28, "tmax_code": 255}
+      "fc1": {"t1_code": 3.0, "v1_code": 6.0, "t2_code": 9.0, "v2_code": 12.0, "tmax_code": 15.0},
+      "conv2": {"t1_code": 0, "v1_code": 14, "t2_code": 21, "v2_code": 28, "tmax_code": 255}
     },
-    "backend": "fbgemm", "model": "AlexNet"})", network);
-  EXPECT_EQ(codes, (std::vector<Codes>{{0, 14, 21, 28, 255}, {3, 6, 9, 12, 15}}));
-  std::vector<std::string> sites;
-  for (const std::size_t i : network.sites()) sites.push_back(network.layers[i].name);
-  EXPECT_THAT(sites, testing::ElementsAre("conv2", "fc1"));
+    "backend": "fbgemm", "model": "AlexNet", "selection": "best_by_test_acc"})", network);
+  EXPECT_EQ(read.codes, (std::vector<Codes>{{0, 14, 21, 28, 255}, {3, 6, 9, 12, 15}}));
+  EXPECT_EQ(read.sites, (std::vector<std::size_t>{1, 5}));
+}
+
+/// Earlier versions named sites by their record keys.
+TEST(ResultFile, ReadsRecordKeys) {
+  const Network network = make_recipe("lenet5").network;
+  const SiteCodes read = read_text(R"({"layers": {"block_output.conv2": )" + good_site + R"(, "classifier.fc1.out": )" + good_site + "}}", network);
+  EXPECT_EQ(read.sites, (std::vector<std::size_t>{1, 2}));
+  EXPECT_THAT(error_of_text(R"({"layers": {"conv1": )" + good_site + R"(, "block_output.conv1": )" + good_site + "}}"),
+              HasSubstr("layers.block_output.conv1: the site conv1 is there already by its plain name"));
+}
+
+/// A repair brings the file that it starts from to the form of now.
+TEST(ResultFile, ARepairedOldFileHasPlainNames) {
+  const TemporaryFolder folder;
+  const Network network = make_recipe("lenet5").network;
+  write_repaired(folder / "r.json", R"({"layers": {"block_output.conv1": )" + good_site + R"(}, "selection": {"rule": "best", "images": 5}})",
+                 network, {});
+  const Json json = Json::parse(text_of(folder / "r.json"));
+  EXPECT_EQ(json["layers"].size(), 1u);
+  EXPECT_EQ(json["layers"]["conv1"]["t2_code"], 21);
+  EXPECT_EQ(json["selection"], "best");
+  EXPECT_EQ(json["selected"]["images"], 5);
 }
 
 TEST(ResultFile, MalformedFilesAreExplained) {
@@ -163,8 +183,8 @@ TEST(ResultFile, MalformedFilesAreExplained) {
                 HasSubstr("layers.block_output.conv1.v1_code: expected an integer 0..255, found ")) << bad;
   EXPECT_THAT(error_of_text(with_conv1(std::regex_replace(good_site, std::regex("21"), "36"))),
               HasSubstr("layers.block_output.conv1: the codes t1=7, v1=14, t2=36"));
-  EXPECT_THAT(error_of_text(R"({"layers": {"conv1": )" + good_site + "}}"),
-              HasSubstr("layers.conv1: LeNet-5 has no such site: expected one of block_output.conv1, "));
+  EXPECT_THAT(error_of_text(R"({"layers": {"conv9": )" + good_site + "}}"),
+              HasSubstr("layers.conv9: LeNet-5 has no such site: expected one of conv1, "));
   EXPECT_THAT(error_of_text(R"({"layers": {"classifier.fc3.out": )" + good_site + "}}"), HasSubstr("has no such site"));
   EXPECT_THAT(error_of_text(R"({"model": 5, "layers": {"block_output.conv1": )" + good_site + "}}"), HasSubstr("model: expected a string"));
   EXPECT_THAT(error_of_text(R"({"layers": {"block_output.conv1": )" + good_site + R"(, "block_output.conv1": )" + good_site + "}}"),
@@ -176,7 +196,7 @@ TEST(ResultFile, ItsOriginIsReadAndItsTemperatureChecked) {
   const TemporaryFolder folder;
   const RunData run = example_run();
   write_result(folder / "result.json", run);
-  const ResultOrigin origin = read_result_origin(folder / "result.json");
+  const ResultOrigin origin = ResultFile(folder / "result.json").origin();
   EXPECT_EQ(origin.model, "alexnet");
   EXPECT_EQ(origin.data, run.data);
   EXPECT_EQ(origin.data_sha256, run.data_sha256);
@@ -185,15 +205,9 @@ TEST(ResultFile, ItsOriginIsReadAndItsTemperatureChecked) {
   EXPECT_EQ(origin.temperature, run.temperature);
   for (const char* bad : {"-1", "0", "1e+300", "\"hot\"", "null", "[2]"}) {
     commit_file(folder / "bad.json", fmt::format("{{\"temperature\": {}}}", bad));
-    EXPECT_THAT(error_of([&] { read_result_origin(folder / "bad.json"); }),
+    EXPECT_THAT(error_of([&] { ResultFile(folder / "bad.json"); }),
                 HasSubstr(fmt::format("bad.json: temperature: expected a number from 1e-12 to 1e+12, found {}", bad).substr(0, 80)));
   }
-}
-
-TEST(ResultFile, AFailedReadLeavesTheNetwork) {
-  Network network = make_network("lenet5");
-  error_of([&] { read_text(with_conv1("5"), network); });
-  EXPECT_EQ(network.sites().size(), 4);
 }
 
 /// Values of Wilson's interval computed with R: binom::binom.wilson(x, n).

@@ -5,6 +5,8 @@ import h5py
 import numpy
 from content_digest import ContentDigest
 
+SINCE_3 = ["input_channels", "input_side", "classes"]
+NETWORK = ["default_attention", "name", "kind", "in_channels", "out_channels", "kernel", "stride", "padding", "pool", "relu"]
 ROOT = ["network", "backend", "data", "data_sha256", "creator", "creator_version", "file_time", "command_line", "seed", "epochs",
         "float_accuracy", "int8_test_accuracy"]
 GROUP = ["index", "input_scale", "input_zero_point", "output_scale", "output_zero_point"]
@@ -23,7 +25,7 @@ def get(attrs, name):
     return value.decode() if isinstance(value, bytes) else value
 
 
-version = int(sys.argv[3]) if len(sys.argv) > 3 else 2
+version = int(sys.argv[3]) if len(sys.argv) > 3 else 3
 with h5py.File(sys.argv[1], "r") as old, h5py.File(sys.argv[2], "w") as new:
     digest = ContentDigest()
 
@@ -42,6 +44,12 @@ with h5py.File(sys.argv[1], "r") as old, h5py.File(sys.argv[2], "w") as new:
         if name == "data_sha256" and version < 2:
             continue
         copy_attribute(old, new, name)
+        if name == "backend" and version >= 3:
+            copy_attribute(old, new, "display_name")
+            for number in SINCE_3:
+                copy_attribute(old["network"], new.require_group("network"), number)
+            for column in NETWORK:
+                copy_dataset(f"/network/{column}")
     copy_dataset("/normalization/mean")
     copy_dataset("/normalization/standard_deviation")
     for layer in sorted(old["layers"].values(), key=lambda g: g.attrs["index"]):

@@ -6,6 +6,7 @@
 #include "learner/files/content_digest.hpp"
 #include "learner/files/hdf5.hpp"
 #include "learner/files/run_schema.hpp"
+#include "network/recipes.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -163,7 +164,7 @@ TEST(RunFile, ValidatorFindsWrongContent) {
   EXPECT_THAT(violations([](RunData& r) { r.finished = false, r.top.clear(), r.sites[1].name = "conv9"; }), Contains(HasSubstr("/sites/name: 'conv9'")));
   EXPECT_THAT(violations([](RunData& r) { std::swap(r.sites[0].name, r.sites[1].name); }), Contains(HasSubstr("/sites/name")));
   EXPECT_THAT(violations([](RunData& r) { r.sites[1].record_key = "conv2"; }), Contains(HasSubstr("/sites/record_key: expected 'block_output.conv2'")));
-  EXPECT_THAT(violations([](RunData& r) { r.finished = false, r.top.clear(), r.model = "resnet"; }), Contains(HasSubstr("unknown model 'resnet'")));
+  EXPECT_THAT(violations([](RunData& r) { r.finished = false, r.top.clear(), r.network.layers[1].in_channels = 7; }), Contains(HasSubstr("layer conv2: takes 7 channels but gets 64")));
   EXPECT_THAT(violations([](RunData& r) { r.episodes_total = 39; }), Contains(HasSubstr("40 episodes in a run of 39")));
   EXPECT_THAT(violations([](RunData& r) { r.checkpoint.next_iteration = 4; }), Contains(HasSubstr("/checkpoint/next_iteration")));
   EXPECT_THAT(error_of([&] { violations([](RunData& r) { r.selected.top_index = 4; }); }), HasSubstr("selected row 4 of /top"));
@@ -207,7 +208,7 @@ TEST(RunFile, ReadsWhatH5pyWroteByTheDocumentation) {
   ASSERT_EQ(run_python("write_run.py", {TRISEG_SOURCE_DIR "/docs/run-file.md", (folder / "run.h5").string()}, output), 0) << output;
   EXPECT_THAT(validate_run(folder / "run.h5"), IsEmpty());
   const RunData run = read_run(folder / "run.h5");
-  EXPECT_EQ(run.model, "lenet5");
+  EXPECT_EQ(run.network, make_recipe("lenet5").network);
   EXPECT_EQ(run.seed, 1ull << 63);
   EXPECT_EQ(run.attention_layers, (std::vector<std::string>{"conv1", "conv2"}));
   ASSERT_EQ(run.sites.size(), 4);

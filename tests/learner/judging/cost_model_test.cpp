@@ -1,6 +1,7 @@
 #include "learner/judging/cost_model.hpp"
 
 #include "core/error.hpp"
+#include "network/recipes.hpp"
 
 #include <gtest/gtest.h>
 
@@ -62,11 +63,11 @@ TEST(LayerMultiplications, CountNoPadding) {
 }
 
 TEST(LayerMultiplications, WithoutPaddingAreTheNetworksMacs) {
-  const Network lenet = make_network("lenet5");
+  const Network lenet = make_recipe("lenet5").network;
   double total = 0;
   for (const Layer& layer : lenet.layers) total += layer_multiplications(layer);
   EXPECT_EQ(total, lenet.macs());
-  const Network alexnet = make_network("alexnet");
+  const Network alexnet = make_recipe("alexnet").network;
   total = 0;
   for (const Layer& layer : alexnet.layers) total += layer_multiplications(layer);
   EXPECT_LT(total, alexnet.macs());
@@ -104,7 +105,7 @@ std::vector<SiteData> lenet_sites(std::vector<std::string> names) {
 }
 
 TEST(NetworkCost, WeighsSitesByTheirActivations) {
-  const Network lenet = make_network("lenet5");  // activations: 6 x 28^2, 16 x 10^2, 120, 84
+  const Network lenet = make_recipe("lenet5").network;  // activations: 6 x 28^2, 16 x 10^2, 120, 84
   const std::vector<SiteData> all = lenet_sites({"conv1", "conv2", "fc1", "fc2"});
   const Codes wide = {2, 4, 6, 8, 255};
   const NetworkCost cost = network_cost(lenet, all, std::vector<Codes>{codes, wide, wide, wide}, {});
@@ -122,7 +123,7 @@ TEST(NetworkCost, WeighsSitesByTheirActivations) {
 }
 
 TEST(NetworkCost, SitesLeftOutAreExactAndUncovered) {
-  const Network lenet = make_network("lenet5");
+  const Network lenet = make_recipe("lenet5").network;
   const Codes wide = {2, 4, 6, 8, 255};
   const NetworkCost cost = network_cost(lenet, lenet_sites({"fc1"}), std::vector<Codes>{wide}, {});
   EXPECT_DOUBLE_EQ(cost.coverage, 120.0 / (4704 + 1600 + 120 + 84));

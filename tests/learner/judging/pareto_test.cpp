@@ -1,4 +1,5 @@
 #include "learner/judging/pareto.hpp"
+#include "network/recipes.hpp"
 
 #include <gtest/gtest.h>
 
@@ -36,7 +37,7 @@ TEST(NonDominated, KeepsTradeOffsOnceAndInOrder) {
 
 TEST(ParetoCsv, HoldsTheFrontOfTheFinalists) {
   RunData run;
-  run.model = "lenet5";
+  run.network = make_recipe("lenet5").network;
   run.sites.resize(1);
   run.sites[0].name = "fc1";
   run.sites[0].tmax = 9;

@@ -14,20 +14,19 @@ namespace triseg {
 namespace {
 
 /// Two layers of one and of two channels; the first is a site.
-QuantizedNetwork small_model() {
+Problem small_problem() {
   QuantizedNetwork model;
   model.network.name = model.network.display_name = "small";
   for (int channels : {1, 2}) {
     Layer layer;
     layer.name = channels == 1 ? "a" : "b";
     layer.out_channels = channels;
-    layer.site = channels == 1;
     model.network.layers.push_back(layer);
   }
   model.layers.resize(2);
   model.layers[0].requantization = {{0.5f}, {3}};
   model.layers[1].requantization = {{0.5f, 0.25f}, {100, -40}};
-  return model;
+  return {model, {0}, {}};
 }
 
 Moments moments(std::initializer_list<std::int32_t> sums) {
@@ -50,11 +49,11 @@ TEST(Moments, AreExactBeyond64Bits) {
 }
 
 TEST(FitRepair, GivesEveryChannelTheTeachersMeanAndDeviation) {
-  const QuantizedNetwork model = small_model();
+  const Problem problem = small_problem();
   // Channel 0: teacher 10 +- 4, student 20 +- 2. Channel 1: teacher -8 +- 3, student -8 +- 6.
   const std::vector<Moments> teacher = {moments({1, 9}), moments({6, 14}), moments({-11, -5})};
   const std::vector<Moments> student = {moments({1, 9}), moments({18, 22}), moments({-14, -2})};
-  const Repair repair = fit_repair(model, RepairMode::channel, teacher, student);
+  const Repair repair = fit_repair(problem, RepairMode::channel, teacher, student);
   ASSERT_EQ(repair.size(), 2u);
   EXPECT_FALSE(repair[0]) << "no staircase comes before the first layer";
   EXPECT_EQ(repair[1]->multiplier, (std::vector<float>{1.0f, 0.125f}));
@@ -66,13 +65,13 @@ TEST(FitRepair, GivesEveryChannelTheTeachersMeanAndDeviation) {
 }
 
 TEST(FitRepair, LayersShareOneRatioAndOneShift) {
-  QuantizedNetwork model = small_model();
-  model.layers[1].requantization = {{0.5f, 0.25f}, {0, 0}};
+  Problem problem = small_problem();
+  problem.model.layers[1].requantization = {{0.5f, 0.25f}, {0, 0}};
   // Outputs in codes. Teacher: 5 +- 2 and -1 +- 2, pooled mean 2, variance 4 + 9. Student: 5 +- 1 and 3 +- 1.5, pooled mean 4,
   // variance (1 + 2.25) / 2 + 1.
   const std::vector<Moments> teacher = {moments({0}), moments({6, 14}), moments({-12, 4})};
   const std::vector<Moments> student = {moments({0}), moments({8, 12}), moments({6, 18})};
-  const Repair repair = fit_repair(model, RepairMode::layer, teacher, student);
+  const Repair repair = fit_repair(problem, RepairMode::layer, teacher, student);
   const double ratio = std::sqrt(13.0) / std::sqrt(2.625);
   EXPECT_FLOAT_EQ(repair[1]->multiplier[0], 0.5 * ratio);
   EXPECT_FLOAT_EQ(repair[1]->multiplier[1], 0.25 * ratio);
@@ -82,29 +81,29 @@ TEST(FitRepair, LayersShareOneRatioAndOneShift) {
 }
 
 TEST(FitRepair, AStudentLikeItsTeacherKeepsTheModelsRequantization) {
-  const QuantizedNetwork model = small_model();
+  const Problem problem = small_problem();
   const std::vector<Moments> same = {moments({1, 9}), moments({6, 14, 1}), moments({-11, -5, 3})};
   for (RepairMode mode : {RepairMode::layer, RepairMode::channel})
-    EXPECT_EQ(fit_repair(model, mode, same, same)[1], model.layers[1].requantization);
+    EXPECT_EQ(fit_repair(problem, mode, same, same)[1], problem.model.layers[1].requantization);
 }
 
 TEST(FitRepair, WithoutSpreadTheMeanAloneMoves) {
-  const QuantizedNetwork model = small_model();
+  const Problem problem = small_problem();
   const std::vector<Moments> spread = {moments({0}), moments({6, 14}), moments({-11, -5})};
   const std::vector<Moments> constant = {moments({0}), moments({7, 7}), moments({-11, -11})};
   for (const auto& [teacher, student, shift] : {std::tuple(spread, constant, 3), std::tuple(constant, spread, -3)}) {
-    const Repair repair = fit_repair(model, RepairMode::channel, teacher, student);
-    EXPECT_EQ(repair[1]->multiplier, model.layers[1].requantization.multiplier);
+    const Repair repair = fit_repair(problem, RepairMode::channel, teacher, student);
+    EXPECT_EQ(repair[1]->multiplier, problem.model.layers[1].requantization.multiplier);
     EXPECT_EQ(repair[1]->bias, (std::vector<std::int32_t>{100 + shift, -40 + shift}));
   }
 }
 
 TEST(FitRepair, KeepsBiasesWhereSumsStayIn32Bits) {
-  QuantizedNetwork model = small_model();
-  model.layers[1].requantization.bias = {100'000'000, -100'000'000};
+  Problem problem = small_problem();
+  problem.model.layers[1].requantization.bias = {100'000'000, -100'000'000};
   const std::vector<Moments> teacher = {moments({0}), moments({0, 1}), moments({0, 1})};
   const std::vector<Moments> student = {moments({0}), moments({0, 100}), moments({0, 100})};
-  EXPECT_EQ(fit_repair(model, RepairMode::channel, teacher, student)[1]->bias, (std::vector<std::int32_t>{1 << 30, -(1 << 30)}));
+  EXPECT_EQ(fit_repair(problem, RepairMode::channel, teacher, student)[1]->bias, (std::vector<std::int32_t>{1 << 30, -(1 << 30)}));
 }
 
 TEST(RepairMode, NamesGoThereAndBack) {
@@ -114,20 +113,20 @@ TEST(RepairMode, NamesGoThereAndBack) {
 }
 
 TEST(StoredRepair, IsExactInACheckpoint) {
-  const Network network = small_model().network;
+  const Problem problem = small_problem();
   Checkpoint checkpoint;
-  EXPECT_FALSE(stored_repair(checkpoint, network));
+  EXPECT_FALSE(stored_repair(checkpoint, problem));
   for (const Repair& repair : {Repair{{}, Requantization{{0.1f, 1e-20f}, {INT32_MIN, -1}}},
                                Repair{{}, Requantization{{3.0f, 1.0f}, {INT32_MAX, 65535}}}}) {
-    store_repair(checkpoint, network, repair);
-    EXPECT_EQ(stored_repair(checkpoint, network), repair);
+    store_repair(checkpoint, problem, repair);
+    EXPECT_EQ(stored_repair(checkpoint, problem), repair);
   }
   checkpoint.tensors.at("repair/multiplier").shape = {3};
-  EXPECT_THAT(error_of([&] { stored_repair(checkpoint, network); }), testing::HasSubstr("'repair/multiplier' has another shape"));
+  EXPECT_THAT(error_of([&] { stored_repair(checkpoint, problem); }), testing::HasSubstr("'repair/multiplier' has another shape"));
 }
 
 TEST(LayerRepairs, GoByName) {
-  const Network network = small_model().network;
+  const Network network = small_problem().network();
   const Repair repair = {{}, Requantization{{0.1f, 0.2f}, {5, 6}}};
   const auto layers = layer_repairs(network, repair);
   ASSERT_EQ(layers.size(), 1u);

@@ -19,11 +19,10 @@ using testing::three_sites;
 class PpoDraws : public ::testing::TestWithParam<WarmStart> {};
 
 TEST_P(PpoDraws, AreLegalForEverySite) {
-  PpoOptions options;
-  options.warm_start = GetParam();
+  const StartOptions start{.warm_start = GetParam()};
   std::vector<SiteData> sites = three_sites();
   sites.push_back(site(2, 4, smallest_tmax));
-  const auto strategy = make_ppo(sites, options, 7);
+  const auto strategy = make_ppo(sites, {}, start, 7);
   for (const auto& codes : strategy->propose(0, 500))
     for (std::size_t i = 0; i < sites.size(); ++i) {
       EXPECT_TRUE(is_legal(codes[i])) << to_string(codes[i]);
@@ -38,20 +37,18 @@ INSTANTIATE_TEST_SUITE_P(Starts, PpoDraws, ::testing::Values(WarmStart::mse, War
                          });
 
 TEST(Ppo, DrawsOfAnEpisodeDependOnItsNumberAlone) {
-  const auto strategy = make_ppo(three_sites(), {}, 7);
+  const auto strategy = make_ppo(three_sites(), {}, {}, 7);
   const auto all = strategy->propose(0, 64);
   const auto part = strategy->propose(40, 10);
   EXPECT_TRUE(std::equal(part.begin(), part.end(), all.begin() + 40));
-  EXPECT_NE(make_ppo(three_sites(), {}, 8)->propose(0, 64), all) << "another seed";
+  EXPECT_NE(make_ppo(three_sites(), {}, {}, 8)->propose(0, 64), all) << "another seed";
 }
 
 TEST(Ppo, FirstDrawsCentreOnTheStart) {
   for (WarmStart start : {WarmStart::mse, WarmStart::init}) {
     auto sites = three_sites();
     for (SiteData& site : sites) site.start = start == WarmStart::mse ? site.mse : site.init;
-    PpoOptions options;
-    options.warm_start = start;
-    const auto strategy = make_ppo(sites, options, 3);
+    const auto strategy = make_ppo(sites, {}, {.warm_start = start}, 3);
     for (std::size_t i = 0; i < sites.size(); ++i)
       EXPECT_EQ(strategy->most_probable()[i], start == WarmStart::mse ? sites[i].mse : sites[i].init);
     double mean = 0;
@@ -64,7 +61,7 @@ TEST(Ppo, FirstDrawsCentreOnTheStart) {
 
 TEST(Ppo, LearnsAToyProblem) {
   const auto sites = three_sites();
-  const auto strategy = make_ppo(sites, {}, 1);
+  const auto strategy = make_ppo(sites, {}, {}, 1);
   const double first = one_iteration(*strategy, sites, 0).mean_reward;
   double last = 0;
   for (std::uint64_t i = 1; i < 80; ++i) last = one_iteration(*strategy, sites, i).mean_reward;
@@ -73,7 +70,7 @@ TEST(Ppo, LearnsAToyProblem) {
 
 TEST(Ppo, StatisticsAreThoseOfPpo) {
   const auto sites = three_sites();
-  const auto strategy = make_ppo(sites, {}, 1);
+  const auto strategy = make_ppo(sites, {}, {}, 1);
   const Update update = one_iteration(*strategy, sites, 0);
   EXPECT_TRUE(std::isfinite(update.policy_loss));
   EXPECT_GT(update.entropy, 0.0);
@@ -87,7 +84,7 @@ TEST(Ppo, TheFirstPassHasTheValuesOfTheFormulas) {
   PpoOptions options;
   options.epochs = 1;
   options.gamma = 0.5;
-  const auto strategy = make_ppo(sites, options, 1);
+  const auto strategy = make_ppo(sites, options, {}, 1);
   const auto codes = strategy->propose(0, 2);
   const std::vector<Episode> episodes = {{0, -1.0, {}, codes[0]}, {0, -3.0, {}, codes[1]}};
   Update update;
@@ -105,7 +102,7 @@ TEST(Ppo, OneStepMakesGoodDrawsLikelierAndBadOnesLessLikely) {
   const std::vector<SiteData> sites = {site(0, 1, 35)};
   PpoOptions options;
   options.learning_rate = 0.01;
-  const auto strategy = make_ppo(sites, options, 1);
+  const auto strategy = make_ppo(sites, options, {}, 1);
   const auto share = [&] {
     int good = 0;
     for (const auto& codes : strategy->propose(5000, 2000)) good += codes[0].v1 > sites[0].mse.v1;
@@ -124,10 +121,10 @@ struct FirstStep {
   std::array<Update, 2> updates;
   Checkpoint before, after;
 
-  FirstStep(const std::vector<SiteData>& sites, PpoOptions options) : entropy_coefficient_(options.entropy_coefficient) {
+  FirstStep(const std::vector<SiteData>& sites, PpoOptions options, const StartOptions& start = {}) : entropy_coefficient_(options.entropy_coefficient) {
     for (int epochs : {1, 2}) {
       options.epochs = epochs;
-      const auto strategy = make_ppo(sites, options, 3);
+      const auto strategy = make_ppo(sites, options, start, 3);
       strategy->save(before);
       // A critic of zeros stays one, so that advantages do not move with the encoder they share.
       before.tensors.at("policy/critic.weight").values.assign(64, 0);
@@ -174,11 +171,10 @@ TEST(Ppo, AColdPolicyGoesDownTheGradientOfItsLoss) {
   // learning rate times the gradient's 1-norm, if the gradient is that of the loss in every parameter.
   const auto sites = three_sites();
   PpoOptions options;
-  options.warm_start = WarmStart::none;
   options.value_coefficient = 0;
   options.entropy_coefficient = 0.3;
   options.learning_rate = 1e-6;
-  const FirstStep first(sites, options);
+  const FirstStep first(sites, options, {.warm_start = WarmStart::none});
   double norm = 0;
   for (const auto& [name, tensor] : first.after.tensors)
     if (name.starts_with("adam_m/"))
@@ -190,7 +186,7 @@ TEST(Ppo, AColdPolicyGoesDownTheGradientOfItsLoss) {
 TEST(Ppo, EqualRewardsTeachNothingFalse) {
   const auto sites = three_sites();
   PpoOptions options;
-  const auto strategy = make_ppo(sites, options, 1);
+  const auto strategy = make_ppo(sites, options, {}, 1);
   Checkpoint before, after;
   strategy->save(before);
   Update update;
@@ -208,7 +204,7 @@ TEST(Ppo, EqualRewardsTeachNothingFalse) {
 TEST(Ppo, ADrawFarOutMovesMeanAndWidthWithinBounds) {
   // A draw some 40 widths from the mean, rewarded: whatever it teaches, the policy stays a policy.
   const std::vector<SiteData> sites = {site(0, 1, 255)};
-  const auto strategy = make_ppo(sites, {}, 1);
+  const auto strategy = make_ppo(sites, {}, {}, 1);
   Checkpoint narrow;
   strategy->save(narrow);
   for (float& w : narrow.tensors.at("policy/log_width").values) w = std::log(0.3f);

@@ -1,5 +1,6 @@
 #include "worker/cpu/onednn_engine.hpp"
 
+#include "network/recipes.hpp"
 #include "tests/worker/random_network.hpp"
 
 #include <gmock/gmock.h>
@@ -14,8 +15,8 @@ namespace {
 bool without_vnni() { return std::getenv("DNNL_MAX_CPU_ISA") != nullptr; }
 
 TEST(OneDnnEngineSelfTest, HalvesWeightsWhereInt8Saturates) {
-  const auto model = random_network(make_network("lenet5"), Scheme::fbgemm, 5);
-  const std::string description = make_onednn_engine(model)->description();
+  const Problem problem = random_problem(make_recipe("lenet5").network, Scheme::fbgemm, 5);
+  const std::string description = make_onednn_engine(problem)->description();
   if (without_vnni()) {
     EXPECT_THAT(description, ::testing::HasSubstr("in two halves"));
   } else if (__builtin_cpu_supports("avx512vnni")) {
@@ -24,8 +25,8 @@ TEST(OneDnnEngineSelfTest, HalvesWeightsWhereInt8Saturates) {
 }
 
 TEST(OneDnnEngineSelfTest, KeepsOneProductWhereNoPairSumCanSaturate) {
-  const auto model = random_network(make_network("lenet5"), Scheme::fbgemm, 5, 64);
-  EXPECT_THAT(make_onednn_engine(model)->description(), ::testing::Not(::testing::HasSubstr("halves")));
+  const Problem problem = random_problem(make_recipe("lenet5").network, Scheme::fbgemm, 5, 64);
+  EXPECT_THAT(make_onednn_engine(problem)->description(), ::testing::Not(::testing::HasSubstr("halves")));
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include "worker/cuda/cuda_engine.hpp"
 
 #include "core/error.hpp"
+#include "network/recipes.hpp"
 #include "tests/worker/random_network.hpp"
 #include "worker/cuda/devices.hpp"
 #include "worker/reference_engine.hpp"
@@ -14,17 +15,17 @@ namespace {
 
 TEST(CudaEngine, PartsOfACallKeepTheirResults) {
   if (devices().empty()) GTEST_SKIP() << "this machine has no GPU";
-  const auto model = random_network(make_network("lenet5"), Scheme::fbgemm, 3);
+  const Problem problem = random_problem(make_recipe("lenet5").network, Scheme::fbgemm, 3);
   constexpr int images = 5;
-  const auto codes = random_codes(std::size_t(images) * model.network.input_size(), 4);
+  const auto codes = random_codes(std::size_t(images) * problem.network().input_size(), 4);
   std::vector<Student> students;
   for (int s = 0; s < 23; ++s) {
-    students.push_back(random_student(model.network, 50 + s));
-    if (s % 4 == 0) replace_requantization(students.back(), model, s % 2, 60 + s);
+    students.push_back(random_student(problem, 50 + s));
+    if (s % 4 == 0) replace_requantization(students.back(), problem.model, s % 2, 60 + s);
   }
   std::vector<std::vector<OwnedForwardResult>> all;
-  const auto reference = make_reference_engine(model);
-  const auto one_by_one = make_cuda_engine(model, 0, 1), in_parts = make_cuda_engine(model, 0, 200000);
+  const auto reference = make_reference_engine(problem);
+  const auto one_by_one = make_cuda_engine(problem, 0, 1), in_parts = make_cuda_engine(problem, 0, 200000);
   for (Engine* engine : {reference.get(), one_by_one.get(), in_parts.get()}) {
     engine->load_images(codes, images);
     std::vector<ForwardResult> results(students.size());
@@ -36,8 +37,8 @@ TEST(CudaEngine, PartsOfACallKeepTheirResults) {
 }
 
 TEST(CudaEngine, ADeviceThatIsNotThereIsNamed) {
-  const auto model = random_network(make_network("lenet5"), Scheme::fbgemm, 3);
-  EXPECT_THAT([&] { make_cuda_engine(model, 99); }, ::testing::ThrowsMessage<Error>(::testing::HasSubstr("GPU")));
+  const Problem problem = random_problem(make_recipe("lenet5").network, Scheme::fbgemm, 3);
+  EXPECT_THAT([&] { make_cuda_engine(problem, 99); }, ::testing::ThrowsMessage<Error>(::testing::HasSubstr("GPU")));
 }
 
 }  // namespace

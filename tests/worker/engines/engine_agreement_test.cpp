@@ -1,6 +1,7 @@
 // Every engine of this build against the reference: all layers, odd shapes, many students, batches of any size.
 
 #include "core/error.hpp"
+#include "network/recipes.hpp"
 #include "tests/worker/random_network.hpp"
 #include "worker/engines/engines.hpp"
 #include "worker/reference_engine.hpp"
@@ -30,6 +31,7 @@ struct Case {
   const char* name;
   Network (*network)();
   Scheme scheme;
+  bool has_sites;
   int images;      // that the comparisons with many students run on
   int students;
 };
@@ -64,9 +66,7 @@ Network wide() {
 
 /// No attention layer, a layer that is not a site, a convolution that makes the logits.
 Network bare() {
-  Network n = chain("bare", 2, 5, {convolution("conv1", 9, 3, 1, 1, 1), convolution("conv2", 6, 5, 1, 0, 1)}, {});
-  n.layers[0].site = false;
-  return n;
+  return chain("bare", 2, 5, {convolution("conv1", 9, 3, 1, 1, 1), convolution("conv2", 6, 5, 1, 0, 1)}, {});
 }
 
 class EngineAgreement : public ::testing::TestWithParam<std::tuple<std::string_view, Case>> {
@@ -76,11 +76,18 @@ class EngineAgreement : public ::testing::TestWithParam<std::tuple<std::string_v
   void SetUp() override {
     const auto name = std::get<std::string_view>(GetParam());
     if (!runs_here(name)) GTEST_SKIP() << "engine " << name << " does not run on this machine";
-    engine_ = make_engine(name, model_);
+    engine_ = make_engine(name, problem_);
   }
 
-  QuantizedNetwork model_ = random_network(shape().network(), shape().scheme, 11);
-  std::unique_ptr<Engine> reference_ = make_reference_engine(model_);
+  static Problem problem() {
+    Problem problem = random_problem(shape().network(), shape().scheme, 11);
+    if (!shape().has_sites) problem.sites.clear();
+    return problem;
+  }
+
+  Problem problem_ = problem();
+  const QuantizedNetwork& model_ = problem_.model;
+  std::unique_ptr<Engine> reference_ = make_reference_engine(problem_);
   std::unique_ptr<Engine> engine_;
   std::vector<std::uint8_t> images_ = random_codes(std::size_t(largest_batch) * model_.network.input_size(), 12);
 
@@ -116,9 +123,9 @@ class EngineAgreement : public ::testing::TestWithParam<std::tuple<std::string_v
   }
 
   std::vector<Student> students(int count) {
-    std::vector<Student> list{teacher(model_.network)};
+    std::vector<Student> list{teacher(problem_)};
     for (int i = 1; i < count; ++i) {
-      list.push_back(random_student(model_.network, 100 + i));
+      list.push_back(random_student(problem_, 100 + i));
       if (i % 3 == 1) replace_requantization(list.back(), model_, i % 2, 200 + i);
     }
     return list;
@@ -190,7 +197,7 @@ TEST_P(EngineAgreement, AddsTheReferencesMoments) {
   }
   const std::size_t second = model_.network.layers[0].out_channels;
   EXPECT_TRUE(std::equal(all[0].begin(), all[0].begin() + second, all[1].begin())) << "no staircase before the first layer";
-  if (model_.network.layers[0].site) {
+  if (shape().has_sites) {
     EXPECT_FALSE(std::equal(all[0].begin() + second, all[0].end(), all[1].begin() + second)) << "the test's students do not differ";
   }
 }
@@ -226,12 +233,13 @@ INSTANTIATE_TEST_SUITE_P(
     Networks, EngineAgreement,
     ::testing::Combine(
         ::testing::ValuesIn(engines_to_test()),
-        ::testing::Values(Case{"alexnet_fbgemm", [] { return make_network("alexnet"); }, Scheme::fbgemm, 2, 8},
-                          Case{"alexnet_qnnpack", [] { return make_network("alexnet"); }, Scheme::qnnpack, 1, 5},
-                          Case{"lenet5_fbgemm", [] { return make_network("lenet5"); }, Scheme::fbgemm, 9, 30},
-                          Case{"lenet5_qnnpack", [] { return make_network("lenet5"); }, Scheme::qnnpack, 9, 30},
-                          Case{"odd", odd, Scheme::qnnpack, 11, 40}, Case{"three", three, Scheme::fbgemm, 11, 40},
-                          Case{"dense", dense, Scheme::qnnpack, 11, 40}, Case{"bare", bare, Scheme::qnnpack, 11, 2}, Case{"wide", wide, Scheme::qnnpack, 11, 20})),
+        ::testing::Values(Case{"alexnet_fbgemm", [] { return make_recipe("alexnet").network; }, Scheme::fbgemm, true, 2, 8},
+                          Case{"alexnet_qnnpack", [] { return make_recipe("alexnet").network; }, Scheme::qnnpack, true, 1, 5},
+                          Case{"lenet5_fbgemm", [] { return make_recipe("lenet5").network; }, Scheme::fbgemm, true, 9, 30},
+                          Case{"lenet5_qnnpack", [] { return make_recipe("lenet5").network; }, Scheme::qnnpack, true, 9, 30},
+                          Case{"odd", odd, Scheme::qnnpack, true, 11, 40}, Case{"three", three, Scheme::fbgemm, true, 11, 40},
+                          Case{"dense", dense, Scheme::qnnpack, true, 11, 40}, Case{"bare", bare, Scheme::qnnpack, false, 11, 2},
+                          Case{"wide", wide, Scheme::qnnpack, true, 11, 20})),
     [](const auto& info) { return fmt::format("{}_{}", std::get<0>(info.param), std::get<1>(info.param).name); });
 
 class EveryEngine : public ::testing::TestWithParam<std::string_view> {
@@ -251,12 +259,13 @@ TEST_P(EveryEngine, IsExactForTheLargestSums) {
   for (std::size_t i = 0; i < layer.weights.size(); ++i) layer.weights[i] = i / fan_in % 2 ? 127 : -128;
   for (auto& b : layer.requantization.bias) b = 1 - (1 << 25);
   ASSERT_GT(accumulator_bound(layer), 1 << 24);
-  const auto reference = make_reference_engine(model), engine = make_engine(GetParam(), model);
+  const Problem problem = make_problem(model);
+  const auto reference = make_reference_engine(problem), engine = make_engine(GetParam(), problem);
   const std::vector<std::uint8_t> codes(model.network.input_size(), 255);
   std::vector<std::int32_t> expected, actual;
   for (auto [each, sums] : {std::pair(reference.get(), &expected), std::pair(engine.get(), &actual)}) {
     each->load_images(codes, 1);
-    each->trace(teacher(model.network), [&, out = sums](const LayerTrace& t) {
+    each->trace(teacher(problem), [&, out = sums](const LayerTrace& t) {
       out->insert(out->end(), t.accumulators.begin(), t.accumulators.end());
     });
   }
@@ -270,7 +279,8 @@ TEST_P(EveryEngine, NamesTheLayerItCannotPad) {
       5);
   model.network.layers[0].relu = false;
   model.layers[0].output.zero_point = model.layers[1].input.zero_point = 9;
-  EXPECT_THAT([&] { make_engine(GetParam(), model); },
+  const Problem problem{model, {0}, {}};
+  EXPECT_THAT([&] { make_engine(GetParam(), problem); },
               ::testing::ThrowsMessage<Error>(::testing::HasSubstr("layer conv2")));
 }
 

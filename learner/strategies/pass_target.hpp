@@ -10,10 +10,10 @@
 namespace triseg {
 
 /// A share of the sites' activations that may pass, which every student is brought to by its tmax.
-class CoverageTarget {
+class PassTarget {
  public:
-  /// passed: in [0, 1]. sites: with their histograms.
-  CoverageTarget(const std::vector<SiteData>& sites, double passed);
+  /// pass_share: in [0, 1]. sites: with their histograms.
+  PassTarget(const std::vector<SiteData>& sites, double pass_share);
 
   /// False if no activation of the histograms may pass.
   bool lets_pass() const { return may_pass_ > 0; }

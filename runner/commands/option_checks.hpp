@@ -1,5 +1,8 @@
-// What the subcommands that take many options share: the groups of their help, and the check of a number.
+// What the subcommands that take many options share: the groups of their help, and the checks and kinds of values.
 #pragma once
+
+#include "core/error.hpp"
+#include "runner/search_options.hpp"
 
 #include <CLI/CLI.hpp>
 
@@ -13,9 +16,42 @@ namespace triseg {
 inline constexpr const char* changes_results = "Options that change the results";
 inline constexpr const char* changes_speed = "Options that change only where and how fast";
 
+/// The name that the type of an option with several values has: in configuration files they may be a list.
+inline constexpr const char* list_type = "LIST";
+
 template <class T>
 CLI::Option* add(CLI::App& app, const char* group, const char* name, T& value, const std::string& description) {
   return app.add_option(name, value, description)->group(group)->capture_default_str();
+}
+
+/// An option that takes one of the names.
+template <class E, std::size_t N>
+CLI::Option* add_choice(CLI::App& app, const char* group, const char* name, E& value, const Names<E, N>& names,
+                        const std::string& description) {
+  const auto take = [&value, names](const std::string& text) {
+    for (const auto& [known, each] : names) {
+      if (known != text) continue;
+      value = each;
+      return;
+    }
+    std::string list;
+    for (const auto& [known, each] : names) list += (list.empty() ? "" : ", ") + std::string(known);
+    throw CLI::ValidationError(fmt::format("expected one of {}, found '{}'", list, text));
+  };
+  const std::string option(name);
+  return app
+      .add_option_function<std::string>(
+          option,
+          [take, option](const std::string& text) {
+            try {
+              take(text);
+            } catch (const CLI::ValidationError& error) {
+              throw CLI::ValidationError(option, error.what());
+            }
+          },
+          description)
+      ->group(group)
+      ->default_str(std::string(name_of(names, value)));
 }
 
 /// The number that is the whole text, if T can hold it.
@@ -34,6 +70,10 @@ CLI::Validator whole(std::int64_t least, std::uint64_t most);
 
 /// Checks that the text is not empty; `expected` says what it names ("a folder").
 CLI::Validator not_empty(const std::string& expected);
+
+/// Checks that the text names a path as it stands there: a shell has replaced `~` and `$NAME`, a file's text or a quoted one it has not.
+/// Empty text passes if `may_be_empty`.
+CLI::Validator path_text(const std::string& expected, bool may_be_empty = false);
 
 /// True if both names are of one file, there or not.
 bool same_file(const std::string& a, const std::string& b);

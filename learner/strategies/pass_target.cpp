@@ -1,4 +1,4 @@
-#include "learner/strategies/coverage_target.hpp"
+#include "learner/strategies/pass_target.hpp"
 
 #include "learner/strategies/action_space.hpp"
 #include "learner/judging/shares.hpp"
@@ -12,8 +12,8 @@ int moved(int tmax, int by) { return std::clamp(tmax + by, smallest_tmax, 255); 
 
 }  // namespace
 
-CoverageTarget::CoverageTarget(const std::vector<SiteData>& sites, double passed)
-    : may_pass_(static_cast<std::uint64_t>(passed * double(total_activations(sites)) * (1 + 1e-12))) {  // n / total means n
+PassTarget::PassTarget(const std::vector<SiteData>& sites, double pass_share)
+    : may_pass_(static_cast<std::uint64_t>(pass_share * double(total_activations(sites)) * (1 + 1e-12))) {  // n / total means n
   for (const SiteData& site : sites) {
     auto& above = above_.emplace_back();
     above[255] = 0;
@@ -21,7 +21,7 @@ CoverageTarget::CoverageTarget(const std::vector<SiteData>& sites, double passed
   }
 }
 
-std::vector<Codes> CoverageTarget::meet(std::vector<Codes> codes) const {
+std::vector<Codes> PassTarget::meet(std::vector<Codes> codes) const {
   const auto passes = [&](int by) {
     std::uint64_t count = 0;
     for (std::size_t l = 0; l < codes.size(); ++l) count += above_[l][moved(codes[l].tmax, by)];

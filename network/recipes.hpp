@@ -1,0 +1,30 @@
+// Networks that triseg train can make: their description, and what training alone needs to know of them.
+#pragma once
+
+#include "network/network.hpp"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace triseg {
+
+/// How a layer is trained.
+struct LayerTraining {
+  bool batch_norm = false;  ///< behind the product; folded into weights and bias before quantization
+  double dropout = 0.0;     ///< share of the layer's outputs, in training only
+};
+
+struct Recipe {
+  Network network;
+  std::vector<LayerTraining> training;  // one per network.layers
+};
+
+/// The names make_recipe knows, in the order of the documentation.
+std::vector<std::string> recipe_names();
+
+/// The recipe called `name`, its shapes connected. Throws Error naming it and the known ones.
+/// For training and for readers of files that were written before they carried their network; nobody else looks a name up.
+Recipe make_recipe(std::string_view name);
+
+}  // namespace triseg

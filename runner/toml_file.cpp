@@ -1,0 +1,108 @@
+#include "runner/toml_file.hpp"
+
+#include "core/atomic_file.hpp"
+#include "core/error.hpp"
+
+#define TOML_EXCEPTIONS 1
+#define TOML_HEADER_ONLY 1
+#define TOML_ENABLE_FORMATTERS 0
+#include <toml++/toml.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+
+namespace triseg {
+namespace {
+
+std::string one_line(std::string_view text) {
+  std::string line(text);
+  std::replace_if(line.begin(), line.end(), [](unsigned char c) { return c < 32 || c == 127; }, '?');
+  return line.size() <= 80 ? line : line.substr(0, 80) + "...";
+}
+
+/// Appends an element, or returns false for a kind of value that options do not have.
+bool append(TomlEntry& entry, const toml::node& node) {
+  using Type = TomlEntry::Type;
+  if (const auto* text = node.as_string()) {
+    entry.types.push_back(Type::text);
+    entry.texts.push_back(text->get());
+  } else if (const auto* integer = node.as_integer()) {
+    entry.types.push_back(Type::integer);
+    entry.texts.push_back(fmt::format("{}", integer->get()));
+  } else if (const auto* real = node.as_floating_point(); real && std::isfinite(real->get())) {
+    entry.types.push_back(Type::real);
+    entry.texts.push_back(fmt::format("{}", real->get()));
+  } else if (const auto* boolean = node.as_boolean()) {
+    entry.types.push_back(Type::boolean);
+    entry.texts.push_back(boolean->get() ? "true" : "false");
+  } else {
+    return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+std::string TomlEntry::joined() const { return fmt::format("{}", fmt::join(texts, ",")); }
+
+std::string TomlEntry::described() const {
+  if (list) return fmt::format("a list of {}", texts.size());
+  switch (types.front()) {
+    case Type::text: return fmt::format("the text '{}'", one_line(texts.front()));
+    case Type::boolean: return texts.front();
+    default: return fmt::format("the number {}", texts.front());
+  }
+}
+
+std::vector<TomlEntry> parse_toml(const std::string& document, const std::string& name, std::string_view line) {
+  toml::table table;
+  try {
+    table = toml::parse(std::string_view(document));
+  } catch (const toml::parse_error& error) {
+    fail("{}: line {}: cannot be read as TOML: {}", name, error.source().begin.line, one_line(error.description()));
+  }
+  std::vector<std::pair<std::uint64_t, TomlEntry>> entries;  // by line
+  for (const auto& [key, node] : table) {
+    TomlEntry entry{std::string(key.str()), false, {}, {}};
+    const auto place = fmt::format("{}: line {}: key '{}'", name, node.source().begin.line, one_line(entry.key));
+    if (node.is_table() || (node.is_array() && node.as_array()->is_array_of_tables()))
+      fail("{}: expected lines {} alone, no sections and no dotted keys", place, line);
+    entry.list = node.is_array();
+    bool known = true;
+    if (entry.list) {
+      for (const toml::node& element : *node.as_array()) known = known && append(entry, element);
+    } else {
+      known = append(entry, node);
+    }
+    if (!known) fail("{}: expected a finite number, true, false, a text, or a list of them", place);
+    entries.emplace_back(std::uint64_t{key.source().begin.line} << 32 | key.source().begin.column, std::move(entry));
+  }
+  std::stable_sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<TomlEntry> result;
+  for (auto& [place, entry] : entries) result.push_back(std::move(entry));
+  return result;
+}
+
+std::vector<TomlEntry> read_toml(std::string_view option, const std::string& path, std::string_view line) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) fail("{}: {}: expected a file, found a folder", option, path);
+  if (!std::filesystem::exists(path, ignored)) fail("{}: {}: no such file", option, path);
+  const std::vector<std::byte> bytes = read_file(path);
+  return parse_toml({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, fmt::format("{}: {}", option, path), line);
+}
+
+std::string toml_string(std::string_view text) {
+  std::string result = "\"";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') (result += '\\') += c;
+    else if (c == '\n') result += "\\n";
+    else if (c == '\t') result += "\\t";
+    else if (byte < 32 || byte == 127) result += fmt::format("\\u{:04X}", byte);
+    else result += c;
+  }
+  return result + '"';
+}
+
+}  // namespace triseg

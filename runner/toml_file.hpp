@@ -1,0 +1,36 @@
+// TOML files of options: keys with typed values, no tables. The one place where a TOML library is used.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace triseg {
+
+/// A key and its value.
+struct TomlEntry {
+  enum class Type { boolean, integer, real, text };
+
+  std::string key;
+  bool list = false;
+  std::vector<Type> types;         ///< of the elements; of a value that is no list the only one
+  std::vector<std::string> texts;  ///< the elements: "true", "42", "0.1" (the shortest that reads back), or the text itself
+
+  /// The elements, separated by commas.
+  std::string joined() const;
+  /// What it is, for messages: "the text 'a'", "a list of 3".
+  std::string described() const;
+};
+
+/// The entries of a TOML document, in the order of its lines. `name` stands for it in messages; `line` says what one looks like
+/// ("key = value"). Throws Error naming the place for anything that is not TOML, repeated keys included, for a table, and for a value
+/// that is no boolean, finite number, text, or list of these.
+std::vector<TomlEntry> parse_toml(const std::string& document, const std::string& name, std::string_view line);
+
+/// The same of the file that `option` names. Throws Error naming option and file, also if it cannot be read.
+std::vector<TomlEntry> read_toml(std::string_view option, const std::string& path, std::string_view line);
+
+/// A text as a TOML string, in quotes, that reads back the same. The text is UTF-8.
+std::string toml_string(std::string_view text);
+
+}  // namespace triseg

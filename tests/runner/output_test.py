@@ -1,0 +1,137 @@
+"""What reaches standard output, the terminal and the files of a finished run, and what is said when it does not."""
+import os
+import pty
+import re
+import select
+import stat
+import subprocess
+
+from program import PROGRAM, ProgramTest, environment, quick, result_file, run, run_file
+
+
+class Output(ProgramTest):
+    def setUp(self):
+        super().setUp()
+        self.search("a")
+        self.result, self.run_file = result_file(self.out("a")), run_file(self.out("a"))
+
+    def commands(self):
+        return [["--help"], ["--version"], ["search", "--help"], ["validate", self.run_file], ["validate", "--schema"],
+                ["evaluate", self.result, "--format", "json", "--threads", "2"], ["evaluate", self.result],
+                ["pick", self.run_file, "0", "--out", self.out("picked.json")], ["doctor", "--model", "lenet5"],
+                quick("--out", self.out("a"))]
+
+    def test_a_full_or_closed_standard_output_is_an_error(self):
+        for arguments in self.commands():
+            for redirection in ("> /dev/full", ">&-"):
+                with self.subTest(arguments=arguments[:2], redirection=redirection):
+                    if os.path.exists(self.out("picked.json")):
+                        os.remove(self.out("picked.json"))
+                    done = subprocess.run(["sh", "-c", f'exec "$@" {redirection}', "sh", PROGRAM] + arguments, env=environment(),
+                                          capture_output=True, text=True, timeout=120)
+                    self.assertEqual(done.returncode, 1, done.stderr)
+                    self.assertIn("triseg: error: cannot write to standard output: ", done.stderr)
+                    self.assertNotIn("Traceback", done.stderr)
+
+    def test_score_ends_when_nobody_can_read_its_answers(self):
+        done = subprocess.run(f"exec {PROGRAM} score --model lenet5 --batch-size 16 --calib-batches 4 > /dev/full < /dev/null", shell=True,
+                              env=environment(), capture_output=True, text=True, timeout=120)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("cannot write to standard output: No space left on device", done.stderr)
+
+    def test_a_closed_standard_error_is_no_file_of_ours(self):
+        done = subprocess.run(["sh", "-c", 'exec "$@" 2>&-', "sh", PROGRAM] + quick("--out", self.out("b")), env=environment(),
+                              capture_output=True, text=True, timeout=120)
+        self.assertEqual(done.returncode, 0)
+        self.assertEqual(sorted(os.listdir(os.path.dirname(self.run_file))), sorted(os.listdir(self.out("b") + "/tri_ppo_int_codes")))
+        self.assertEqual(run(["validate", run_file(self.out("b"))]).returncode, 0)
+
+    def test_a_finished_run_leaves_its_files(self):
+        pareto = self.result.replace(".json", ".pareto.csv")
+        times = {path: os.stat(path).st_mtime_ns for path in (self.result, self.run_file, pareto)}
+        self.assertNotIn("warning", self.search("a").stderr)
+        self.assertEqual(times, {path: os.stat(path).st_mtime_ns for path in times})
+        with open(self.result) as file:
+            text = file.read()
+        with open(self.result, "w") as file:
+            file.write(text.replace('"backend"', '"note": "mine",\n  "backend"'))
+        with open(pareto, "a") as file:
+            file.write("mine\n")
+        done = self.search("a")
+        for path in (self.result, pareto):
+            self.assertIn(f"warning: {path} is not what the run makes it: it stays", done.stderr)
+            with open(path) as file:
+                self.assertIn("mine", file.read())
+        os.remove(self.result)
+        os.remove(pareto)
+        self.search("a")
+        with open(self.result) as file:
+            self.assertEqual(file.read(), text)
+
+    def test_a_finished_run_needs_no_place_to_write(self):
+        folder = os.path.dirname(self.run_file)
+        before = sorted(os.listdir(folder))
+        subprocess.run(["chmod", "a-w", folder], check=True)
+        # Root may write everywhere: a mount of its own that may not be written to shows it.
+        mounted = subprocess.run(["unshare", "--mount", "sh", "-c", f"mount --bind '{folder}' '{folder}' && mount -o remount,ro,bind '{folder}' && exec \"$@\"",
+                                  "sh", PROGRAM] + quick("--out", self.out("a")), env=environment(), capture_output=True, text=True)
+        if "unshare" in mounted.stderr or "mount:" in mounted.stderr:  # not allowed here
+            mounted = run(quick("--out", self.out("a")))
+        subprocess.run(["chmod", "u+w", folder], check=True)
+        self.assertEqual(mounted.returncode, 0, mounted.stderr)
+        self.assertIn("nothing to do", mounted.stderr)
+        self.assertIn("student accuracy", mounted.stdout)
+        self.assertEqual(sorted(os.listdir(folder)), before)
+
+
+class Terminal(ProgramTest):
+    def on_terminal(self, columns, arguments):
+        """What the program writes to a terminal of so many columns."""
+        parent, child = pty.openpty()
+        subprocess.run(["stty", "cols", str(columns), "rows", "24"], stdin=child, check=True)
+        process = subprocess.Popen([PROGRAM] + arguments, env=environment(), stdout=subprocess.DEVNULL, stderr=child)
+        os.close(child)
+        text = b""
+        while True:
+            try:
+                select.select([parent], [], [], 60)
+                piece = os.read(parent, 65536)
+            except OSError:
+                break
+            if not piece:
+                break
+            text += piece
+        os.close(parent)
+        self.assertEqual(process.wait(), 0, text)
+        return text.decode().replace("\r\n", "\n")
+
+    def test_the_bar_fits_its_line_and_ends_it(self):
+        for columns in (80, 40, 200):
+            with self.subTest(columns=columns):
+                text = self.on_terminal(columns, quick("--out", self.out(str(columns)), "--episodes", "640"))
+                bars = re.findall(r"\r\x1b\[K([^\r\n]*)", text)
+                self.assertGreater(len([bar for bar in bars if "episodes/s" in bar]), 0, text)
+                for bar in bars:
+                    self.assertLess(len(bar), columns, bar)
+                for line in text.split("\n"):  # nothing follows a bar on its line but another bar
+                    self.assertLessEqual(len(re.findall(r"\d\d:\d\d:\d\d ", line.split("\r\x1b[K")[-1])), 1, line)
+                self.assertRegex(text, r"640/640[^\n]*\n")
+                if columns == 200:
+                    self.assertIn("[########################] 640/640", text)
+
+
+class Paths(ProgramTest):
+    def test_what_no_shell_has_replaced_is_refused(self):
+        for arguments in (quick("--out", "~/results"), quick("--out", "$SCRATCH/results"), quick("--out", "${SCRATCH}"),
+                          quick("--teacher", "~/t.h5"), quick("--data", "$HOME/cifar"), ["evaluate", "~/r.json"], ["validate", "~/r.h5"],
+                          ["evaluate", "r.json", "--teacher", "$X/t.h5"], ["train", "--out", "~/m.h5"], ["repair", "r.json", "--out", "$X/r.json"]):
+            with self.subTest(arguments=arguments):
+                done = run(arguments, cwd=self.folder)
+                self.assertEqual(done.returncode, 2, done.stderr)
+                self.assert_one_line_error(done, "write the path out")
+                self.assertEqual(os.listdir(self.folder), [])
+
+    def test_a_dollar_that_names_nothing_is_a_name(self):
+        done = run(quick("--out", "5$ a"), cwd=self.folder)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue(stat.S_ISREG(os.stat(run_file(os.path.join(self.folder, "5$ a"))).st_mode))
