@@ -1,0 +1,61 @@
+"""Files that the version before wrote: run files of schema 4 and a result file with record keys, made by triseg 0.1.0."""
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import h5py
+
+from program import SOURCE, ProgramTest, result_file, run, run_file
+
+FILES = os.path.join(SOURCE, "tests", "runner", "files")
+SEARCH = ["search", "--model", "lenet5", "--episodes", "48", "--episodes-per-update", "8", "--batch-size", "16", "--calib-batches", "4",
+          "--top-k", "2", "--eval-every", "2", "--tmax-mode", "search", "--objective", "pareto", "--pass-shares", "0.5,2",
+          "--strategy", "coordinate", "--result-file", "version4.json"]
+
+
+class Versions(ProgramTest):
+    def copy(self, name, to):
+        os.makedirs(os.path.dirname(to))
+        shutil.copy(os.path.join(FILES, name), to)
+        return to
+
+    def test_version_4_is_read(self):
+        for name in ("version-4-finished.h5", "version-4-stopped.h5"):
+            path = os.path.join(FILES, name)
+            with h5py.File(path) as file:
+                self.assertEqual(file.attrs["schema_version"], 4)
+            self.assertEqual(run(["validate", path]).stdout, path + ": valid\n")
+        picked = self.out("picked.json")
+        self.assertEqual(run(["pick", os.path.join(FILES, "version-4-finished.h5"), "0", "--out", picked]).returncode, 0)
+        with open(picked) as file:
+            self.assertEqual(list(json.load(file)["layers"]), ["conv1", "conv2", "fc1", "fc2"])
+
+    def test_a_stopped_run_continues_to_the_same_bytes(self):
+        new, old = self.out("new"), self.out("old")
+        self.copy("version-4-stopped.h5", run_file(old, "version4"))
+        for out, said in ((old, "Continuing"), (new, "Using LeNet-5")):
+            done = run(SEARCH + ["--out", out])
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn(said, done.stderr)
+        compared = subprocess.run([sys.executable, os.path.join(SOURCE, "analysis", "compare_runs.py"), run_file(old, "version4"),
+                                   run_file(new, "version4")], capture_output=True, text=True)
+        self.assertEqual(compared.stdout, "equal\n", compared.stderr)
+        # The finished run of version 4 found the same.
+        with h5py.File(run_file(new, "version4")) as a, h5py.File(os.path.join(FILES, "version-4-finished.h5")) as b:
+            for path in ("/episodes/codes", "/episodes/reward", "/top/codes", "/selected/test_kd"):
+                self.assertEqual(a[path][()].tobytes(), b[path][()].tobytes(), path)
+
+    def test_a_result_with_record_keys_is_evaluated_alike(self):
+        old = os.path.join(FILES, "version-4.json")
+        with open(old) as file:
+            self.assertEqual(list(json.load(file)["layers"])[0], "block_output.conv1")
+        self.copy("version-4-finished.h5", run_file(self.out("a"), "version4"))
+        self.assertEqual(run(SEARCH + ["--out", self.out("a")]).returncode, 0)
+        scores = [run(["evaluate", path, "--format", "json"]) for path in (old, result_file(self.out("a"), "version4"))]
+        for done in scores:
+            self.assertEqual(done.returncode, 0, done.stderr)
+        a, b = (json.loads(done.stdout) for done in scores)
+        self.assertEqual(a.pop("result") == b.pop("result"), False)
+        self.assertEqual(a, b)
