@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Compares two run files dataset by dataset, byte for byte.
 
-Two runs of one config and seed must agree in everything but wall clock and placement, whatever their ranks and interruptions.
-What may differ, the files say themselves: datasets with the attribute may_differ = 1, and the root attributes listed in the
-root attribute may_differ. Prints "equal", or a line for each path that differs (a root attribute is "/@name"): how many rows of it
-and the first, or both values, or both types and shapes. Exit status: 0 equal, 1 different, 2 in trouble, as of cmp: a file
-cannot be read, was damaged or edited, the command line is not understood, or standard output takes no more.
+Two runs of one config and seed must agree in everything but wall clock and placement, whatever their ranks and
+interruptions. What may differ, the files say themselves: datasets with the attribute may_differ = 1, and the root
+attributes listed in the root attribute may_differ. Prints "equal", or a line for each path that differs (a root
+attribute is "/@name"): how many rows of it and the first, or both values, or both types and shapes.
+
+Exit status, as that of cmp: 0 equal, 1 different, 2 in trouble: a file cannot be read, was damaged or edited, the
+command line is not understood, or standard output takes no more.
 """
 from run_files import h5py, open_run, text
 from script import parser, run

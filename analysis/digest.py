@@ -8,24 +8,28 @@ TYPES = {"|u1": "u8", "|i1": "s8", "<i4": "s32", "<u8": "u64", "<f4": "f32", "<f
 
 
 def _score(prefix=""):
-    return " ".join(prefix + name for name in ("images", "kd_sum", "attention_sum", "both_right", "teacher_only", "student_only"))
+    names = ("images", "kd_sum", "attention_sum", "both_right", "teacher_only", "student_only")
+    return " ".join(prefix + name for name in names)
 
 
-# The stored fields in the order of the tables of docs/run-file.md, those of all schema versions that the scripts read: a file has
-# either /updates/part or, from version 5 on, /updates/branch.
+# The stored fields in the order of the tables of docs/run-file.md, those of all schema versions that the scripts read:
+# a file has either /updates/part or, from version 5 on, /updates/branch.
 STORED = [path + name for path, names in (
-    ("/@", "status model model_display_name model_sha256 backend data_sha256 selection attention_layers temperature attention_weight "
-           "seed episodes_total repair student_images energy_add8 energy_add32 energy_multiply8 energy_multiply32 energy_sram_read64 "
-           "config_hash config data engine transport ranks threads_per_rank command_line"),
-    ("/sites/", "name record_key kind scale zero_point tmax tmax_searched init_codes mse_codes start_codes state histogram"),
+    ("/@", "status model model_display_name model_sha256 backend data_sha256 selection attention_layers temperature "
+           "attention_weight seed episodes_total repair student_images energy_add8 energy_add32 energy_multiply8 "
+           "energy_multiply32 energy_sram_read64 config_hash config data engine transport ranks threads_per_rank "
+           "command_line"),
+    ("/sites/", "name record_key kind scale zero_point tmax tmax_searched init_codes mse_codes start_codes state "
+                "histogram"),
     ("/episodes/", "iteration reward " + _score() + " codes tmax"),
-    ("/updates/", "iteration part branch pass_share mean_reward best_reward reference_reward policy_loss value_loss entropy approx_kl "
-                  "clip_fraction update_seconds iteration_seconds"),
+    ("/updates/", "iteration part branch pass_share mean_reward best_reward reference_reward policy_loss value_loss "
+                  "entropy approx_kl clip_fraction update_seconds iteration_seconds"),
     ("/evaluations/", "iteration " + _score("validation_") + " codes tmax"),
     ("/finalists/", _score() + " record_rewards"),
     ("/top/", "origin episode reward " + _score("validation_") + " validation_record_rewards codes tmax"),
-    ("/selected/", "top_index within_max_acc_drop " + _score("test_") + " " + _score("test_mse_") + " " + _score("test_mse_repaired_") +
-                   " repair_layer repair_channels repair_multiplier repair_bias"),
+    ("/selected/", " ".join(["top_index within_max_acc_drop", _score("test_"), _score("test_mse_"),
+                             _score("test_mse_repaired_"), "repair_layer repair_channels repair_multiplier",
+                             "repair_bias"])),
     ("/checkpoint/", "next_iteration optimizer_steps"),
 ) for name in names.split()]
 TENSORS = "/checkpoint/tensors"
@@ -38,7 +42,8 @@ def _tensor_paths(file):
 
 
 def content_digest(file):
-    """64 hexadecimal digits over what is stored in an open run file. Raises TypeError if a field has a type that none of triseg's has."""
+    """64 hexadecimal digits over what is stored in an open run file. Raises TypeError if a field has a type that none
+    of triseg's has."""
     sha = hashlib.sha256()
     for path in STORED + _tensor_paths(file):
         attribute = path.startswith("/@")
@@ -47,8 +52,9 @@ def content_digest(file):
             continue
         value = numpy.asarray(holder[name] if attribute else holder[name][()])
         text = value.dtype.kind == "S"
-        if not text and value.dtype.str not in TYPES:
+        type_ = "string" if text else TYPES.get(value.dtype.str)
+        if not type_:
             raise TypeError(f"{path} has the type {value.dtype}")
-        sha.update(f"{path} {'string' if text else TYPES[value.dtype.str]} {','.join(map(str, value.shape))}\n".encode())
+        sha.update(f"{path} {type_} {','.join(map(str, value.shape))}\n".encode())
         sha.update(b"".join(string.split(b"\0")[0] + b"\0" for string in value.flat) if text else value.tobytes())
     return sha.hexdigest()

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Prints a summary of a run file: what it is, the codes, the learning curve.
 
-KD is in nats (less is better), accuracies are in percent with their 95 % confidence interval (Wilson). The learning curve has a line
-for each tenth of the episodes: the last iteration, the mean KD and the least KD of its episodes. Codes have a line a site, by its
-record key: t1, v1, t2, v2 and tmax of its staircase.
+KD is in nats (less is better), accuracies are in percent with their 95 % confidence interval (Wilson). The learning
+curve has a line for each tenth of the episodes: the last iteration, the mean KD and the least KD of its episodes. Codes
+have a line a site, by its record key: t1, v1, t2, v2 and tmax of its staircase.
 
 Also an example of reading one with h5py: every column is a plain dataset, docs/run-file.md lists them.
 """
@@ -30,7 +30,8 @@ def print_codes(file, codes, tmax):
     keys = text(file["sites/record_key"][()])
     width = max(map(len, keys))
     for key, row, largest in zip(keys, codes, tmax):
-        print(f"  {key:{width}}  " + "  ".join(f"{n}={c:3d}" for n, c in zip(("t1", "v1", "t2", "v2"), row)) + f"  tmax={largest:3d}")
+        named = zip(("t1", "v1", "t2", "v2", "tmax"), [*row, largest])
+        print(f"  {key:{width}}  " + "  ".join(f"{name}={code:3d}" for name, code in named))
 
 
 def print_report(file, repair):
@@ -39,11 +40,13 @@ def print_report(file, repair):
     kd, teacher, student = score(selected, "test_")
     low, high = wilson_95(student, float(selected["test_images"][()]))
     mse_kd, _, mse_student = score(selected, "test_mse_")
-    print(f"test: teacher {shown(teacher, '.2f')} %, student {shown(student, '.2f')} % (95 %: {shown(low, '.2f')} to {shown(high, '.2f')}), "
-          f"KD {shown(kd, '.6g')} nats; MSE codes: {shown(mse_student, '.2f')} %, KD {shown(mse_kd, '.6g')} nats")
+    print(f"test: teacher {shown(teacher, '.2f')} %, student {shown(student, '.2f')} % "
+          f"(95 %: {shown(low, '.2f')} to {shown(high, '.2f')}), KD {shown(kd, '.6g')} nats; "
+          f"MSE codes: {shown(mse_student, '.2f')} %, KD {shown(mse_kd, '.6g')} nats")
     if repair != "none":
         kd, _, student = score(selected, "test_mse_repaired_")
-        print(f"repair {repair}; MSE codes with their own repair: {shown(student, '.2f')} %, KD {shown(kd, '.6g')} nats")
+        print(f"repair {repair}; MSE codes with their own repair: {shown(student, '.2f')} %, "
+              f"KD {shown(kd, '.6g')} nats")
 
 
 def main():
@@ -56,7 +59,8 @@ def main():
               f"{root['status']}, {len(reward)} of {root['episodes_total']} episodes")
         if len(kd):
             best = int(reward.argmax())
-            print(f"least KD {kd.min():.6g} nats (episode {int(kd.argmin())}), best reward {reward[best]:.6g} (episode {best})")
+            print(f"least KD {kd.min():.6g} nats (episode {int(kd.argmin())}), "
+                  f"best reward {reward[best]:.6g} (episode {best})")
             print("learning curve: iteration, mean KD, least KD")
             for iteration, mean, least in learning_curve(file["episodes/iteration"][()], kd):
                 print(f"  {iteration:8d}  {mean:.6g}  {least:.6g}")

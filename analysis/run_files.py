@@ -21,7 +21,8 @@ UNREADABLE = (OSError, RuntimeError, LookupError, ValueError, TypeError, Attribu
 
 
 def text(value):
-    """A string of the file as str, an array of them as a list of str. Bytes that are no UTF-8, as a path may have them, are replaced."""
+    """A string of the file as str, an array of them as a list of str. Bytes that are no UTF-8, as a path may have them,
+    are replaced."""
     if isinstance(value, numpy.ndarray):
         return [text(string) for string in value]
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
@@ -35,16 +36,18 @@ def _check(file):
                          (f"format {text(found)!r}" if isinstance(found, bytes) else "none of triseg's files"))
     version = file.attrs["schema_version"]
     if version not in SCHEMA_VERSIONS:
-        raise ValueError(f"it has schema version {version}; this script reads versions {SCHEMA_VERSIONS[0]} to {SCHEMA_VERSIONS[-1]}")
+        raise ValueError(f"it has schema version {version}; this script reads versions {SCHEMA_VERSIONS[0]} to "
+                         f"{SCHEMA_VERSIONS[-1]}")
     if content_digest(file) != text(file.attrs["content_sha256"]):
-        raise ValueError("its content does not have the digest of its attribute content_sha256: it was damaged or edited")
+        raise ValueError("its content does not have the digest of its attribute content_sha256: it was damaged or "
+                         "edited")
 
 
 @contextlib.contextmanager
 def open_run(path):
-    """The run file, open for reading, after its content was checked by its digest. Raises Failure, which names the file, if it is no
-    run file or another than was written, and if the block reads what the file does not have. Derived fields are not part of the
-    digest: what must be right is computed from stored ones."""
+    """The run file, open for reading, after its content was checked by its digest. Raises Failure, which names the
+    file, if it is no run file or another than was written, and if the block reads what the file does not have. Derived
+    fields are not part of the digest: what must be right is computed from stored ones."""
     try:
         with open(path, "rb"):  # says why a file cannot be opened in fewer words than HDF5
             pass
@@ -62,17 +65,19 @@ def open_run(path):
 
 
 def score(group, prefix=""):
-    """(KD [nats], accuracy of the teacher, of the student [percent]) of a group's scores, from the stored sums; NaN without images."""
-    images, kd_sum, both, teacher, student = (group[prefix + name][()] for name in ("images", "kd_sum", "both_right", "teacher_only",
-                                                                                    "student_only"))
+    """(KD [nats], accuracy of the teacher, of the student [percent]) of a group's scores, from the stored sums; NaN
+    without images."""
+    names = ("images", "kd_sum", "both_right", "teacher_only", "student_only")
+    images, kd_sum, both, teacher, student = (group[prefix + name][()] for name in names)
     with numpy.errstate(divide="ignore", invalid="ignore"):
         return kd_sum / images, 100 * (both + teacher) / images, 100 * (both + student) / images
 
 
 def columns(group):
-    """The datasets of a group that have a row each, as for /episodes, by name: a dict of arrays (rows), as pandas.DataFrame takes it.
-    A dataset with more axes becomes a column for each of their indices: "codes.2.v1" is v1 of the third site, by the dataset's
-    attribute `columns`, "tmax.2" its tmax. Raises ValueError for a group whose datasets are not of one length, as /selected."""
+    """The columns of a group whose datasets are a table, such as /episodes, by name: a dict of arrays (rows), as
+    pandas.DataFrame takes it. A dataset with more axes becomes a column for each of their indices: "codes.2.v1" is v1
+    of the third site, by the dataset's attribute `columns`, "tmax.2" its tmax. Raises ValueError for a group whose
+    datasets are not of one length, such as /selected."""
     found = {}
     for name, dataset in group.items():
         if not isinstance(dataset, h5py.Dataset):

@@ -1,4 +1,4 @@
-"""How the project's scripts end: one line on standard error for what went wrong, and an exit status. Needs no package."""
+"""How the project's scripts end: a line on standard error for what went wrong, and an exit status. Needs no package."""
 import argparse
 import contextlib
 import os
@@ -44,8 +44,9 @@ def report(what, kind="error: "):
 
 
 def run(main, failed=1):
-    """Ends the program with the exit status that main() returns. A Failure is reported, with exit status `failed`; so is standard
-    output that is closed or takes no more, but for a reader that has seen enough, such as head, who is told nothing."""
+    """Ends the program with the exit status that main() returns. A Failure is reported, with exit status `failed`; so
+    is standard output that is closed or takes no more. A reader that has seen enough, such as head, ends it with the
+    same status and no word."""
     if sys.stdout is None:
         report("standard output: it is closed")
         sys.exit(failed)

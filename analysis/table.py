@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Prints finished runs as a Markdown table: a row a run, and a row of means for each set of comparable runs.
 
-Runs are comparable that differ in nothing but the seed: network, sites, teacher, data, energies and all options that change
-results are the same. Columns:
+Runs are comparable that differ in nothing but the seed: network, sites, teacher, data, energies and all options that
+change results are the same. Columns:
 
   run            the set of comparable runs: network, number of sites, and what tells the sets of the table apart
   seed           of the run; "mean" in a row of means
-  ms an episode  wall clock of the iterations, updates included, over the run's ranks together, divided by the episodes [ms]
+  ms an episode  wall clock of the iterations, updates included, of the run's ranks together, divided by the episodes
   KD             of the selected codes on the test split [nats]; less is better
   KD / MSE       KD over that of the MSE optimum on the same images
   teacher %      accuracy of the exact network on the test split
@@ -14,20 +14,23 @@ results are the same. Columns:
   drop           teacher less student [percentage points]
   file           the run's file; of how many runs the row has the means
 
-"-" stands for what is not defined: a multiple of 0, or a mean with one. Runs that are not finished are named on standard error.
-Exit status: 0 if there is a finished run, 1 if there is none or a file cannot be read, 2 if the command line is not understood.
+"-" stands for what is not defined: a multiple of 0, or a mean with one. Runs that are not finished are named on
+standard error. Exit status: 0 if there is a finished run, 1 if there is none, a file cannot be read or standard output
+takes no more, 2 if the command line is not understood.
 """
 from run_files import open_run, score, shown, text
 from script import Failure, parser, report, run
 
 import numpy as np
 
-COLUMNS = {"ms an episode": ".2f", "KD": ".4f", "KD / MSE": ".3f", "teacher %": ".2f", "student %": ".2f", "drop": ".2f"}
+# By name, how numbers are shown.
+COLUMNS = {"ms an episode": ".2f", "KD": ".4f", "KD / MSE": ".3f", "teacher %": ".2f", "student %": ".2f",
+           "drop": ".2f"}
 
 
 def problem(file):
-    """What the run has in common with those it can be compared with, by name: the options that change results, which are
-    the first section of /@config, but for the seed, with content in the place of paths."""
+    """What the run has in common with those it can be compared with, by name: the options that change results, which
+    are the first section of /@config, but for the seed, with content in the place of paths."""
     section = text(file.attrs["config"]).split("\n# ")[0]
     pairs = (line.partition(" = ") for line in section.splitlines())
     options = {name: value.strip("\"'") for name, equals, value in pairs if equals}
@@ -49,7 +52,8 @@ def row(path):
         kd, teacher, student = score(file["/selected"], "test_")
         mse_kd = score(file["/selected"], "test_mse_")[0]
         with np.errstate(divide="ignore", invalid="ignore"):
-            milliseconds = 1000 * file["/updates/iteration_seconds"][()].sum() / np.float64(len(file["/episodes/reward"]))
+            seconds = file["/updates/iteration_seconds"][()].sum()
+            milliseconds = 1000 * seconds / np.float64(len(file["/episodes/reward"]))
             values = milliseconds, kd, kd / mse_kd, teacher, student, teacher - student
         return problem(file), int(file.attrs["seed"]), values, path
 
@@ -100,7 +104,8 @@ def main():
     if rows:
         print_table(rows)
     if unfinished:
-        report(("left out: " if rows else "no finished run: ") + ", ".join(unfinished) + ": not finished", "" if rows else "error: ")
+        what, kind = ("left out", "") if rows else ("no finished run", "error: ")
+        report(f"{what}: {', '.join(unfinished)}: not finished", kind)
     return 1 if failed or not rows else 0
 
 

@@ -1,4 +1,4 @@
-"""What the benchmarks of this folder share: run files by analysis/, processes, and what machine and commit they ran on."""
+"""What the benchmarks of this folder share: analysis/'s modules, processes, and what machine and commit they ran on."""
 import os
 import subprocess
 import sys
@@ -17,9 +17,11 @@ def mpi_environment():
 
 
 def checked(command, env=None):
-    """The finished process and its output. Ends the program with what it printed if it fails. env: mpi_environment() unless given."""
+    """The finished process and its output. Ends the program with what it printed if it fails. env: mpi_environment()
+    unless given."""
+    env = mpi_environment() if env is None else env
     try:
-        done = subprocess.run(command, env=mpi_environment() if env is None else env, capture_output=True, text=True, errors="replace")
+        done = subprocess.run(command, env=env, capture_output=True, text=True, errors="replace")
     except OSError as error:
         raise Failure(f"{command[0]}: {error.strerror}") from None
     if done.returncode != 0:
@@ -36,4 +38,5 @@ def processor():
 
 def commit():
     """Of the repository, in short; empty outside of one."""
-    return subprocess.run(["git", "-C", SOURCE, "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
+    command = ["git", "-C", SOURCE, "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True).stdout.strip()

@@ -67,7 +67,8 @@ def front_of(path):
     """Rows (share that passes [percent], KD, accuracy [percent]) of /top that no other beats in coverage and KD, by share."""
     from run_files import open_run
     with open_run(path) as file:
-        coverage, kd, accuracy = (file["/top/" + name][()] for name in ("coverage", "validation_kd", "validation_accuracy"))
+        names = ("coverage", "validation_kd", "validation_accuracy")
+        coverage, kd, accuracy = (file["/top/" + name][()] for name in names)
     if not len(kd):
         raise ValueError(f"{path}: the search is not finished")
     rows = sorted(zip(-coverage, kd, accuracy))

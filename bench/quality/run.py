@@ -147,7 +147,8 @@ class Run:
         for command in self.commands():
             if stopped.is_set():
                 return "stopped"
-            done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, errors="replace")
+            done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True,
+                                  errors="replace")
             if done.returncode != 0:
                 return (done.stderr.strip() or f"exit status {done.returncode}").splitlines()[-1]
         result = self.key | {"options": self.options(), "seconds": time.monotonic() - start} | self.metrics(done.stdout)

@@ -74,18 +74,19 @@ class RunFile(unittest.TestCase):
 class Refusals(RunFile):
     def test_what_is_no_run_is_one_line(self):
         half = os.path.join(self.folder, "half.h5")
-        with open(self.run_file, "rb") as whole, open(half, "wb") as file:
-            file.write(whole.read()[:os.path.getsize(self.run_file) // 2])
-        digest = "does not have the digest of its attribute content_sha256"
+        with open(self.run_file, "rb") as source, open(half, "wb") as file:
+            file.write(source.read()[:os.path.getsize(self.run_file) // 2])
+        digest, whole = "does not have the digest of its attribute content_sha256", "expected a whole HDF5 file"
+        retyped = ("x = f['top/episode'][()]", "del f['top/episode']", "f['top/episode'] = x.astype('u4')")
         files = {
-            "nowhere.h5": "No such file", self.folder: "Is a directory", MODEL: "expected a run file", half: "expected a whole HDF5 file",
-            __file__: "expected a whole HDF5 file", "/dev/null": "expected a whole HDF5 file",
+            "nowhere.h5": "No such file", self.folder: "Is a directory", MODEL: "expected a run file",
+            half: whole, __file__: whole, "/dev/null": whole,
             self.edited("plain.h5", "del f.attrs['format']"): "found none of triseg's files",
             self.edited("reward.h5", "f['episodes/reward'][3] += 1"): digest,
             self.edited("scalar.h5", "f['selected/test_kd_sum'][()] += 1"): digest,
             self.edited("tensor.h5", "f['checkpoint/tensors/a/b'][0, 0] = 7"): digest,
             self.edited("text.h5", "f.attrs['model'] = numpy.bytes_('alexnet')"): digest,
-            self.edited("type.h5", "x = f['top/episode'][()]", "del f['top/episode']", "f['top/episode'] = x.astype('u4')"): "uint32",
+            self.edited("type.h5", *retyped): "uint32",
             self.edited("lost.h5", "del f['sites']"): digest,
             self.variant("group.h5", "del f['episodes']", "del f['sites']", "del f['selected']"): "doesn't exist",
             self.edited("bare.h5", "del f.attrs['content_sha256']"): "content_sha256",
@@ -97,7 +98,8 @@ class Refusals(RunFile):
                 if path.endswith("group.h5") and script == "analysis/compare_runs.py":
                     continue  # compares whatever there is
                 with self.subTest(script=script, path=path):
-                    self.assert_refused(run(script, *[path] * count), status, f"{os.path.basename(script)}: error: {path}: ", fragment)
+                    self.assert_refused(run(script, *[path] * count), status,
+                                        f"{os.path.basename(script)}: error: {path}: ", fragment)
 
     def test_the_second_file_is_named(self):
         damaged = self.edited("damaged.h5", "f['episodes/reward'][3] += 1")
@@ -132,8 +134,9 @@ class Refusals(RunFile):
 
     def test_derived_fields_are_not_believed(self):
         derived = self.edited("derived.h5", *(f"f['{name}'][()] = 99" for name in (
-            "selected/test_kd", "selected/test_mse_kd", "selected/test_accuracy_teacher", "selected/test_accuracy_student", "episodes/kd",
-            "selected/test_accuracy_student_low", "selected/codes", "selected/tmax", "selected/test_mse_repaired_kd")))
+            "selected/test_kd", "selected/test_mse_kd", "selected/test_accuracy_teacher",
+            "selected/test_accuracy_student", "selected/test_accuracy_student_low", "selected/codes", "selected/tmax",
+            "selected/test_mse_repaired_kd", "episodes/kd")))
         self.assertEqual(self.read("analysis/table.py", derived).replace(derived, self.run_file),
                          self.read("analysis/table.py", self.run_file))
         self.assertEqual(self.read("analysis/read_run.py", derived), self.read("analysis/read_run.py", self.run_file))
@@ -146,14 +149,16 @@ class Refusals(RunFile):
         self.assertEqual(run("tests/learner/content_digest.py", self.run_file).returncode, 0)
 
     def test_without_h5py(self):
+        bare = (sys.executable, "-B", "-S")  # no installed packages
         for script, (count, _) in READERS.items():
             with self.subTest(script):
-                done = run(script, *[self.run_file] * count, python=(sys.executable, "-B", "-S"))  # -S: no installed packages
+                done = run(script, *[self.run_file] * count, python=bare)
                 self.assert_refused(done, 2, "needs h5py: run with /usr/bin/python3 (Debian package python3-h5py)")
-        self.assert_refused(run("bench/end_to_end.py", python=(sys.executable, "-B", "-S")), 2, "needs h5py")
+        self.assert_refused(run("bench/end_to_end.py", python=bare), 2, "needs h5py")
 
     def test_benchmark_without_its_program(self):
-        self.assert_refused(run("bench/end_to_end.py", "--build", self.folder), 2, "triseg_bench_forward", "scripts/build.sh")
+        done = run("bench/end_to_end.py", "--build", self.folder)
+        self.assert_refused(done, 2, "triseg_bench_forward", "scripts/build.sh")
 
 
 class CommandLine(RunFile):
@@ -170,7 +175,7 @@ class CommandLine(RunFile):
                 self.assertEqual((nothing.returncode, nothing.stdout, nothing.stderr[:7]), (2, "", "usage: "))
         columns = self.read("analysis/table.py", self.run_file).splitlines()[0].strip("| ").split(" | ")
         for column in columns:
-            self.assertRegex(self.read("analysis/table.py", "-h"), rf"(?m)^  {re.escape(column)}  ", "every column is explained")
+            self.assertRegex(self.read("analysis/table.py", "-h"), rf"(?m)^  {re.escape(column)}  ", "it explains it")
 
     def commands(self):
         """(script, arguments, exit status of an error) of everything that prints."""
@@ -183,7 +188,8 @@ class CommandLine(RunFile):
         for script, arguments, status in self.commands():
             with self.subTest(script=script, arguments=arguments):
                 with open("/dev/full", "w") as full:
-                    self.assert_refused(run(script, *arguments, stdout=full), status, ": error: standard output: No space left")
+                    done = run(script, *arguments, stdout=full)
+                self.assert_refused(done, status, ": error: standard output: No space left")
                 closed = run(script, *arguments, stdout=None, preexec_fn=lambda: os.close(1))
                 self.assert_refused(closed, status, ": error: standard output: it is closed")
 
@@ -266,15 +272,16 @@ class Schema(RunFile):
         examples = re.findall(r"(?s)```python\n(.*?)```", DOCUMENTATION)
         self.assertEqual(len(examples), 2)
         for example in examples:
-            done = subprocess.run([sys.executable, "-B", "-c", example], cwd=self.folder, capture_output=True, text=True, timeout=60,
-                                  env=os.environ | {"MPLBACKEND": "agg"})
+            done = subprocess.run([sys.executable, "-B", "-c", example], cwd=self.folder, capture_output=True,
+                                  text=True, timeout=60, env=os.environ | {"MPLBACKEND": "agg"})
             self.assertEqual((done.returncode, done.stderr), (0, ""), example)
 
 
 class Table(RunFile):
     def table(self, *paths):
         """Cells of the table's rows, from the label to the file."""
-        rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in self.read("analysis/table.py", *paths).splitlines()]
+        lines = self.read("analysis/table.py", *paths).splitlines()
+        rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
         self.assertEqual((rows[0][:3], rows[0][-1]), (["run", "seed", "ms an episode"], "file"))
         return rows[2:]
 
@@ -282,8 +289,10 @@ class Table(RunFile):
         unfinished = self.variant("unfinished.h5", "f.attrs['status'] = numpy.bytes_('running')", "del f['selected']")
         whole = self.read("analysis/table.py", self.run_file)
         some = run("analysis/table.py", unfinished, self.run_file)
-        self.assertEqual((some.returncode, some.stdout, some.stderr), (0, whole, f"table.py: left out: {unfinished}: not finished\n"))
-        self.assert_refused(run("analysis/table.py", unfinished), 1, f"table.py: error: no finished run: {unfinished}: not finished")
+        self.assertEqual((some.returncode, some.stdout), (0, whole))
+        self.assertEqual(some.stderr, f"table.py: left out: {unfinished}: not finished\n")
+        none = run("analysis/table.py", unfinished)
+        self.assert_refused(none, 1, f"table.py: error: no finished run: {unfinished}: not finished")
         damaged = self.edited("damaged.h5", "f['episodes/reward'][3] += 1")
         some = run("analysis/table.py", damaged, self.run_file, "nowhere.h5")
         self.assertEqual((some.returncode, some.stdout, some.stderr.count("\n")), (1, whole, 2))
@@ -294,21 +303,22 @@ class Table(RunFile):
     def test_a_multiple_of_nothing_is_not_defined(self):
         label = "lenet5, 4 sites"
         for kd in (0, 4):  # 0 / 0 and 4 / 0
-            path = self.variant("exact.h5", f"f['selected/test_kd_sum'][()] = {kd}", "f['selected/test_mse_kd_sum'][()] = 0",
-                                "f.attrs['seed'] = numpy.uint64(2)")
+            path = self.variant("exact.h5", f"f['selected/test_kd_sum'][()] = {kd}",
+                                "f['selected/test_mse_kd_sum'][()] = 0", "f.attrs['seed'] = numpy.uint64(2)")
             rows = self.table(self.run_file, path)
             self.assertEqual([row[4] for row in rows], ["1.000", "-", "-"])
             self.assertEqual([row[3] for row in rows], ["0.2500", f"{kd / 32:.4f}", f"{(0.25 + kd / 32) / 2:.4f}"])
             self.assertEqual({row[0] for row in rows}, {label})
-        rows = self.table(self.variant("none.h5", *(f"x = f['episodes/{name}'][()]; del f['episodes/{name}']; f['episodes/{name}'] = x[:0]"
-                                                    for name in ("reward", "codes", "kd_sum", "images"))))
-        self.assertEqual(rows[0][2], "-", "milliseconds of no episode")
+        no_episode = self.variant("none.h5", "x = f['episodes/reward'][:0]; del f['episodes/reward']",
+                                  "f['episodes/reward'] = x")
+        self.assertEqual(self.table(no_episode)[0][2], "-", "milliseconds an episode")
 
     def test_the_table_averages_over_seeds_alone(self):
         config = "f.attrs['config'] = numpy.bytes_('# results\\nclip = {}\\nseed = {}\\ntop-k = 5\\n# speed\\nthreads = {}\\n')"
         one, two = (self.variant(f"{seed}.h5", config.format(1, seed, seed), f"f.attrs['seed'] = numpy.uint64({seed})",
                                  f"f['selected/test_kd_sum'][()] = 32 * {kd}") for seed, kd in ((1, 0.5), (2, 0.25)))
-        other = self.variant("other.h5", config.format(0.2, 1, 1), "f.attrs['seed'] = numpy.uint64(1)", "f['selected/test_kd_sum'][()] = 32 * 8")
+        other = self.variant("other.h5", config.format(0.2, 1, 1), "f.attrs['seed'] = numpy.uint64(1)",
+                             "f['selected/test_kd_sum'][()] = 32 * 8")
         columns = lambda rows: [(r[0], r[1], r[3], r[-1]) for r in rows]
         self.assertEqual(columns(self.table(one, two)), [
             ("lenet5, 4 sites", "1", "0.5000", one), ("lenet5, 4 sites", "2", "0.2500", two),

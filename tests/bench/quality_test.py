@@ -86,7 +86,8 @@ class Matrix(Folder):
             with open(path, "wb") as file:
                 file.write(content)
             done = self.matrix("--searchers", "ppo", expect=1)
-            self.assertEqual((done.stdout, done.stderr), ("", f"run.py: error: {path} is not a result of run.py: remove it or give another --out\n"))
+            refusal = f"run.py: error: {path} is not a result of run.py: remove it or give another --out\n"
+            self.assertEqual((done.stdout, done.stderr), ("", refusal))
 
     def test_what_cannot_run_is_refused_before_anything_runs(self):
         done = script("run.py", "--build", BUILD, "--out", self.folder, "--searchers", "ppo", "cma-es-tmax")
@@ -203,8 +204,8 @@ class Table(Results):
         self.write("ppo", 1, 0.1)
         for arguments in ([], ["--csv", "/dev/full"]):
             with open("/dev/full", "w") as full:
-                done = subprocess.run([sys.executable, "-B", os.path.join(QUALITY, "table.py"), self.folder, *arguments], stdout=full,
-                                      stderr=subprocess.PIPE, text=True)
+                done = subprocess.run([sys.executable, "-B", os.path.join(QUALITY, "table.py"), self.folder, *arguments],
+                                      stdout=full, stderr=subprocess.PIPE, text=True)
             where = "/dev/full" if arguments else "standard output"
             self.assertEqual((done.returncode, done.stderr), (1, f"table.py: error: {where}: No space left on device\n"))
 
@@ -262,10 +263,11 @@ class Plot(Results):
     def test_fronts(self):
         import h5py
         path = os.path.join(self.folder, "run.h5")
-        subprocess.run([sys.executable, "-B", os.path.join(SOURCE, "tests/learner/write_run.py"), os.path.join(SOURCE, "docs/run-file.md"),
-                        path], check=True)
+        writer, documentation = (os.path.join(SOURCE, name) for name in ("tests/learner/write_run.py", "docs/run-file.md"))
+        subprocess.run([sys.executable, "-B", writer, documentation, path], check=True)
+        columns = {"coverage": [0.9, 1, 0.8], "validation_kd": [0.1, 0.3, 0.2], "validation_accuracy": [92, 90, 91]}
         with h5py.File(path, "r+") as file:  # derived fields; coverage 0.8 is beaten by 0.9, which has a lower KD
-            for name, column in (("coverage", [0.9, 1, 0.8]), ("validation_kd", [0.1, 0.3, 0.2]), ("validation_accuracy", [92, 90, 91])):
+            for name, column in columns.items():
                 del file["/top/" + name]
                 file["/top/" + name] = column
         self.plot("fronts", f"the front={path}")
