@@ -40,7 +40,7 @@ def parser(description):
 
 def report(what, kind="error: "):
     """A line on standard error, behind the script's name."""
-    print(f"{os.path.basename(sys.argv[0])}: {kind}{' '.join(str(what).split())}", file=sys.stderr)
+    print(f"{os.path.basename(sys.argv[0])}: {kind}{' '.join(str(what).splitlines())}", file=sys.stderr)
 
 
 def run(main, failed=1):
