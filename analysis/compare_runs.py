@@ -1,73 +1,69 @@
 #!/usr/bin/env python3
 """Compares two run files dataset by dataset, byte for byte.
 
-    compare_runs.py A.h5 B.h5
+Two runs of one config and seed must agree in everything but wall clock and placement, whatever their ranks and
+interruptions. What may differ, the files say themselves: datasets with the attribute may_differ = 1, and the root
+attributes listed in the root attribute may_differ. Prints "equal", or a line for each path that differs (a root
+attribute is "/@name"): how many rows of it and the first, or both values, or both types and shapes.
 
-Two runs of one config and seed must agree in everything but wall clock and placement, whatever their ranks and interruptions.
-What may differ, the files say themselves: datasets with the attribute may_differ = 1, and the root attributes listed in the
-root attribute may_differ. Prints the paths that differ (a root attribute is "/@name"). Exit status: 0 equal, 1 different,
-2 unreadable.
+Exit status, as that of cmp: 0 equal, 1 different, 2 in trouble: a file cannot be read, was damaged or edited, the
+command line is not understood, or standard output takes no more.
 """
-import sys
+from run_files import h5py, open_run, text
+from script import parser, run
 
-from run_files import h5py, open_run, run
-
-
-def root_attributes(file):
-    skipped = file.attrs["may_differ"].decode().split(",")
-    return {"/@" + name: value for name, value in file.attrs.items() if name not in skipped}
+import numpy
 
 
-def datasets(file):
-    found = {}
+def contents(path):
+    """Values by path of what must be equal."""
+    with open_run(path) as file:
+        skipped = text(file.attrs["may_differ"]).split(",")
+        found = {"/@" + name: numpy.asarray(value) for name, value in file.attrs.items() if name not in skipped}
 
-    def visit(name, item):
-        if isinstance(item, h5py.Dataset) and not item.attrs.get("may_differ", 0):
-            found["/" + name] = item
+        def visit(name, item):
+            if isinstance(item, h5py.Dataset) and not item.attrs.get("may_differ", 0):
+                found["/" + name] = numpy.asarray(item[()])
 
-    file.visititems(visit)
-    return found
-
-
-def content(item):
-    """Type, shape and bytes of a dataset or attribute."""
-    value = item[()] if isinstance(item, h5py.Dataset) else item
-    return str(value.dtype), value.shape, value.tobytes()
+        file.visititems(visit)
+        return found
 
 
-def describe(item):
-    value = item[()] if isinstance(item, h5py.Dataset) else item
-    return f"{value.dtype} {list(value.shape)}" if value.shape else repr(value)
+def describe(value):
+    return f"{value.dtype} {list(value.shape)}" if value.shape else repr(value[()])
+
+
+def differing_rows(a, b):
+    """Of two arrays of one type and shape, whether each row has other bytes."""
+    a, b = (numpy.frombuffer(value.tobytes(), "u1").reshape(len(value), -1) for value in (a, b))
+    return (a != b).any(axis=1)
 
 
 def differences(a, b):
-    """Yields a line for every path whose content differs between two open run files."""
-    items_a = root_attributes(a) | datasets(a)
-    items_b = root_attributes(b) | datasets(b)
-    for path in sorted(items_a.keys() | items_b.keys()):
-        if path not in items_a or path not in items_b:
-            yield f"{path}: only in the {'second' if path not in items_a else 'first'} file"
+    """Yields a line for every path whose content differs."""
+    for path in sorted(a.keys() | b.keys()):
+        if path not in a or path not in b:
+            yield f"{path}: only in the {'second' if path not in a else 'first'} file"
             continue
-        x, y = content(items_a[path]), content(items_b[path])
-        if x[:2] != y[:2] or (x[2] != y[2] and not x[1]):
-            yield f"{path}: {describe(items_a[path])} and {describe(items_b[path])}"
-        elif x[2] != y[2]:
-            rows = items_a[path][()] != items_b[path][()]
-            while rows.ndim > 1:
-                rows = rows.any(axis=-1)
-            where = f", the first is {rows.nonzero()[0][0]}" if rows.any() else ""
-            yield f"{path}: {rows.sum()} of {rows.size} rows differ{where}"
+        x, y = a[path], b[path]
+        if (x.dtype, x.shape, x.tobytes()) == (y.dtype, y.shape, y.tobytes()):
+            continue
+        if (x.dtype, x.shape) != (y.dtype, y.shape) or not x.shape:
+            yield f"{path}: {describe(x)} and {describe(y)}"
+        else:
+            rows = differing_rows(x, y)
+            yield f"{path}: {rows.sum()} of {rows.size} rows differ, the first is {rows.nonzero()[0][0]}"
 
 
-def main(arguments):
-    if len(arguments) != 2:
-        print(__doc__, file=sys.stderr)
-        return 2
-    with open_run(arguments[0]) as a, open_run(arguments[1]) as b:
-        lines = list(differences(a, b))
+def main():
+    arguments = parser(__doc__)
+    for name, metavar in (("first", "A.h5"), ("second", "B.h5")):
+        arguments.add_argument(name, metavar=metavar, help="run file of triseg search")
+    o = arguments.parse_args()
+    lines = list(differences(contents(o.first), contents(o.second)))
     print("\n".join(lines) if lines else "equal")
     return 1 if lines else 0
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, failed=2)

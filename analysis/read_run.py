@@ -1,60 +1,74 @@
 #!/usr/bin/env python3
 """Prints a summary of a run file: what it is, the codes, the learning curve.
 
-    read_run.py RUN.h5
+KD is in nats (less is better), accuracies are in percent with their 95 % confidence interval (Wilson). The learning
+curve has a line for each tenth of the episodes: the last iteration, the mean KD and the least KD of its episodes. Codes
+have a line a site, by its record key: t1, v1, t2, v2 and tmax of its staircase.
 
 Also an example of reading one with h5py: every column is a plain dataset, docs/run-file.md lists them.
 """
-import sys
-
-from run_files import open_run, run
+from run_files import open_run, score, shown, text
+from script import parser, run
 
 import numpy
 
 
-def text(value):
-    """A fixed-length string, or an array of them, as str."""
-    return value.decode() if isinstance(value, bytes) else [v.decode() for v in value]
-
-
-def learning_curve(file, points=10):
+def learning_curve(iteration, kd, points=10):
     """Splits the episodes into `points` parts; returns rows of (last iteration, mean KD, least KD)."""
-    iteration, kd = file["episodes/iteration"][()], file["episodes/kd"][()]
     parts = [p for p in numpy.array_split(numpy.arange(len(kd)), points) if len(p)]
     return [(int(iteration[p[-1]]), kd[p].mean(), kd[p].min()) for p in parts]
 
 
+def wilson_95(percent, images):
+    """Confidence bounds of a share [percent], as docs/run-file.md has them."""
+    z, p = 1.959963984540054, percent / 100
+    centre, half = p + z * z / (2 * images), z * numpy.sqrt(p * (1 - p) / images + z * z / (4 * images * images))
+    return [100 * (centre + side * half) / (1 + z * z / images) for side in (-1, 1)]
+
+
 def print_codes(file, codes, tmax):
-    width = max(len(key) for key in text(file["sites/record_key"][()]))
-    for key, row, largest in zip(text(file["sites/record_key"][()]), codes, tmax):
-        print(f"  {key:{width}}  " + "  ".join(f"{n}={c:3d}" for n, c in zip(("t1", "v1", "t2", "v2"), row)) + f"  tmax={largest:3d}")
+    keys = text(file["sites/record_key"][()])
+    width = max(map(len, keys))
+    for key, row, largest in zip(keys, codes, tmax):
+        named = zip(("t1", "v1", "t2", "v2", "tmax"), [*row, largest])
+        print(f"  {key:{width}}  " + "  ".join(f"{name}={code:3d}" for name, code in named))
 
 
-def main(arguments):
-    if len(arguments) != 1:
-        print(__doc__, file=sys.stderr)
-        return 2
-    with open_run(arguments[0]) as file:
-        root = file.attrs
-        print(f"{text(root['model_display_name'])} on {text(root['data'])}, {text(root['backend'])}, seed {root['seed']}: "
-              f"{text(root['status'])}, {len(file['episodes/reward'])} of {root['episodes_total']} episodes")
-        kd, reward = file["episodes/kd"][()], file["episodes/reward"][()]
+def print_report(file, repair):
+    """The one report on the test split."""
+    selected = file["selected"]
+    kd, teacher, student = score(selected, "test_")
+    low, high = wilson_95(student, float(selected["test_images"][()]))
+    mse_kd, _, mse_student = score(selected, "test_mse_")
+    print(f"test: teacher {shown(teacher, '.2f')} %, student {shown(student, '.2f')} % "
+          f"(95 %: {shown(low, '.2f')} to {shown(high, '.2f')}), KD {shown(kd, '.6g')} nats; "
+          f"MSE codes: {shown(mse_student, '.2f')} %, KD {shown(mse_kd, '.6g')} nats")
+    if repair != "none":
+        kd, _, student = score(selected, "test_mse_repaired_")
+        print(f"repair {repair}; MSE codes with their own repair: {shown(student, '.2f')} %, "
+              f"KD {shown(kd, '.6g')} nats")
+
+
+def main():
+    arguments = parser(__doc__)
+    arguments.add_argument("run", metavar="RUN.h5", help="run file of triseg search")
+    with open_run(arguments.parse_args().run) as file:
+        root = {name: text(value) for name, value in file.attrs.items()}
+        kd, reward = score(file["episodes"])[0], file["episodes/reward"][()]
+        print(f"{root['model_display_name']} on {root['data']}, {root['backend']}, seed {root['seed']}: "
+              f"{root['status']}, {len(reward)} of {root['episodes_total']} episodes")
         if len(kd):
             best = int(reward.argmax())
-            print(f"least KD {kd.min():.6g} nats (episode {int(kd.argmin())}), best reward {reward[best]:.6g} (episode {best})")
+            print(f"least KD {kd.min():.6g} nats (episode {int(kd.argmin())}), "
+                  f"best reward {reward[best]:.6g} (episode {best})")
             print("learning curve: iteration, mean KD, least KD")
-            for iteration, mean, least in learning_curve(file):
+            for iteration, mean, least in learning_curve(file["episodes/iteration"][()], kd):
                 print(f"  {iteration:8d}  {mean:.6g}  {least:.6g}")
-        if text(root["status"]) == "finished":
-            s = file["selected"]
-            print(f"test: teacher {s['test_accuracy_teacher'][()]:.2f} %, student {s['test_accuracy_student'][()]:.2f} % "
-                  f"(95 %: {s['test_accuracy_student_low'][()]:.2f} to {s['test_accuracy_student_high'][()]:.2f}), KD {s['test_kd'][()]:.6g} nats; "
-                  f"MSE codes: {s['test_mse_accuracy_student'][()]:.2f} %, KD {s['test_mse_kd'][()]:.6g} nats")
-            if text(root["repair"]) != "none":
-                print(f"repair {text(root['repair'])}; MSE codes with their own repair: {s['test_mse_repaired_accuracy_student'][()]:.2f} %, "
-                      f"KD {s['test_mse_repaired_kd'][()]:.6g} nats")
+        if root["status"] == "finished":
+            print_report(file, root["repair"])
             print("selected codes:")
-            print_codes(file, s["codes"][()], s["tmax"][()])
+            row = int(file["selected/top_index"][()])
+            print_codes(file, file["top/codes"][row], file["top/tmax"][row])
         elif len(kd):
             print("codes of the best episode so far:")
             print_codes(file, file["episodes/codes"][best], file["episodes/tmax"][best])

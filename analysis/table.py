@@ -1,49 +1,61 @@
 #!/usr/bin/env python3
-"""One row a finished run, and a row of means for each set of comparable runs, as a Markdown table.
+"""Prints finished runs as a Markdown table: a row a run, and a row of means for each set of comparable runs.
 
-    table.py RUN.h5 [RUN.h5 ...]
+Runs are comparable that differ in nothing but the seed: network, sites, teacher, data, energies and all options that
+change results are the same. Columns:
 
-Runs are comparable that differ in nothing but the seed: network, sites, teacher, data, energies and all options that change
-results are the same. A set is called by its network and the number of its sites, and by what tells the sets of the table apart.
-KD and accuracies are those of the selected codes on the test split; "/ MSE" is the KD over that of the MSE optimum on the
-same images; milliseconds an episode are wall clock of the iterations, the update included, over the run's ranks together.
+  run            the set of comparable runs: network, number of sites, and what tells the sets of the table apart
+  seed           of the run; "mean" in a row of means
+  ms an episode  wall clock of the iterations, updates included, of the run's ranks together, divided by the episodes
+  KD             of the selected codes on the test split [nats]; less is better
+  KD / MSE       KD over that of the MSE optimum on the same images
+  teacher %      accuracy of the exact network on the test split
+  student %      accuracy with the selected codes there
+  drop           teacher less student [percentage points]
+  file           the run's file; of how many runs the row has the means
+
+"-" stands for what is not defined: a multiple of 0, or a mean with one. Runs that are not finished are named on
+standard error. Exit status: 0 if there is a finished run, 1 if there is none, a file cannot be read or standard output
+takes no more, 2 if the command line is not understood.
 """
-import sys
-
-from run_files import Unreadable, open_run, run
+from run_files import open_run, score, shown, text
+from script import Failure, parser, report, run
 
 import numpy as np
 
-COLUMNS = ("ms an episode", "KD", "KD / MSE", "teacher %", "student %", "drop")
+# By name, how numbers are shown.
+COLUMNS = {"ms an episode": ".2f", "KD": ".4f", "KD / MSE": ".3f", "teacher %": ".2f", "student %": ".2f",
+           "drop": ".2f"}
 
 
 def problem(file):
-    """What the run has in common with those it can be compared with, by name: the options that change results, which are
-    the first section of /@config, but for the seed, with content in the place of paths."""
-    section = file.attrs["config"].decode().split("\n# ")[0]
+    """What the run has in common with those it can be compared with, by name: the options that change results, which
+    are the first section of /@config, but for the seed, with content in the place of paths."""
+    section = text(file.attrs["config"]).split("\n# ")[0]
     pairs = (line.partition(" = ") for line in section.splitlines())
     options = {name: value.strip("\"'") for name, equals, value in pairs if equals}
     for name in ("seed", "energy-table"):
         options.pop(name, None)
-    options |= {name: file.attrs[name].decode() for name in ("model", "backend", "repair")}
-    options |= {"attention-layers": file.attrs["attention_layers"].decode(), "episodes": str(file.attrs["episodes_total"]),
-                "sites": ",".join(name.decode() for name in file["/sites/name"][()])}
+    options |= {name: text(file.attrs[name]) for name in ("model", "backend", "repair")}
+    options |= {"attention-layers": text(file.attrs["attention_layers"]), "episodes": str(file.attrs["episodes_total"]),
+                "sites": ",".join(text(file["/sites/name"][()]))}
     for name, digest in (("teacher", "model_sha256"), ("data", "data_sha256")):
-        options[name] = "sha256 " + file.attrs[digest].decode()[:12]
+        options[name] = "sha256 " + text(file.attrs[digest])[:12]
     return options | {name: f"{value:g} pJ" for name, value in file.attrs.items() if name.startswith("energy_")}
 
 
 def row(path):
-    """(problem, seed, values of COLUMNS, path)"""
+    """(problem, seed, values of COLUMNS, path); None if the run is not finished."""
     with open_run(path) as file:
-        if file.attrs["status"] != b"finished":
-            raise Unreadable(f"{path}: the run is not finished")
-        test = {name: file["/selected/" + name][()] for name in ("test_kd", "test_mse_kd", "test_accuracy_teacher",
-                                                                 "test_accuracy_student")}
-        milliseconds = 1000 * file["/updates/iteration_seconds"][()].sum() / max(len(file["/episodes/reward"]), 1)
-        return problem(file), int(file.attrs["seed"]), (milliseconds, test["test_kd"], test["test_kd"] / test["test_mse_kd"],
-                                                        test["test_accuracy_teacher"], test["test_accuracy_student"],
-                                                        test["test_accuracy_teacher"] - test["test_accuracy_student"]), path
+        if text(file.attrs["status"]) != "finished":
+            return None
+        kd, teacher, student = score(file["/selected"], "test_")
+        mse_kd = score(file["/selected"], "test_mse_")[0]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            seconds = file["/updates/iteration_seconds"][()].sum()
+            milliseconds = 1000 * seconds / np.float64(len(file["/episodes/reward"]))
+            values = milliseconds, kd, kd / mse_kd, teacher, student, teacher - student
+        return problem(file), int(file.attrs["seed"]), values, path
 
 
 def labels(problems):
@@ -60,15 +72,10 @@ def labels(problems):
 
 
 def line(label, seed, values, path):
-    formats = ("{:.2f}", "{:.4f}", "{:.3f}", "{:.2f}", "{:.2f}", "{:.2f}")
-    return "| " + " | ".join([label, str(seed)] + [f.format(v) for f, v in zip(formats, values)] + [path]) + " |"
+    return "| " + " | ".join([label, str(seed), *map(shown, values, COLUMNS.values()), path]) + " |"
 
 
-def main(arguments):
-    if not arguments:
-        print(__doc__, file=sys.stderr)
-        return 2
-    rows = [row(path) for path in arguments]
+def print_table(rows):
     problems = []
     for r in rows:
         if r[0] not in problems:
@@ -80,6 +87,26 @@ def main(arguments):
             print(line(label, seed, values, path))
         if len(group) > 1:
             print(line(label, "mean", np.mean([r[2] for r in group], axis=0), f"of {len(group)}"))
+
+
+def main():
+    arguments = parser(__doc__)
+    arguments.add_argument("runs", nargs="+", metavar="RUN.h5", help="run file of triseg search")
+    rows, unfinished, failed = [], [], False
+    for path in arguments.parse_args().runs:
+        try:
+            found = row(path)
+            unfinished += [path] if found is None else []
+            rows += [found] if found else []
+        except Failure as failure:
+            report(failure)
+            failed = True
+    if rows:
+        print_table(rows)
+    if unfinished:
+        what, kind = ("left out", "") if rows else ("no finished run", "error: ")
+        report(f"{what}: {', '.join(unfinished)}: not finished", kind)
+    return 1 if failed or not rows else 0
 
 
 if __name__ == "__main__":

@@ -8,53 +8,42 @@ The rate is that of bench/forward.cpp: oneDNN's int8 products of the same shapes
 of bench/forward_cuda.cpp: the card's int8 rate in a large product. The bound is the number of student images, those of the
 final scoring included, over that rate on all ranks. --ranks 0 starts one process without mpirun. Needs h5py.
 """
-import argparse
 import json
 import os
 import platform
 import re
-import subprocess
 import sys
 import tempfile
 import time
 
-try:
-    import h5py
-except ModuleNotFoundError:
-    print("needs h5py: run with /usr/bin/python3 (Debian package python3-h5py)", file=sys.stderr)
-    sys.exit(2)
-
-
-def processor():
-    with open("/proc/cpuinfo") as file:
-        fields = dict(line.split(":", 1) for line in file if ":" in line)
-    names = {key.strip(): value.strip() for key, value in fields.items()}
-    return f"{names['model name']} (family {names['cpu family']}, model {names['model']}), {os.cpu_count()} cores"
+from common import checked, commit, processor  # first: it knows where the others are
+from run_files import open_run, text
+from script import parser, run
 
 
 def bare_rate(build):
     """Images a second of oneDNN's int8 products of AlexNet's shapes on one core: the better of two repetitions."""
-    output = subprocess.run([f"{build}/bin/triseg_bench_forward", "--benchmark_filter=alexnet/bare", "--benchmark_format=json",
-                             "--benchmark_repetitions=2"], capture_output=True, text=True, check=True).stdout
+    output = checked([f"{build}/bin/triseg_bench_forward", "--benchmark_filter=alexnet/bare", "--benchmark_format=json",
+                      "--benchmark_repetitions=2"]).stdout
     return max(b["images/s"] for b in json.loads(output)["benchmarks"] if b["run_type"] == "iteration")
 
 
 def gpu_rate(build):
     """Images a second of AlexNet at the rate that a large int8 product reaches on the card."""
-    output = subprocess.run([f"{build}/bin/triseg_bench_forward_cuda", "0.3"], capture_output=True, text=True, check=True).stdout
+    output = checked([f"{build}/bin/triseg_bench_forward_cuda", "0.3"]).stdout
     row = next(line for line in output.splitlines() if line.startswith("| alexnet | 64 x 32 "))
     _, _, _, images, _, share, _ = (cell.strip() for cell in row.strip("|").split("|"))
     return float(images) / float(share)
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--gpu", action="store_true")
-    parser.add_argument("--build")
-    parser.add_argument("--ranks", type=int)
-    parser.add_argument("--episodes", type=int, default=10000)
-    parser.add_argument("options", nargs="*", help="passed on to triseg search")
-    o = parser.parse_args()
+    arguments = parser(__doc__)
+    arguments.add_argument("--gpu", action="store_true", help="against the card's rate instead of a core's")
+    arguments.add_argument("--build", help="build/cpu, or with --gpu build/cuda, unless given")
+    arguments.add_argument("--ranks", type=int, help="2, or with --gpu 0, unless given; 0 without mpirun")
+    arguments.add_argument("--episodes", type=int, default=10000)
+    arguments.add_argument("options", nargs="*", help="passed on to triseg search")
+    o = arguments.parse_args()
 
     o.build = o.build or ("build/cuda" if o.gpu else "build/cpu")
     o.ranks = o.ranks if o.ranks is not None else (0 if o.gpu else 2)
@@ -62,25 +51,21 @@ def main():
     for program in (f"{o.build}/bin/{bench}", f"{o.build}/bin/triseg"):
         if not os.path.exists(program):
             print(f"{program} is missing: run {'cmake --build --preset cuda' if o.gpu else 'scripts/build.sh'} first, or name another build by --build", file=sys.stderr)
-            sys.exit(2)
+            return 2
     rate = gpu_rate(o.build) if o.gpu else bare_rate(o.build)
     with tempfile.TemporaryDirectory() as out:
         launcher = ["mpirun", "-n", str(o.ranks)] if o.ranks > 0 else []
         command = launcher + [f"{o.build}/bin/triseg", "search", "--model", "alexnet", "--episodes", str(o.episodes), "--out", out,
                               "--result-file", "run.json"] + o.options
         start = time.monotonic()
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = checked(command)
         total = time.monotonic() - start
-        if done.returncode != 0:
-            sys.exit(done.stderr)
-        with h5py.File(f"{out}/tri_ppo_int_codes/run.h5") as file:
+        with open_run(f"{out}/tri_ppo_int_codes/run.h5") as file:
             images = int(file.attrs["student_images"]) + len(file["/top/reward"]) * 10000 + 2 * 10000
-            version = file.attrs["creator_version"].decode()
-            engine, transport = file.attrs["engine"].decode(), file.attrs["transport"].decode()
+            version, engine, transport = (text(file.attrs[name]) for name in ("creator_version", "engine", "transport"))
     parts = dict(re.findall(r"(calibration|scoring|learner|files|final scoring) ([\d.]+)", done.stderr.split("Seconds: ")[1]))
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     bound = images / (rate * max(1, o.ranks))
-    print(f"triseg {version}, commit {commit}; {processor()}; {platform.platform()}\n")
+    print(f"triseg {version}, commit {commit()}; {processor()}; {platform.platform()}\n")
     print(f"`{' '.join(command[:len(launcher) + 1])} search ...`, {o.episodes} episodes, engine {engine}, transport {transport}\n")
     print("| part | seconds | share |\n|---|---|---|")
     for name, seconds in parts.items():
@@ -93,4 +78,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

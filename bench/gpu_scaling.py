@@ -8,40 +8,33 @@ the processes' start decide. Without --teacher a VGG-16 is trained for one float
 does not matter here. The speed-up is that of whole iterations, policy updates included; beside it stands that of the whole
 process and that of scoring alone, whose bound is the number of GPUs. Needs h5py.
 """
-import argparse
 import os
 import re
-import subprocess
 import sys
 import tempfile
 import time
 
-from end_to_end import h5py, processor
+from common import SOURCE, checked, commit, processor  # first: it knows where the others are
+from run_files import open_run, text
+from script import parser, run
 
-COMPARE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "analysis", "compare_runs.py")
+COMPARE = os.path.join(SOURCE, "analysis", "compare_runs.py")
 WORKLOADS = {
     "alexnet": ["--model", "alexnet", "--episodes", "10000"],
     "vgg16": ["--model", "vgg16", "--episodes", "6400", "--batch-size", "128", "--top-k", "8"],
 }
 
 
-def checked(command):
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(f"{' '.join(command)}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
-    return done
-
-
 def search(build, options, gpus, out):
     """Seconds of the whole process, of all iterations, and of scoring; what ran; the run file."""
-    launcher = ["mpirun", "-n", str(gpus), "--bind-to", "none"] if gpus > 1 else []
+    launcher = ["mpirun", "-n", str(gpus)] if gpus > 1 else []
     start = time.monotonic()
     done = checked(launcher + [f"{build}/bin/triseg", "search", *options, "--out", out, "--result-file", "run.json"])
     total = time.monotonic() - start
     path = f"{out}/tri_ppo_int_codes/run.h5"
-    with h5py.File(path) as file:
+    with open_run(path) as file:
         iterations = float(file["/updates/iteration_seconds"][()].sum())
-        what = f"{int(file.attrs['ranks'])}, {file.attrs['transport'].decode()}"
+        what = f"{int(file.attrs['ranks'])}, {text(file.attrs['transport'])}"
         each = file["/episodes/images"][()]
         images = int(each.sum() + each[0] * len(file["/updates/iteration"]))  # of the episodes and of each iteration's reference
     scoring = float(re.search(r" scoring ([\d.]+)", done.stderr.split("Seconds: ")[1])[1])
@@ -49,15 +42,14 @@ def search(build, options, gpus, out):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", default="build/cuda")
-    parser.add_argument("--gpus", type=int, default=2)
-    parser.add_argument("--teacher", help="INT8 model file of a VGG-16 (default: one is trained)")
-    o = parser.parse_args()
+    arguments = parser(__doc__)
+    arguments.add_argument("--build", default="build/cuda")
+    arguments.add_argument("--gpus", type=int, default=2)
+    arguments.add_argument("--teacher", help="INT8 model file of a VGG-16 (default: one is trained)")
+    o = arguments.parse_args()
 
     gpu = checked(["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]).stdout.splitlines()
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
-    print(f"{len(gpu)} x {gpu[0]}; {processor()}; commit {commit}\n")
+    print(f"{len(gpu)} x {gpu[0]}; {processor()}; commit {commit()}\n")
     with tempfile.TemporaryDirectory() as folder:
         teacher = o.teacher or f"{folder}/vgg16.h5"
         if not o.teacher:
@@ -77,4 +69,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -21,9 +21,9 @@ iteration asks for all its trials before it tells one.
 
 Needs Optuna 3.1 (Debian's python3-optuna; see README.md).
 """
-import argparse
 import importlib.util
 import json
+import os
 import sys
 import time
 import warnings
@@ -35,6 +35,9 @@ try:
 except ModuleNotFoundError as error:
     print(f"needs {error.name}: install Debian's package python3-optuna, or see bench/quality/README.md", file=sys.stderr)
     sys.exit(2)
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "analysis"))
+import script  # noqa: E402  behind its folder
 
 
 def numbers_of(site, codes):
@@ -118,7 +121,7 @@ def outcome(o, scorer):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = script.parser(__doc__)
     parser.add_argument("--program", default="build/cpu/bin/triseg")
     parser.add_argument("--sampler", choices=("tpe", "cma-es"), required=True)
     parser.add_argument("--episodes", type=int, default=10000)
@@ -139,8 +142,8 @@ def main():
         with Scorer(o.program, ["--seed", str(o.seed), *o.options]) as scorer:
             print(json.dumps(outcome(o, scorer)))
     except (ScoreError, OSError) as error:
-        sys.exit(f"optuna_search.py: {error}")
+        raise script.Failure(error) from None
 
 
 if __name__ == "__main__":
-    main()
+    script.run(main)

@@ -9,7 +9,6 @@ panel a model and mode, a line a searcher (all, or those of --searchers): means 
 MSE optimum is dotted. fronts: KD and accuracy on validation against the share of activations that pass through, of the finalists
 that no other beats in coverage and KD. Needs matplotlib (Debian's python3-matplotlib) and for fronts h5py.
 """
-import argparse
 import sys
 
 try:
@@ -20,6 +19,7 @@ except ModuleNotFoundError as error:
 import numpy as np
 
 import table
+import script  # where table found it
 
 matplotlib.use("svg")
 matplotlib.rcParams |= {"svg.hashsalt": "triseg", "svg.fonttype": "none", "font.size": 8, "axes.grid": True, "grid.alpha": 0.3}
@@ -65,12 +65,10 @@ def draw_budgets(o):
 
 def front_of(path):
     """Rows (share that passes [percent], KD, accuracy [percent]) of /top that no other beats in coverage and KD, by share."""
-    import h5py
-    try:
-        with h5py.File(path) as file:
-            coverage, kd, accuracy = (file["/top/" + name][()] for name in ("coverage", "validation_kd", "validation_accuracy"))
-    except (OSError, KeyError):
-        raise ValueError(f"{path}: no run file (NAME.h5) of a finished search") from None
+    from run_files import open_run
+    with open_run(path) as file:
+        names = ("coverage", "validation_kd", "validation_accuracy")
+        coverage, kd, accuracy = (file["/top/" + name][()] for name in names)
     if not len(kd):
         raise ValueError(f"{path}: the search is not finished")
     rows = sorted(zip(-coverage, kd, accuracy))
@@ -98,12 +96,12 @@ def draw_fronts(o):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("budgets", "fronts"))
-    parser.add_argument("inputs", nargs="+")
-    parser.add_argument("--out", required=True, help="the SVG file")
-    parser.add_argument("--searchers", nargs="+", metavar="NAME", help="of budgets: the lines")
-    o = parser.parse_args()
+    arguments = script.parser(__doc__)
+    arguments.add_argument("what", choices=("budgets", "fronts"))
+    arguments.add_argument("inputs", nargs="+")
+    arguments.add_argument("--out", required=True, help="the SVG file")
+    arguments.add_argument("--searchers", nargs="+", metavar="NAME", help="of budgets: the lines")
+    o = arguments.parse_args()
     try:
         figure = (draw_budgets if o.what == "budgets" else draw_fronts)(o)
         figure.tight_layout()
@@ -113,4 +111,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    script.run(main)

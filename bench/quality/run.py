@@ -9,7 +9,6 @@ continue, so the same command goes on where it stopped, and another one may add 
 the tables below. What follows `--` is passed to every search; --seed, --episodes, --strategy, --threads and what the searcher's own
 line has are run.py's.
 """
-import argparse
 import concurrent.futures
 import importlib.util
 import itertools
@@ -21,6 +20,7 @@ import threading
 import time
 
 import table
+import script  # where table found it
 
 stopped = threading.Event()  # by Ctrl-C
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -118,6 +118,8 @@ class Run:
                 found = json.load(file)["options"]
         except FileNotFoundError:
             return False
+        except (OSError, ValueError, KeyError, TypeError):
+            raise script.Failure(f"{self.path} is not a result of run.py: remove it or give another --out") from None
         if found != self.options():
             sys.exit(f"run.py: error: {self.path} was made with other options ({' '.join(found)}): remove it or give another --out")
         return True
@@ -145,7 +147,8 @@ class Run:
         for command in self.commands():
             if stopped.is_set():
                 return "stopped"
-            done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True)
+            done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True,
+                                  errors="replace")
             if done.returncode != 0:
                 return (done.stderr.strip() or f"exit status {done.returncode}").splitlines()[-1]
         result = self.key | {"options": self.options(), "seconds": time.monotonic() - start} | self.metrics(done.stdout)
@@ -157,12 +160,12 @@ class Run:
         searcher = self.key["searcher"]
         if searcher in OPTUNA:
             return json.loads(output)
-        with open(self.result()) as file:
+        with open(self.result(), errors="replace") as file:
             found = json.load(file)
         names = ("kd", "kd_mse_codes", "acc_teacher", "acc_student", "acc_mse_codes", "acc_drop")
         metrics, images = found["metrics"], found["student_images"]
         if searcher in REPAIRED:
-            with open(self.result("-final")) as file:
+            with open(self.result("-final"), errors="replace") as file:
                 final = json.load(file)
             training = final["repair"]["training"]
             metrics, images = metrics | final["metrics"], images + training["student_images"]
@@ -173,7 +176,7 @@ class Run:
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = script.parser(__doc__)
     parser.add_argument("--out", required=True)
     parser.add_argument("--build", default="build/cpu")
     parser.add_argument("--jobs", type=positive, default=2, help="runs at a time")
@@ -234,4 +237,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    script.run(main)

@@ -5,12 +5,12 @@
     bench/quality/table.py RUNS.csv [--baseline ppo] [--searchers NAME ...]
 
 KD and accuracies are means over seeds of the selected codes on the test split; +- is half a 95 % interval of Student's t over the
-seeds. "/ MSE" is the KD over that of the MSE optimum, the mean of each run's ratio. "against" is the KD less the baseline's on the
-same seeds, and the interval of that paired difference: searchers whose interval leaves out 0 differ. Student images are those of
-the search, in thousands (and of a repair); seconds are wall clock of the whole process, the final scoring included. --csv also writes the
-runs as one file of comma-separated values, a row a run, which table.py and plot.py read like the folder.
+seeds. "/ MSE" is the KD over that of the MSE optimum, the mean of each run's ratio, or "-" where that KD is 0. "against" is the KD
+less the baseline's on the same seeds, and the interval of that paired difference: searchers whose interval leaves out 0 differ.
+Student images are those of the search, in thousands (and of a repair); seconds are wall clock of the whole process, the final
+scoring included. --csv also writes the runs as one file of comma-separated values, a row a run, which table.py and plot.py read like
+the folder.
 """
-import argparse
 import csv
 import glob
 import json
@@ -22,6 +22,9 @@ try:
 except ModuleNotFoundError as error:
     print(f"needs {error.name}: install Debian's package python3-numpy and call /usr/bin/python3", file=sys.stderr)
     sys.exit(2)
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "analysis"))
+import script  # noqa: E402  behind its folder
 
 BASELINE = "ppo"
 KEY = ("model", "mode", "budget", "searcher", "seed")
@@ -62,7 +65,7 @@ def runs_of(path):
     """The runs of a folder or of a CSV file. Throws ValueError naming the file and what is wrong with it."""
     runs = []
     if path.endswith(".csv"):
-        with open(path, newline="") as file:
+        with open(path, newline="", errors="replace") as file:
             rows = csv.DictReader(file)
             if rows.fieldnames != list(COLUMNS):
                 raise ValueError(f"{path}: its first line does not name the columns {', '.join(COLUMNS)}")
@@ -83,10 +86,14 @@ def runs_of(path):
 
 
 def write_csv(path, runs):
-    with open(path, "w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(sorted(runs, key=lambda run: [run[name] for name in KEY]))
+    """Throws script.Failure, which names the file."""
+    try:
+        with open(path, "w", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore", lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(sorted(runs, key=lambda run: [run[name] for name in KEY]))
+    except OSError as error:
+        raise script.Failure(f"{path}: {error.strerror}") from None
 
 
 def load(path):
@@ -126,8 +133,9 @@ def against(runs, baseline):
 
 
 def row(searcher, runs, baseline):
-    ratios = [run["kd"] / run["kd_mse_codes"] for run in runs.values()]
-    cells = [searcher, str(len(runs)), shown(column(runs, "kd"), 4), f"{np.mean(ratios):.3f}",
+    mse = column(runs, "kd_mse_codes")
+    ratio = f"{np.mean(np.divide(column(runs, 'kd'), mse)):.3f}" if all(mse) else "-"
+    cells = [searcher, str(len(runs)), shown(column(runs, "kd"), 4), ratio,
              f"{np.mean(column(runs, 'acc_student')):.2f}", shown(column(runs, "acc_drop"), 2), against(runs, baseline),
              f"{np.mean(column(runs, 'student_images')) / 1000:.0f}", f"{np.mean(column(runs, 'seconds')):.0f}"]
     return "| " + " | ".join(cells) + " |"
@@ -145,23 +153,23 @@ def print_table(groups, baseline=BASELINE, named=None):
         print(f"| searcher | seeds | KD | / MSE | student % | drop | against {baseline} | 1000 images | s |\n" + "|---" * 9 + "|")
         for searcher, runs in sorted(searchers.items(), key=lambda item: np.mean(column(item[1], "kd"))):
             print(row(searcher, runs, found.get(baseline, {})))
-        print(f"| MSE optimum | | {mse['kd_mse_codes']:.4f} | 1.000 | {mse['acc_mse_codes']:.2f} | "
+        print(f"| MSE optimum | | {mse['kd_mse_codes']:.4f} | {'1.000' if mse['kd_mse_codes'] else '-'} | {mse['acc_mse_codes']:.2f} | "
               f"{mse['acc_teacher'] - mse['acc_mse_codes']:.2f} | | 0 | |\n")
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", help="a folder of run.py, or a CSV file of --csv")
-    parser.add_argument("--baseline", default=BASELINE, help="the searcher that the others are compared with")
-    parser.add_argument("--searchers", nargs="+", metavar="NAME", help="the rows, all unless given")
-    parser.add_argument("--csv", help="the file to write the runs into")
-    o = parser.parse_args()
+    arguments = script.parser(__doc__)
+    arguments.add_argument("runs", help="a folder of run.py, or a CSV file of --csv")
+    arguments.add_argument("--baseline", default=BASELINE, help="the searcher that the others are compared with")
+    arguments.add_argument("--searchers", nargs="+", metavar="NAME", help="the rows, all unless given")
+    arguments.add_argument("--csv", help="the file to write the runs into")
+    o = arguments.parse_args()
     try:
         groups = load(o.runs)
         if o.csv and groups:
             write_csv(o.csv, runs_of(o.runs))
     except (OSError, ValueError) as error:
-        print(f"table.py: error: {error}", file=sys.stderr)
+        script.report(error)
         return 2
     if not groups:
         problem = "holds no results of run.py" if os.path.isdir(o.runs) else "no such folder, and no CSV file"
@@ -169,11 +177,11 @@ def main():
         return 2
     unknown = [name for name in [o.baseline, *(o.searchers or [])] if name not in searchers_of(groups) and name != BASELINE]
     if unknown:
-        print(f"table.py: error: {o.runs} has no runs of {', '.join(unknown)}, only of {', '.join(searchers_of(groups))}", file=sys.stderr)
+        script.report(f"{o.runs} has no runs of {', '.join(unknown)}, only of {', '.join(searchers_of(groups))}")
         return 2
     print_table(groups, o.baseline, o.searchers)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    script.run(main)

@@ -1,21 +1,42 @@
-"""The Python scripts from outside: what they cannot read, or run without, is one line and exit status 2."""
+"""The Python scripts from outside: what they print, and that what they cannot read is one line and an exit status."""
+import importlib.util
 import os
+import random
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import unittest
 
+import h5py
+import numpy
+
 SOURCE = os.environ["TRISEG_SOURCE_DIR"]
+sys.dont_write_bytecode = True
+sys.path += [os.path.join(SOURCE, "analysis"), os.path.join(SOURCE, "tests", "learner", "files")]
+from content_digest import run_digest, tables  # noqa: E402  the tests' own
+
 MODEL = os.path.join(SOURCE, "models", "lenet5-fashion-mnist.h5")
-READERS = {"analysis/read_run.py": 1, "analysis/table.py": 1, "analysis/compare_runs.py": 2, "tests/learner/files/content_digest.py": 1}
+with open(os.path.join(SOURCE, "docs", "run-file.md")) as documented:
+    DOCUMENTATION = documented.read()
+# The scripts that read run files: of how many, and the exit status of those they cannot read.
+READERS = {"analysis/read_run.py": (1, 1), "analysis/table.py": (1, 1), "analysis/compare_runs.py": (2, 2)}
+BENCHMARKS = ["bench/end_to_end.py", "bench/gpu_scaling.py", "bench/quality/run.py", "bench/quality/table.py"]
 
 
-def run(script, *arguments, python=(sys.executable, "-B")):
-    return subprocess.run([*python, os.path.join(SOURCE, script), *arguments], capture_output=True, text=True, timeout=60)
+def run(script, *arguments, python=(sys.executable, "-B"), **options):
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+    return subprocess.run([*python, os.path.join(SOURCE, script), *arguments], text=True, timeout=60, **options)
 
 
-class Scripts(unittest.TestCase):
+def seal(path, documentation=DOCUMENTATION):
+    """Gives a run file the digest of its content."""
+    with h5py.File(path, "r+") as file:
+        file.attrs["content_sha256"] = numpy.bytes_(run_digest(file, documentation))
+
+
+class RunFile(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="triseg-test-")
         self.addCleanup(shutil.rmtree, self.folder)
@@ -23,72 +44,272 @@ class Scripts(unittest.TestCase):
         written = run("tests/learner/files/write_run.py", os.path.join(SOURCE, "docs/run-file.md"), self.run_file)
         self.assertEqual(written.returncode, 0, written.stderr)
 
-    def assert_refused(self, done, *fragments):
-        self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
-        self.assertEqual((done.stdout, done.stderr.count("\n")), ("", 1), done.stderr)
-        for fragment in fragments:
-            self.assertIn(fragment, done.stderr)
-
-    def test_they_read_a_run(self):
-        for script, files in READERS.items():
-            with self.subTest(script):
-                done = run(script, *[self.run_file] * files)
-                self.assertEqual((done.returncode, done.stderr), (0, ""))
-                self.assertNotEqual(done.stdout, "")
-
-    def test_what_is_no_run_is_one_line(self):
-        half = os.path.join(self.folder, "half.h5")
-        with open(self.run_file, "rb") as whole, open(half, "wb") as file:
-            file.write(whole.read()[:os.path.getsize(self.run_file) // 2])
-        for script, files in READERS.items():
-            for path, fragment in (("nowhere.h5", "No such file"), (self.folder, ""), (MODEL, "expected a run file"), (half, ""),
-                                   (__file__, "")):
-                with self.subTest(script=script, path=path):
-                    self.assert_refused(run(script, *[path] * files), path, fragment)
-
-    def test_without_h5py(self):
-        for script, files in READERS.items():
-            with self.subTest(script):
-                done = run(script, *[self.run_file] * files, python=(sys.executable, "-B", "-S"))  # -S: no installed packages
-                self.assert_refused(done, "needs h5py: run with /usr/bin/python3 (Debian package python3-h5py)")
-        self.assert_refused(run("bench/end_to_end.py", python=(sys.executable, "-B", "-S")), "needs h5py")
-
-    def test_a_reader_that_stops(self):
-        for script, files in READERS.items():
-            if not script.startswith("analysis/"):
-                continue  # prints a single line
-            with self.subTest(script):
-                reading, writing = os.pipe()
-                os.close(reading)
-                with os.fdopen(writing, "wb") as closed:
-                    done = subprocess.run([sys.executable, "-B", os.path.join(SOURCE, script), *[self.run_file] * files],
-                                          stdout=closed, stderr=subprocess.PIPE, text=True, timeout=60)
-                self.assertEqual(done.stderr, "")
-
-    def test_benchmark_without_its_program(self):
-        self.assert_refused(run("bench/end_to_end.py", "--build", self.folder), "triseg_bench_forward", "scripts/build.sh")
-
-    def variant(self, name, *statements):
-        """A copy of the run file with changes, and its path."""
+    def edited(self, name, *statements):
+        """A copy of the run file with changes, and its path. Its digest is that of the original."""
         path = os.path.join(self.folder, name)
         shutil.copy(self.run_file, path)
         edited = run("tests/learner/files/edit_file.py", path, "; ".join(statements))
         self.assertEqual(edited.returncode, 0, edited.stderr)
         return path
 
+    def variant(self, name, *statements):
+        """The same with its own digest."""
+        path = self.edited(name, *statements)
+        seal(path)
+        return path
+
+    def assert_refused(self, done, status, *fragments):
+        self.assertEqual(done.returncode, status, f"{done.stdout}{done.stderr}")
+        self.assertIn(done.stdout, ("", None))
+        self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+        for fragment in fragments:
+            self.assertIn(fragment, done.stderr)
+
+    def read(self, script, *paths):
+        done = run(script, *paths)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        return done.stdout
+
+
+class Refusals(RunFile):
+    def test_what_is_no_run_is_one_line(self):
+        half = os.path.join(self.folder, "half.h5")
+        with open(self.run_file, "rb") as source, open(half, "wb") as file:
+            file.write(source.read()[:os.path.getsize(self.run_file) // 2])
+        digest, whole = "does not have the digest of its attribute content_sha256", "expected a whole HDF5 file"
+        retyped = ("x = f['top/episode'][()]", "del f['top/episode']", "f['top/episode'] = x.astype('u4')")
+        files = {
+            "nowhere.h5": "No such file", self.folder: "Is a directory", MODEL: "expected a run file",
+            half: whole, __file__: whole, "/dev/null": whole,
+            self.edited("plain.h5", "del f.attrs['format']"): "found none of triseg's files",
+            self.edited("reward.h5", "f['episodes/reward'][3] += 1"): digest,
+            self.edited("scalar.h5", "f['selected/test_kd_sum'][()] += 1"): digest,
+            self.edited("tensor.h5", "f['checkpoint/tensors/a/b'][0, 0] = 7"): digest,
+            self.edited("text.h5", "f.attrs['model'] = numpy.bytes_('alexnet')"): digest,
+            self.edited("type.h5", *retyped): "uint32",
+            self.edited("lost.h5", "del f['sites']"): digest,
+            self.variant("group.h5", "del f['episodes']", "del f['sites']", "del f['selected']"): "doesn't exist",
+            self.edited("bare.h5", "del f.attrs['content_sha256']"): "content_sha256",
+            self.edited("newer.h5", "f.attrs['schema_version'] = numpy.int32(99)"): "it has schema version 99",
+            self.edited("older.h5", "f.attrs['schema_version'] = numpy.int32(3)"): "it has schema version 3",
+        }
+        for script, (count, status) in READERS.items():
+            for path, fragment in files.items():
+                if path.endswith("group.h5") and script == "analysis/compare_runs.py":
+                    continue  # compares whatever there is
+                with self.subTest(script=script, path=path):
+                    self.assert_refused(run(script, *[path] * count), status,
+                                        f"{os.path.basename(script)}: error: {path}: ", fragment)
+
+    def test_the_second_file_is_named(self):
+        damaged = self.edited("damaged.h5", "f['episodes/reward'][3] += 1")
+        self.assert_refused(run("analysis/compare_runs.py", self.run_file, damaged), 2, f"{damaged}: its content")
+
+    def test_whatever_byte_is_damaged_nothing_wrong_is_shown(self):
+        import read_run
+        import table
+        from run_files import open_run
+        from script import Failure
+
+        def shown(path):
+            with open_run(path) as file:
+                curve = read_run.learning_curve(file["episodes/iteration"][()], file["episodes/kd_sum"][()])
+                return repr((table.row(path)[:-1], curve, file["top/codes"][()].tolist()))
+
+        right, refused = shown(self.run_file), 0
+        with open(self.run_file, "rb") as file:
+            whole = file.read()
+        damaged = os.path.join(self.folder, "damaged.h5")
+        positions = random.Random(1).sample(range(len(whole)), 150)
+        for position in positions:
+            with open(damaged, "wb") as file:
+                file.write(whole[:position] + bytes([whole[position] ^ 4]) + whole[position + 1:])
+            with self.subTest(position=position):
+                try:
+                    self.assertEqual(shown(damaged), right)
+                except Failure as failure:
+                    self.assertTrue(str(failure).startswith(damaged), failure)
+                    refused += 1
+        self.assertGreater(refused, 10)
+
+    def test_derived_fields_are_not_believed(self):
+        derived = self.edited("derived.h5", *(f"f['{name}'][()] = 99" for name in (
+            "selected/test_kd", "selected/test_mse_kd", "selected/test_accuracy_teacher",
+            "selected/test_accuracy_student", "selected/test_accuracy_student_low", "selected/codes", "selected/tmax",
+            "selected/test_mse_repaired_kd", "episodes/kd")))
+        self.assertEqual(self.read("analysis/table.py", derived).replace(derived, self.run_file),
+                         self.read("analysis/table.py", self.run_file))
+        self.assertEqual(self.read("analysis/read_run.py", derived), self.read("analysis/read_run.py", self.run_file))
+
+    def test_a_digest_of_the_tests_own(self):
+        edited = self.edited("edited.h5", "f['episodes/reward'][3] += 1")
+        done = run("tests/learner/files/content_digest.py", edited)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("stores another", done.stderr)
+        self.assertEqual(run("tests/learner/files/content_digest.py", self.run_file).returncode, 0)
+
+    def test_without_h5py(self):
+        bare = (sys.executable, "-B", "-S")  # no installed packages
+        for script, (count, _) in READERS.items():
+            with self.subTest(script):
+                done = run(script, *[self.run_file] * count, python=bare)
+                self.assert_refused(done, 2, "needs h5py: run with /usr/bin/python3 (Debian package python3-h5py)")
+        self.assert_refused(run("bench/end_to_end.py", python=bare), 2, "needs h5py")
+
+    def test_benchmark_without_its_program(self):
+        done = run("bench/end_to_end.py", "--build", self.folder)
+        self.assert_refused(done, 2, "triseg_bench_forward", "scripts/build.sh")
+
+
+class CommandLine(RunFile):
+    def test_help_and_usage(self):
+        for script in [*READERS, *BENCHMARKS]:
+            with self.subTest(script):
+                for option in ("-h", "--help"):
+                    self.assertTrue(self.read(script, option).startswith(f"usage: {os.path.basename(script)} "))
+                wrong = run(script, "--no-such-option")
+                self.assertEqual((wrong.returncode, wrong.stdout, wrong.stderr[:7]), (2, "", "usage: "))
+        for script in READERS:
+            with self.subTest(script):
+                nothing = run(script)
+                self.assertEqual((nothing.returncode, nothing.stdout, nothing.stderr[:7]), (2, "", "usage: "))
+        columns = self.read("analysis/table.py", self.run_file).splitlines()[0].strip("| ").split(" | ")
+        for column in columns:
+            self.assertRegex(self.read("analysis/table.py", "-h"), rf"(?m)^  {re.escape(column)}  ", "it explains it")
+
+    def commands(self):
+        """(script, arguments, exit status of an error) of everything that prints."""
+        for script, (count, status) in READERS.items():
+            yield script, [self.run_file] * count, status
+            yield script, ["--help"], status
+        yield from ((script, ["--help"], 1) for script in BENCHMARKS)
+
+    def test_standard_output_that_is_full_or_closed(self):
+        for script, arguments, status in self.commands():
+            with self.subTest(script=script, arguments=arguments):
+                with open("/dev/full", "w") as full:
+                    done = run(script, *arguments, stdout=full)
+                self.assert_refused(done, status, ": error: standard output: No space left")
+                closed = run(script, *arguments, stdout=None, preexec_fn=lambda: os.close(1))
+                self.assert_refused(closed, status, ": error: standard output: it is closed")
+
+    def test_a_reader_that_stops(self):
+        for script, arguments, status in self.commands():
+            with self.subTest(script=script, arguments=arguments):
+                reading, writing = os.pipe()
+                os.close(reading)
+                with os.fdopen(writing, "wb") as closed:
+                    done = run(script, *arguments, stdout=closed)
+                self.assertEqual((done.returncode, done.stderr), (status, ""))
+
+    def test_text_that_is_no_utf_8(self):
+        path = self.variant("latin.h5", *(f"f.attrs['{name}'] = numpy.bytes_(b'/data/caf\\xe9')" for name in (
+            "config", "data", "command_line", "model_display_name", "engine")))
+        self.assertIn("/data/caf\ufffd", self.read("analysis/read_run.py", path))
+        self.assertIn("| lenet5, 4 sites |", self.read("analysis/table.py", path))
+        self.assertEqual(self.read("analysis/compare_runs.py", path, path), "equal\n")
+        moved = os.path.join(os.fsencode(self.folder), b"caf\xe9.h5")
+        os.rename(path, moved)
+        self.assertIn("caf?.h5 |", self.read("analysis/table.py", moved))
+        other = run("analysis/compare_runs.py", moved, self.run_file)
+        self.assertEqual((other.returncode, other.stderr), (1, ""))
+        self.assertIn("/@model_display_name: ", other.stdout)
+
+
+class Schema(RunFile):
+    def test_stored_fields_are_those_of_the_documentation(self):
+        from digest import STORED
+        documented = [path for path, *_, kind in tables(DOCUMENTATION) if kind.startswith("stored")]
+        self.assertEqual([path for path in STORED if path in documented], documented)
+        self.assertLessEqual(set(STORED) - set(documented), {"/updates/part"})
+
+    def test_versions_4_and_5(self):
+        files = os.path.join(SOURCE, "tests", "runner", "files")
+        for path in (self.run_file, os.path.join(files, "version-4-finished.h5"), os.path.join(files, "version-4-stopped.h5")):
+            with self.subTest(path=path):
+                self.assertEqual(run("analysis/read_run.py", path).returncode, 0)
+                self.assertEqual(run("analysis/compare_runs.py", path, path).stdout, "equal\n")
+                self.assertEqual(run("analysis/table.py", path).returncode, 1 if "stopped" in path else 0)
+
+    def test_columns_of_a_group(self):
+        from run_files import columns, open_run
+        with open_run(self.run_file) as file:
+            for group in ("sites", "episodes", "updates", "evaluations", "finalists", "top", "pareto"):
+                found = columns(file[group])
+                self.assertEqual({column.ndim for column in found.values()}, {1}, group)
+                self.assertEqual(len({len(column) for column in found.values()}), 1, group)
+            episodes = columns(file["episodes"])
+            codes, tmax = file["episodes/codes"][()], file["episodes/tmax"][()]
+            for site in range(codes.shape[1]):
+                self.assertEqual(episodes[f"tmax.{site}"].tolist(), tmax[:, site].tolist())
+                for i, name in enumerate(("t1", "v1", "t2", "v2")):
+                    self.assertEqual(episodes[f"codes.{site}.{name}"].tolist(), codes[:, site, i].tolist())
+            self.assertEqual(episodes["kd"].tolist(), file["episodes/kd"][()].tolist())
+            sites = columns(file["sites"])
+            self.assertEqual(sites["name"].tolist(), ["conv1", "conv2", "fc1", "fc2"])
+            self.assertEqual(sites["init_codes.v2"].tolist(), file["sites/init_codes"][:, 3].tolist())
+            self.assertEqual(sites["state.p90"].tolist(), file["sites/state"][:, 3].tolist())
+            self.assertEqual(sites["histogram.255"].tolist(), file["sites/histogram"][:, 255].tolist())
+            for group in ("selected", "checkpoint"):
+                with self.assertRaisesRegex(ValueError, "no table"):
+                    columns(file[group])
+
+    @unittest.skipUnless(importlib.util.find_spec("pandas") and importlib.util.find_spec("matplotlib"),
+                         "python3-pandas or python3-matplotlib is not installed")
+    def test_documented_examples(self):
+        os.symlink(os.path.join(SOURCE, "analysis"), os.path.join(self.folder, "analysis"))
+        os.makedirs(os.path.join(self.folder, "results", "tri_ppo_int_codes"))
+        shutil.copy(self.run_file, os.path.join(self.folder, "results", "tri_ppo_int_codes", "alexnet.h5"))
+        examples = re.findall(r"(?s)```python\n(.*?)```", DOCUMENTATION)
+        self.assertEqual(len(examples), 2)
+        for example in examples:
+            done = subprocess.run([sys.executable, "-B", "-c", example], cwd=self.folder, capture_output=True,
+                                  text=True, timeout=60, env=os.environ | {"MPLBACKEND": "agg"})
+            self.assertEqual((done.returncode, done.stderr), (0, ""), example)
+
+
+class Table(RunFile):
     def table(self, *paths):
         """Cells of the table's rows, from the label to the file."""
-        done = run("analysis/table.py", *paths)
-        self.assertEqual((done.returncode, done.stderr), (0, ""))
-        rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in done.stdout.splitlines()]
+        lines = self.read("analysis/table.py", *paths).splitlines()
+        rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
         self.assertEqual((rows[0][:3], rows[0][-1]), (["run", "seed", "ms an episode"], "file"))
         return rows[2:]
 
+    def test_unfinished_and_unreadable_runs_are_named_and_the_others_shown(self):
+        unfinished = self.variant("unfinished.h5", "f.attrs['status'] = numpy.bytes_('running')", "del f['selected']")
+        whole = self.read("analysis/table.py", self.run_file)
+        some = run("analysis/table.py", unfinished, self.run_file)
+        self.assertEqual((some.returncode, some.stdout), (0, whole))
+        self.assertEqual(some.stderr, f"table.py: left out: {unfinished}: not finished\n")
+        none = run("analysis/table.py", unfinished)
+        self.assert_refused(none, 1, f"table.py: error: no finished run: {unfinished}: not finished")
+        damaged = self.edited("damaged.h5", "f['episodes/reward'][3] += 1")
+        some = run("analysis/table.py", damaged, self.run_file, "nowhere.h5")
+        self.assertEqual((some.returncode, some.stdout, some.stderr.count("\n")), (1, whole, 2))
+        self.assertIn(f"table.py: error: {damaged}: its content", some.stderr)
+        self.assertIn("table.py: error: nowhere.h5: No such file", some.stderr)
+        self.assertIn("codes of the best episode so far", self.read("analysis/read_run.py", unfinished))
+
+    def test_a_multiple_of_nothing_is_not_defined(self):
+        label = "lenet5, 4 sites"
+        for kd in (0, 4):  # 0 / 0 and 4 / 0
+            path = self.variant("exact.h5", f"f['selected/test_kd_sum'][()] = {kd}",
+                                "f['selected/test_mse_kd_sum'][()] = 0", "f.attrs['seed'] = numpy.uint64(2)")
+            rows = self.table(self.run_file, path)
+            self.assertEqual([row[4] for row in rows], ["1.000", "-", "-"])
+            self.assertEqual([row[3] for row in rows], ["0.2500", f"{kd / 32:.4f}", f"{(0.25 + kd / 32) / 2:.4f}"])
+            self.assertEqual({row[0] for row in rows}, {label})
+        no_episode = self.variant("none.h5", "x = f['episodes/reward'][:0]; del f['episodes/reward']",
+                                  "f['episodes/reward'] = x")
+        self.assertEqual(self.table(no_episode)[0][2], "-", "milliseconds an episode")
+
     def test_the_table_averages_over_seeds_alone(self):
         config = "f.attrs['config'] = numpy.bytes_('# results\\nclip = {}\\nseed = {}\\ntop-k = 5\\n# speed\\nthreads = {}\\n')"
-        one, two = (self.variant(f"{seed}.h5", config.format(1, seed, seed), f"f.attrs['seed'] = {seed}",
-                                 f"f['selected/test_kd'][()] = {kd}") for seed, kd in ((1, 0.5), (2, 0.25)))
-        other = self.variant("other.h5", config.format(0.2, 1, 1), "f.attrs['seed'] = 1", "f['selected/test_kd'][()] = 8")
+        one, two = (self.variant(f"{seed}.h5", config.format(1, seed, seed), f"f.attrs['seed'] = numpy.uint64({seed})",
+                                 f"f['selected/test_kd_sum'][()] = 32 * {kd}") for seed, kd in ((1, 0.5), (2, 0.25)))
+        other = self.variant("other.h5", config.format(0.2, 1, 1), "f.attrs['seed'] = numpy.uint64(1)",
+                             "f['selected/test_kd_sum'][()] = 32 * 8")
         columns = lambda rows: [(r[0], r[1], r[3], r[-1]) for r in rows]
         self.assertEqual(columns(self.table(one, two)), [
             ("lenet5, 4 sites", "1", "0.5000", one), ("lenet5, 4 sites", "2", "0.2500", two),
@@ -117,13 +338,6 @@ class Scripts(unittest.TestCase):
         self.assertEqual([r[0] for r in rows], ["lenet5, 4 sites", "vgg16, 4 sites"])
         rows = self.table(self.run_file, with_text("data", "elsewhere"))
         self.assertEqual(rows[-1][1], "mean", "the same images in another folder")
-
-    def test_a_digest_that_does_not_fit(self):
-        edited = run("tests/learner/files/edit_file.py", self.run_file, "f['episodes/reward'][3] += 1")
-        self.assertEqual(edited.returncode, 0, edited.stderr)
-        done = run("tests/learner/files/content_digest.py", self.run_file)
-        self.assertEqual(done.returncode, 1)
-        self.assertIn("stores another", done.stderr)
 
 
 if __name__ == "__main__":

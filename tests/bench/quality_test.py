@@ -80,6 +80,15 @@ class Matrix(Folder):
         self.assertEqual(repaired["student_images"], plain["student_images"] + 50000)
         self.assertEqual(list(rows(done.stdout)), ["ppo-repaired", "ppo", "MSE optimum"])
 
+    def test_a_file_that_is_no_result_is_one_line(self):
+        for content in (b"{", b"3", b"caf\xe9"):
+            path = os.path.join(self.folder, "lenet5-percentile-128-ppo-1.json")
+            with open(path, "wb") as file:
+                file.write(content)
+            done = self.matrix("--searchers", "ppo", expect=1)
+            refusal = f"run.py: error: {path} is not a result of run.py: remove it or give another --out\n"
+            self.assertEqual((done.stdout, done.stderr), ("", refusal))
+
     def test_what_cannot_run_is_refused_before_anything_runs(self):
         done = script("run.py", "--build", BUILD, "--out", self.folder, "--searchers", "ppo", "cma-es-tmax")
         self.assertEqual((done.returncode, done.stdout, os.listdir(self.folder)), (2, "", []))
@@ -185,6 +194,36 @@ class Table(Results):
             self.assertEqual(made.returncode, 0, made.stderr)
             self.assertIn(f"{' '.join([runs, *options])}\n```\n\n{made.stdout.strip()}\n", recorded)
 
+    def test_a_multiple_of_nothing_is_not_defined(self):
+        self.write("ppo", 1, 0.0, mse=0.0)
+        self.write("other", 1, 0.1, mse=0.0)
+        table = rows(self.table_of(self.folder))
+        self.assertEqual([table[name][3] for name in ("ppo", "other", "MSE optimum")], ["-", "-", "-"])
+
+    def test_standard_output_that_is_full(self):
+        self.write("ppo", 1, 0.1)
+        for arguments in ([], ["--csv", "/dev/full"]):
+            with open("/dev/full", "w") as full:
+                done = subprocess.run([sys.executable, "-B", os.path.join(QUALITY, "table.py"), self.folder, *arguments],
+                                      stdout=full, stderr=subprocess.PIPE, text=True)
+            where = "/dev/full" if arguments else "standard output"
+            self.assertEqual((done.returncode, done.stderr), (1, f"table.py: error: {where}: No space left on device\n"))
+
+    def test_text_that_is_no_utf_8(self):
+        path = os.path.join(self.folder, "runs.csv")
+        self.write("ppo", 1, 0.1)
+        self.assertEqual(script("table.py", self.folder, "--csv", path).returncode, 0)
+        with open(path, "rb") as file:
+            latin = file.read().replace(b"ppo", b"caf\xe9")
+        with open(path, "wb") as file:
+            file.write(latin)
+        self.assertIn("caf\ufffd", rows(self.table_of(path)))
+
+    def table_of(self, path):
+        done = script("table.py", path)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        return done.stdout
+
     def test_an_empty_folder(self):
         done = script("table.py", self.folder)
         self.assertEqual((done.returncode, done.stdout), (2, ""))
@@ -224,15 +263,23 @@ class Plot(Results):
     def test_fronts(self):
         import h5py
         path = os.path.join(self.folder, "run.h5")
-        with h5py.File(path, "w") as file:  # coverage 0.8 is beaten by 0.9, which has a lower KD
-            file["/top/coverage"], file["/top/validation_kd"], file["/top/validation_accuracy"] = [0.9, 1, 0.8], [0.1, 0.3, 0.2], [92, 90, 91]
+        writer, documentation = (os.path.join(SOURCE, name) for name in ("tests/learner/write_run.py", "docs/run-file.md"))
+        subprocess.run([sys.executable, "-B", writer, documentation, path], check=True)
+        columns = {"coverage": [0.9, 1, 0.8], "validation_kd": [0.1, 0.3, 0.2], "validation_accuracy": [92, 90, 91]}
+        with h5py.File(path, "r+") as file:  # derived fields; coverage 0.8 is beaten by 0.9, which has a lower KD
+            for name, column in columns.items():
+                del file["/top/" + name]
+                file["/top/" + name] = column
         self.plot("fronts", f"the front={path}")
         self.assertIn("the front", self.svg())
         sys.path.insert(0, QUALITY)
         import plot
         self.assertEqual(plot.front_of(path).round(9).tolist(), [[0, 0.3, 90], [10, 0.1, 92]])
         self.assertIn("expected NAME=RUN.h5", self.plot("fronts", path, expect=1).stderr)
-        self.assertIn("none.h5: no run file", self.plot("fronts", "front=none.h5", expect=1).stderr)
+        self.assertIn("none.h5: No such file", self.plot("fronts", "front=none.h5", expect=1).stderr)
+        with h5py.File(path, "r+") as file:
+            file["/top/validation_kd_sum"][0] += 1
+        self.assertIn(f"plot.py: error: {path}: its content", self.plot("fronts", f"front={path}", expect=1).stderr)
 
 
 # Prints the draws of TPE on a problem without triseg, with or without fast_tpe.

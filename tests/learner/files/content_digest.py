@@ -31,7 +31,7 @@ class ContentDigest:
             shape = "" if isinstance(value, str) else str(len(value))
             self.sha.update(f"{path} string {shape}\n".encode())
             for string in strings:
-                self.sha.update(string.encode() + b"\0")
+                self.sha.update(string.encode(errors="surrogateescape") + b"\0")
         else:
             array = numpy.asarray(value)
             self.sha.update(f"{path} {NAMES[str(array.dtype)]} {','.join(map(str, array.shape))}\n".encode())
@@ -67,7 +67,9 @@ def run_digest(file, documentation):
             continue
         value = values[name] if path.startswith("/@") else values[name][()]
         if type_ == "string":
-            value = value.decode() if isinstance(value, bytes) else [string.decode() for string in value]
+            strings = [value] if isinstance(value, bytes) else list(value)
+            strings = [string.decode(errors="surrogateescape") for string in strings]  # a path need not be UTF-8
+            value = strings[0] if isinstance(value, bytes) else strings
         digest.add(path, value)
     tensors = []
 
@@ -85,7 +87,7 @@ def main(arguments):
     if len(arguments) != 1:
         print(__doc__, file=sys.stderr)
         return 2
-    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/run-file.md")) as file:
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../docs/run-file.md")) as file:
         documentation = file.read()
     try:
         with h5py.File(arguments[0], "r") as file:

@@ -1,0 +1,72 @@
+"""How the project's scripts end: a line on standard error for what went wrong, and an exit status. Needs no package."""
+import argparse
+import contextlib
+import os
+import sys
+
+
+class Failure(Exception):
+    """One line for the user: where, and what is wrong there."""
+
+
+class _OutputError(Exception):
+    """Standard output took no more. No OSError, so that nobody takes it for one of an input file."""
+
+
+class _Output:
+    """Standard output whose errors are _OutputError."""
+
+    def __init__(self, stream):
+        self.stream = stream
+
+    def write(self, text):
+        return self._try(self.stream.write, text)
+
+    def flush(self):
+        self._try(self.stream.flush)
+
+    @staticmethod
+    def _try(call, *arguments):
+        try:
+            return call(*arguments)
+        except OSError as error:
+            raise _OutputError from error
+
+
+def parser(description):
+    """An argparse parser whose help shows the description, a script's docstring, as it is."""
+    return argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+
+def report(what, kind="error: "):
+    """A line on standard error, behind the script's name."""
+    print(f"{os.path.basename(sys.argv[0])}: {kind}{' '.join(str(what).splitlines())}", file=sys.stderr)
+
+
+def run(main, failed=1):
+    """Ends the program with the exit status that main() returns. A Failure is reported, with exit status `failed`; so
+    is standard output that is closed or takes no more. A reader that has seen enough, such as head, ends it with the
+    same status and no word."""
+    if sys.stdout is None:
+        report("standard output: it is closed")
+        sys.exit(failed)
+    stdout = sys.stdout
+    stdout.reconfigure(errors="replace")  # a path need not be text
+    try:
+        with contextlib.redirect_stdout(_Output(stdout)):
+            try:
+                status = main()
+            except SystemExit as end:
+                status = end.code
+            except Failure as failure:
+                report(failure)
+                status = failed
+            except KeyboardInterrupt:
+                status = 130
+            sys.stdout.flush()
+    except _OutputError as error:
+        if not isinstance(error.__cause__, BrokenPipeError):
+            report(f"standard output: {error.__cause__.strerror}")
+        status = failed
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())  # for what is left in the buffer
+    sys.exit(status)
