@@ -6,12 +6,17 @@
 #include "worker/cuda/devices.hpp"
 #include "worker/engines/engines.hpp"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
+#include <string>
 
 namespace triseg {
 Inputs load_inputs(const SearchOptions& o, const Transport& transport) {
   Inputs inputs;
   inputs.data = std::make_unique<DataSet>(load_data_set(o.data));
+  if (transport.rank() == 0)
+    for (const std::string& text : warnings(*inputs.data)) spdlog::warn("warning: {}", text);
   inputs.model = std::make_unique<ModelFile>(load_teacher(o.teacher, o.model, o.backend, *inputs.data));
   QuantizedNetwork& network = inputs.model->network;
   select_sites(network.network, o.sites);

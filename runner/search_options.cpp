@@ -111,7 +111,7 @@ void declare_options(CLI::App& app, SearchOptions& o) {
   };
   results("--model", o.model, fmt::format("Network: {}", fmt::join(network_names(), ", ")));
   results("--backend", o.backend, "Quantization scheme: fbgemm (weights per channel, 7-bit activations) or qnnpack");
-  results("--data", o.data, "Data set: fashion-mnist, shapes, or a folder of IDX files or CIFAR-10 binary batches");
+  results("--data", o.data, "Data set: fashion-mnist, shapes, or a folder of IDX files or of CIFAR's binary files");
   app.add_option("--teacher", o.teacher, "Model file of the teacher (default: the shipped one for model, data and backend)")
       ->group(changes_results)->check(not_empty("a model file"));
   results("--sites", o.sites, "Sites to approximate: all, conv, or names separated by commas; the others stay exact");
