@@ -15,9 +15,9 @@ namespace triseg {
 Inputs load_inputs(const SearchOptions& o, const Transport& transport) {
   Inputs inputs;
   inputs.data = std::make_unique<DataSet>(load_data_set(o.data));
+  inputs.model = std::make_unique<ModelFile>(load_teacher(o.teacher, o.model, o.backend, *inputs.data));
   if (transport.rank() == 0)
     for (const std::string& text : warnings(*inputs.data)) spdlog::warn("warning: {}", text);
-  inputs.model = std::make_unique<ModelFile>(load_teacher(o.teacher, o.model, o.backend, *inputs.data));
   QuantizedNetwork& network = inputs.model->network;
   select_sites(network.network, o.sites);
   select_attention_layers(network.network, o.attention_layers);

@@ -96,8 +96,8 @@ ResultStudent load_student(StudentOptions& o) {
   resolve(o, origin);
   const std::vector<std::byte> bytes = read_file(o.result);
   ResultStudent student{{reinterpret_cast<const char*>(bytes.data()), bytes.size()}, load_data(o, origin, data_given), {}, {}, {}};
-  for (const std::string& text : warnings(student.data)) spdlog::warn("warning: {}", text);
   student.teacher = load_teacher(o.teacher, o.model, o.backend, student.data);
+  for (const std::string& text : warnings(student.data)) spdlog::warn("warning: {}", text);
   Network& network = student.teacher.network.network;
   student.codes = read_result(o.result, network);
   student.repair = read_repair(o.result, network);

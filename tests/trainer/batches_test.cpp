@@ -19,7 +19,7 @@ PixelSet numbered(std::size_t n, int side = 4) {
   set.side = side;
   for (std::size_t i = 0; i < n; ++i) {
     for (int p = 0; p < side * side; ++p) set.pixels.push_back(1 + p % 255);
-    set.labels.push_back(i % 10);
+    set.labels.push_back(static_cast<std::uint16_t>(i));
   }
   return set;
 }

@@ -103,6 +103,15 @@ TEST(Distillation, AMapOfZerosIsNoNaN) {
   EXPECT_DOUBLE_EQ(score.attention, 0.5);
 }
 
+TEST(Distillation, ALabelAbove255IsNotTakenForItsLowByte) {
+  const QuantizedNetwork network = small_network();
+  OwnedForwardResult result;
+  result.logit_codes.assign(20, 128);  // class 0 for both images
+  result.attention = {{1, 1}, {1, 1}};
+  const std::vector<std::uint16_t> labels = {256, 0};
+  EXPECT_EQ(TeacherTarget(network, result.view(), labels, 2.0).score(result.view()).both_right, 1u);
+}
+
 TEST(PredictedClass, TakesTheLowestOfEqualLogits) {
   const std::vector<std::uint8_t> codes = {3, 9, 9, 1};
   EXPECT_EQ(predicted_class(codes), 1);
@@ -112,8 +121,8 @@ TEST(Scorer, DoesNotDependOnThreadsOrOnHowItemsAreShared) {
   const QuantizedNetwork network = small_network();
   const ScoreRequest r = request(25, 8);  // 4 batches, the last of one image, by 4 candidates
   ASSERT_EQ(r.items(), 16u);
-  const auto whole = Scorer(network, shapes(), "reference", 1, 2.0).score(r, 0, 16);
-  for (int threads : {2, 3, 5}) EXPECT_EQ(Scorer(network, shapes(), "reference", threads, 2.0).score(r, 0, 16), whole);
+  const auto whole = Scorer(network, shapes(), engine_factory("reference", network), 1, 2.0).score(r, 0, 16);
+  for (int threads : {2, 3, 5}) EXPECT_EQ(Scorer(network, shapes(), engine_factory("reference", network), threads, 2.0).score(r, 0, 16), whole);
   Scorer scorer(network, shapes(), engine_factory("auto", network), 2, 2.0);
   std::vector<Score> parts;
   for (auto [first, count] : {std::pair<std::size_t, std::size_t>{0, 5}, {5, 0}, {5, 2}, {7, 9}})
@@ -145,7 +154,7 @@ TEST(Scorer, MomentsDoNotDependOnThreadsOrOnHowItemsAreShared) {
   r.repair_of = {no_repair, no_repair, no_repair, 0};
   const std::size_t channels = network.network.channels();
   ASSERT_EQ(channels, 26u);
-  const auto whole = Scorer(network, shapes(), "reference", 1, 2.0).moments(r, 0, r.items());
+  const auto whole = Scorer(network, shapes(), engine_factory("reference", network), 1, 2.0).moments(r, 0, r.items());
   ASSERT_EQ(whole.size(), 4 * channels);
   EXPECT_EQ(whole[0].count, 25u * 64) << "images by positions";
   EXPECT_EQ(whole.back().count, 25u);
@@ -207,7 +216,7 @@ TEST(Scorer, HistogramsCountTheCodesBeforeTheStaircase) {
 
 TEST(Scorer, AnUnknownEngineIsNamed) {
   const QuantizedNetwork network = small_network();
-  EXPECT_THROW(Scorer(network, shapes(), "abacus", 2, 2.0), std::exception);
+  EXPECT_THROW(Scorer(network, shapes(), engine_factory("abacus", network), 2, 2.0), std::exception);
 }
 
 }  // namespace
