@@ -1,12 +1,15 @@
 #include "data/dataset.hpp"
 
-#include "data/dataset_readers.hpp"
 #include "core/error.hpp"
 #include "core/sha256.hpp"
+#include "data/dataset_readers.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
+#include <set>
 
 namespace triseg {
 namespace {
@@ -23,6 +26,39 @@ std::filesystem::path fashion_mnist_path() {
     fail("data set fashion-mnist: {} is not a folder; install Debian's package dataset-fashion-mnist or set "
          "TRISEG_FASHION_MNIST to the folder of its four files", path.string());
   return path;
+}
+
+/// What a folder may hold.
+struct Format {
+  std::string_view name;
+  bool (*is_there)(const std::filesystem::path&);
+  DataSet (*read)(const std::filesystem::path&);
+};
+
+DataSet read_folder(const std::filesystem::path& folder) {
+  constexpr Format formats[] = {{"IDX files", is_idx_folder, read_idx_folder},
+                                {"CIFAR-10's data_batch_1.bin", is_cifar10_folder, read_cifar10_folder},
+                                {"CIFAR-100's train.bin", is_cifar100_folder, read_cifar100_folder}};
+  const Format* found = nullptr;
+  for (const Format& format : formats) {
+    if (!format.is_there(folder)) continue;
+    if (found)
+      fail("{}: expected one data set, found {} and {}; give each a folder of its own", folder.string(), found->name,
+           format.name);
+    found = &format;
+  }
+  return found ? found->read(folder) : read_idx_folder(folder);  // whose error says what is missing
+}
+
+bool is_byte(std::uint16_t label) { return label < 256; }
+
+/// "class 7", "the classes 7, 8", or the first ten and how many more.
+std::string listed(const std::vector<int>& classes) {
+  constexpr std::size_t most = 10;
+  if (classes.size() == 1) return fmt::format("class {}", classes.front());
+  const auto some = std::span(classes).first(std::min(classes.size(), most));
+  const std::size_t rest = classes.size() - some.size();
+  return fmt::format("the classes {}{}", fmt::join(some, ", "), rest ? fmt::format(" and {} more", rest) : "");
 }
 
 }  // namespace
@@ -54,11 +90,18 @@ std::string data_set_name(const std::string& name_or_folder) {
 }
 
 std::string content_sha256(const DataSet& data) {
+  const bool one_byte = std::all_of(data.train.labels.begin(), data.train.labels.end(), is_byte) &&
+                        std::all_of(data.test.labels.begin(), data.test.labels.end(), is_byte);
   Sha256 sha;
   for (const Images* images : {&data.train, &data.test}) {
     sha.add(fmt::format("{} x {} x {} x {};", images->size(), images->channels, images->height, images->width));
     sha.add(std::as_bytes(std::span(images->pixels)));
-    sha.add(std::as_bytes(std::span(images->labels)));
+    std::vector<std::uint8_t> labels;
+    for (const std::uint16_t label : images->labels) {
+      labels.push_back(static_cast<std::uint8_t>(label));
+      if (!one_byte) labels.push_back(static_cast<std::uint8_t>(label >> 8));
+    }
+    sha.add(std::as_bytes(std::span(labels)));
   }
   return sha.hex();
 }
@@ -70,11 +113,10 @@ DataSet load_data_set(const std::string& name) {
   } else if (name == fashion_mnist) {
     data = read_idx_folder(fashion_mnist_path());
   } else if (!std::filesystem::is_directory(name)) {
-    fail("unknown data set '{}': expected {}, {} or a folder of IDX files or CIFAR-10 binary batches", name, fashion_mnist, shapes);
-  } else if (is_cifar10_folder(name)) {
-    data = read_cifar10_folder(name);
+    fail("unknown data set '{}': expected {}, {} or a folder of IDX files or of CIFAR-10's or CIFAR-100's binary files",
+         name, fashion_mnist, shapes);
   } else {
-    data = read_idx_folder(name);
+    data = read_folder(name);
   }
   data.name = data_set_name(name);
   data.source = data_set_source(name);
@@ -83,6 +125,30 @@ DataSet load_data_set(const std::string& name) {
     fail("data set {}: expected at least 6 training images and one test image, found {} and {}", data.name, data.train.size(),
          data.test.size());
   return data;
+}
+
+std::vector<std::string> warnings(const DataSet& data) {
+  constexpr std::array splits = {Split::search, Split::validation, Split::test};
+  std::array<std::set<int>, splits.size()> classes;
+  std::set<int> all;
+  for (std::size_t i = 0; i < splits.size(); ++i) {
+    const std::span all_labels(data.split_images(splits[i]).labels);
+    const auto labels = all_labels.subspan(data.split_offset(splits[i]), data.split_size(splits[i]));
+    classes[i] = {labels.begin(), labels.end()};
+    all.insert(labels.begin(), labels.end());
+  }
+  std::vector<std::string> lines;
+  for (std::size_t i = 0; i < splits.size(); ++i) {
+    std::vector<int> missing;
+    std::set_difference(all.begin(), all.end(), classes[i].begin(), classes[i].end(), std::back_inserter(missing));
+    if (missing.empty()) continue;
+    std::string& line = lines.emplace_back(
+        fmt::format("the {} split of {} has no image of {}", split_name(splits[i]), data.name, listed(missing)));
+    if (splits[i] != Split::test)
+      line += fmt::format(": are the training images sorted by class? Validation is the last {} of them; shuffle images and "
+                          "labels alike", data.validation_size());
+  }
+  return lines;
 }
 
 void check_fit(const Network& network, const DataSet& data) {

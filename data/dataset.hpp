@@ -18,8 +18,8 @@ struct Images {
   int channels = 0;
   int height = 0;
   int width = 0;
-  std::vector<std::uint8_t> pixels;  // (N, channels, height, width)
-  std::vector<std::uint8_t> labels;  // (N), 0..classes-1
+  std::vector<std::uint8_t> pixels;   // (N, channels, height, width)
+  std::vector<std::uint16_t> labels;  // (N), 0..classes-1
 
   std::size_t size() const { return labels.size(); }
   int image_size() const { return channels * height * width; }
@@ -40,7 +40,7 @@ struct DataSet {
   std::string name;    ///< short: "fashion-mnist", "shapes", or the last component of a folder
   std::string source;  ///< what --data takes from any working directory: the name, or a folder's absolute path
   std::string sha256;  ///< content_sha256: what the data set is, whatever its name and place
-  int classes = 10;
+  int classes = 10;    ///< largest label that the format or the files have, + 1
   Images train;        ///< search, then validation: the last 10,000 images, or a sixth of them if there are fewer than 60,000
   Images test;
 
@@ -54,18 +54,24 @@ struct DataSet {
 /// Loads what --data names:
 ///   fashion-mnist   the IDX files of Debian's dataset-fashion-mnist (or of the folder in $TRISEG_FASHION_MNIST)
 ///   shapes          a small data set made here: ten kinds of shapes, seeded, nothing to download
-///   a folder        of IDX files in MNIST's naming, plain or .gz, or of CIFAR-10's binary batches
-/// Throws Error naming file, offset and what was expected there.
+///   a folder        of IDX files in the naming of MNIST or EMNIST, plain or .gz, or of the binary files of CIFAR-10 or
+///                   CIFAR-100 (data/dataset_readers.hpp)
+/// Throws Error naming file, offset and what was expected there, or the several data sets that a folder holds.
 DataSet load_data_set(const std::string& name_or_folder);
 
 /// DataSet::source and DataSet::name of what --data names, without looking at it.
 std::string data_set_source(const std::string& name_or_folder);
 std::string data_set_name(const std::string& name_or_folder);
 
-/// SHA-256 over sizes, pixels and labels of training and test images. Names and file formats are not in it.
+/// SHA-256 over sizes, pixels and labels of training and test images. Names and file formats are not in it. A label counts
+/// as one byte where all labels of the data set are below 256, else as two, little-endian.
 std::string content_sha256(const DataSet& data);
 
-/// Throws Error unless the network can take these images: at most as many channels and pixels a side, the same classes.
+/// What is odd about a data set, though it can be used, a line each: every split that has no image of a class that another
+/// split has, as the splits of data that are sorted by class.
+std::vector<std::string> warnings(const DataSet& data);
+
+/// Throws Error unless the network can take these images: at most as many channels and pixels a side, no more classes.
 void check_fit(const Network& network, const DataSet& data);
 
 /// Lays image i into a network's input geometry: centred and padded with pixel 0, one grey channel repeated.

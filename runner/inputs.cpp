@@ -6,6 +6,9 @@
 #include "worker/cuda/devices.hpp"
 #include "worker/engines/engines.hpp"
 
+#include <spdlog/spdlog.h>
+
+#include <string>
 #include <utility>
 
 namespace triseg {
@@ -15,6 +18,8 @@ Inputs load_inputs(const ProblemOptions& o, const IterationOptions& iteration, c
   Inputs inputs;
   inputs.data = std::make_unique<DataSet>(load_data_set(o.data));
   ModelFile teacher = load_teacher(o.teacher, o.model, o.backend, *inputs.data);
+  if (transport.rank() == 0)
+    for (const std::string& text : warnings(*inputs.data)) spdlog::warn("warning: {}", text);
   inputs.model_sha256 = teacher.sha256;
   inputs.problem = std::make_unique<Problem>(make_problem(std::move(teacher.network), o.sites, o.attention_layers));
   const std::size_t images = inputs.data->split_size(Split::search);

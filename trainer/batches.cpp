@@ -67,7 +67,7 @@ std::vector<std::uint32_t> epoch_order(std::uint64_t seed, int epoch, std::size_
 }
 
 void training_batch(const PixelSet& set, std::span<const std::uint32_t> indices, const Augmentation& augmentation,
-                    std::uint64_t seed, int epoch, std::span<std::uint8_t> pixels, std::span<std::uint8_t> labels) {
+                    std::uint64_t seed, int epoch, std::span<std::uint8_t> pixels, std::span<std::uint16_t> labels) {
   const std::size_t plane = std::size_t(set.side) * set.side, size = set.image_size();
   for (std::size_t i = 0; i < indices.size(); ++i) {
     const std::uint32_t image = indices[i];

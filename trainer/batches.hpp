@@ -13,8 +13,8 @@ namespace triseg {
 struct PixelSet {
   int channels = 0;
   int side = 0;
-  std::vector<std::uint8_t> pixels;  // (N, channels, side, side)
-  std::vector<std::uint8_t> labels;  // (N)
+  std::vector<std::uint8_t> pixels;   // (N, channels, side, side)
+  std::vector<std::uint16_t> labels;  // (N)
 
   std::size_t size() const { return labels.size(); }
   int image_size() const { return channels * side * side; }
@@ -40,6 +40,6 @@ std::vector<std::uint32_t> epoch_order(std::uint64_t seed, int epoch, std::size_
 /// Some images of the set, augmented as (seed, epoch, image) says. The last images of an epoch may make a smaller batch.
 /// pixels: (indices, channels, side, side), labels: (indices).
 void training_batch(const PixelSet& set, std::span<const std::uint32_t> indices, const Augmentation& augmentation,
-                    std::uint64_t seed, int epoch, std::span<std::uint8_t> pixels, std::span<std::uint8_t> labels);
+                    std::uint64_t seed, int epoch, std::span<std::uint8_t> pixels, std::span<std::uint16_t> labels);
 
 }  // namespace triseg

@@ -24,7 +24,8 @@ std::optional<TrainingCheckpoint> checkpoint_of(const std::string& description, 
 
 /// Some images of an epoch, in its order and augmented.
 struct Batch {
-  std::vector<std::uint8_t> pixels, labels;
+  std::vector<std::uint8_t> pixels;
+  std::vector<std::uint16_t> labels;
 
   void fill(const PixelSet& set, std::span<const std::uint32_t> indices, const RepairOptions& o, int epoch) {
     pixels.resize(indices.size() * set.image_size());

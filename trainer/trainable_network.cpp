@@ -223,7 +223,7 @@ void TrainableNetwork::calibrate(std::span<const std::uint8_t> pixels) {
   impl_->forward(impl_->images(pixels), false, false, Impl::Ranges::calibrate);
 }
 
-double TrainableNetwork::step(std::span<const std::uint8_t> pixels, std::span<const std::uint8_t> labels,
+double TrainableNetwork::step(std::span<const std::uint8_t> pixels, std::span<const std::uint16_t> labels,
                               const StepOptions& options) {
   Tensor target = torch::empty({std::int64_t(labels.size())}, torch::kInt64);
   std::copy(labels.begin(), labels.end(), target.data_ptr<std::int64_t>());

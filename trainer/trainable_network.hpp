@@ -46,7 +46,7 @@ class TrainableNetwork {
   void calibrate(std::span<const std::uint8_t> pixels);
 
   /// One optimizer step on a batch; returns its mean cross-entropy [nats] before the step.
-  double step(std::span<const std::uint8_t> pixels, std::span<const std::uint8_t> labels, const StepOptions& options);
+  double step(std::span<const std::uint8_t> pixels, std::span<const std::uint16_t> labels, const StepOptions& options);
 
   /// Seeds dropout.
   void seed_dropout(std::uint64_t seed);

@@ -72,7 +72,8 @@ class Run {
     const auto start = std::chrono::steady_clock::now();
     const std::size_t n = training_.size(), batch = options_.batch_size, steps = (n + batch - 1) / batch;
     const auto order = epoch_order(options_.seed, number, n);
-    std::vector<std::uint8_t> pixels, labels;
+    std::vector<std::uint8_t> pixels;
+    std::vector<std::uint16_t> labels;
     network_.seed_dropout(options_.seed * 1'000'003 + number);
     const bool quantized = number > options_.epochs;
     double sum = 0;

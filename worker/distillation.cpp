@@ -27,7 +27,7 @@ int predicted_class(std::span<const std::uint8_t> codes) {
 }
 
 TeacherTarget::TeacherTarget(const QuantizedNetwork& network, const ForwardResult& result,
-                             std::span<const std::uint8_t> labels, double temperature)
+                             std::span<const std::uint16_t> labels, double temperature)
     : classes_(network.network.classes),
       scale_over_temperature_(network.logits().scale / temperature),
       temperature_(temperature),

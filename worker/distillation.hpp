@@ -14,7 +14,7 @@ namespace triseg {
 class TeacherTarget {
  public:
   /// `result` is the teacher's forward on the images with these labels; `temperature` > 0.
-  TeacherTarget(const QuantizedNetwork& network, const ForwardResult& result, std::span<const std::uint8_t> labels,
+  TeacherTarget(const QuantizedNetwork& network, const ForwardResult& result, std::span<const std::uint16_t> labels,
                 double temperature);
 
   /// The student's score against the teacher on the same images.
@@ -29,7 +29,7 @@ class TeacherTarget {
   int classes_;
   double scale_over_temperature_;
   double temperature_;
-  std::vector<std::uint8_t> labels_;            // (images)
+  std::vector<std::uint16_t> labels_;           // (images)
   std::vector<std::uint8_t> right_;             // (images): 1 if the teacher is right
   std::vector<double> log_p_;                   // (images, classes)
   std::vector<std::vector<double>> attention_;  // (attention layers)(images, positions), each row of unit L2 norm

@@ -55,7 +55,8 @@ ScoreRequest image_range(Split split, std::uint32_t batch_size, std::size_t begi
 /// An engine and the batch it holds.
 struct Scorer::Lane {
   std::unique_ptr<Engine> engine;
-  std::vector<std::uint8_t> input, labels;
+  std::vector<std::uint8_t> input;
+  std::vector<std::uint16_t> labels;
   std::vector<ForwardResult> results;
 
   void load(const QuantizedNetwork& network, const DataSet& data, const ScoreRequest& request, std::size_t batch) {

@@ -115,7 +115,7 @@ void declare_problem(CLI::App& app, ProblemOptions& o) {
             return text == "fbgemm" || text == "qnnpack" ? "" : fmt::format("unknown backend '{}': expected fbgemm or qnnpack", text);
           },
           ""));
-  results(app, "--data", o.data, "Data set: fashion-mnist, shapes, or a folder of IDX files or CIFAR-10 binary batches")
+  results(app, "--data", o.data, "Data set: fashion-mnist, shapes, or a folder of IDX files or of CIFAR's binary files")
       ->check(path_text("a data set or a folder"));
   app.add_option("--teacher", o.teacher, "Model file of the teacher (default: the shipped one for model, data and backend)")
       ->group(changes_results)->check(path_text("a model file"));

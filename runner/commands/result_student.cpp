@@ -107,6 +107,7 @@ ResultStudent load_student(StudentOptions& o) {
   resolve(o, file);
   DataSet data = load_data(o, file.origin(), data_given);
   ModelFile teacher = load_teacher(o.teacher, o.model, o.backend, data);
+  for (const std::string& text : warnings(data)) spdlog::warn("warning: {}", text);
   o.model = teacher.network.network.name;
   o.backend = teacher.network.scheme;
   const auto attention = select_attention_layers(teacher.network.network, o.attention_layers);

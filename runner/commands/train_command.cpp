@@ -136,7 +136,7 @@ void declare_train_options(CLI::App& app, TrainOptions& o) {
   };
   TrainingOptions& t = o.training;
   results("--model", o.model, fmt::format("Network: {}", fmt::join(recipe_names(), ", ")));
-  results("--data", o.data, "Data set: fashion-mnist, shapes, or a folder of IDX files or CIFAR-10 binary batches");
+  results("--data", o.data, "Data set: fashion-mnist, shapes, or a folder of IDX files or of CIFAR's binary files");
   results("--backend", o.backend, "Quantization scheme: fbgemm (weights per channel, 7-bit activations) or qnnpack");
   results("--epochs", t.epochs, "Epochs in float")->check(whole(1, 1'000'000));
   results("--qat-epochs", t.qat_epochs, "Quantization-aware epochs after that; 0: only calibrate the ranges")
@@ -190,6 +190,7 @@ void run_train(const TrainOptions& given) {
     fail("--engine: unknown engine '{}': expected auto or one of {}", options.engine, fmt::join(engines, ", "));
   if (std::filesystem::is_directory(options.checkpoint)) fail("--checkpoint: {} is a folder", options.checkpoint);
   check(options.training, network, data);
+  for (const std::string& text : warnings(data)) spdlog::warn("warning: {}", text);
   for (const std::string& file : {options.out, options.checkpoint}) {
     const auto folder = std::filesystem::path(file).parent_path();
     ensure_writable_folder(folder.empty() ? "." : folder);

@@ -83,6 +83,41 @@ TEST(ContentSha256, CoversEverythingButNameAndSource) {
   EXPECT_NE(changed([](DataSet& d) { d.train.height = 2, d.train.width = 8; }), digest);
 }
 
+/// Digests of the documented bytes, computed with Python's hashlib.
+TEST(ContentSha256, LabelsAreOneByteUnlessOneIsAbove255) {
+  DataSet data = small_data(1, 2, 6, 1);
+  std::fill(data.train.pixels.begin(), data.train.pixels.end(), 7);
+  std::fill(data.test.pixels.begin(), data.test.pixels.end(), 8);
+  data.train.labels = {0, 1, 2, 3, 4, 255};
+  data.test.labels = {9};
+  EXPECT_EQ(content_sha256(data), "2d39acb95bb4f670dbe152d6266dc563f6d8def8dbe11ed06f090572a78fe857");
+  data.test.labels = {256};
+  EXPECT_EQ(content_sha256(data), "ab79f34eadf7f486ddd906da96f5763ed0cc7f151e39b476a7793ff8ae70f66b");
+  data.test.labels = {9};
+  data.train.labels.back() = 65535;
+  EXPECT_EQ(content_sha256(data), "0928c0dde818d952c77189a5d7805c507d075b0bd48ee56f5080191e1eaa89c3");
+}
+
+TEST(Warnings, EverySplitThatLacksAClassOfAnother) {
+  DataSet data = small_data(1, 2, 12, 3);  // validation: the last two
+  data.train.labels = {0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2};
+  data.test.labels = {2, 1, 0};
+  EXPECT_THAT(warnings(data), testing::ElementsAre(HasSubstr("the validation split of small has no image of class 0: are the")));
+  data.train.labels = {0, 1, 0, 0, 1, 0, 0, 1, 0, 0, 2, 3};
+  EXPECT_THAT(warnings(data), testing::ElementsAre(
+      HasSubstr("the search split of small has no image of the classes 2, 3: are the training images sorted by class? Validation is "
+                "the last 2 of them"),
+      HasSubstr("the validation split of small has no image of the classes 0, 1: "),
+      testing::StrEq("the test split of small has no image of class 3")));
+  data = small_data(1, 2, 60, 20);
+  for (std::size_t i = 0; i < 60; ++i) data.train.labels[i] = i / 5 % 2 ? 1000 : 1001;
+  data.test.labels.assign(20, 1000);
+  data.test.labels[7] = 1001;
+  EXPECT_THAT(warnings(data), testing::IsEmpty());  // a class that no split has is no gap
+  for (std::size_t i = 0; i < 50; ++i) data.train.labels[i] = static_cast<std::uint16_t>(i % 15);
+  EXPECT_THAT(warnings(data)[1], HasSubstr("has no image of the classes 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 5 more: "));
+}
+
 TEST(LoadDataSet, FashionMnistIsTheOneOfItsPackage) {
   const DataSet data = load_data_set("fashion-mnist");
   EXPECT_EQ(data.name, "fashion-mnist");
@@ -91,6 +126,8 @@ TEST(LoadDataSet, FashionMnistIsTheOneOfItsPackage) {
   ASSERT_EQ(data.train.size(), 60000u);
   ASSERT_EQ(data.test.size(), 10000u);
   EXPECT_EQ(data.train.image_size(), 28 * 28);
+  EXPECT_EQ(data.classes, 10);
+  EXPECT_THAT(warnings(data), testing::IsEmpty());
   EXPECT_THAT(std::span(data.train.labels).first(10), testing::ElementsAre(9, 0, 0, 3, 0, 2, 7, 2, 5, 5));
   EXPECT_THAT(std::span(data.test.labels).first(10), testing::ElementsAre(9, 2, 1, 1, 6, 1, 4, 6, 5, 7));
   for (int label = 0; label < 10; ++label) {
@@ -104,6 +141,8 @@ TEST(LoadDataSet, FashionMnistIsTheOneOfItsPackage) {
 TEST(LoadDataSet, ShapesAreTheSameBytesEveryTime) {
   const DataSet data = load_data_set("shapes");
   EXPECT_EQ(data.name, "shapes");
+  EXPECT_EQ(data.classes, 10);
+  EXPECT_THAT(warnings(data), testing::IsEmpty());
   EXPECT_EQ(data.train.size(), 12000u);
   EXPECT_EQ(data.test.size(), 2000u);
   EXPECT_EQ(checksum(data.train.pixels), 362658130u);

@@ -1,4 +1,5 @@
 """Data sets are what they hold, whatever their folder is called."""
+import itertools
 import json
 import os
 import shutil
@@ -18,6 +19,12 @@ class Data(ProgramTest):
     def write_other_images(self, name):
         """The first images of Fashion-MNIST, with other labels."""
         write_few_images(self.out(name), 600, 100, relabel=lambda label: 9 - label)
+
+    def write_model_without_digest(self):
+        """The shipped model, which then goes with any data that are called fashion-mnist."""
+        script = os.path.join(SOURCE, "tests", "learner", "files", "rewrite_model.py")
+        subprocess.run([sys.executable, "-B", script, MODEL, self.out("old.h5"), "1"], check=True)
+        return self.out("old.h5")
 
     def test_a_copy_under_another_name_takes_the_shipped_model(self):
         self.copy_fashion_mnist("mine")
@@ -54,13 +61,27 @@ class Data(ProgramTest):
                                    f"{model} was trained on fashion-mnist (sha256 ", "not on fashion-mnist (sha256 9fc08bde62ec...)")
 
     def test_models_without_a_digest_go_by_the_name(self):
-        old = self.out("old.h5")
-        script = os.path.join(SOURCE, "tests", "learner", "rewrite_model.py")
-        subprocess.run([sys.executable, "-B", script, MODEL, old, "1"], check=True)
+        old = self.write_model_without_digest()
         self.search("a", "--teacher", old)
         self.copy_fashion_mnist("mine")
         done = run(quick("--data", self.out("mine"), "--out", self.out("b"), "--teacher", old))
         self.assert_one_line_error(done, f"{old} was trained on fashion-mnist, not on the data in {self.out('mine')}")
+
+    def test_data_sorted_by_class_are_warned_of(self):
+        numbers = itertools.count()
+        write_few_images(self.out("fashion-mnist"), 600, 100, relabel=lambda label: next(numbers) % 600 // 60)
+        model = self.write_model_without_digest()
+        expected = ["the search split of fashion-mnist has no image of class 9: are the training images sorted by class?",
+                    "the validation split of fashion-mnist has no image of the classes 0, 1, 2, 3, 4, 5, 6, 7: are the",
+                    "the test split of fashion-mnist has no image of the classes 2, 3, 4, 5, 6, 7, 8, 9"]
+        searched = self.search("a", "--data", self.out("fashion-mnist"), "--teacher", model, ranks=2)
+        evaluated = run(["evaluate", result_file(self.out("a")), "--teacher", model])
+        for done in (searched, evaluated):
+            self.assertEqual(done.returncode, 0, done.stderr)
+            warnings = [line for line in (done.stdout + done.stderr).splitlines() if "has no image of" in line]
+            self.assertEqual(len(warnings), 3, done.stderr)
+            for line, text in zip(warnings, expected):
+                self.assertIn("warning: " + text, line)
 
     def test_evaluate_takes_the_data_of_the_search(self):
         self.copy_fashion_mnist("fashion-mnist")

@@ -20,7 +20,7 @@ PixelSet numbered(std::size_t n, int side = 4) {
   set.side = side;
   for (std::size_t i = 0; i < n; ++i) {
     for (int p = 0; p < side * side; ++p) set.pixels.push_back(1 + p % 255);
-    set.labels.push_back(i % 10);
+    set.labels.push_back(static_cast<std::uint16_t>(i));
   }
   return set;
 }
@@ -49,7 +49,8 @@ TEST(Batches, EveryImageIsMovedAndMirroredAndKeepsItsLabel) {
   const PixelSet set = numbered(2000);
   std::vector<std::uint32_t> indices(set.size());
   std::iota(indices.begin(), indices.end(), 0);
-  std::vector<std::uint8_t> pixels(set.pixels.size()), labels(set.size());
+  std::vector<std::uint8_t> pixels(set.pixels.size());
+  std::vector<std::uint16_t> labels(set.size());
   training_batch(set, indices, {.shift = 1, .flip = true}, 7, 3, pixels, labels);
   EXPECT_EQ(labels, set.labels);
   std::map<std::string, int> expected, found;
@@ -75,7 +76,8 @@ TEST(Batches, ShiftsUpToTheSideAndBeyond) {
       for (int dx = 1 - side; dx < side; ++dx)
         for (const bool flip : {false, true}) possible.insert(moved(dy, dx, flip, side));
     for (std::uint32_t i = 0; i < set.size(); ++i) {
-      std::vector<std::uint8_t> pixels(3 * size, 0xAA), label(1);
+      std::vector<std::uint8_t> pixels(3 * size, 0xAA);
+      std::vector<std::uint16_t> label(1);
       training_batch(set, std::vector{i}, {.shift = shift, .flip = true}, 7, 3, std::span(pixels).subspan(size, size), label);
       const std::string out(pixels.begin() + size, pixels.begin() + 2 * size), untouched(size, '\xAA');
       EXPECT_EQ(std::string(pixels.begin(), pixels.begin() + size), untouched);
@@ -88,7 +90,8 @@ TEST(Batches, ShiftsUpToTheSideAndBeyond) {
 TEST(Batches, AugmentationDependsOnTheImageNotOnItsBatch) {
   const PixelSet set = numbered(64);
   const std::vector<std::uint32_t> both = {5, 9}, second = {9};
-  std::vector<std::uint8_t> pair(32), single(16), labels(2), label(1);
+  std::vector<std::uint8_t> pair(32), single(16);
+  std::vector<std::uint16_t> labels(2), label(1);
   training_batch(set, both, {}, 1, 1, pair, labels);
   training_batch(set, second, {}, 1, 1, single, label);
   EXPECT_TRUE(std::equal(single.begin(), single.end(), pair.begin() + 16));
@@ -97,7 +100,8 @@ TEST(Batches, AugmentationDependsOnTheImageNotOnItsBatch) {
 TEST(Batches, SwitchedOffAugmentationChangesNothing) {
   const PixelSet set = numbered(3);
   const std::vector<std::uint32_t> indices = {2, 0, 1};
-  std::vector<std::uint8_t> pixels(48), labels(3);
+  std::vector<std::uint8_t> pixels(48);
+  std::vector<std::uint16_t> labels(3);
   training_batch(set, indices, {.shift = 0, .flip = false}, 1, 1, pixels, labels);
   EXPECT_EQ(pixels, set.pixels);
 }

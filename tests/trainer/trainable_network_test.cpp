@@ -32,7 +32,7 @@ struct Fixture {
   std::span<const std::uint8_t> pixels(int batch) const {
     return std::span(training.pixels).subspan(batch * 32 * training.image_size(), 32 * training.image_size());
   }
-  std::span<const std::uint8_t> labels(int batch) const { return std::span(training.labels).subspan(batch * 32, 32); }
+  std::span<const std::uint16_t> labels(int batch) const { return std::span(training.labels).subspan(batch * 32, 32); }
 };
 
 double largest_difference(const std::vector<float>& a, const std::vector<float>& b) {

@@ -60,7 +60,7 @@ TEST(Distillation, FollowsTheFormulas) {
   const std::vector<Student> students = {teacher(problem), triseg::testing::random_student(problem, 2)};
   std::vector<ForwardResult> results(2);
   engine->forward(students, results);
-  const std::vector<std::uint8_t> labels = {0, 1, 2, 3, 4, 5, 6};
+  const std::vector<std::uint16_t> labels = {0, 1, 2, 3, 4, 5, 6};
   const Score score = TeacherTarget(problem.model, results[0], labels, temperature).score(results[1]);
 
   double kd = 0, attention = 0;
@@ -97,10 +97,19 @@ TEST(Distillation, AMapOfZerosIsNoNaN) {
   b.logit_codes.assign(10, 128);
   a.attention = {{0, 0, 0}, {1, 0, 0}};
   b.attention = {{0, 0, 0}, {0, 0, 0}};
-  const std::vector<std::uint8_t> labels = {0};
+  const std::vector<std::uint16_t> labels = {0};
   const Score score = TeacherTarget(problem.model, a.view(), labels, 2.0).score(b.view());
   EXPECT_EQ(score.kd, 0.0);
   EXPECT_DOUBLE_EQ(score.attention, 0.5);
+}
+
+TEST(Distillation, ALabelAbove255IsNotTakenForItsLowByte) {
+  const Problem problem = small_problem();
+  OwnedForwardResult result;
+  result.logit_codes.assign(20, 128);  // class 0 for both images
+  result.attention = {{1, 1}, {1, 1}};
+  const std::vector<std::uint16_t> labels = {256, 0};
+  EXPECT_EQ(TeacherTarget(problem.model, result.view(), labels, 2.0).score(result.view()).both_right, 1u);
 }
 
 TEST(PredictedClass, TakesTheLowestOfEqualLogits) {
