@@ -90,6 +90,76 @@ TEST(Distillation, FollowsTheFormulas) {
   EXPECT_EQ(score.student_only, student_only);
 }
 
+__extension__ using Quad = __float128;  // 113 bits
+
+Quad quad_exp(Quad x) {
+  int halvings = 0;
+  for (; x > 0.01 || x < -0.01; x /= 2) ++halvings;
+  Quad sum = 0;
+  for (int n = 20; n >= 1; --n) sum = (sum + 1) * x / n;
+  ++sum;
+  for (; halvings > 0; --halvings) sum *= sum;
+  return sum;
+}
+
+/// Newton's method from the double's logarithm.
+Quad quad_log(Quad x) {
+  Quad y = std::log(static_cast<double>(x));
+  for (int i = 0; i < 3; ++i) y += x * quad_exp(-y) - 1;
+  return y;
+}
+
+/// T^2 KL(teacher || student) by its definition.
+Quad quad_kd(std::span<const std::uint8_t> teacher, std::span<const std::uint8_t> student, double scale, double temperature) {
+  const auto logarithms = [&](std::span<const std::uint8_t> codes) {
+    const int largest = *std::max_element(codes.begin(), codes.end());
+    std::vector<Quad> result;
+    Quad sum = 0;
+    for (int q : codes) sum += quad_exp(result.emplace_back(Quad(scale) / temperature * (q - largest)));
+    for (Quad& x : result) x -= quad_log(sum);
+    return result;
+  };
+  const auto log_p = logarithms(teacher), log_s = logarithms(student);
+  Quad kl = 0;
+  for (std::size_t k = 0; k < log_p.size(); ++k) kl += quad_exp(log_p[k]) * (log_p[k] - log_s[k]);
+  return kl * temperature * temperature;
+}
+
+/// At large temperatures all probabilities are nearly equal, and KL is the small difference of large sums.
+TEST(Distillation, IsExactAtEveryTemperature) {
+  QuantizedNetwork network = small_network();
+  triseg::testing::Random random(8);
+  const std::vector<std::uint8_t> labels = {0};
+  for (const double scale : {0.001, 0.05, 0.25, 3.0})
+    for (const double temperature : {0.01, 0.5, 1.0, 4.0, 30.0, 255.0 * scale, 257.0 * scale, 1e3, 1e5, 1e9, 1e12})
+      for (const int spread : {0, 1, 20, 255}) {
+        network.layers.back().output.scale = scale;
+        OwnedForwardResult teacher, student;
+        for (int k = 0; k < 10; ++k) {
+          const int code = random.integer(0, 255);
+          teacher.logit_codes.push_back(code);
+          student.logit_codes.push_back(std::clamp(code + random.integer(-spread, spread), 0, 255));
+        }
+        if (spread == 0) student.logit_codes[3] ^= 1;  // one class by one code
+        teacher.attention = student.attention = {{1}, {1}};
+        const Score score = TeacherTarget(network, teacher.view(), labels, temperature).score(student.view());
+        // Below, the definition cancels in 113 bits, too; its limit is half the variance of the logits' difference.
+        const double ratio = scale / temperature;
+        double expected = static_cast<double>(quad_kd(teacher.logit_codes, student.logit_codes, scale, temperature));
+        if (ratio < 2e-11) {
+          double mean = 0, squares = 0;
+          for (int k = 0; k < 10; ++k) {
+            const double d = scale * (int(student.logit_codes[k]) - int(teacher.logit_codes[k]));
+            mean += d / 10;
+            squares += d * d / 10;
+          }
+          expected = (squares - mean * mean) / 2;
+        }
+        const double tolerance = 1e-9 * expected + (ratio < 1.0 / 256 ? 0 : 1e-10 * scale * scale);
+        EXPECT_NEAR(score.kd, expected, tolerance) << "scale " << scale << ", temperature " << temperature << ", spread " << spread;
+      }
+}
+
 TEST(Distillation, AMapOfZerosIsNoNaN) {
   const QuantizedNetwork network = small_network();
   OwnedForwardResult a, b;
@@ -112,8 +182,8 @@ TEST(Scorer, DoesNotDependOnThreadsOrOnHowItemsAreShared) {
   const QuantizedNetwork network = small_network();
   const ScoreRequest r = request(25, 8);  // 4 batches, the last of one image, by 4 candidates
   ASSERT_EQ(r.items(), 16u);
-  const auto whole = Scorer(network, shapes(), "reference", 1, 2.0).score(r, 0, 16);
-  for (int threads : {2, 3, 5}) EXPECT_EQ(Scorer(network, shapes(), "reference", threads, 2.0).score(r, 0, 16), whole);
+  const auto whole = Scorer(network, shapes(), engine_factory("reference", network), 1, 2.0).score(r, 0, 16);
+  for (int threads : {2, 3, 5}) EXPECT_EQ(Scorer(network, shapes(), engine_factory("reference", network), threads, 2.0).score(r, 0, 16), whole);
   Scorer scorer(network, shapes(), engine_factory("auto", network), 2, 2.0);
   std::vector<Score> parts;
   for (auto [first, count] : {std::pair<std::size_t, std::size_t>{0, 5}, {5, 0}, {5, 2}, {7, 9}})
@@ -145,7 +215,7 @@ TEST(Scorer, MomentsDoNotDependOnThreadsOrOnHowItemsAreShared) {
   r.repair_of = {no_repair, no_repair, no_repair, 0};
   const std::size_t channels = network.network.channels();
   ASSERT_EQ(channels, 26u);
-  const auto whole = Scorer(network, shapes(), "reference", 1, 2.0).moments(r, 0, r.items());
+  const auto whole = Scorer(network, shapes(), engine_factory("reference", network), 1, 2.0).moments(r, 0, r.items());
   ASSERT_EQ(whole.size(), 4 * channels);
   EXPECT_EQ(whole[0].count, 25u * 64) << "images by positions";
   EXPECT_EQ(whole.back().count, 25u);
@@ -207,7 +277,7 @@ TEST(Scorer, HistogramsCountTheCodesBeforeTheStaircase) {
 
 TEST(Scorer, AnUnknownEngineIsNamed) {
   const QuantizedNetwork network = small_network();
-  EXPECT_THROW(Scorer(network, shapes(), "abacus", 2, 2.0), std::exception);
+  EXPECT_THROW(Scorer(network, shapes(), engine_factory("abacus", network), 2, 2.0), std::exception);
 }
 
 }  // namespace
