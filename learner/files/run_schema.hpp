@@ -32,6 +32,7 @@ struct Field {
   Role role = Role::stored;
   bool may_differ = false;        ///< wall clock or placement: may differ between runs of the same config and seed
   bool finished_only = false;     ///< only in the file of a finished run
+  int derived_since = 4;          ///< schema version from which the validator compares a derived field; earlier ones had another formula
   std::string columns;            ///< names along the last axis, "t1,v1,t2,v2"; "" if it has none
 
   std::function<Values(const RunData&)> get;             ///< what to write; empty for Role::file

@@ -243,8 +243,9 @@ void check_repair(const RunData& run, Report& report) {
 
 /// Derived values are computed again; the last bits may differ, as other compilers contract other operations.
 void check_derived(const hdf5::File& file, const RunData& run, Report& report) {
+  const int version = file.read_attribute("/", "schema_version").get<std::int32_t>();
   for (const Field& field : run_fields()) {
-    if (field.role != Field::Role::derived || (field.finished_only && !run.finished)) continue;
+    if (field.role != Field::Role::derived || version < field.derived_since || (field.finished_only && !run.finished)) continue;
     const Values expected = field.get(run), found = read_field(file, field);
     const auto bad = [&](std::size_t i) {
       report.add(field.path, fmt::format("element {} is not what the stored fields make it", i));

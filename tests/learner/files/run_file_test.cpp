@@ -195,6 +195,8 @@ TEST(RunFile, ValidatorFindsEdits) {
   EXPECT_THAT(after_edit("f['episodes/reward'][3] += 1"), Contains(HasSubstr("does not have the digest")));
   EXPECT_THAT(after_edit("f['episodes/kd'][3] += 1"), Contains(HasSubstr("/episodes/kd: element 3 is not what the stored fields make it")));
   EXPECT_THAT(after_edit("f['selected/codes'][3, 1] += 1"), Contains(HasSubstr("/selected/codes: element 13")));
+  EXPECT_THAT(after_edit("f['selected/test_accuracy_student_low'][()] += 1"), Contains(HasSubstr("/selected/test_accuracy_student_low")));
+  EXPECT_THAT(after_edit("f['selected/test_accuracy_drop_low'][()] += 1"), IsEmpty()) << "Wald's interval in version 4";
   EXPECT_THAT(after_edit("x = h5py.string_dtype(); del f['sites/kind']; f.create_dataset('sites/kind', data=['conv']*7, dtype=x)"),
               Contains(HasSubstr("/sites/kind: expected u8, s8")));
   EXPECT_THAT(after_edit("f.attrs.modify('status', numpy.bytes_('running'))"), Contains(HasSubstr("/selected: unexpected")));
