@@ -140,6 +140,7 @@ void Search::prepare_repair() {
   repair_fit_.emplace(rollout_, model_, options_.repair_mode, options_.repair_images);
   if (auto stored = stored_repair(data_.checkpoint, model_.network)) {
     repair_ = std::move(*stored);
+    check_repair(model_, repair_);
   } else {
     repair_ = repair_fit_->fit(reference_, data_.student_images);
     store_repair(data_.checkpoint, model_.network, repair_);

@@ -11,7 +11,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <set>
+#include <utility>
 
 namespace triseg {
 namespace {
@@ -45,6 +47,8 @@ Json parse(const std::filesystem::path& path) {
     return Json::parse(text, text + bytes.size(), visit);
   } catch (const Json::parse_error& error) {
     fail("{}: expected JSON, found a syntax error at byte {}", path.string(), error.byte);
+  } catch (const Json::out_of_range&) {
+    fail("{}: expected JSON, found a number beyond the range of double", path.string());
   }
 }
 
@@ -255,14 +259,16 @@ StoredRepair read_repair(const std::filesystem::path& path, const Network& netwo
       const std::string at = fmt::format("repair.layers.{}.{}", name, key);
       if (!entry.is_object() || !entry.contains(key) || !entry[key].is_array()) bad(at, "an array", entry);
       for (const Json& value : entry[key])
-        if (!is_value(value)) bad(at, "multipliers above 0, or biases of 32 bits", value);
+        if (!is_value(value)) bad(at, "multipliers above 0 in the range of float32, or biases of 32 bits", value);
       return entry[key];
     };
     const Json& multiplier = array("multiplier", [](const Json& value) {
-      return value.is_number() && value.get<float>() > 0 && std::isfinite(value.get<float>());
+      const double number = value.is_number() ? value.get<double>() : 0;
+      return number >= std::numeric_limits<float>::min() && number <= std::numeric_limits<float>::max();
     });
     const Json& bias = array("bias", [](const Json& value) {
-      return value.is_number_integer() && value.get<std::int64_t>() == value.get<std::int32_t>();
+      return value.is_number_unsigned() ? std::in_range<std::int32_t>(value.get<std::uint64_t>())
+                                        : value.is_number_integer() && std::in_range<std::int32_t>(value.get<std::int64_t>());
     });
     layers.push_back({name, {multiplier.get<std::vector<float>>(), bias.get<std::vector<std::int32_t>>()}});
   }

@@ -100,6 +100,11 @@ ResultStudent load_student(StudentOptions& o) {
   Network& network = student.teacher.network.network;
   student.codes = read_result(o.result, network);
   student.repair = read_repair(o.result, network);
+  try {
+    check_repair(student.teacher.network, student.repair.repair);
+  } catch (const Error& error) {
+    fail("{}: {}", o.result, error.what());
+  }
   if (!model_given && !origin.model) spdlog::info("{} names no model: taking {}; --model changes it", o.result, o.model);
   check_teacher(o, origin, student);
   if (!origin.data_sha256.empty() && origin.data_sha256 != student.data.sha256)

@@ -122,6 +122,11 @@ TEST(ResultFile, MalformedRepairsAreExplained) {
   EXPECT_THAT(error_of_repair(fc3(R"({"multiplier": [0], "bias": [1]})")), HasSubstr("repair.layers.fc3.multiplier"));
   EXPECT_THAT(error_of_repair(fc3(R"({"multiplier": )" + ten + R"(, "bias": [1.5]})")), HasSubstr("repair.layers.fc3.bias"));
   EXPECT_THAT(error_of_repair(fc3(R"({"multiplier": )" + ten + R"(, "bias": [3000000000]})")), HasSubstr("repair.layers.fc3.bias"));
+  for (const char* bias : {"18446744073709551615", "2147483648", "-2147483649", "4294967296", "1e400"})
+    EXPECT_THAT(error_of_repair(fc3(R"({"multiplier": )" + ten + R"(, "bias": [)" + bias + "]}")), HasSubstr("result.json: ")) << bias;
+  for (const char* multiplier : {"1e-40", "1e39", "-1", "true"})
+    EXPECT_THAT(error_of_repair(fc3(std::string(R"({"multiplier": [)") + multiplier + R"(], "bias": [1]})")),
+                HasSubstr("repair.layers.fc3.multiplier")) << multiplier;
   EXPECT_THAT(error_of_repair(fc3(R"({"multiplier": [1], "bias": [1]})")), HasSubstr("layer fc3: expected 10 multipliers"));
   EXPECT_THAT(error_of_repair(R"({"mode": "layer", "layers": {"fc9": {"multiplier": [1], "bias": [1]}}})"), HasSubstr("no layer 'fc9'"));
 }
