@@ -2,6 +2,7 @@
 
 #include "core/atomic_file.hpp"
 #include "core/error.hpp"
+#include "core/text.hpp"
 #include "learner/judging/confidence.hpp"
 #include "learner/judging/cost_model.hpp"
 #include "learner/judging/repair.hpp"
@@ -89,8 +90,15 @@ Json validation_json(const Score& score, double passed) {
   return {{"images", score.images}, {"acc_student", score.student_accuracy()}, {"kd", score.mean_kd()}, {"passed", passed}};
 }
 
-void commit_json(const std::filesystem::path& path, const Json& json) {
-  commit_file(path, json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+void make_strings_valid(Json& json) {
+  if (json.is_string()) json = valid_utf8(json.get_ref<const std::string&>());
+  if (json.is_structured())
+    for (Json& item : json) make_strings_valid(item);
+}
+
+void commit_json(const std::filesystem::path& path, Json json) {
+  make_strings_valid(json);
+  commit_file(path, json.dump(2) + "\n");
 }
 
 /// How a candidate of /top was chosen, and what validation says of it. within_max_acc_drop: if that was part of the choice.

@@ -1,5 +1,6 @@
 // triseg evaluate: the student of a result file on a split.
 #include "core/error.hpp"
+#include "core/text.hpp"
 #include "learner/judging/selection.hpp"
 #include "runner/commands/commands.hpp"
 #include "runner/ranks/launcher.hpp"
@@ -69,12 +70,12 @@ void print_table(const EvaluateOptions& o, const Evaluated& e) {
 
 void print_json(const EvaluateOptions& o, const Evaluated& e) {
   const Network& network = e.student.teacher.network.network;
-  nlohmann::ordered_json json = {{"result", o.student.result},
+  nlohmann::ordered_json json = {{"result", valid_utf8(o.student.result)},
                                  {"model", network.name},
                                  {"backend", o.student.backend},
-                                 {"teacher", e.student.teacher.path.string()},
+                                 {"teacher", valid_utf8(e.student.teacher.path.string())},
                                  {"teacher_sha256", e.student.teacher.sha256},
-                                 {"data", o.student.data},
+                                 {"data", valid_utf8(o.student.data)},
                                  {"split", o.split},
                                  {"images", e.score.images},
                                  {"acc_teacher", e.score.teacher_accuracy()},

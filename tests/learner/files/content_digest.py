@@ -85,7 +85,7 @@ def main(arguments):
     if len(arguments) != 1:
         print(__doc__, file=sys.stderr)
         return 2
-    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/run-file.md")) as file:
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../docs/run-file.md")) as file:
         documentation = file.read()
     try:
         with h5py.File(arguments[0], "r") as file:

@@ -203,6 +203,22 @@ TEST(RunFile, ValidatorFindsEdits) {
   EXPECT_THAT(after_edit("f['checkpoint/tensors/adam/step'].attrs['x'] = 1"), IsEmpty());
 }
 
+/// h5py reads strings as UTF-8, and raises on anything else.
+TEST(RunFile, TextOfOtherBytesIsSpelledOut) {
+  const TemporaryFolder folder;
+  RunData run = example_run();
+  run.data = "/images/caf\xe9";
+  run.command_line = "triseg search --data /images/caf\xe9 --out \xff";
+  run.config = "out = \"\xff\"\n";
+  write_run(folder / "run.h5", run);
+  EXPECT_THAT(validate_run(folder / "run.h5"), IsEmpty());
+  const RunData read = read_run(folder / "run.h5");
+  EXPECT_EQ(read.data, "/images/caf\\xe9");
+  EXPECT_EQ(read.command_line, "triseg search --data /images/caf\\xe9 --out \\xff");
+  std::string output;
+  EXPECT_EQ(run_python("analysis/read_run.py", {(folder / "run.h5").string()}, output), 0) << output;
+}
+
 TEST(RunFile, ReadsWhatH5pyWroteByTheDocumentation) {
   const TemporaryFolder folder;
   std::string output;
