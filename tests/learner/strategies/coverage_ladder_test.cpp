@@ -2,6 +2,7 @@
 #include "core/error.hpp"
 #include "learner/strategies/coverage_ladder.hpp"
 #include "learner/strategies/coverage_target.hpp"
+#include "learner/judging/shares.hpp"
 #include "tests/learner/strategies/toy_problem.hpp"
 
 #include <gtest/gtest.h>
