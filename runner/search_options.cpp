@@ -143,7 +143,7 @@ void declare_options(CLI::App& app, SearchOptions& o) {
   results("--mean-rate", o.ppo.mean_rate, "Step of the means of the draws, an epoch [natural gradients]; ppo from a warm start")->check(non_negative);
   results("--width-rate", o.ppo.width_rate, "Step of the widths of the draws, an epoch [natural gradients]; ppo from a warm start")->check(non_negative);
   results("--ppo-epochs", o.ppo.epochs, "Passes of an update over its episodes")->check(count(1, 1000));
-  results("--clip", o.ppo.clip, "Clipping of the probability ratio")->check(share);
+  results("--clip", o.ppo.clip, "Clipping of the probability ratio")->check(within(1e-12, 1.0));
   results("--gamma", o.ppo.gamma, "Discount over sites")->check(share);
   results("--value-coef", o.ppo.value_coefficient, "Weight of the value loss")->check(non_negative);
   results("--entropy-coef", o.ppo.entropy_coefficient, "Weight of the entropy bonus")->check(non_negative);

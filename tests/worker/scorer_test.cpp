@@ -1,6 +1,7 @@
 // Scores against the formulas written out again, and independence of threads and of how the work is shared.
 #include "worker/scorer.hpp"
 
+#include "tests/error_of.hpp"
 #include "tests/worker/random_network.hpp"
 #include "worker/distillation.hpp"
 #include "worker/engines/engines.hpp"
@@ -9,6 +10,7 @@
 
 #include <cmath>
 #include <numeric>
+#include <pthread.h>
 
 namespace triseg {
 namespace {
@@ -273,6 +275,19 @@ TEST(Scorer, HistogramsCountTheCodesBeforeTheStaircase) {
   });
   ASSERT_EQ(histograms.size(), 2u);
   for (int s = 0; s < 2; ++s) EXPECT_EQ(histograms[s].counts, expected[s].counts);
+}
+
+/// Stacks of 64 TiB stand for a system without room for another thread.
+TEST(Scorer, ThreadsThatCannotStartAreNamed) {
+  const QuantizedNetwork network = small_network();
+  pthread_attr_t before, huge;
+  ASSERT_EQ(pthread_getattr_default_np(&before), 0);
+  ASSERT_EQ(pthread_getattr_default_np(&huge), 0);
+  ASSERT_EQ(pthread_attr_setstacksize(&huge, std::size_t{1} << 46), 0);
+  ASSERT_EQ(pthread_setattr_default_np(&huge), 0);
+  const std::string error = error_of([&] { Scorer(network, shapes(), engine_factory("reference", network), 4, 2.0); });
+  pthread_setattr_default_np(&before);
+  EXPECT_EQ(error, "cannot start 3 scoring threads: thread 2: Resource temporarily unavailable; choose a smaller --threads");
 }
 
 TEST(Scorer, AnUnknownEngineIsNamed) {
