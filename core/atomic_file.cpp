@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
+#include <optional>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <utility>
@@ -25,15 +26,35 @@ class Descriptor {
   int fd_;
 };
 
-/// A new file beside `path`, removed again unless it was renamed.
+/// Links of a chain that are followed, as many as Linux follows.
+constexpr int most_links = 40;
+
+/// The end of a chain of symbolic links, there or not; `path` itself if it is none.
+std::filesystem::path followed(const std::filesystem::path& path) {
+  std::filesystem::path target = path;
+  std::error_code error;
+  for (int links = 0; std::filesystem::is_symlink(std::filesystem::symlink_status(target, error)); ++links) {
+    if (links == most_links)
+      fail("cannot write {}: its symbolic links form a loop, or more than {} follow each other", path.string(), most_links);
+    const std::filesystem::path next = std::filesystem::read_symlink(target, error);
+    if (error) fail("cannot write {}: the symbolic link {} cannot be read: {}", path.string(), target.string(), error.message());
+    target = target.parent_path() / next;
+  }
+  return target;
+}
+
+/// A new file beside `target`, removed again unless it was renamed. It has owner, group and mode of the file that it replaces.
 class Temporary {
  public:
   explicit Temporary(const std::filesystem::path& target) : target_(target), fd_(-1) {
-    for (int n = 0;; ++n) {
+    struct stat old {};
+    if (::stat(target.c_str(), &old) == 0) old_ = old;
+    if (old_ && !S_ISREG(old_->st_mode)) fail("cannot write {}: it is there and is not a file", target.string());
+    const mode_t mode = old_ ? old_->st_mode & 0777 : 0666;
+    for (int n = 0; fd_ < 0; ++n) {
       path_ = target.parent_path() / fmt::format(".{}.{}-{}.tmp", target.filename().string(), ::getpid(), n);
-      fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-      if (fd_ >= 0) return;
-      if (errno != EEXIST) throw_errno("open");
+      fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+      if (fd_ < 0 && errno != EEXIST) throw_errno("open");
     }
   }
   Temporary(const Temporary&) = delete;
@@ -43,6 +64,7 @@ class Temporary {
   }
 
   void write(std::span<const std::byte> bytes) {
+    if (old_) keep(*old_);
     while (!bytes.empty()) {
       const ssize_t n = ::write(fd_, bytes.data(), bytes.size());
       if (n < 0 && errno != EINTR) throw_errno("write");
@@ -62,7 +84,15 @@ class Temporary {
     fail("cannot write {}: {} failed: {}", target_.string(), call, std::strerror(errno));
   }
 
+  /// Owner and group as far as this user may set them; the mode last, as a new owner clears bits of it.
+  void keep(const struct stat& old) {
+    const bool kept = ::fchown(fd_, old.st_uid, old.st_gid) == 0 || ::fchown(fd_, -1, old.st_gid) == 0;
+    // Without the old group its bits would give another group rights.
+    if (::fchmod(fd_, old.st_mode & (kept ? 07777 : 07707)) != 0) throw_errno("fchmod");
+  }
+
   std::filesystem::path target_, path_;
+  std::optional<struct stat> old_;  ///< of the file that it replaces
   int fd_;
   bool renamed_ = false;
 };
@@ -83,10 +113,11 @@ void sync_folder_of(const std::filesystem::path& path) {
 
 void commit_file(const std::filesystem::path& path, std::span<const std::byte> bytes) {
   if (!path.has_filename()) fail("cannot write '{}': expected the name of a file", path.string());
-  Temporary temporary(path);
+  const std::filesystem::path target = followed(path);
+  Temporary temporary(target);
   temporary.write(bytes);
   temporary.rename();
-  sync_folder_of(path);
+  sync_folder_of(target);
 }
 
 void commit_file(const std::filesystem::path& path, std::string_view text) {

@@ -68,12 +68,20 @@ std::array<std::uint8_t, 256> input_codes(const QuantizedNetwork& network, int c
 
 /// The largest |accumulator| the layer can reach with codes 0..255: max over channels of
 /// max(255 * sum(w+), 255 * sum(w-)) + |bias|, sums over the channel's weights, zero point taken into account.
-/// Below 2^24, float32 accumulation in any order is exact.
+/// Below 2^24, float32 accumulation in any order is exact; check() keeps it within 32 bits.
 std::int64_t accumulator_bound(const QuantizedLayer& layer);
 
-/// Checks what every engine relies on: sizes, finite positive scales, codes' zero points in 0..255, z_out = 0 behind a
-/// ReLU, each layer's input equal to the previous output, finite positive multipliers equal to float32(s_in * s_w / s_out).
+/// The largest |bias| of a channel with which no accumulator can leave 32 bits; negative if its weights alone make them.
+std::int64_t largest_bias(const QuantizedLayer& layer, std::size_t channel);
+
+/// Checks what every engine relies on: sizes, scales that are positive normal float32 numbers (under qnnpack one of the weights a
+/// layer), codes' zero points in 0..255, z_out = 0 behind a ReLU, each layer's input equal to the previous output, positive normal
+/// multipliers equal to float32(s_in * s_w / s_out), accumulators that stay within 32 bits for all codes.
 /// Throws Error naming layer and field.
 void check(const QuantizedNetwork& network);
+
+/// Checks the same of a repair for this model: sizes, positive normal multipliers, biases whose accumulators stay within 32 bits.
+/// Throws Error naming layer and channel.
+void check_repair(const QuantizedNetwork& network, const Repair& repair);
 
 }  // namespace triseg

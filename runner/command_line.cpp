@@ -1,5 +1,7 @@
 #include "runner/command_line.hpp"
 
+#include "core/text.hpp"
+
 #include <filesystem>
 #include <fstream>
 
@@ -24,7 +26,7 @@ std::string command_line() {
     line += ' ';
     line += shell_word(word);
   }
-  return line;
+  return valid_utf8(line);
 }
 
 }  // namespace triseg

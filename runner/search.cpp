@@ -1,5 +1,6 @@
 #include "runner/search.hpp"
 
+#include "core/error.hpp"
 #include "learner/strategies/branches.hpp"
 #include "learner/judging/shares.hpp"
 #include "learner/image_order.hpp"
@@ -17,6 +18,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <numeric>
 #include <set>
 
@@ -41,6 +43,26 @@ std::vector<Codes> site_codes(const std::vector<SiteData>& sites, Codes SiteData
   std::vector<Codes> codes;
   for (const SiteData& site : sites) codes.push_back(site.*which);
   return codes;
+}
+
+void check_finite(const Episode& e, std::size_t row) {
+  if (!std::isfinite(e.reward))
+    fail("iteration {}, episode {}: the reward is not finite (KD {}, attention {}): expected a teacher, --kd-T and --attention-weight that "
+         "make finite ones", e.iteration, row, e.score.mean_kd(), e.score.mean_attention());
+}
+
+/// What a strategy has become, before it is committed: it could not go on from anything else.
+void check_finite(const Checkpoint& checkpoint) {
+  for (const auto& [name, tensor] : checkpoint.tensors)
+    if (!std::all_of(tensor.values.begin(), tensor.values.end(), [](float x) { return std::isfinite(x); }))
+      fail("iteration {}: the strategy diverged, its {} is not finite: choose smaller rates", checkpoint.next_iteration, name);
+}
+
+void check_finite(const Update& u) {
+  for (const double x : {u.policy_loss, u.value_loss, u.entropy, u.approx_kl, u.clip_fraction})
+    if (!std::isfinite(x))
+      fail("iteration {}: the strategy diverged (policy loss {}, value loss {}, entropy {}): choose smaller rates, --lr first", u.iteration,
+           u.policy_loss, u.value_loss, u.entropy);
 }
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
@@ -91,6 +113,7 @@ int Search::run() {
 }
 
 void Search::prepare() {
+  for (std::size_t i = 0; i < data_.episodes.size(); ++i) check_finite(data_.episodes[i], i);
   make_strategies();
   for (const SiteData& site : data_.sites)
     spdlog::info("[init] {}: {} ({})", site.name, to_string(site.init), options_.iteration.tmax.label());
@@ -141,6 +164,7 @@ void Search::prepare_repair() {
   repair_fit_.emplace(rollout_, problem_, options_.repair.mode, options_.repair.images);
   if (auto stored = stored_repair(data_.checkpoint, problem_)) {
     repair_ = std::move(*stored);
+    check_repair(problem_.model, repair_);
   } else {
     repair_ = repair_fit_->fit(reference_, data_.student_images);
     store_repair(data_.checkpoint, problem_, repair_);
@@ -174,6 +198,7 @@ void Search::iterate() {
     update.best_reward = -std::numeric_limits<double>::infinity();
     for (std::size_t i = 0; i < count; ++i) {
       Episode episode{update.iteration, reward(scores[i], options_.problem.attention_weight), scores[i], request.candidates[i]};
+      check_finite(episode, first + i);
       update.mean_reward += episode.reward / double(count);
       update.best_reward = std::max(update.best_reward, episode.reward);
       data_.episodes.push_back(std::move(episode));
@@ -182,6 +207,7 @@ void Search::iterate() {
     Stopwatch watch(seconds_.learner), update_watch(update.update_seconds);
     strategy_->learn(std::span(data_.episodes).last(count), update);
   }
+  check_finite(update);
   update.iteration_seconds = iteration_seconds;
   data_.updates.push_back(update);
   ++data_.checkpoint.next_iteration;
@@ -285,6 +311,7 @@ Score Search::test_score(const std::vector<Codes>& codes, const Repair& repair) 
 void Search::commit() {
   Stopwatch watch(seconds_.files);
   strategy_->save(data_.checkpoint);
+  check_finite(data_.checkpoint);
   write_run(run_file_, data_);
 }
 

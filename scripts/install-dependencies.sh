@@ -14,6 +14,7 @@ packages=(
   libcli11-dev nlohmann-json3-dev libspdlog-dev libtomlplusplus-dev
   libgtest-dev libgmock-dev libbenchmark-dev
   python3-h5py         # the tests read our HDF5 files with it
+  hdf5-tools           # the tests read files that h5repack and h5copy rewrote
   dataset-fashion-mnist
 )
 case "${1:-}" in

@@ -14,7 +14,7 @@ namespace {
 using torch::Tensor;
 
 constexpr double mean_decay = 0.9, square_decay = 0.999, epsilon = 1e-8;  // Adam's
-constexpr double largest_bias = 1 << 30;
+constexpr std::int64_t most_bias = 1 << 30;
 constexpr double largest_slope = 8;
 constexpr double price_rate = 1e-3;      // of the price of passing, for a relative excess of 1
 constexpr double least_share = 1e-3;     // that an excess is relative to
@@ -260,12 +260,13 @@ Repair RepairNetwork::repair() const {
       made.multiplier[c] = float(made.multiplier[c] * std::exp(double(slope[slope.size() == 1 ? 0 : c])));
       if (shift[c] == 0) continue;
       const double bias = std::nearbyint(made.bias[c] + double(shift[c]) / made.multiplier[c]);
-      if (!(std::abs(bias) <= largest_bias))
+      if (!(std::abs(bias) <= double(std::min(most_bias, largest_bias(impl_->model.layers[i], c)))))
         fail("the repair diverged: layer {}, channel {} needs a bias of {:g}; choose a smaller --lr or --bias-lr",
              impl_->model.network.layers[i].name, c, bias);
       made.bias[c] = std::int32_t(bias);
     }
   }
+  check_repair(impl_->model, repair);
   return repair;
 }
 

@@ -8,6 +8,22 @@
 namespace triseg {
 namespace {
 
+/// Below this logit scale over temperature, codes 255 apart are less than a nat apart: no probability is far from the others.
+constexpr double flat_scale = 1.0 / 256;
+
+/// exp(x) - 1 - x for |x| <= 2, to a few units in the last place: Taylor's series from x^2 / 2 on.
+double exponential_excess(double x) {
+  double sum = 0;
+  for (int n = 26; n >= 3; --n) sum = (sum + 1) * x / n;
+  return (sum + 1) * x * x / 2;
+}
+
+/// log(1 + x) for x >= 0 to a few units in the last place; the factor makes good what 1 + x rounds away.
+double log_one_plus(double x) {
+  const double sum = 1 + x;
+  return sum == 1 ? x : exact_log(sum) * (x / (sum - 1));
+}
+
 /// 1 / L2 norm of an integer map, or 0 for a map of zeros.
 double inverse_norm(std::span<const std::uint32_t> map) {
   double sum = 0;
@@ -31,6 +47,7 @@ TeacherTarget::TeacherTarget(const QuantizedNetwork& network, const ForwardResul
     : classes_(network.network.classes),
       scale_over_temperature_(network.logits().scale / temperature),
       temperature_(temperature),
+      codes_(result.logit_codes.begin(), result.logit_codes.end()),
       labels_(labels.begin(), labels.end()),
       log_p_(log_probabilities(result.logit_codes)) {
   const std::size_t images = labels_.size();
@@ -64,16 +81,34 @@ std::vector<double> TeacherTarget::log_probabilities(std::span<const std::uint8_
   return log_p;
 }
 
+double TeacherTarget::divergence(std::size_t image, std::span<const double> log_s) const {
+  const double* log_p = &log_p_[image * classes_];
+  double sum = 0;
+  for (int k = 0; k < classes_; ++k) sum += exact_exp(log_p[k]) * (log_p[k] - log_s[k]);
+  return sum;
+}
+
+double TeacherTarget::flat_divergence(std::size_t image, std::span<const std::uint8_t> student_codes) const {
+  const double* log_p = &log_p_[image * classes_];
+  const std::uint8_t* codes = &codes_[image * classes_];
+  double mean = 0, sum = 0;
+  const auto difference = [&](int k) { return scale_over_temperature_ * (int(student_codes[k]) - int(codes[k])); };
+  for (int k = 0; k < classes_; ++k) mean += exact_exp(log_p[k]) * difference(k);
+  for (int k = 0; k < classes_; ++k) sum += exact_exp(log_p[k]) * exponential_excess(difference(k) - mean);
+  return log_one_plus(sum);
+}
+
 Score TeacherTarget::score(const ForwardResult& student) const {
   Score score;
   const std::size_t images = labels_.size();
   score.images = images;
-  const auto log_s = log_probabilities(student.logit_codes);
+  const bool flat = scale_over_temperature_ < flat_scale;
+  const auto log_s = flat ? std::vector<double>{} : log_probabilities(student.logit_codes);
   for (std::size_t i = 0; i < images; ++i) {
-    double divergence = 0;
-    for (std::size_t k = i * classes_; k < (i + 1) * classes_; ++k) divergence += exact_exp(log_p_[k]) * (log_p_[k] - log_s[k]);
-    score.kd += temperature_ * temperature_ * divergence;
-    const bool right = predicted_class(student.logit_codes.subspan(i * classes_, classes_)) == labels_[i];
+    const auto codes = student.logit_codes.subspan(i * classes_, classes_);
+    const double kl = flat ? flat_divergence(i, codes) : divergence(i, std::span(log_s).subspan(i * classes_, classes_));
+    score.kd += temperature_ * temperature_ * kl;
+    const bool right = predicted_class(codes) == labels_[i];
     score.both_right += right && right_[i];
     score.teacher_only += !right && right_[i];
     score.student_only += right && !right_[i];

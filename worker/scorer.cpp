@@ -1,11 +1,13 @@
 #include "worker/scorer.hpp"
 
+#include "core/error.hpp"
 #include "worker/distillation.hpp"
 
 #include <algorithm>
 #include <exception>
 #include <numeric>
 #include <optional>
+#include <system_error>
 #include <thread>
 
 namespace triseg {
@@ -32,7 +34,12 @@ void run_threads(std::size_t count, const Work& work) {
   };
   {
     std::vector<std::jthread> threads;
-    for (std::size_t i = 1; i < count; ++i) threads.emplace_back(guarded, i);
+    try {
+      for (std::size_t i = 1; i < count; ++i) threads.emplace_back(guarded, i);
+    } catch (const std::system_error& error) {
+      fail("cannot start {} scoring threads: thread {}: {}; choose a smaller --threads", count, threads.size() + 2,
+           error.code().message());
+    }
     if (count > 0) guarded(0);
   }
   for (const auto& error : errors)

@@ -142,7 +142,6 @@ Handle memory_access_list(const Subject& call) {
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
   Handle list = property_list(call, H5P_FILE_ACCESS);
   call("H5Pset_fapl_core", H5Pset_fapl_core(list.id(), 4 << 20, false));
-  call("H5Pset_libver_bounds", H5Pset_libver_bounds(list.id(), H5F_LIBVER_V18, H5F_LIBVER_V18));
   return list;
 }
 
@@ -187,6 +186,7 @@ void File::ImageDeleter::operator()(Image* image) const {
 File File::create() {
   const Subject call{"new HDF5 file"};
   const Handle access = memory_access_list(call), creation = creation_list(call, H5P_FILE_CREATE);
+  call("H5Pset_libver_bounds", H5Pset_libver_bounds(access.id(), H5F_LIBVER_V18, H5F_LIBVER_V18));
   std::unique_ptr<Image, ImageDeleter> image(new Image);
   H5FD_file_image_callbacks_t callbacks{Image::allocate, Image::copy,    Image::reallocate, Image::release,
                                         Image::share,    Image::unshare, image.get()};
@@ -304,6 +304,22 @@ struct Opened {
   Info info;
 };
 
+/// Throws Error if the dataset passes through a filter that the library does not have, of which it would say less.
+void check_filters(const Subject& call, hid_t dataset) {
+  const Handle creation(call("H5Dget_create_plist", H5Dget_create_plist(dataset)), close_list);
+  const int filters = call("H5Pget_nfilters", H5Pget_nfilters(creation.id()));
+  for (int i = 0; i < filters; ++i) {
+    unsigned flags = 0;
+    std::size_t values = 0;
+    char name[64] = {};
+    const H5Z_filter_t filter = call("H5Pget_filter2", H5Pget_filter2(creation.id(), unsigned(i), &flags, &values, nullptr,
+                                                                      sizeof name - 1, name, nullptr));
+    if (H5Zfilter_avail(filter) <= 0)
+      fail("{}: the HDF5 library {} has no filter {} ({}): rewrite the file with gzip or without compression", call.name, version(),
+           filter, name);
+  }
+}
+
 Opened open_dataset(const Subject& call, hid_t file, const std::string& path, std::uint64_t file_size) {
   Opened o;
   o.object = Handle(call("H5Dopen2", H5Dopen2(file, path.c_str(), H5P_DEFAULT)), close_dataset);
@@ -349,6 +365,7 @@ Values File::read_dataset(const std::string& path) const {
   const Subject call{fmt::format("{}: {}", name_, path)};
   if (!has_dataset(path)) fail("{}: expected a dataset of this name", call.name);
   const Opened o = open_dataset(call, file_.id(), path, size_);
+  check_filters(call, o.object.id());
   Values values = empty_values(o.info);
   const Handle type = memory_type(call, o);
   if (!values.bytes.empty())

@@ -2,6 +2,7 @@
 
 #include "core/atomic_file.hpp"
 #include "core/error.hpp"
+#include "core/text.hpp"
 #include "learner/judging/confidence.hpp"
 #include "learner/judging/cost_model.hpp"
 #include "learner/judging/repair.hpp"
@@ -11,8 +12,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <set>
 #include <string_view>
+#include <utility>
 
 namespace triseg {
 namespace {
@@ -48,6 +51,8 @@ Json parse(const std::filesystem::path& path, const std::string& text) {
     return Json::parse(text, visit);
   } catch (const Json::parse_error& error) {
     fail("{}: expected JSON, found a syntax error at byte {}", path.string(), error.byte);
+  } catch (const Json::out_of_range&) {
+    fail("{}: expected JSON, found a number beyond the range of double", path.string());
   }
 }
 
@@ -88,7 +93,16 @@ Json validation_json(const Score& score, double passed) {
   return {{"images", score.images}, {"acc_student", score.student_accuracy()}, {"kd", score.mean_kd()}, {"passed", passed}};
 }
 
-std::string text_of_json(const Json& json) { return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"; }
+void make_strings_valid(Json& json) {
+  if (json.is_string()) json = valid_utf8(json.get_ref<const std::string&>());
+  if (json.is_structured())
+    for (Json& item : json) make_strings_valid(item);
+}
+
+std::string text_of_json(Json json) {
+  make_strings_valid(json);
+  return json.dump(2) + "\n";
+}
 
 void commit_json(const std::filesystem::path& path, const Json& json) { commit_file(path, text_of_json(json)); }
 
@@ -320,14 +334,16 @@ StoredRepair ResultFile::repair(const Network& network) const {
       const std::string at = fmt::format("repair.layers.{}.{}", name, key);
       if (!entry.is_object() || !entry.contains(key) || !entry[key].is_array()) bad(at, "an array", entry);
       for (const Json& value : entry[key])
-        if (!is_value(value)) bad(at, "multipliers above 0, or biases of 32 bits", value);
+        if (!is_value(value)) bad(at, "multipliers above 0 in the range of float32, or biases of 32 bits", value);
       return entry[key];
     };
     const Json& multiplier = array("multiplier", [](const Json& value) {
-      return value.is_number() && value.get<float>() > 0 && std::isfinite(value.get<float>());
+      const double number = value.is_number() ? value.get<double>() : 0;
+      return number >= std::numeric_limits<float>::min() && number <= std::numeric_limits<float>::max();
     });
     const Json& bias = array("bias", [](const Json& value) {
-      return value.is_number_integer() && value.get<std::int64_t>() == value.get<std::int32_t>();
+      return value.is_number_unsigned() ? std::in_range<std::int32_t>(value.get<std::uint64_t>())
+                                        : value.is_number_integer() && std::in_range<std::int32_t>(value.get<std::int64_t>());
     });
     layers.push_back({name, {multiplier.get<std::vector<float>>(), bias.get<std::vector<std::int32_t>>()}});
   }

@@ -24,6 +24,7 @@ namespace triseg {
 ///   repair      mode, and with a repair layers.<layer>.{multiplier, bias}, arrays over the channels
 ///   and the run's seed, data, data_sha256, temperature, attention_layers, model_sha256, config_hash, episodes,
 ///   student_images.
+/// Text is made valid UTF-8 (core/text.hpp): a path of other bytes is to be given again with --data.
 /// Throws Error if the run is not finished or the file cannot be written.
 void write_result(const std::filesystem::path& path, const RunData& run);
 /// The text of that file.

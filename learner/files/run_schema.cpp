@@ -390,6 +390,7 @@ void add_selected(std::vector<Field>& fields) {
   add_bounds("test_accuracy_teacher", "test_accuracy_teacher (Wilson)",
              [](const Score& s) { return wilson_95(s.both_right + s.teacher_only, s.images); });
   add_bounds("test_accuracy_drop", "the accuracy drop (paired)", drop_95);
+  for (Field* bound : {&fields[fields.size() - 2], &fields.back()}) bound->derived_since = 5;  // before: Wald's interval
   add({"test_mcnemar_p", "1", "two-sided p-value that student and teacher are right equally often (McNemar, exact)"},
       [](const RunData& r) { return mcnemar_p(r.selected.test); });
   add({"within_error_of_best", "1", "rows of /top whose validation reward is within 1.96 standard errors of the first one's, the first included"},

@@ -33,6 +33,7 @@ struct Field {
   Role role = Role::stored;
   bool may_differ = false;        ///< wall clock or placement: may differ between runs of the same config and seed
   bool finished_only = false;     ///< only in the file of a finished run
+  int derived_since = 4;          ///< schema version from which the validator compares a derived field; earlier ones had another formula
   std::string columns;            ///< names along the last axis, "t1,v1,t2,v2"; "" if it has none
   int since = 4;                  ///< the first schema version that has it
   std::string path_in_version_4;  ///< "" if the same

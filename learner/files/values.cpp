@@ -1,5 +1,7 @@
 #include "learner/files/values.hpp"
 
+#include "core/text.hpp"
+
 #include <algorithm>
 
 namespace triseg {
@@ -22,11 +24,12 @@ std::uint64_t Values::count() const {
 
 Values Values::strings(std::span<const std::string> strings) {
   std::size_t size = 1;
-  for (const std::string& s : strings) size = std::max(size, s.size());
-  Values result{Type::string, size, {strings.size()}, std::vector<std::byte>(strings.size() * size)};
-  for (std::size_t i = 0; i < strings.size(); ++i) {
-    if (strings[i].find('\0') != std::string::npos) fail("a string to be stored holds a NUL character");
-    if (!strings[i].empty()) std::memcpy(result.bytes.data() + i * size, strings[i].data(), strings[i].size());
+  std::vector<std::string> valid;
+  for (const std::string& s : strings) size = std::max(size, valid.emplace_back(valid_utf8(s)).size());
+  Values result{Type::string, size, {valid.size()}, std::vector<std::byte>(valid.size() * size)};
+  for (std::size_t i = 0; i < valid.size(); ++i) {
+    if (valid[i].find('\0') != std::string::npos) fail("a string to be stored holds a NUL character");
+    if (!valid[i].empty()) std::memcpy(result.bytes.data() + i * size, valid[i].data(), valid[i].size());
   }
   return result;
 }

@@ -48,7 +48,7 @@ struct Values {
   static Values array(std::span<const T> values, std::vector<std::uint64_t> shape);
   template <class T>
   static Values scalar(T value) { return array(std::span<const T>(&value, 1), {}); }
-  static Values strings(std::span<const std::string> strings);  ///< shape (strings)
+  static Values strings(std::span<const std::string> strings);  ///< shape (strings); made valid UTF-8 (core/text.hpp)
   static Values string(const std::string& string);              ///< a scalar
 
   /// The numbers, row-major. T must be the C++ type of `type`.

@@ -7,8 +7,27 @@
 
 namespace triseg {
 namespace {
+
 constexpr double z = 1.959963984540054;  // 97.5 % quantile of the normal distribution
+
+/// Tango's upper bound of the drop, a share of the n images. The lower one is less the upper one with b and c exchanged.
+double largest_drop(double n, double b, double c) {
+  const auto within = [&](double drop) {
+    // The larger root of 2 n q^2 + linear q - c drop (1 - drop) = 0, which the likelihood's derivative makes.
+    const double linear = (2 * n - b + c) * drop - b - c;
+    const double q = (std::sqrt(std::max(0.0, linear * linear + 8 * n * c * drop * (1 - drop))) - linear) / (4 * n);
+    const double excess = n * drop - (b - c);
+    return excess * excess < z * z * n * std::max(0.0, 2 * q + drop * (1 - drop));
+  };
+  double low = (b - c) / n, high = 1;
+  for (int i = 0; i < 64; ++i) {
+    const double middle = low + (high - low) / 2;
+    (within(middle) ? low : high) = middle;
+  }
+  return high;
 }
+
+}  // namespace
 
 Interval wilson_95(std::uint64_t right, std::uint64_t images) {
   if (images == 0) return {};
@@ -21,8 +40,7 @@ Interval wilson_95(std::uint64_t right, std::uint64_t images) {
 Interval drop_95(const Score& s) {
   if (s.images == 0) return {};
   const double n = double(s.images), b = double(s.teacher_only), c = double(s.student_only);
-  const double drop = 100 * (b - c) / n, half = 100 * z * std::sqrt(b + c - (b - c) * (b - c) / n) / n;
-  return {drop - half, drop + half};
+  return {-100 * largest_drop(n, c, b), 100 * largest_drop(n, b, c)};
 }
 
 double mcnemar_p(const Score& s) {

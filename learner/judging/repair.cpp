@@ -11,8 +11,6 @@ namespace {
 
 __extension__ using Wide = unsigned __int128;
 
-constexpr double largest_bias = 1 << 30;
-
 /// Mean and deviation of a channel's sums, bias not included.
 struct Distribution {
   double mean = 0, deviation = 0;
@@ -27,20 +25,22 @@ Distribution distribution(const Moments& m) {
   return {static_cast<double>(m.sum) / count, std::sqrt(static_cast<double>(m.count * squares - sum * sum)) / count};
 }
 
-std::int32_t rounded_bias(double bias) {
-  return static_cast<std::int32_t>(std::clamp(std::nearbyint(bias), -largest_bias, largest_bias));
+std::int32_t rounded_bias(double bias, const QuantizedLayer& layer, std::size_t channel) {
+  const auto most = static_cast<double>(std::min(std::int64_t{1} << 30, largest_bias(layer, channel)));
+  return static_cast<std::int32_t>(std::clamp(std::nearbyint(bias), -most, most));
 }
 
 /// sigma_t / sigma_s; 1 where one is 0.
 double ratio_of(double teacher, double student) { return teacher > 0 && student > 0 ? teacher / student : 1.0; }
 
-Requantization fit_channels(const Requantization& own, std::span<const Distribution> teacher, std::span<const Distribution> student) {
+Requantization fit_channels(const QuantizedLayer& layer, std::span<const Distribution> teacher, std::span<const Distribution> student) {
+  const Requantization& own = layer.requantization;
   Requantization fitted = own;
   for (std::size_t c = 0; c < own.bias.size(); ++c) {
     const double ratio = ratio_of(teacher[c].deviation, student[c].deviation);
     fitted.multiplier[c] = static_cast<float>(own.multiplier[c] * ratio);
     // bias - mu_s is less the mean without bias.
-    fitted.bias[c] = rounded_bias((teacher[c].mean + own.bias[c]) / ratio - student[c].mean);
+    fitted.bias[c] = rounded_bias((teacher[c].mean + own.bias[c]) / ratio - student[c].mean, layer, c);
   }
   return fitted;
 }
@@ -60,13 +60,14 @@ Distribution pooled(const Requantization& own, std::span<const Distribution> cha
   return all;
 }
 
-Requantization fit_layer(const Requantization& own, std::span<const Distribution> teacher, std::span<const Distribution> student) {
+Requantization fit_layer(const QuantizedLayer& layer, std::span<const Distribution> teacher, std::span<const Distribution> student) {
+  const Requantization& own = layer.requantization;
   Requantization fitted = own;
   const Distribution t = pooled(own, teacher), s = pooled(own, student);
   const double ratio = ratio_of(t.deviation, s.deviation), shift = t.mean / ratio - s.mean;
   for (std::size_t c = 0; c < own.bias.size(); ++c) {
     fitted.multiplier[c] = static_cast<float>(own.multiplier[c] * ratio);
-    fitted.bias[c] = rounded_bias(own.bias[c] + shift / own.multiplier[c]);
+    fitted.bias[c] = rounded_bias(own.bias[c] + shift / own.multiplier[c], layer, c);
   }
   return fitted;
 }
@@ -106,15 +107,17 @@ Repair fit_repair(const Problem& problem, RepairMode mode, std::span<const Momen
   Repair repair(model.layers.size());
   std::size_t at = 0;
   for (std::size_t l = 0; l < model.layers.size(); ++l) {
-    const Requantization& own = model.layers[l].requantization;
+    const QuantizedLayer& layer = model.layers[l];
+    const std::size_t channels = layer.requantization.bias.size();
     std::vector<Distribution> t, s;
-    for (std::size_t c = 0; c < own.bias.size() && l >= first; ++c) {
+    for (std::size_t c = 0; c < channels && l >= first; ++c) {
       t.push_back(distribution(teacher[at + c]));
       s.push_back(distribution(student[at + c]));
     }
-    if (l >= first) repair[l] = mode == RepairMode::channel ? fit_channels(own, t, s) : fit_layer(own, t, s);
-    at += own.bias.size();
+    if (l >= first) repair[l] = mode == RepairMode::channel ? fit_channels(layer, t, s) : fit_layer(layer, t, s);
+    at += channels;
   }
+  check_repair(model, repair);
   return repair;
 }
 

@@ -36,7 +36,8 @@ std::vector<std::size_t> repaired_layers(const Network& network, std::size_t fir
 ///
 ///     multiplier' = multiplier * S_t / S_s               bias' = rint(bias + (M_t * S_s / S_t - M_s) / multiplier)
 ///
-/// Where a deviation is 0, multipliers stay and the mean alone moves. bias' is kept within 2^30 of 0.
+/// Where a deviation is 0, multipliers stay and the mean alone moves. bias' is kept within 2^30 of 0, and where
+/// accumulators stay within 32 bits. Throws Error (check_repair) if a multiplier leaves the range of float32.
 /// teacher, student: moments without bias (channels of all layers), as Engine::add_moments gives them; of the student under a
 /// repair of the layers before, its own layer's does not matter. `mode` is not none.
 Repair fit_repair(const Problem& problem, RepairMode mode, std::span<const Moments> teacher, std::span<const Moments> student);

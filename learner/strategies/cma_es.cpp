@@ -41,7 +41,9 @@ class CmaEs final : public Strategy {
     if (parents < 2) return;  // the last iteration may be short
     std::vector<std::size_t> order(episodes.size());
     std::iota(order.begin(), order.end(), 0);
-    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return episodes[a].reward > episodes[b].reward; });
+    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+      return comparable(episodes[a].reward) > comparable(episodes[b].reward);
+    });
 
     // Hansen's tutorial, table 1; the learning rates of the covariance times (n + 2) / 3, as Ros and Hansen have it.
     const double n = double(size());

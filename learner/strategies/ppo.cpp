@@ -265,13 +265,14 @@ class Ppo final : public Strategy {
   std::vector<double> returns_of(std::span<const Episode> episodes) const {
     const double n = double(episodes.size());
     std::vector<double> value;
-    for (const Episode& e : episodes) value.push_back(e.reward);
+    for (const Episode& e : episodes) value.push_back(comparable(e.reward));
     if (centred_) {
+      const std::vector<double> rewards = value;
       std::vector<std::size_t> order(episodes.size());
       std::iota(order.begin(), order.end(), 0);
-      std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return episodes[a].reward < episodes[b].reward; });
+      std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return rewards[a] < rewards[b]; });
       for (std::size_t i = 0, next = 0; i < order.size(); i = next) {  // equal rewards share the middle of their ranks
-        while (next < order.size() && episodes[order[next]].reward == episodes[order[i]].reward) ++next;
+        while (next < order.size() && rewards[order[next]] == rewards[order[i]]) ++next;
         for (std::size_t j = i; j < next; ++j) value[order[j]] = double(i + next - 1) / 2;
       }
     }

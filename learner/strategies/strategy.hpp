@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <string>
 #include <vector>
@@ -26,6 +27,9 @@ struct StartOptions {
   bool operator==(const StartOptions&) const = default;
 };
 
+/// A reward for comparisons: what is not a number is worse than all that are, so that every order is total.
+inline double comparable(double reward) { return reward == reward ? reward : -std::numeric_limits<double>::infinity(); }
+
 /// Proposes and learns. Its randomness is a function of (seed, episode) alone, its state is all in the checkpoint, so a
 /// run continues to the same codes after any interruption. Runs on the learner rank only.
 class Strategy {
@@ -38,7 +42,8 @@ class Strategy {
   /// Codes of episodes first_episode .. first_episode + count - 1, each (sites) in network order.
   virtual std::vector<std::vector<Codes>> propose(std::uint64_t first_episode, std::size_t count) = 0;
 
-  /// Learns from all episodes of one iteration, in episode order. Fills in the losses and statistics of `update`.
+  /// Learns from all episodes of one iteration, in episode order, whose rewards are finite. Fills in the losses and statistics of
+  /// `update`.
   virtual void learn(std::span<const Episode> episodes, Update& update) = 0;
 
   /// The codes it holds best now: (sites).

@@ -1,5 +1,6 @@
 // triseg evaluate: the student of a result file on a split.
 #include "core/error.hpp"
+#include "core/text.hpp"
 #include "learner/judging/cost_model.hpp"
 #include "learner/judging/selection.hpp"
 #include "runner/commands/commands.hpp"
@@ -56,12 +57,12 @@ void print_table(const EvaluateOptions& o, const Evaluated& e) {
 
 void print_json(const EvaluateOptions& o, const Evaluated& e) {
   const Problem& problem = e.student.problem;
-  nlohmann::ordered_json json = {{"result", o.student.result},
+  nlohmann::ordered_json json = {{"result", valid_utf8(o.student.result)},
                                  {"model", problem.network().name},
                                  {"backend", scheme_name(problem.model.scheme)},
-                                 {"teacher", e.student.model_path.string()},
+                                 {"teacher", valid_utf8(e.student.model_path.string())},
                                  {"teacher_sha256", e.student.model_sha256},
-                                 {"data", o.student.data},
+                                 {"data", valid_utf8(o.student.data)},
                                  {"split", o.split},
                                  {"images", e.score.images},
                                  {"acc_teacher", e.score.teacher_accuracy()},

@@ -103,7 +103,7 @@ int run_program(int argc, char** argv, std::initializer_list<SetupCommand*> comm
     report_shared_error(message_of(error, program, argc, argv));
     return 2;
   } catch (const std::exception& error) {
-    report_shared_error(error.what());
+    report_shared_error(message_of(error));
     return 1;
   }
   return after_output(exit_code);

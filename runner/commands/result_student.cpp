@@ -113,6 +113,11 @@ ResultStudent load_student(StudentOptions& o) {
   const auto attention = select_attention_layers(teacher.network.network, o.attention_layers);
   SiteCodes sites = file.codes(teacher.network.network);
   StoredRepair repair = file.repair(teacher.network.network);
+  try {
+    check_repair(teacher.network, repair.repair);
+  } catch (const Error& error) {
+    fail("{}: {}", o.result, error.what());
+  }
   ResultStudent student{std::move(file), std::move(data), {std::move(teacher.network), std::move(sites.sites), attention},
                         teacher.sha256, teacher.path, std::move(sites.codes), std::move(repair)};
   const ResultOrigin& origin = student.file.origin();

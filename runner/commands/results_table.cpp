@@ -6,7 +6,21 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include <cmath>
+
 namespace triseg {
+
+namespace {
+
+/// calibrated: both were measured at the same tmax.
+std::string kd_line(double kd, double mse_kd, bool calibrated) {
+  const double ratio = kd / mse_kd;
+  const std::string compared = std::isfinite(ratio) ? fmt::format("{:.2f} times the MSE optimum's {:.5f}", ratio, mse_kd)
+                                                    : fmt::format("the MSE optimum's is {:.5g}: no ratio", mse_kd);
+  return fmt::format("KD {:.5f}, {}{}\n", kd, compared, calibrated ? "" : " at the calibrated tmax, where another share passes");
+}
+
+}  // namespace
 
 std::string accuracy_lines(const Score& score, std::string_view split) {
   const Interval teacher = wilson_95(score.both_right + score.teacher_only, score.images);
@@ -34,9 +48,7 @@ std::string results_table(const RunData& run) {
   table += accuracy_lines(test, "test");
   bool calibrated = true;
   for (std::size_t i = 0; i < run.sites.size(); ++i) calibrated &= chosen.codes[i].tmax == run.sites[i].tmax;
-  table += fmt::format("KD {:.5f}, {:.2f} times the MSE optimum's {:.5f}{}\n", test.mean_kd(),
-                       test.mean_kd() / run.selected.test_mse.mean_kd(), run.selected.test_mse.mean_kd(),
-                       calibrated ? "" : " at the calibrated tmax, where another share passes");
+  table += kd_line(test.mean_kd(), run.selected.test_mse.mean_kd(), calibrated);
   const Gap gap = validation_gap(chosen.validation, test, run.attention_weight);
   table += fmt::format("test less validation: KD {:+.5f}, student accuracy {:+.2f}, accuracy drop {:+.2f} points\n", gap.kd,
                        gap.student_accuracy, gap.accuracy_drop);

@@ -1,5 +1,6 @@
 // triseg score: answers requests for scores of codes, line by line, so that foreign searchers can be compared with triseg's.
 #include "core/error.hpp"
+#include "core/text.hpp"
 #include "learner/image_order.hpp"
 #include "learner/judging/selection.hpp"
 #include "learner/strategies/starts.hpp"
@@ -172,7 +173,7 @@ int run_score(CLI::App& app, ScoreOptions& o) {
     try {
       request = parse_request(line, o.iteration, *inputs.data, sites);
     } catch (const Error& error) {
-      answer({{"error", error.what()}});
+      answer({{"error", valid_utf8(error.what())}});
       continue;
     }
     answer(columns(request, rollout.score(request), o.problem.attention_weight));

@@ -17,7 +17,7 @@ void agree(Transport& transport, const std::function<void()>& work) {
   try {
     work();
   } catch (const std::exception& error) {
-    const std::string message = error.what();
+    const std::string message = message_of(error);
     std::memcpy(mine.data(), message.data(), std::min(message.size(), length - 1));
     if (message.empty()) mine[0] = std::byte{'?'};
   }
@@ -36,7 +36,7 @@ int together(Transport& transport, const std::function<int()>& work) {
     throw;
   } catch (const std::exception& error) {
     if (transport.size() == 1) throw;
-    report_error(fmt::format("rank {}: {}", transport.rank(), error.what()));
+    report_error(fmt::format("rank {}: {}", transport.rank(), message_of(error)));
     transport.abort(1);
   }
   return 1;

@@ -174,7 +174,7 @@ TEST_F(IdxFolder, LabelsMayBeAnyByte) {
   const DataSet data = load();
   EXPECT_EQ(data.test.labels[3], 255);
   EXPECT_EQ(data.classes, 256);
-  EXPECT_THAT(error_of([&] { check_fit(make_network("lenet5"), data); }), HasSubstr("has label 255 at image 3"));
+  EXPECT_THAT(error_of([&] { check_fit(make_recipe("lenet5").network, data); }), HasSubstr("has label 255 at image 3"));
 }
 
 TEST_F(IdxFolder, LabelsMayHaveTwoBytes) {

@@ -168,7 +168,71 @@ TEST(Check, NamesLayerAndField) {
                 n.layers[0].weight_scale[2] = 1e-60;
                 n.layers[0].requantization.multiplier[2] = 0;
               }),
-              HasSubstr("layer conv1: multiplier of channel 2 is not positive and finite"));
+              HasSubstr("layer conv1: weight scale of channel 2 is not positive or not in the range of float32"));
+  EXPECT_THAT(text([](auto& n) {
+                n.layers[0].output.scale = n.layers[1].input.scale = 1e36;
+                for (std::size_t c = 0; c < n.layers[0].weight_scale.size(); ++c)
+                  n.layers[0].requantization.multiplier[c] = static_cast<float>(n.layers[0].input.scale * n.layers[0].weight_scale[c] / 1e36);
+              }),
+              HasSubstr("layer conv1: multiplier of channel 0 is not positive or not in the range of float32"));
+  EXPECT_THAT(text([](auto& n) { n.layers[4].output.scale = 1e-40; }), HasSubstr("layer fc3: expected positive input and output scales"));
+  EXPECT_THAT(text([](auto& n) { n.layers[4].output.scale = 1e39; }), HasSubstr("layer fc3: expected positive input and output scales"));
+  EXPECT_THAT(text([](auto& n) { n.standard_deviation[0] = 1e-46; }), HasSubstr("normalization"));
+  EXPECT_THAT(text([](auto& n) { n.mean[0] = 1e39; }), HasSubstr("normalization"));
+}
+
+TEST(Check, QnnpackHasOneWeightScaleALayer) {
+  QuantizedNetwork n = valid_network();
+  n.scheme = Scheme::qnnpack;
+  EXPECT_THAT(error_of([&] { check(n); }), HasSubstr("layer conv1: weight scale of channel 1 is not that of channel 0"));
+  for (QuantizedLayer& layer : n.layers)
+    for (std::size_t c = 0; c < layer.weight_scale.size(); ++c) {
+      layer.weight_scale[c] = layer.weight_scale[0];
+      layer.requantization.multiplier[c] = layer.requantization.multiplier[0];
+    }
+  EXPECT_NO_THROW(check(n));
+}
+
+TEST(Check, AccumulatorsStayWithin32Bits) {
+  QuantizedNetwork n = valid_network();
+  const QuantizedLayer before = n.layers[0];  // of the layer with a zero point
+  const auto most = static_cast<std::int32_t>(largest_bias(before, 4));
+  for (const int sign : {1, -1}) {
+    n.layers[0].requantization.bias[4] = sign * most;
+    EXPECT_NO_THROW(check(n));
+    EXPECT_LE(brute_bound(n.layers[0], true), std::int64_t{INT32_MAX});
+    EXPECT_LE(brute_bound(n.layers[0], false), std::int64_t{INT32_MAX});
+    n.layers[0].requantization.bias[4] = sign * (most + 1);
+    EXPECT_THAT(error_of([&] { check(n); }), HasSubstr("layer conv1: accumulators of channel 4 can leave 32 bits"));
+  }
+  n.layers[0].requantization.bias[4] = INT32_MIN;
+  EXPECT_THAT(error_of([&] { check(n); }), HasSubstr("accumulators of channel 4 can leave 32 bits: bias -2147483648"));
+}
+
+/// Weights alone that make more than 32 bits: 70,000 of the largest at codes of 255.
+TEST(LargestBias, IsNegativeWhereNoneFits) {
+  QuantizedLayer layer;
+  layer.weights.assign(70'000, 127);
+  layer.requantization.bias = {0};
+  EXPECT_LT(largest_bias(layer, 0), 0);
+  EXPECT_EQ(largest_bias(layer, 0), std::int64_t{INT32_MAX} - 255ll * 127 * 70'000);
+}
+
+TEST(CheckRepair, NamesLayerAndChannel) {
+  const QuantizedNetwork n = valid_network();
+  const auto text = [&](auto&& damage) {
+    Repair repair(n.layers.size());
+    repair[3] = n.layers[3].requantization;
+    check_repair(n, repair);
+    damage(*repair[3]);
+    return error_of([&] { check_repair(n, repair); });
+  };
+  EXPECT_NO_THROW(check_repair(n, {}));
+  EXPECT_THAT(text([](auto& r) { r.bias.pop_back(); }), HasSubstr("repair: layer fc2: expected 84 multipliers and biases"));
+  EXPECT_THAT(text([](auto& r) { r.bias[7] = INT32_MAX; }), HasSubstr("repair: layer fc2: accumulators of channel 7 can leave 32 bits"));
+  EXPECT_THAT(text([](auto& r) { r.bias[7] = INT32_MIN; }), HasSubstr("repair: layer fc2: accumulators of channel 7 can leave 32 bits"));
+  for (const float m : {0.0f, -1.0f, 1e-40f, std::nanf(""), std::numeric_limits<float>::infinity()})
+    EXPECT_THAT(text([&](auto& r) { r.multiplier[2] = m; }), HasSubstr("of channel 2 is not positive or not in the range of float32"));
 }
 
 }  // namespace

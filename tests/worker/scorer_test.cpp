@@ -1,6 +1,7 @@
 // Scores against the formulas written out again, and independence of threads and of how the work is shared.
 #include "worker/scorer.hpp"
 
+#include "tests/error_of.hpp"
 #include "tests/worker/random_network.hpp"
 #include "worker/distillation.hpp"
 #include "worker/engines/engines.hpp"
@@ -9,6 +10,7 @@
 
 #include <cmath>
 #include <numeric>
+#include <pthread.h>
 
 namespace triseg {
 namespace {
@@ -88,6 +90,76 @@ TEST(Distillation, FollowsTheFormulas) {
   EXPECT_EQ(score.both_right, both);
   EXPECT_EQ(score.teacher_only, teacher_only);
   EXPECT_EQ(score.student_only, student_only);
+}
+
+__extension__ using Quad = __float128;  // 113 bits
+
+Quad quad_exp(Quad x) {
+  int halvings = 0;
+  for (; x > 0.01 || x < -0.01; x /= 2) ++halvings;
+  Quad sum = 0;
+  for (int n = 20; n >= 1; --n) sum = (sum + 1) * x / n;
+  ++sum;
+  for (; halvings > 0; --halvings) sum *= sum;
+  return sum;
+}
+
+/// Newton's method from the double's logarithm.
+Quad quad_log(Quad x) {
+  Quad y = std::log(static_cast<double>(x));
+  for (int i = 0; i < 3; ++i) y += x * quad_exp(-y) - 1;
+  return y;
+}
+
+/// T^2 KL(teacher || student) by its definition.
+Quad quad_kd(std::span<const std::uint8_t> teacher, std::span<const std::uint8_t> student, double scale, double temperature) {
+  const auto logarithms = [&](std::span<const std::uint8_t> codes) {
+    const int largest = *std::max_element(codes.begin(), codes.end());
+    std::vector<Quad> result;
+    Quad sum = 0;
+    for (int q : codes) sum += quad_exp(result.emplace_back(Quad(scale) / temperature * (q - largest)));
+    for (Quad& x : result) x -= quad_log(sum);
+    return result;
+  };
+  const auto log_p = logarithms(teacher), log_s = logarithms(student);
+  Quad kl = 0;
+  for (std::size_t k = 0; k < log_p.size(); ++k) kl += quad_exp(log_p[k]) * (log_p[k] - log_s[k]);
+  return kl * temperature * temperature;
+}
+
+/// At large temperatures all probabilities are nearly equal, and KL is the small difference of large sums.
+TEST(Distillation, IsExactAtEveryTemperature) {
+  QuantizedNetwork network = small_problem().model;
+  triseg::testing::Random random(8);
+  const std::vector<std::uint16_t> labels = {0};
+  for (const double scale : {0.001, 0.05, 0.25, 3.0})
+    for (const double temperature : {0.01, 0.5, 1.0, 4.0, 30.0, 255.0 * scale, 257.0 * scale, 1e3, 1e5, 1e9, 1e12})
+      for (const int spread : {0, 1, 20, 255}) {
+        network.layers.back().output.scale = scale;
+        OwnedForwardResult teacher, student;
+        for (int k = 0; k < 10; ++k) {
+          const int code = random.integer(0, 255);
+          teacher.logit_codes.push_back(code);
+          student.logit_codes.push_back(std::clamp(code + random.integer(-spread, spread), 0, 255));
+        }
+        if (spread == 0) student.logit_codes[3] ^= 1;  // one class by one code
+        teacher.attention = student.attention = {{1}, {1}};
+        const Score score = TeacherTarget(network, teacher.view(), labels, temperature).score(student.view());
+        // Below, the definition cancels in 113 bits, too; its limit is half the variance of the logits' difference.
+        const double ratio = scale / temperature;
+        double expected = static_cast<double>(quad_kd(teacher.logit_codes, student.logit_codes, scale, temperature));
+        if (ratio < 2e-11) {
+          double mean = 0, squares = 0;
+          for (int k = 0; k < 10; ++k) {
+            const double d = scale * (int(student.logit_codes[k]) - int(teacher.logit_codes[k]));
+            mean += d / 10;
+            squares += d * d / 10;
+          }
+          expected = (squares - mean * mean) / 2;
+        }
+        const double tolerance = 1e-9 * expected + (ratio < 1.0 / 256 ? 0 : 1e-10 * scale * scale);
+        EXPECT_NEAR(score.kd, expected, tolerance) << "scale " << scale << ", temperature " << temperature << ", spread " << spread;
+      }
 }
 
 TEST(Distillation, AMapOfZerosIsNoNaN) {
@@ -212,6 +284,19 @@ TEST(Scorer, HistogramsCountTheCodesBeforeTheStaircase) {
   });
   ASSERT_EQ(histograms.size(), 2u);
   for (int s = 0; s < 2; ++s) EXPECT_EQ(histograms[s].counts, expected[s].counts);
+}
+
+/// Stacks of 64 TiB stand for a system without room for another thread.
+TEST(Scorer, ThreadsThatCannotStartAreNamed) {
+  const Problem problem = small_problem();
+  pthread_attr_t before, huge;
+  ASSERT_EQ(pthread_getattr_default_np(&before), 0);
+  ASSERT_EQ(pthread_getattr_default_np(&huge), 0);
+  ASSERT_EQ(pthread_attr_setstacksize(&huge, std::size_t{1} << 46), 0);
+  ASSERT_EQ(pthread_setattr_default_np(&huge), 0);
+  const std::string error = error_of([&] { Scorer(problem, shapes(), engine_factory("reference", problem), 4, 2.0); });
+  pthread_setattr_default_np(&before);
+  EXPECT_EQ(error, "cannot start 3 scoring threads: thread 2: Resource temporarily unavailable; choose a smaller --threads");
 }
 
 TEST(Scorer, AnUnknownEngineIsNamed) {

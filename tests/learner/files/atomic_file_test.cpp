@@ -11,6 +11,7 @@
 #include <chrono>
 #include <csignal>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -48,10 +49,86 @@ TEST(AtomicFile, WritesIntoTheCurrentFolder) {
   EXPECT_EQ(text_of(folder / "a"), "text");
 }
 
-TEST(AtomicFile, FailureToRenameLeavesNothing) {
+mode_t mode_of(const std::filesystem::path& path) {
+  struct stat status {};
+  EXPECT_EQ(::stat(path.c_str(), &status), 0) << path;
+  return status.st_mode & 07777;
+}
+
+/// A results folder on a small disk, its files linked to a large one.
+TEST(AtomicFile, FollowsSymbolicLinks) {
+  namespace fs = std::filesystem;
+  const TemporaryFolder folder;
+  fs::create_directories(folder / "scratch");
+  fs::create_directories(folder / "results");
+  commit_file(folder / "scratch/run", "old");
+  fs::create_symlink("../scratch/run", folder / "results/direct");
+  fs::create_symlink(folder / "results/direct", folder / "results/twice");
+  fs::create_symlink("../scratch/new", folder / "results/dangling");
+  for (const char* name : {"direct", "twice", "dangling"}) {
+    commit_file(folder.path() / "results" / name, name);
+    EXPECT_TRUE(fs::is_symlink(folder.path() / "results" / name)) << name;
+    EXPECT_EQ(text_of(folder.path() / "results" / name), name);
+  }
+  EXPECT_EQ(text_of(folder / "scratch/run"), "twice");
+  EXPECT_EQ(text_of(folder / "scratch/new"), "dangling");
+  EXPECT_FALSE(fs::is_symlink(folder / "scratch/run"));
+  EXPECT_EQ(files_in(folder / "results"), 3);
+  EXPECT_EQ(files_in(folder / "scratch"), 2);
+}
+
+TEST(AtomicFile, LinksThatLeadNowhereAreErrors) {
+  namespace fs = std::filesystem;
+  const TemporaryFolder folder;
+  fs::create_symlink("b", folder / "a");
+  fs::create_symlink("a", folder / "b");
+  fs::create_symlink("none/file", folder / "c");
+  EXPECT_THAT(error_of([&] { commit_file(folder / "a", "text"); }), HasSubstr("a: its symbolic links form a loop"));
+  EXPECT_THAT(error_of([&] { commit_file(folder / "c", "text"); }), HasSubstr("none/file: open failed: No such file"));
+  EXPECT_EQ(files_in(folder.path()), 3);
+}
+
+TEST(AtomicFile, KeepsTheModeOfTheFileThatItReplaces) {
+  const TemporaryFolder folder;
+  const mode_t before = ::umask(0027);
+  commit_file(folder / "a", "first");
+  EXPECT_EQ(mode_of(folder / "a"), 0640);
+  for (const mode_t mode : {0666, 0600, 0444, 0755}) {
+    ASSERT_EQ(::chmod((folder / "a").c_str(), mode), 0);
+    commit_file(folder / "a", "next");
+    EXPECT_EQ(mode_of(folder / "a"), mode);
+  }
+  ::umask(before);
+  std::filesystem::create_symlink("a", folder / "link");
+  ASSERT_EQ(::chmod((folder / "a").c_str(), 0604), 0);
+  commit_file(folder / "link", "by a link");
+  EXPECT_EQ(mode_of(folder / "a"), 0604);
+}
+
+TEST(AtomicFile, KeepsOwnerAndGroup) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can give files away";
+  const TemporaryFolder folder;
+  commit_file(folder / "a", "first");
+  ASSERT_EQ(::chown((folder / "a").c_str(), 1234, 4321), 0);
+  commit_file(folder / "a", "next");
+  struct stat status {};
+  ASSERT_EQ(::stat((folder / "a").c_str(), &status), 0);
+  EXPECT_EQ(status.st_uid, 1234);
+  EXPECT_EQ(status.st_gid, 4321);
+}
+
+TEST(AtomicFile, ReplacesFilesOnly) {
+  const TemporaryFolder folder;
+  ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
+  EXPECT_THAT(error_of([&] { commit_file(folder / "pipe", "text"); }), HasSubstr("pipe: it is there and is not a file"));
+  EXPECT_TRUE(std::filesystem::is_fifo(folder / "pipe"));
+  EXPECT_EQ(files_in(folder.path()), 1);
+}
+
+TEST(AtomicFile, FailureLeavesNothing) {
   const TemporaryFolder folder;
   std::filesystem::create_directories(folder / "a/b");
-  EXPECT_THAT(error_of([&] { commit_file(folder / "a", "text"); }), HasSubstr("a: rename failed"));
+  EXPECT_THAT(error_of([&] { commit_file(folder / "a", "text"); }), HasSubstr("a: it is there and is not a file"));
   EXPECT_TRUE(std::filesystem::is_directory(folder / "a/b"));
   EXPECT_EQ(files_in(folder.path()), 1);
   EXPECT_THAT(error_of([&] { commit_file(folder / "none/x", "text"); }), HasSubstr("none/x: open failed: No such file"));

@@ -334,5 +334,48 @@ TEST(H5py, ReadsEveryValueOfAModel) {
   EXPECT_EQ(difference(load_model(folder / "theirs.h5"), n), "");
 }
 
+/// All that rewrite_file.py makes of a file.
+template <class Check>
+void for_rewritten(const std::filesystem::path& file, Check check) {
+  const TemporaryFolder folder;
+  std::string output;
+  ASSERT_EQ(run_python("rewrite_file.py", {file.string(), folder.path().string()}, output), 0) << output;
+  std::size_t files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder.path())) {
+    SCOPED_TRACE(entry.path().filename().string());
+    check(entry.path());
+    ++files;
+  }
+  EXPECT_GE(files, 7);
+}
+
+/// Other formats, layouts and filters, same content: as good as the file itself.
+TEST(RewrittenFiles, AreReadLikeTheOriginals) {
+  const TemporaryFolder folder;
+  const RunData run = example_run();
+  write_run(folder / "run.h5", run);
+  for_rewritten(folder / "run.h5", [&](const std::filesystem::path& path) {
+    EXPECT_THAT(validate_run(path), testing::IsEmpty());
+    EXPECT_EQ(error_of([&] { EXPECT_EQ(difference(read_run(path), run), ""); }), "");
+  });
+  const QuantizedNetwork model = example_model();
+  save_model(folder / "model.h5", model, {});
+  for_rewritten(folder / "model.h5", [&](const std::filesystem::path& path) {
+    EXPECT_EQ(error_of([&] { EXPECT_EQ(difference(load_model(path), model), ""); }), "");
+  });
+}
+
+/// h5py has a filter of its own, which no other program knows.
+TEST(RewrittenFiles, UnknownFiltersAreNamed) {
+  const TemporaryFolder folder;
+  write_run(folder / "run.h5", example_run());
+  std::string output;
+  const std::string edit = "x = f['checkpoint/tensors/policy/encoder.0.bias'][()]; del f['checkpoint/tensors/policy/encoder.0.bias']; "
+                           "f.create_dataset('checkpoint/tensors/policy/encoder.0.bias', data=x, compression='lzf')";
+  ASSERT_EQ(run_python("edit_file.py", {(folder / "run.h5").string(), edit}, output), 0) << output;
+  EXPECT_THAT(error_of([&] { read_run(folder / "run.h5"); }),
+              testing::MatchesRegex(".*encoder.0.bias: the HDF5 library .* has no filter 32000 \\(lzf\\): rewrite the file with gzip .*"));
+}
+
 }  // namespace
 }  // namespace triseg

@@ -88,6 +88,14 @@ TEST(ResultFile, ReadsBackTheSelectedCodes) {
               HasSubstr("result.json: layers.conv3: LeNet-5 has no such site"));
 }
 
+TEST(ResultFile, TextOfOtherBytesIsSpelledOut) {
+  const TemporaryFolder folder;
+  RunData run = example_run();
+  run.data = "/images/caf\xe9";
+  write_result(folder / "result.json", run);
+  EXPECT_EQ(ResultFile(folder / "result.json").origin().data, "/images/caf\\xe9");
+}
+
 TEST(ResultFile, HoldsTheRepairExactly) {
   const TemporaryFolder folder;
   RunData run = example_run();
@@ -122,6 +130,11 @@ TEST(ResultFile, MalformedRepairsAreExplained) {
   EXPECT_THAT(error_of_repair(fc3(R"({"multiplier": [0], "bias": [1]})")), HasSubstr("repair.layers.fc3.multiplier"));
   EXPECT_THAT(error_of_repair(fc3(R"({"multiplier": )" + ten + R"(, "bias": [1.5]})")), HasSubstr("repair.layers.fc3.bias"));
   EXPECT_THAT(error_of_repair(fc3(R"({"multiplier": )" + ten + R"(, "bias": [3000000000]})")), HasSubstr("repair.layers.fc3.bias"));
+  for (const char* bias : {"18446744073709551615", "2147483648", "-2147483649", "4294967296", "1e400"})
+    EXPECT_THAT(error_of_repair(fc3(R"({"multiplier": )" + ten + R"(, "bias": [)" + bias + "]}")), HasSubstr("result.json: ")) << bias;
+  for (const char* multiplier : {"1e-40", "1e39", "-1", "true"})
+    EXPECT_THAT(error_of_repair(fc3(std::string(R"({"multiplier": [)") + multiplier + R"(], "bias": [1]})")),
+                HasSubstr("repair.layers.fc3.multiplier")) << multiplier;
   EXPECT_THAT(error_of_repair(fc3(R"({"multiplier": [1], "bias": [1]})")), HasSubstr("layer fc3: expected 10 multipliers"));
   EXPECT_THAT(error_of_repair(R"({"mode": "layer", "layers": {"fc9": {"multiplier": [1], "bias": [1]}}})"), HasSubstr("no layer 'fc9'"));
 }
@@ -220,15 +233,6 @@ TEST(Confidence, Wilson) {
   EXPECT_EQ(wilson_95(10, 10).high, 100);
   EXPECT_NEAR(wilson_95(10, 10).low, 72.2467, 0.0001);
   EXPECT_EQ(wilson_95(0, 0).high, 0);
-}
-
-TEST(Confidence, DropCountsDisagreementsOnly) {
-  Score s{0, 0, 10000, 9000, 150, 50};
-  EXPECT_NEAR((drop_95(s).low + drop_95(s).high) / 2, 1.0, 1e-9);
-  EXPECT_NEAR(drop_95(s).high - 1.0, 1.96 * std::sqrt(200 - 1.0) / 100, 1e-4);
-  s.teacher_only = s.student_only = 0;
-  EXPECT_EQ(drop_95(s).low, 0);
-  EXPECT_EQ(drop_95(s).high, 0);
 }
 
 }  // namespace

@@ -196,10 +196,28 @@ TEST(RunFile, ValidatorFindsEdits) {
   EXPECT_THAT(after_edit("f['episodes/reward'][3] += 1"), Contains(HasSubstr("does not have the digest")));
   EXPECT_THAT(after_edit("f['episodes/kd'][3] += 1"), Contains(HasSubstr("/episodes/kd: element 3 is not what the stored fields make it")));
   EXPECT_THAT(after_edit("f['selected/codes'][3, 1] += 1"), Contains(HasSubstr("/selected/codes: element 13")));
+  EXPECT_THAT(after_edit("f['selected/test_accuracy_student_low'][()] += 1"), Contains(HasSubstr("/selected/test_accuracy_student_low")));
+  EXPECT_THAT(after_edit("f['selected/test_accuracy_drop_low'][()] += 1"), IsEmpty()) << "Wald's interval in version 4";
   EXPECT_THAT(after_edit("x = h5py.string_dtype(); del f['sites/kind']; f.create_dataset('sites/kind', data=['conv']*7, dtype=x)"),
               Contains(HasSubstr("/sites/kind: expected u8, s8")));
   EXPECT_THAT(after_edit("f.attrs.modify('status', numpy.bytes_('running'))"), Contains(HasSubstr("/selected: unexpected")));
   EXPECT_THAT(after_edit("f['checkpoint/tensors/adam/step'].attrs['x'] = 1"), IsEmpty());
+}
+
+/// h5py reads strings as UTF-8, and raises on anything else.
+TEST(RunFile, TextOfOtherBytesIsSpelledOut) {
+  const TemporaryFolder folder;
+  RunData run = example_run();
+  run.data = "/images/caf\xe9";
+  run.command_line = "triseg search --data /images/caf\xe9 --out \xff";
+  run.config = "out = \"\xff\"\n";
+  write_run(folder / "run.h5", run);
+  EXPECT_THAT(validate_run(folder / "run.h5"), IsEmpty());
+  const RunData read = read_run(folder / "run.h5");
+  EXPECT_EQ(read.data, "/images/caf\\xe9");
+  EXPECT_EQ(read.command_line, "triseg search --data /images/caf\\xe9 --out \\xff");
+  std::string output;
+  EXPECT_EQ(run_python("analysis/read_run.py", {(folder / "run.h5").string()}, output), 0) << output;
 }
 
 TEST(RunFile, ReadsWhatH5pyWroteByTheDocumentation) {

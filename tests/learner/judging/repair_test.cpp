@@ -106,6 +106,15 @@ TEST(FitRepair, KeepsBiasesWhereSumsStayIn32Bits) {
   EXPECT_EQ(fit_repair(problem, RepairMode::channel, teacher, student)[1]->bias, (std::vector<std::int32_t>{1 << 30, -(1 << 30)}));
 }
 
+TEST(FitRepair, LeavesRoomForTheWeightsSums) {
+  Problem problem = small_problem();
+  problem.model.layers[1].requantization.bias = {1'000'000'000, 0};
+  problem.model.layers[1].weights.assign(2 * 50'000, 127);  // 255 * 127 * 50,000 = 1,619,250,000 by themselves
+  const std::vector<Moments> teacher = {moments({0}), moments({0, 1}), moments({0, 1})};
+  const std::vector<Moments> student = {moments({0}), moments({0, 100}), moments({0, 100})};
+  EXPECT_EQ(fit_repair(problem, RepairMode::channel, teacher, student)[1]->bias[0], 2'147'483'647 - 1'619'250'000);
+}
+
 TEST(RepairMode, NamesGoThereAndBack) {
   for (RepairMode mode : {RepairMode::none, RepairMode::layer, RepairMode::channel})
     EXPECT_EQ(parse_repair_mode(repair_mode_name(mode)), mode);

@@ -2,6 +2,7 @@
 #include "core/error.hpp"
 #include "learner/strategies/branches.hpp"
 #include "learner/strategies/pass_target.hpp"
+#include "learner/judging/shares.hpp"
 #include "tests/learner/strategies/toy_problem.hpp"
 
 #include <gtest/gtest.h>

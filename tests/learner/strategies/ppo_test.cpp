@@ -2,12 +2,14 @@
 #include "learner/strategies/ppo.hpp"
 
 #include "learner/strategies/action_space.hpp"
+#include "learner/strategies/strategies.hpp"
 #include "tests/learner/strategies/toy_problem.hpp"
 
 #include <gtest/gtest.h>
 
 #include <array>
 #include <cmath>
+#include <limits>
 
 namespace triseg {
 namespace {
@@ -243,6 +245,30 @@ TEST(ActionSpace, CoversExactlyTheLegalCodes) {
           }
     EXPECT_EQ(legal, reached);
     EXPECT_GT(legal, 0);
+  }
+}
+
+/// Neither does a comparison with what is no number go round for ever, nor does an order contradict itself.
+TEST(Strategies, RewardsThatAreNoNumbersAreTheWorst) {
+  using namespace triseg::testing;
+  const std::vector<SiteData> sites = three_sites();
+  for (const char* name : {"ppo", "cma-es"}) {
+    std::vector<std::vector<Codes>> after;
+    for (const double bad : {std::numeric_limits<double>::quiet_NaN(), -std::numeric_limits<double>::infinity()}) {
+      const auto strategy = make_strategy(name, sites, PpoOptions{}, 3);
+      std::vector<Episode> episodes;
+      for (auto& codes : strategy->propose(0, 64)) {
+        Episode e;
+        e.reward = episodes.size() % 5 == 2 ? bad : toy_reward(sites, codes);
+        e.codes = std::move(codes);
+        episodes.push_back(std::move(e));
+      }
+      Update update;
+      strategy->learn(episodes, update);
+      after.push_back(strategy->most_probable());
+    }
+    EXPECT_EQ(after[0], after[1]) << name;
+    for (const Codes& codes : after[0]) EXPECT_TRUE(is_legal(codes)) << name;
   }
 }
 
