@@ -2,7 +2,6 @@
 #include "core/error.hpp"
 #include "learner/judging/selection.hpp"
 #include "runner/commands/commands.hpp"
-#include "runner/ranks/launcher.hpp"
 #include "runner/option_checks.hpp"
 #include "runner/ranks/ranks.hpp"
 #include "runner/repair_fit.hpp"
@@ -106,7 +105,6 @@ StoredRepair fit_repair_of(const ResultStudent& student, const EvaluateOptions& 
 }
 
 int run_evaluate(EvaluateOptions o) {
-  if (launched_tasks() > 1) fail("evaluate runs as one process: start it without the launcher that started {}", launched_tasks());
   if (!o.repair.empty()) parse_repair_mode(o.repair);
   if (o.format != "table" && o.format != "json") fail("--format: unknown format '{}': expected table or json", o.format);
   const Split split = parse_split(o.split);

@@ -7,7 +7,6 @@
 #include "runner/choose_start.hpp"
 #include "runner/commands/commands.hpp"
 #include "runner/inputs.hpp"
-#include "runner/ranks/launcher.hpp"
 #include "runner/ranks/rollout.hpp"
 #include "runner/search_options.hpp"
 #include "runner/ranks/transport.hpp"
@@ -149,7 +148,6 @@ Json columns(const ScoreRequest& request, const std::vector<Score>& scores, doub
 }
 
 int run_score(CLI::App& app, SearchOptions& o) {
-  if (launched_tasks() > 1) fail("score runs as one process: start it without the launcher that started {}", launched_tasks());
   const auto given = given_options(app);
   for (const CLI::Option* option : unused_options(app))
     if (option->count() > 0) fail("--{}: score searches nothing and writes no file: it has no use for this option", option->get_single_name());

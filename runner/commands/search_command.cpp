@@ -87,13 +87,15 @@ int run_on(Transport& transport, std::string_view why, CLI::App& app, SearchOpti
 }
 
 int run_search(CLI::App& app, SearchOptions& o) {
-  catch_stop_signals();
-  const auto given = given_options(app);
-  apply_config_file(app);
-  resolve_options(o);
-  check_meaning(o, given);
+  catch_stop_signals("iteration");
+  const auto problem = failure_of([&] {
+    const auto given = given_options(app);
+    apply_config_file(app);
+    resolve_options(o);
+    check_meaning(o, given);
+  });
   std::string why;
-  const auto transport = make_transport(o.transport, o.engine, o.rank_timeout, &why);
+  const auto transport = make_transport(o.transport, o.engine, o.rank_timeout, problem, &why);
   return together(*transport, [&] { return run_on(*transport, why, app, o); });
 }
 

@@ -1,15 +1,24 @@
 #include "runner/ranks/report_error.hpp"
 
-#include "runner/ranks/launcher.hpp"
-
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <string>
 
 namespace triseg {
+namespace {
+
+std::atomic<bool> speaks = true;
+static_assert(std::atomic<bool>::is_always_lock_free, "read by a signal handler");
+
+}  // namespace
+
+void leave_errors_to_rank_0() { speaks = false; }
+
+bool speaks_for_all() { return speaks; }
 
 void report_shared_error(std::string_view message) {
-  if (launcher_rank() == 0) report_error(message);
+  if (speaks_for_all()) report_error(message);
 }
 
 void report_error(std::string_view message) {
