@@ -5,6 +5,7 @@ import json
 import math
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,9 @@ import h5py
 
 from program import (QUICK, SOURCE, ProgramTest, children, command, environment, episodes_in, passed, quick, result_file,
                      run, run_file, start, wait_for_episodes)
+
+
+STOPPING = "triseg: stopping after this iteration; Ctrl-C ends it at once\n"
 
 
 class Files(ProgramTest):
@@ -180,9 +184,8 @@ class Ranks(ProgramTest):
         self.search("alone")
         for ranks in (1, 2, 3, 4):
             with self.subTest(ranks=ranks):
-                done = self.search(f"r{ranks}", ranks=ranks)
-                if ranks > 1:
-                    self.assertIn(f"transport mpi: {ranks} ranks", done.stderr)
+                done = self.search(f"r{ranks}", "--transport", "mpi", ranks=ranks)  # GPUs of their own would take NCCL
+                self.assertIn(f"transport mpi: {ranks} ranks", done.stderr)
                 self.assert_same_run(self.out("alone"), self.out(f"r{ranks}"))
 
     def test_a_dedicated_learner_changes_no_byte(self):
@@ -241,11 +244,12 @@ class Resume(ProgramTest):
 
     def test_stop_signals_commit_and_exit_with_85(self):
         self.search("whole", *self.LONG)
-        for name, number, ranks, target in (("term", signal.SIGTERM, None, lambda p: p.pid),
-                                            ("int", signal.SIGINT, None, lambda p: p.pid),
-                                            ("usr2", signal.SIGUSR2, None, lambda p: p.pid),
-                                            ("rank1", signal.SIGUSR2, 2, lambda p: children(p.pid)[-1]),
-                                            ("mpirun", signal.SIGUSR2, 2, lambda p: p.pid)):
+        own = lambda p: p.pid
+        for name, number, ranks, target, notices in (("term", signal.SIGTERM, None, own, 1), ("int", signal.SIGINT, None, own, 1),
+                                                     ("usr1", signal.SIGUSR1, None, own, 1), ("usr2", signal.SIGUSR2, None, own, 1),
+                                                     ("hup", signal.SIGHUP, None, own, 1), ("xcpu", signal.SIGXCPU, None, own, 1),
+                                                     ("rank1", signal.SIGUSR2, 2, lambda p: children(p.pid)[-1], 0),
+                                                     ("mpirun", signal.SIGUSR2, 3, own, 1)):
             with self.subTest(name):
                 # The last checkpoint is the first one here: what comes later was committed because of the signal.
                 process = start(quick("--episodes", "960", "--checkpoint-every", "1000000", "--out", self.out(name)), ranks)
@@ -256,9 +260,63 @@ class Resume(ProgramTest):
                 os.kill(target(process), number)
                 _, log = process.communicate(timeout=120)
                 self.assertEqual(process.returncode, 85, log)
+                self.assertEqual(log.count(STOPPING), notices, log)
                 self.assertGreater(episodes_in(run_file(self.out(name))), 0)
                 self.search(name, *self.LONG)
                 self.assert_same_run(self.out("whole"), self.out(name))
+
+    def long_iteration(self, name, **more):
+        """A search whose first iteration has begun and takes minutes, and a function that waits for the next notice."""
+        process = start(quick("--episodes", "40000", "--episodes-per-update", "20000", "--batch-size", "64", "--threads", "1", "--out",
+                              self.out(name)), **more)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        for line in process.stderr:
+            if "[start]" in line:
+                break
+
+        def wait_for_notice():
+            self.assertIn(STOPPING, iter(process.stderr.readline, ""))
+
+        while not os.path.exists(run_file(self.out(name))) and process.poll() is None:
+            time.sleep(0.01)
+        return process, wait_for_notice
+
+    def test_a_second_ctrl_c_ends_it_at_once(self):
+        for first in (signal.SIGINT, signal.SIGTERM):
+            with self.subTest(first):
+                process, wait_for_notice = self.long_iteration(f"a{first}")
+                process.send_signal(first)
+                wait_for_notice()
+                process.send_signal(signal.SIGTERM)  # a batch system's second one ends nothing
+                self.assertIsNone(process.poll())
+                process.send_signal(signal.SIGINT)
+                self.assertEqual(process.wait(60), -signal.SIGINT)
+
+    def test_a_signal_that_is_ignored_from_the_start_stays_ignored(self):
+        process, _ = self.long_iteration("a", prepare=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+        with open(f"/proc/{process.pid}/status") as file:
+            masks = {line.split()[0]: int(line.split()[1], 16) for line in file if line.startswith("Sig") and "/" not in line}
+        caught = [s for s in signal.Signals if masks["SigCgt:"] >> (s - 1) & 1 and s < signal.SIGRTMIN]
+        self.assertEqual(set(caught), {signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU, signal.SIGINT})
+        self.assertTrue(masks["SigIgn:"] >> (signal.SIGHUP - 1) & 1)
+
+    def test_ctrl_c_at_mpirun_commits_though_mpirun_ends_with_a_code_of_its_own(self):
+        arguments = quick("--episodes", "40000", "--checkpoint-every", "1000000", "--eval-every", "0", "--out", self.out("a"))
+        process = start(arguments, 2)
+        while not os.path.exists(run_file(self.out("a"))) and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, log = process.communicate(timeout=60)
+        self.assertNotIn(process.returncode, (0, 85), log)
+        self.assertEqual(log.count(STOPPING), 1, log)
+        stopped = re.search(r"Stopped by a signal at episode (\d+) of 40000; the same command continues", log)
+        self.assertEqual(episodes_in(run_file(self.out("a"))), int(stopped[1]))
+        self.assertGreater(int(stopped[1]), 0)
+        resumed = start(arguments, 2)
+        self.addCleanup(resumed.communicate)
+        self.addCleanup(resumed.kill)
+        self.assertTrue(any(f"at episode {stopped[1]} of 40000" in line for line in resumed.stderr), "it continues there")
 
     def test_a_stop_during_the_final_scoring_keeps_what_is_scored(self):
         many = ["--episodes", "64", "--top-k", "60", "--threads", "1", "--checkpoint-every", "0"]
