@@ -13,7 +13,6 @@ std::pair<std::size_t, std::size_t> Rollout::share_of(std::size_t rank, Task tas
 }
 
 std::vector<std::byte> Rollout::answer(Task task, const ScoreRequest& request) {
-  transport_.set_phase(request.phase);
   const auto [first, count] = share_of(transport_.rank(), task, request);
   switch (task) {
     case Task::score: return encode_answer(stop_signal_received(), scorer_.score(request, first, count));
@@ -26,6 +25,7 @@ std::vector<std::byte> Rollout::answer(Task task, const ScoreRequest& request) {
 
 std::vector<std::vector<std::byte>> Rollout::answers(Task task, const ScoreRequest& request) {
   auto message = encode(task, 0, request);
+  transport_.set_phase(request.phase);
   transport_.broadcast(message);
   return transport_.gather(answer(task, request));
 }
@@ -74,6 +74,7 @@ int Rollout::serve() {
       transport_.gather({});
       return order.exit_code;
     }
+    transport_.set_phase(order.request.phase);
     transport_.gather(answer(order.task, order.request));
   }
 }
