@@ -109,10 +109,10 @@ int threads_of(std::span<const Cores> processes, std::size_t which) {
   const Cores& mine = processes[which];
   std::map<int, int> cores_by_users;  // cores of mine, by how many processes may use them
   for (const int core : mine.allowed)
-    ++cores_by_users[int(std::count_if(processes.begin(), processes.end(), [&](const Cores& c) { return c.allowed.contains(core); }))];
+    ++cores_by_users[int(std::ranges::count_if(processes, [&](const Cores& c) { return c.allowed.contains(core); }))];
   double share = 0;
   for (const auto& [users, cores] : cores_by_users) share += double(cores) / users;
-  const auto in_my_group = std::count_if(processes.begin(), processes.end(), [&](const Cores& c) { return c.quota.group == mine.quota.group; });
+  const auto in_my_group = std::ranges::count_if(processes, [&](const Cores& c) { return c.quota.group == mine.quota.group; });
   const double allowed = std::min(std::floor(share + 1e-9), std::ceil(mine.quota.cores / double(in_my_group)));
   return std::max(1, static_cast<int>(allowed));
 }

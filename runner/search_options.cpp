@@ -167,7 +167,7 @@ void declare_options(CLI::App& app, SearchOptions& o) {
       ->group(changes_speed)->check(not_empty("a name that ends in .json"));
   speed("--engine", o.engine, "What executes the network: " + engine_choices());
   speed("--transport", o.transport, "What joins the ranks: auto, local, mpi, or nccl between GPUs");
-  speed("--rank-timeout", o.rank_timeout, "Seconds that ranks wait for one that does not answer; more than it may lag behind rank 0 in its share")
+  speed("--rank-timeout", o.rank_timeout, "Seconds after which a rank that does not answer ends all (mpi, nccl)")
       ->check(within(1e-3, 1e8));
   app.add_flag("--dedicated-learner", o.dedicated_learner, "Rank 0 only learns; without it, it scores episodes too")
       ->group(changes_speed);

@@ -20,7 +20,8 @@ namespace triseg {
 
 /// True for types whose bytes are their value: numbers, and structs without holes, pointers or rules that a byte could break.
 template <class T>
-inline constexpr bool travels_as_bytes = std::is_floating_point_v<T> || (std::is_trivially_copyable_v<T> && std::has_unique_object_representations_v<T>);
+inline constexpr bool travels_as_bytes =
+    std::is_floating_point_v<T> || (std::is_trivially_copyable_v<T> && std::has_unique_object_representations_v<T>);
 static_assert(travels_as_bytes<Codes> && sizeof(Codes) == 5);
 static_assert(travels_as_bytes<Moments> && sizeof(Moments) == 32);
 static_assert(travels_as_bytes<Histogram> && sizeof(Histogram) == 256 * 8);
