@@ -5,16 +5,19 @@
 #include "runner/commands/commands.hpp"
 #include "runner/commands/declare_options.hpp"
 #include "runner/inputs.hpp"
+#include "runner/ranks/build_identity.hpp"
 #include "runner/ranks/launcher.hpp"
-#include "runner/ranks/mpi_transport.hpp"
+#include "runner/ranks/mpi_session.hpp"
 #include "runner/ranks/nccl_transport.hpp"
 #include "runner/ranks/ranks.hpp"
+#include "runner/ranks/report_error.hpp"
 #include "runner/run_start.hpp"
 #include "worker/cuda/devices.hpp"
 #include "worker/engines/engines.hpp"
 
 #include <CLI/CLI.hpp>
 
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -51,7 +54,7 @@ class Report {
 void print_versions() {
   const CudaVersions cuda = cuda_versions();
   const NcclVersions nccl = nccl_versions();
-  fmt::print("triseg {}, LibTorch {} (of triseg-train), HDF5 {}, {}\n", TRISEG_VERSION, TRISEG_TORCH_VERSION, hdf5::version(), mpi_version());
+  fmt::print("triseg {}; LibTorch {} (of triseg-train), HDF5 {}, {}\n", build_identity(), TRISEG_TORCH_VERSION, hdf5::version(), mpi_version());
   const std::string driver = cuda.driver.empty() ? "no driver" : "driver for " + cuda.driver;
   fmt::print("CUDA: {}; NCCL: {}\n",
              cuda.compiled.empty() ? "not in this build" : fmt::format("compiled with {}, {}", cuda.compiled, driver),
@@ -69,22 +72,26 @@ std::set<std::string> loaded_libraries(std::string_view name) {
   return paths;
 }
 
-/// One row a rank: host, GPU, engine.
+/// One row a rank; gpu and uuid are empty without a GPU.
 struct RankRow {
-  char host[64] = {}, gpu[96] = {}, uuid[40] = {};
+  std::string host, gpu, uuid;
 };
 
+std::string host_name() {
+  utsname machine{};
+  return ::uname(&machine) == 0 ? machine.nodename : "?";
+}
+
 std::vector<RankRow> gather_rows(Transport& transport) {
-  RankRow mine;
-  gethostname(mine.host, sizeof mine.host - 1);
+  RankRow mine{host_name(), {}, {}};
   if (const auto gpus = devices(); !gpus.empty()) {
     const int number = device_of(transport.local_rank());
-    fmt::format("GPU {}: {}, sm_{}", number, gpus[number].name, gpus[number].capability).copy(mine.gpu, sizeof mine.gpu - 1);
-    gpus[number].uuid.copy(mine.uuid, sizeof mine.uuid - 1);
+    mine.gpu = fmt::format("GPU {}: {}, sm_{}", number, gpus[number].name, gpus[number].capability);
+    mine.uuid = gpus[number].uuid;
   }
-  const auto bytes = transport.gather(std::as_bytes(std::span(&mine, 1)), std::vector<std::size_t>(transport.size(), sizeof mine));
-  std::vector<RankRow> rows(bytes.size() / sizeof mine);
-  std::copy(bytes.begin(), bytes.end(), reinterpret_cast<std::byte*>(rows.data()));
+  const auto hosts = gather_texts(transport, mine.host), gpus = gather_texts(transport, mine.gpu), uuids = gather_texts(transport, mine.uuid);
+  std::vector<RankRow> rows;
+  for (std::size_t r = 0; r < hosts.size(); ++r) rows.push_back({hosts[r], gpus[r], uuids[r]});
   return rows;
 }
 
@@ -96,7 +103,7 @@ void check_gpus(const std::vector<RankRow>& rows, bool in_use, Report& report) {
   }
   std::map<std::string, std::size_t> ranks;
   for (std::size_t r = 0; r < rows.size(); ++r) {
-    if (!rows[r].uuid[0]) return report.problem("GPUs", fmt::format("rank {} has none", r));
+    if (rows[r].uuid.empty()) return report.problem("GPUs", fmt::format("rank {} has none", r));
     const auto [other, is_new] = ranks.emplace(rows[r].uuid, r);
     if (!is_new)
       return report.warning("GPUs", fmt::format("ranks {} and {} share one: start one rank per GPU for speed", other->second, r));
@@ -145,11 +152,12 @@ int examine(Transport& transport, std::string_view why, const DescribeOptions& d
   const std::string_view engine = resolve_engine(o.engine.engine);
   const auto rows = gather_rows(transport);
   for (std::size_t r = 0; r < rows.size(); ++r)
-    fmt::print("rank {}: host {}, {}\n", r, rows[r].host, rows[r].gpu[0] ? rows[r].gpu : "no GPU");
+    fmt::print("rank {}: host {}, {}\n", r, rows[r].host, rows[r].gpu.empty() ? "no GPU" : rows[r].gpu);
 
   report.ok("transport", fmt::format("{} ({})", transport.name(), why));
-  report.ok("ranks", launched_tasks() > 0 ? fmt::format("{} started, {} joined", launched_tasks(), transport.size())
-                                          : std::string("one, started without a launcher"));
+  report.ok("ranks", launched_tasks() == 0        ? std::string("one, started without a launcher")
+                     : transport.name() == "local" ? fmt::format("one for itself, of {} started", launched_tasks())
+                                                   : fmt::format("{} started, {} joined", launched_tasks(), transport.size()));
   if (transport.rank() == 0) check_gpus(rows, engine == "cuda", report);
   const auto libraries = loaded_libraries("libnccl.so");
   if (!nccl_in_this_build())
@@ -178,20 +186,25 @@ int examine(Transport& transport, std::string_view why, const DescribeOptions& d
 }
 
 int run_doctor(CLI::App& app, SearchOptions& o) {
-  const auto given = given_options(app);
-  apply_config_file(app);
-  check_options(o, given);
-  Report report(launcher_rank() == 0);
-  if (launcher_rank() == 0) print_versions();
+  const auto problem = failure_of([&] {
+    const auto given = given_options(app);
+    apply_config_file(app);
+    check_options(o, given);
+  });
   std::string why;
-  std::unique_ptr<Transport> transport;
+  std::shared_ptr<Transport> transport;
   try {
-    transport = make_transport(o.ranks.transport, o.engine.engine, o.ranks.rank_timeout, &why);
+    transport = make_transport(o.ranks.transport, o.engine.engine, o.ranks.rank_timeout, problem, &why);
   } catch (const Error& error) {
+    if (problem) throw;
+    Report report(speaks_for_all());
+    if (speaks_for_all()) print_versions();
     report.problem("ranks", error.what());
-    if (launcher_rank() == 0) fmt::print("A search would not start.\n");
+    if (speaks_for_all()) fmt::print("A search would not start.\n");
     return 1;
   }
+  Report report(transport->rank() == 0);
+  if (transport->rank() == 0) print_versions();
   const DescribeOptions describe = [&](const SearchOptions& completed) { return option_texts(app, completed); };
   return together(*transport, [&] { return examine(*transport, why, describe, o, report); });
 }

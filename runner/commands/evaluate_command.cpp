@@ -5,7 +5,6 @@
 #include "learner/judging/selection.hpp"
 #include "runner/commands/commands.hpp"
 #include "runner/commands/declare_options.hpp"
-#include "runner/ranks/launcher.hpp"
 #include "runner/commands/option_checks.hpp"
 #include "runner/ranks/ranks.hpp"
 #include "runner/repair_fit.hpp"
@@ -94,7 +93,6 @@ StoredRepair fit_repair_of(const ResultStudent& student, const EvaluateOptions& 
 }
 
 int run_evaluate(EvaluateOptions o) {
-  if (launched_tasks() > 1) fail("evaluate runs as one process: start it without the launcher that started {}", launched_tasks());
   if (o.format != "table" && o.format != "json") fail("--format: unknown format '{}': expected table or json", o.format);
   const Split split = parse_split(o.split);
   Evaluated e{load_student(o.student), {}, {}};

@@ -5,7 +5,6 @@
 #include "learner/judging/selection.hpp"
 #include "runner/command_line.hpp"
 #include "runner/commands/commands.hpp"
-#include "runner/ranks/launcher.hpp"
 #include "runner/commands/option_checks.hpp"
 #include "runner/progress.hpp"
 #include "runner/commands/result_student.hpp"
@@ -134,7 +133,6 @@ void describe_student(TrainedRepair& trained, const RepairCommandOptions& o, con
 }
 
 int run_repair(RepairCommandOptions o) {
-  if (launched_tasks() > 1) fail("repair runs as one process: start it without the launcher that started {}", launched_tasks());
   const ResultStudent student = load_student(o.student);
   resolve(o);
   o.training.temperature = o.student.temperature;

@@ -9,7 +9,6 @@
 #include "runner/commands/commands.hpp"
 #include "runner/commands/declare_options.hpp"
 #include "runner/inputs.hpp"
-#include "runner/ranks/launcher.hpp"
 #include "runner/ranks/rollout.hpp"
 #include "runner/ranks/transport.hpp"
 
@@ -147,7 +146,6 @@ Json columns(const ScoreRequest& request, const std::vector<Score>& scores, doub
 }
 
 int run_score(CLI::App& app, ScoreOptions& o) {
-  if (launched_tasks() > 1) fail("score runs as one process: start it without the launcher that started {}", launched_tasks());
   spdlog::set_level(spdlog::level::warn);  // answers alone
   const auto given = given_options(app);
   apply_config_file(app);

@@ -113,12 +113,14 @@ int run_on(Transport& transport, std::string_view why, CLI::App& app, SearchOpti
 }
 
 int run_search(CLI::App& app, SearchOptions& o) {
-  catch_stop_signals();
-  const auto given = given_options(app);
-  apply_config_file(app);
-  check_options(o, given);
+  catch_stop_signals("iteration");
+  const auto problem = failure_of([&] {
+    const auto given = given_options(app);
+    apply_config_file(app);
+    check_options(o, given);
+  });
   std::string why;
-  const auto transport = make_transport(o.ranks.transport, o.engine.engine, o.ranks.rank_timeout, &why);
+  const auto transport = make_transport(o.ranks.transport, o.engine.engine, o.ranks.rank_timeout, problem, &why);
   return together(*transport, [&] { return run_on(*transport, why, app, o); });
 }
 

@@ -1,7 +1,6 @@
 #include "runner/ranks/launcher.hpp"
 
 #include <cstdlib>
-#include <initializer_list>
 
 namespace triseg {
 namespace {
@@ -24,11 +23,5 @@ int launched_tasks() {
 bool launched_by_slurm() { return std::getenv("OMPI_COMM_WORLD_SIZE") == nullptr && std::getenv("SLURM_STEP_ID") != nullptr; }
 
 bool launcher_speaks_to_mpi() { return !launched_by_slurm() || std::getenv("PMIX_RANK") || std::getenv("PMI_RANK"); }
-
-int launcher_rank() {
-  for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"})
-    if (std::getenv(name)) return environment_number(name, 0);
-  return 0;
-}
 
 }  // namespace triseg

@@ -12,7 +12,4 @@ bool launched_by_slurm();
 /// False if srun started this process without telling MPI of its other tasks (srun --mpi=none).
 bool launcher_speaks_to_mpi();
 
-/// This process's rank as its launcher's environment tells it, before any transport exists; 0 without a launcher.
-int launcher_rank();
-
 }  // namespace triseg

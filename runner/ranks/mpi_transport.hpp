@@ -2,36 +2,31 @@
 #pragma once
 
 #include "runner/ranks/transport.hpp"
-
-#include <optional>
+#include "runner/ranks/watch.hpp"
 
 namespace triseg {
 
+/// Several may be there at once, each on a communicator of its own. Messages go between rank 0 and each other rank, so that one
+/// that is missing has a name; rank 0 waits `timeout` seconds for it (watch.hpp has the limits of the others).
 class MpiTransport final : public Transport {
  public:
-  MpiTransport();
-  ~MpiTransport() override;
+  MpiTransport(Communicator ranks, double timeout);
 
   std::string_view name() const override { return "mpi"; }
-  int rank() const override { return rank_; }
-  int size() const override { return size_; }
-  int local_rank() const override { return local_rank_; }
-  int local_size() const override { return local_size_; }
+  int rank() const override { return ranks_->rank(); }
+  int size() const override { return ranks_->size(); }
+  int local_rank() const override { return ranks_->local_rank(); }
+  int threads() const override { return ranks_->threads(); }
   void broadcast(std::vector<std::byte>& message) override;
-  std::vector<std::byte> gather(std::span<const std::byte> mine, std::span<const std::size_t> bytes) override;
-  [[noreturn]] void abort(int exit_code) override;
+  std::vector<std::vector<std::byte>> gather(std::span<const std::byte> mine) override;
+  void set_phase(std::string_view phase) override { watch_.set_phase(phase); }
+  [[noreturn]] void abort(int exit_code) override { ranks_->abort(exit_code); }
 
-  /// Tells all other ranks something beside the collective calls: bad news. Waits at most a second for them to take it.
-  void announce(const std::string& text);
-  /// What another rank has announced to this one, if anything.
-  std::optional<std::string> announcement();
+  std::shared_ptr<const Communicator> communicator() const { return ranks_; }
 
  private:
-  std::string announced_;
-  int rank_ = 0, size_ = 1, local_rank_ = 0, local_size_ = 1;
+  std::shared_ptr<const Communicator> ranks_;
+  Watch watch_;
 };
-
-/// "Open MPI v4.1.4, ...": the library's own words, first line.
-std::string mpi_version();
 
 }  // namespace triseg

@@ -2,7 +2,7 @@
 
 #include "core/error.hpp"
 #include "runner/ranks/ranks.hpp"
-#include "runner/ranks/report_error.hpp"
+#include "runner/ranks/wire.hpp"
 
 #ifdef TRISEG_HAVE_NCCL
 #include "worker/cuda/cuda_memory.hpp"
@@ -10,20 +10,18 @@
 
 #include <nccl.h>
 
-#include <chrono>
+#include <climits>
 #include <cstring>
-#include <thread>
+#include <utility>
 
 namespace triseg {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 std::string version(int number) { return fmt::format("{}.{}.{}", number / 10000, number % 10000 / 100, number % 100); }
 
 class NcclTransport final : public Transport {
  public:
-  NcclTransport(std::unique_ptr<MpiTransport> mpi, double timeout) : mpi_(std::move(mpi)), timeout_(timeout) {
+  NcclTransport(std::shared_ptr<MpiTransport> mpi, double timeout) : mpi_(std::move(mpi)), watch_("NCCL", mpi_->communicator(), timeout) {
     ncclUniqueId id{};
     agree(*mpi_, [&] {
       device_ = device_of(mpi_->local_rank());
@@ -36,31 +34,24 @@ class NcclTransport final : public Transport {
     std::vector<std::byte> bytes(sizeof id);
     std::memcpy(bytes.data(), &id, sizeof id);
     mpi_->broadcast(bytes);
+    if (bytes.size() != sizeof id) fail("NCCL: start failed: an identifier of {} bytes, expected {}", bytes.size(), sizeof id);
     std::memcpy(&id, bytes.data(), sizeof id);
     ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
     config.blocking = 0;
-    begin("start", 0);
-    try {
-      check(ncclCommInitRankConfig(&communicator_, size(), id, rank(), &config), "start");
-      settle();
-    } catch (const Error& error) {
-      // An orderly end of MPI would wait for a rank that hangs.
-      report_error(fmt::format("rank {}: {}", rank(), error.what()));
-      abort(1);
-    }
+    begin("start", any_rank);
+    check(ncclCommInitRankConfig(&communicator_, size(), id, rank(), &config));
+    settle();
   }
 
   ~NcclTransport() override {
-    if (!communicator_) {
-      cudaStreamDestroy(stream_);
-      return;
-    }
     // Another rank may have failed: an orderly end is tried, but not waited for without limit.
     try {
-      begin("end", 0);
-      check(ncclCommFinalize(communicator_), "end");
-      settle();
-      ncclCommDestroy(communicator_);
+      if (communicator_) {
+        begin("end", any_rank);
+        check(ncclCommFinalize(communicator_));
+        settle();
+        ncclCommDestroy(communicator_);
+      }
     } catch (const Error&) {
     }
     cudaStreamDestroy(stream_);
@@ -70,67 +61,81 @@ class NcclTransport final : public Transport {
   int rank() const override { return mpi_->rank(); }
   int size() const override { return mpi_->size(); }
   int local_rank() const override { return mpi_->local_rank(); }
-  int local_size() const override { return mpi_->local_size(); }
-  void set_phase(std::string_view phase) override { phase_ = phase; }
-
-  void broadcast(std::vector<std::byte>& message) override {
-    begin("broadcast", 0);
-    std::uint64_t bytes = message.size();
-    reserve(sizeof bytes);
-    std::memcpy(host_.data(), &bytes, sizeof bytes);
-    broadcast_staged(sizeof bytes);
-    std::memcpy(&bytes, host_.data(), sizeof bytes);
-    if (bytes == 0) {
-      message.clear();
-      return;
-    }
-    reserve(bytes);
-    if (rank() == 0) std::memcpy(host_.data(), message.data(), bytes);
-    broadcast_staged(bytes);
-    message.assign(host_.data(), host_.data() + bytes);
+  int threads() const override { return mpi_->threads(); }
+  void set_phase(std::string_view phase) override {
+    mpi_->set_phase(phase);
+    watch_.set_phase(phase);
   }
 
-  std::vector<std::byte> gather(std::span<const std::byte> mine, std::span<const std::size_t> bytes) override {
+  void broadcast(std::vector<std::byte>& message) override {
+    auto length = encode_length(message.size());
+    mpi_->broadcast(length);
+    message.resize(decode_length(length));
+    if (message.empty()) return;
+    begin("broadcast", rank() == 0 ? any_rank : 0);
+    reserve(message.size());
+    if (rank() == 0) {
+      std::memcpy(host_.data(), message.data(), message.size());
+      copy(staged_.data(), host_.data(), message.size(), cudaMemcpyHostToDevice);
+    }
+    check(ncclBroadcast(staged_.data(), staged_.data(), message.size(), ncclUint8, 0, communicator_, stream_));
+    settle();
+    if (rank() != 0) copy(host_.data(), staged_.data(), message.size(), cudaMemcpyDeviceToHost);
+    finish();
+    if (rank() != 0) std::memcpy(message.data(), host_.data(), message.size());
+  }
+
+  std::vector<std::vector<std::byte>> gather(std::span<const std::byte> mine) override {
+    const auto lengths = mpi_->gather(encode_length(mine.size()));
     if (rank() != 0) {
-      begin("gather", 0);
       if (mine.empty()) return {};
+      begin("gather", 0);
       reserve(mine.size());
       std::memcpy(host_.data(), mine.data(), mine.size());
       copy(staged_.data(), host_.data(), mine.size(), cudaMemcpyHostToDevice);
-      check(ncclSend(staged_.data(), mine.size(), ncclUint8, 0, communicator_, stream_), "gather");
+      check(ncclSend(staged_.data(), mine.size(), ncclUint8, 0, communicator_, stream_));
       settle();
       finish();
       return {};
     }
-    std::vector<std::byte> all(mine.begin(), mine.end());
+    std::vector<std::vector<std::byte>> all(size());
+    all[0].assign(mine.begin(), mine.end());
     for (int r = 1; r < size(); ++r) {
-      if (bytes[r] == 0) continue;
+      const std::size_t bytes = decode_length(lengths[r]);
+      if (bytes == 0) continue;
       begin("gather", r);
-      reserve(bytes[r]);
-      check(ncclRecv(staged_.data(), bytes[r], ncclUint8, r, communicator_, stream_), "gather");
+      reserve(bytes);
+      check(ncclRecv(staged_.data(), bytes, ncclUint8, r, communicator_, stream_));
       settle();
-      copy(host_.data(), staged_.data(), bytes[r], cudaMemcpyDeviceToHost);
+      copy(host_.data(), staged_.data(), bytes, cudaMemcpyDeviceToHost);
       finish();
-      all.insert(all.end(), host_.data(), host_.data() + bytes[r]);
+      all[r].assign(host_.data(), host_.data() + bytes);
     }
     return all;
   }
 
-  [[noreturn]] void abort(int exit_code) override {
-    // The others may be about to print why they end, too.
-    std::this_thread::sleep_for(std::chrono::seconds(1));
-    mpi_->abort(exit_code);
-  }
+  [[noreturn]] void abort(int exit_code) override { mpi_->abort(exit_code); }
 
  private:
+  static std::vector<std::byte> encode_length(std::size_t bytes) {
+    WireWriter writer;
+    writer.value(std::uint64_t{bytes});
+    return std::move(writer).bytes();
+  }
+
+  static std::size_t decode_length(std::span<const std::byte> message) {
+    WireReader reader(message);
+    const auto bytes = reader.value<std::uint64_t>();
+    reader.end();
+    if (bytes > INT_MAX) fail("NCCL: {} bytes in one message, at most {} are possible", bytes, INT_MAX);
+    return bytes;
+  }
+
   /// Names what follows for messages and starts its clock. peer: the rank it waits for.
   void begin(std::string_view operation, int peer) {
     select_device();  // the caller may have looked at other GPUs in between
-    operation_ = operation;
     peer_ = peer;
-    // Rank 0 waits for each rank in turn; it is to give up first and tell the others whom it missed.
-    limit_ = rank() == 0 ? timeout_ : size() * timeout_ + 5;
-    deadline_ = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(limit_));
+    watch_.begin(operation);
   }
 
   void select_device() { check_cuda(cudaSetDevice(device_), "selection of a GPU"); }
@@ -144,75 +149,56 @@ class NcclTransport final : public Transport {
     check_cuda(cudaMemcpyAsync(to, from, bytes, kind, stream_), "copy of a message");
   }
 
-  void broadcast_staged(std::size_t bytes) {
-    if (rank() == 0) copy(staged_.data(), host_.data(), bytes, cudaMemcpyHostToDevice);
-    check(ncclBroadcast(staged_.data(), staged_.data(), bytes, ncclUint8, 0, communicator_, stream_), "broadcast");
-    settle();
-    if (rank() != 0) copy(host_.data(), staged_.data(), bytes, cudaMemcpyDeviceToHost);
-    finish();
-  }
-
-  void check(ncclResult_t code, std::string_view operation) {
-    if (code != ncclSuccess && code != ncclInProgress)
-      give_up(fmt::format("NCCL: {} failed: {} ({})", operation, ncclGetErrorString(code), phase_));
+  void check(ncclResult_t code) {
+    if (code == ncclSuccess || code == ncclInProgress) return;
+    leave();
+    fail("NCCL: {} failed: {} ({})", watch_.operation(), ncclGetErrorString(code), watch_.phase());
   }
 
   /// Waits until the communicator has taken the last call.
   void settle() {
-    wait_until([&] {
-      ncclResult_t state = ncclSuccess;
-      check(ncclCommGetAsyncError(communicator_, &state), operation_);
-      check(state, operation_);
-      return state == ncclSuccess;
-    });
+    wait([&] { return communicator_is_ready(); });
   }
 
   /// Waits until the stream has done its work.
   void finish() {
-    wait_until([&] {
-      ncclResult_t state = ncclSuccess;
-      check(ncclCommGetAsyncError(communicator_, &state), operation_);
-      check(state, operation_);
+    wait([&] {
+      communicator_is_ready();
       const cudaError_t code = cudaStreamQuery(stream_);
-      if (code != cudaErrorNotReady) check_cuda(code, operation_);
+      if (code != cudaErrorNotReady) check_cuda(code, watch_.operation());
       return code == cudaSuccess;
     });
   }
 
-  template <class Done>
-  void wait_until(const Done& done) {
-    constexpr auto busy = std::chrono::milliseconds(2);  // then the core is left to others between two looks
-    for (const auto start = Clock::now(); !done();) {
-      if (const auto news = mpi_->announcement()) leave(*news);
-      const auto now = Clock::now();
-      if (now > deadline_)
-        give_up(fmt::format("NCCL: {}: {} did not answer within {:g} s ({})", operation_,
-                            peer_ == rank() ? "another rank" : fmt::format("rank {}", peer_), limit_, phase_));
-      if (now - start > busy) std::this_thread::sleep_for(std::chrono::microseconds(100));
+  bool communicator_is_ready() {
+    ncclResult_t state = ncclSuccess;
+    check(ncclCommGetAsyncError(communicator_, &state));
+    check(state);
+    return state == ncclSuccess;
+  }
+
+  void wait(const std::function<bool()>& done) {
+    try {
+      watch_.wait(peer_, done);
+    } catch (const Error&) {
+      leave();
+      throw;
     }
   }
 
-  [[noreturn]] void give_up(const std::string& reason) {
-    mpi_->announce(reason);
-    leave(reason);
-  }
-
-  [[noreturn]] void leave(const std::string& reason) {
+  /// Takes the communicator's work off the GPU, which others would wait for.
+  void leave() {
     if (communicator_) ncclCommAbort(std::exchange(communicator_, nullptr));
-    throw Error(reason);
   }
 
-  std::unique_ptr<MpiTransport> mpi_;
-  double timeout_;
+  std::shared_ptr<MpiTransport> mpi_;
+  Watch watch_;
   int device_ = 0;
   cudaStream_t stream_ = nullptr;
   ncclComm_t communicator_ = nullptr;
   DeviceArray<std::byte> staged_;
   PinnedArray<std::byte> host_;
-  std::string phase_ = "start", operation_;
   int peer_ = 0;
-  double limit_ = 0;  // [s]
-  Clock::time_point deadline_;
 };
 
 }  // namespace
@@ -225,7 +211,7 @@ NcclVersions nccl_versions() {
   return {version(NCCL_VERSION_CODE), version(loaded)};
 }
 
-std::unique_ptr<Transport> make_nccl_transport(std::unique_ptr<MpiTransport> mpi, double timeout) {
+std::unique_ptr<Transport> make_nccl_transport(std::shared_ptr<MpiTransport> mpi, double timeout) {
   return std::make_unique<NcclTransport>(std::move(mpi), timeout);
 }
 
@@ -235,7 +221,7 @@ namespace triseg {
 
 bool nccl_in_this_build() { return false; }
 NcclVersions nccl_versions() { return {}; }
-std::unique_ptr<Transport> make_nccl_transport(std::unique_ptr<MpiTransport>, double) { fail("this build has no NCCL"); }
+std::unique_ptr<Transport> make_nccl_transport(std::shared_ptr<MpiTransport>, double) { fail("this build has no NCCL"); }
 
 }  // namespace triseg
 #endif

@@ -1,32 +1,53 @@
 #include "runner/ranks/ranks.hpp"
 
 #include "core/error.hpp"
+#include "runner/ranks/build_identity.hpp"
 #include "runner/ranks/report_error.hpp"
 
-#include <sched.h>
-#include <unistd.h>
-
-#include <algorithm>
-#include <cstring>
-
 namespace triseg {
+namespace {
+
+std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
+
+std::string text_of(std::span<const std::byte> bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+
+}  // namespace
+
+std::vector<std::string> gather_texts(Transport& transport, std::string_view mine) {
+  std::vector<std::string> texts;
+  for (const auto& message : transport.gather(bytes_of(mine))) texts.push_back(text_of(message));
+  return texts;
+}
+
+std::string broadcast_text(Transport& transport, std::string_view text) {
+  const auto bytes = bytes_of(text);
+  std::vector<std::byte> message(bytes.begin(), bytes.end());
+  transport.broadcast(message);
+  return text_of(message);
+}
 
 void agree(Transport& transport, const std::function<void()>& work) {
-  constexpr std::size_t length = 1024;
-  std::vector<std::byte> mine(length);
+  std::string problem;
   try {
     work();
   } catch (const std::exception& error) {
-    const std::string message = message_of(error);
-    std::memcpy(mine.data(), message.data(), std::min(message.size(), length - 1));
-    if (message.empty()) mine[0] = std::byte{'?'};
+    problem = message_of(error);
+    if (problem.empty()) problem = "an error without a message";
   }
-  const auto all = transport.gather(mine, std::vector<std::size_t>(transport.size(), length));
-  std::vector<std::byte> verdict(length);
-  for (std::size_t at = 0; at < all.size() && verdict[0] == std::byte{0}; at += length)
-    std::copy_n(all.begin() + static_cast<std::ptrdiff_t>(at), length, verdict.begin());
-  transport.broadcast(verdict);
-  if (verdict[0] != std::byte{0}) throw SharedError(reinterpret_cast<const char*>(verdict.data()));
+  std::string first;
+  for (const std::string& theirs : gather_texts(transport, problem))
+    if (first.empty()) first = theirs;
+  const std::string verdict = broadcast_text(transport, first);
+  if (!verdict.empty()) throw SharedError(verdict);
+}
+
+std::exception_ptr failure_of(const std::function<void()>& work) {
+  try {
+    work();
+  } catch (...) {
+    return std::current_exception();
+  }
+  return nullptr;
 }
 
 int together(Transport& transport, const std::function<int()>& work) {
@@ -43,24 +64,22 @@ int together(Transport& transport, const std::function<int()>& work) {
 }
 
 void agree_on(Transport& transport, const std::string& text, const std::string& message) {
-  constexpr std::size_t length = 256;
-  std::vector<std::byte> mine(length);
-  std::memcpy(mine.data(), text.data(), std::min(text.size(), length - 1));
-  const auto all = transport.gather(mine, std::vector<std::size_t>(transport.size(), length));
+  const auto all = gather_texts(transport, text);
   agree(transport, [&] {
-    for (std::size_t at = 0; at < all.size(); at += length)
-      if (!std::equal(mine.begin(), mine.end(), all.begin() + static_cast<std::ptrdiff_t>(at)))
-        fail("rank {}: {}", at / length, message);
+    for (std::size_t r = 0; r < all.size(); ++r)
+      if (all[r] != text) fail("rank {}: {}", r, message);
   });
 }
 
-int scoring_threads(int threads, const Transport& transport) {
-  if (threads > 0) return threads;
-  cpu_set_t mine;
-  CPU_ZERO(&mine);
-  const int allowed = sched_getaffinity(0, sizeof mine, &mine) == 0 ? CPU_COUNT(&mine) : 1;
-  const int online = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
-  return std::max(1, std::min(allowed, online / transport.local_size()));
+void agree_on_build(Transport& transport) {
+  const std::string mine = build_identity();
+  const auto all = gather_texts(transport, mine);
+  agree(transport, [&] {
+    for (std::size_t r = 0; r < all.size(); ++r)
+      if (all[r] != mine) fail("rank {} runs another build of triseg ({}) than rank 0 ({})", r, all[r], mine);
+  });
 }
+
+int scoring_threads(int threads, const Transport& transport) { return threads > 0 ? threads : transport.threads(); }
 
 }  // namespace triseg

@@ -1,10 +1,9 @@
 #include "runner/ranks/report_error.hpp"
 
-#include "runner/ranks/launcher.hpp"
-
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <filesystem>
 #include <new>
@@ -12,6 +11,16 @@
 #include <string>
 
 namespace triseg {
+namespace {
+
+std::atomic<bool> speaks = true;
+static_assert(std::atomic<bool>::is_always_lock_free, "read by a signal handler");
+
+}  // namespace
+
+void leave_errors_to_rank_0() { speaks = false; }
+
+bool speaks_for_all() { return speaks; }
 
 std::string message_of(const std::exception& error) {
   if (const auto* files = dynamic_cast<const std::filesystem::filesystem_error*>(&error))
@@ -22,7 +31,7 @@ std::string message_of(const std::exception& error) {
 }
 
 void report_shared_error(std::string_view message) {
-  if (launcher_rank() == 0) report_error(message);
+  if (speaks_for_all()) report_error(message);
 }
 
 void report_error(std::string_view message) {

@@ -13,7 +13,13 @@ std::string message_of(const std::exception& error);
 /// "triseg: error: MESSAGE" on stderr, line breaks in the message turned into blanks.
 void report_error(std::string_view message);
 
-/// The same for a failure that all ranks share: those other than 0 stay silent.
+/// The same unless this process leaves such errors to rank 0.
 void report_shared_error(std::string_view message);
+
+/// From now on this process is one of several ranks and not rank 0: what they all know, rank 0 says.
+void leave_errors_to_rank_0();
+
+/// False after leave_errors_to_rank_0. Safe to call from a signal handler.
+bool speaks_for_all();
 
 }  // namespace triseg

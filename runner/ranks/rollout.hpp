@@ -3,8 +3,10 @@
 
 #include "core/histogram.hpp"
 #include "runner/ranks/transport.hpp"
+#include "runner/ranks/wire.hpp"
 #include "worker/scorer.hpp"
 
+#include <utility>
 #include <vector>
 
 namespace triseg {
@@ -36,9 +38,12 @@ class Rollout {
   int serve();
 
  private:
-  enum class Task : std::uint32_t { score, histograms, moments, finish };
-  /// The part of a request every rank does: sends this rank's records, returns all of them on rank 0.
-  std::vector<std::byte> take_part(Task task, const ScoreRequest& request);
+  /// First and number of the items that a rank scores, or batches that it counts.
+  std::pair<std::size_t, std::size_t> share_of(std::size_t rank, Task task, const ScoreRequest& request) const;
+  /// This rank's share of the work, as bytes.
+  std::vector<std::byte> answer(Task task, const ScoreRequest& request);
+  /// Gives the order to all ranks and takes part: (ranks). Rank 0 only.
+  std::vector<std::vector<std::byte>> answers(Task task, const ScoreRequest& request);
   /// What every rank has a total of, T, summed over the ranks.
   template <class T>
   std::vector<T> totals(Task task, const ScoreRequest& request);

@@ -1,25 +1,49 @@
 #include "runner/ranks/signals.hpp"
 
+#include "runner/ranks/report_error.hpp"
+
+#include <spdlog/fmt/fmt.h>
+
+#include <unistd.h>
+
+#include <cerrno>
 #include <csignal>
+#include <string>
 
 namespace triseg {
 namespace {
 
 volatile std::sig_atomic_t received = 0;
+std::string notice;  // written before the handler is there, then only read
 
-void remember(int) { received = 1; }
+void remember(int number) {
+  if (received) {
+    if (number != SIGINT) return;
+    std::signal(SIGINT, SIG_DFL);
+    std::raise(SIGINT);  // comes once this handler has returned
+    return;
+  }
+  received = 1;
+  if (!speaks_for_all()) return;
+  const int before = errno;
+  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, notice.data(), notice.size());
+  errno = before;
+}
 
 }  // namespace
 
-void catch_stop_signals() {
+void catch_stop_signals(std::string_view unit) {
+  const bool behind_a_progress_bar = ::isatty(STDERR_FILENO);
+  notice = fmt::format("{}triseg: stopping after this {}; Ctrl-C ends it at once\n", behind_a_progress_bar ? "\n" : "", unit);
   struct sigaction action {};
   action.sa_handler = remember;
   action.sa_flags = SA_RESTART;
-  sigemptyset(&action.sa_mask);
-  sigaction(SIGTERM, &action, nullptr);
-  sigaction(SIGUSR2, &action, nullptr);
-  action.sa_flags |= SA_RESETHAND;
-  sigaction(SIGINT, &action, nullptr);
+  sigfillset(&action.sa_mask);  // one at a time
+  for (const int number : {SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU, SIGINT}) {
+    struct sigaction before {};
+    sigaction(number, nullptr, &before);
+    if (before.sa_handler != SIG_IGN) sigaction(number, &action, nullptr);
+  }
 }
 
 bool stop_signal_received() { return received != 0; }

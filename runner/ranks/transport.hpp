@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <exception>
 #include <memory>
 #include <span>
 #include <string>
@@ -18,15 +19,16 @@ class Transport {
   virtual std::string_view name() const = 0;
   virtual int rank() const = 0;
   virtual int size() const = 0;
-  /// This rank among those of its host, and how many they are.
+  /// This process among all that the launcher started on its host.
   virtual int local_rank() const = 0;
-  virtual int local_size() const = 0;
+  /// Threads for this rank: its part of the cores of its host.
+  virtual int threads() const = 0;
 
-  /// Rank 0's message reaches all: the others' argument is replaced by it.
+  /// Rank 0's message, of any length, reaches all: the others' argument is replaced by it.
   virtual void broadcast(std::vector<std::byte>& message) = 0;
 
-  /// Rank r sends bytes[r] bytes; rank 0 gets all of them in rank order, the others an empty vector.
-  virtual std::vector<std::byte> gather(std::span<const std::byte> mine, std::span<const std::size_t> bytes) = 0;
+  /// Every rank sends a message of its own, of any length; rank 0 gets all of them in rank order, the others an empty vector.
+  virtual std::vector<std::vector<std::byte>> gather(std::span<const std::byte> mine) = 0;
 
   /// What the ranks are at, "iteration 17", for the messages of failures.
   virtual void set_phase(std::string_view) {}
@@ -36,14 +38,19 @@ class Transport {
 };
 
 /// What --transport takes: "auto", "local", "mpi", "nccl".
-///   local  one rank in one process; needs no MPI at run time
+///   local  one rank in one process, also where a launcher started several: they know nothing of each other; needs no MPI
 ///   mpi    the ranks that a launcher (mpirun, srun) started
-///   nccl   the same, each with a GPU of its own; a rank that does not answer within `timeout` seconds ends them all
+///   nccl   the same, each with a GPU of its own
 ///   auto   local without a launcher; nccl if `engine` is cuda and every one of several ranks has its own GPU; else mpi
+/// A rank that does not answer within `timeout` seconds ends all with one line that names it (watch.hpp).
+///
+/// `problem`: what this process has found wrong before, or null. Where one process is to run, it is thrown here; where several
+/// are, they join first, so that all end with one line: it becomes a SharedError on those that have none of their own. The same
+/// holds for an unknown name, for one that is impossible here, and for ranks of different builds.
 /// `why`, if not null, becomes the reason of auto's choice in a few words.
-/// Throws Error for an unknown name, for one that is impossible here, and where a launcher started several processes that
-/// MPI does not join to one world.
-std::unique_ptr<Transport> make_transport(std::string_view name, std::string_view engine, double timeout, std::string* why = nullptr);
+/// Throws Error where a launcher started several processes that MPI does not join to one world.
+std::shared_ptr<Transport> make_transport(std::string_view name, std::string_view engine, double timeout,
+                                          std::exception_ptr problem, std::string* why = nullptr);
 
 /// One rank that needs nobody.
 std::unique_ptr<Transport> make_local_transport();

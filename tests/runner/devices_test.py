@@ -3,10 +3,10 @@ import os
 import re
 import signal
 import tempfile
-import time
 import unittest
 
-from program import ProgramTest, children, episodes_in, quick, run, run_file, run_with_one_broken_rank, start, wait_for_episodes
+from program import (ProgramTest, children, episodes_in, end, errors_in, quick, rank_of, run, run_file, run_with_one_broken_rank, start,
+                     wait_for_episodes)
 
 
 def gpus():
@@ -19,11 +19,6 @@ def gpus():
     if not seen and os.environ.get("TRISEG_REQUIRE_GPU"):
         raise AssertionError("TRISEG_REQUIRE_GPU is set, but the program sees no GPU")
     return len(seen)
-
-
-def rank_of(pid):
-    with open(f"/proc/{pid}/environ", "rb") as file:
-        return int(re.search(rb"OMPI_COMM_WORLD_RANK=(\d+)", file.read())[1])
 
 
 class Doctor(ProgramTest):
@@ -50,7 +45,7 @@ class Doctor(ProgramTest):
 
     def test_finds_what_would_stop_a_search(self):
         for arguments, fragment in ((["--out", "/proc/nowhere"], "/proc/nowhere"), (["--teacher", "missing.h5"], "missing.h5"),
-                                    (["--data", "/nowhere"], "/nowhere"), (["--batch-size", "999999"], "--batch-size")):
+                                    (["--data", self.out("nowhere")], self.out("nowhere")), (["--batch-size", "999999"], "--batch-size")):
             with self.subTest(arguments=arguments):
                 out = [] if "--out" in arguments else ["--out", self.out("results")]
                 done = run(["doctor", "--model", "lenet5", *out, *arguments])
@@ -76,7 +71,7 @@ class WithoutGpu(ProgramTest):
             with self.subTest(arguments=arguments, ranks=ranks):
                 done = run(quick("--out", self.out("a"), *arguments), ranks)
                 self.assertNotEqual(done.returncode, 0)
-                errors = [line for line in done.stderr.splitlines() if line.startswith("triseg: error: ")]
+                errors = errors_in(done.stderr)
                 self.assertEqual(len(errors), 1, done.stderr)
                 self.assertRegex(errors[0], "no GPU|unknown engine|no NCCL")
                 self.assertFalse(os.path.exists(run_file(self.out("a"))))
@@ -153,15 +148,15 @@ class TwoGpus(ProgramTest):
 
     def test_a_rank_that_hangs_ends_all_with_a_line_that_names_it(self):
         process = start(quick("--out", self.out("a"), "--episodes", "10000000", "--checkpoint-every", "0", "--engine", "cuda",
-                              "--rank-timeout", "3"), 2)
+                              "--eval-every", "0", "--rank-timeout", "3"), 2)
         wait_for_episodes(run_file(self.out("a")), 32, process)
         hanging = next(pid for pid in children(process.pid) if rank_of(pid) == 1)
+        self.addCleanup(end, hanging)
         os.kill(hanging, signal.SIGSTOP)
-        begun = time.monotonic()
         _, log = process.communicate(timeout=60)
-        self.assertNotEqual(process.returncode, 0)
-        self.assertLess(time.monotonic() - begun, 30)
-        self.assertRegex(log, r"NCCL: gather: rank 1 did not answer within 3 s \(iteration \d+\)")
+        self.assertEqual(process.returncode, 1, log)
+        self.assertEqual(len(errors_in(log)), 1, log)
+        self.assertRegex(errors_in(log)[0], r"(MPI|NCCL): \w+: (rank 1 on host \S+|another rank) did not answer within 3 s \(iteration \d+\)")
         self.assertGreater(episodes_in(run_file(self.out("a"))), 0)
 
 

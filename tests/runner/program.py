@@ -1,7 +1,9 @@
 """Runs the real program, alone or under mpirun, for the tests of this folder."""
 import gzip
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -59,9 +61,17 @@ def run_with_one_broken_rank(arguments, broken, variables, more=()):
     return subprocess.run(["mpirun"] + parts[0] + [":"] + parts[1], env=environment(), capture_output=True, text=True, timeout=60)
 
 
-def start(arguments, ranks=None, cwd=None):
-    return subprocess.Popen(command(arguments, ranks), cwd=cwd, env=environment(), stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, text=True)
+def default_signals():
+    """In a new process: Ctrl-C is not ignored, as it is in what a shell starts in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def start(arguments, ranks=None, cwd=None, mpirun=(), prepare=default_signals):
+    """mpirun: more arguments for it. prepare: called in the new process."""
+    words = command(arguments, ranks)
+    return subprocess.Popen(words[:1] + list(mpirun) + words[1:] if mpirun else words, cwd=cwd, env=environment(),
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=prepare)
 
 
 def children(pid):
@@ -76,6 +86,24 @@ def children(pid):
         except OSError:
             continue
     return sorted(found)
+
+
+def rank_of(pid):
+    """The rank that Open MPI has given to a process."""
+    with open(f"/proc/{pid}/environ", "rb") as file:
+        return int(re.search(rb"OMPI_COMM_WORLD_RANK=(\d+)", file.read())[1])
+
+
+def end(pid):
+    """Ends a process that may have ended already, or be stopped."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def errors_in(log):
+    return [line for line in log.splitlines() if line.startswith("triseg: error: ")]
 
 
 def run_file(folder, name="quick"):
@@ -153,7 +181,7 @@ class ProgramTest(unittest.TestCase):
 
     def assert_one_line_error(self, done, *fragments):
         self.assertNotEqual(done.returncode, 0, done.stdout)
-        lines = [line for line in done.stderr.splitlines() if line.startswith("triseg: error: ")]
+        lines = errors_in(done.stderr)
         self.assertEqual(len(lines), 1, done.stderr)
         self.assertEqual(done.stderr.strip(), lines[0])
         for fragment in fragments:

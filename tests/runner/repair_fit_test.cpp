@@ -21,11 +21,9 @@ class Alone final : public Transport {
   int rank() const override { return 0; }
   int size() const override { return 1; }
   int local_rank() const override { return 0; }
-  int local_size() const override { return 1; }
+  int threads() const override { return 1; }
   void broadcast(std::vector<std::byte>&) override {}
-  std::vector<std::byte> gather(std::span<const std::byte> mine, std::span<const std::size_t>) override {
-    return {mine.begin(), mine.end()};
-  }
+  std::vector<std::vector<std::byte>> gather(std::span<const std::byte> mine) override { return {{mine.begin(), mine.end()}}; }
   void abort(int code) override { std::exit(code); }
 };
 

@@ -89,11 +89,6 @@ class Score(ProgramTest):
                 self.assertEqual(next_answer, answers[1])
                 self.assertIn("reward", next_answer)
 
-    def test_it_is_one_process(self):
-        done = run(["score", "--model", "lenet5"], 2)
-        self.assertNotEqual(done.returncode, 0)
-        self.assertIn("triseg: error: score runs as one process: start it without the launcher that started 2", done.stderr)
-
     def test_what_it_does_not_do_is_no_option_of_it(self):
         named = run(["score", "--help"]).stdout
         for option, value in (("--repair", "layer"), ("--transport", "local"), ("--lr", "1"), ("--out", "x"), ("--strategy", "ppo")):

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,10 @@ import h5py
 
 from program import (QUICK, SOURCE, ProgramTest, children, command, environment, episodes_in, passed, quick, result_file,
                      run, run_file, start, wait_for_episodes)
+
+
+LONG = ["--episodes", "960", "--checkpoint-every", "0"]
+STOPPING = "triseg: stopping after this iteration; Ctrl-C ends it at once\n"
 
 
 class Files(ProgramTest):
@@ -180,9 +185,8 @@ class Ranks(ProgramTest):
         self.search("alone")
         for ranks in (1, 2, 3, 4):
             with self.subTest(ranks=ranks):
-                done = self.search(f"r{ranks}", ranks=ranks)
-                if ranks > 1:
-                    self.assertIn(f"transport mpi: {ranks} ranks", done.stderr)
+                done = self.search(f"r{ranks}", "--transport", "mpi", ranks=ranks)  # GPUs of their own would take NCCL
+                self.assertIn(f"transport mpi: {ranks} ranks", done.stderr)
                 self.assert_same_run(self.out("alone"), self.out(f"r{ranks}"))
 
     def test_a_dedicated_learner_changes_no_byte(self):
@@ -201,30 +205,28 @@ class Ranks(ProgramTest):
 
 
 class Resume(ProgramTest):
-    LONG = ["--episodes", "960", "--checkpoint-every", "0"]
-
     def interrupted(self, name, signal_number, ranks, after, target):
-        process = start(quick("--out", self.out(name), *self.LONG), ranks)
+        process = start(quick("--out", self.out(name), *LONG), ranks)
         wait_for_episodes(run_file(self.out(name)), after, process)
         os.kill(target(process), signal_number)
         _, log = process.communicate(timeout=120)
         return process.returncode, log
 
     def test_killed_runs_end_in_the_bytes_of_an_uninterrupted_one(self):
-        self.search("whole", *self.LONG)
+        self.search("whole", *LONG)
         for after, resumed_on in ((32, None), (320, 3)):
             name = f"killed{after}"
             code, _ = self.interrupted(name, signal.SIGKILL, None, after, lambda p: p.pid)
             self.assertEqual(code, -signal.SIGKILL)
             self.assertLess(episodes_in(run_file(self.out(name))), 960)
-            self.search(name, *self.LONG, ranks=resumed_on)
+            self.search(name, *LONG, ranks=resumed_on)
             self.assert_same_run(self.out("whole"), self.out(name))
 
     def test_a_dead_rank_ends_all_and_loses_nothing(self):
-        self.search("whole", *self.LONG)
+        self.search("whole", *LONG)
         code, _ = self.interrupted("dead", signal.SIGKILL, 2, 96, lambda p: children(p.pid)[-1])
         self.assertEqual(code, 128 + signal.SIGKILL)
-        done = self.search("dead", *self.LONG)
+        done = self.search("dead", *LONG)
         self.assertIn("Continuing", done.stderr)
         self.assert_same_run(self.out("whole"), self.out("dead"))
 
@@ -238,47 +240,6 @@ class Resume(ProgramTest):
         self.assertEqual(len(errors), 1, log)
         self.assertIn(run_file(self.out("a")), errors[0])
         self.assertGreaterEqual(episodes_in(run_file(self.out("gone"))), 32, "what was committed is whole")
-
-    def test_stop_signals_commit_and_exit_with_85(self):
-        self.search("whole", *self.LONG)
-        for name, number, ranks, target in (("term", signal.SIGTERM, None, lambda p: p.pid),
-                                            ("int", signal.SIGINT, None, lambda p: p.pid),
-                                            ("usr2", signal.SIGUSR2, None, lambda p: p.pid),
-                                            ("rank1", signal.SIGUSR2, 2, lambda p: children(p.pid)[-1]),
-                                            ("mpirun", signal.SIGUSR2, 2, lambda p: p.pid)):
-            with self.subTest(name):
-                # The last checkpoint is the first one here: what comes later was committed because of the signal.
-                process = start(quick("--episodes", "960", "--checkpoint-every", "1000000", "--out", self.out(name)), ranks)
-                wait_for_episodes(run_file(self.out(name)), 0, process)
-                while not os.path.exists(run_file(self.out(name))):
-                    time.sleep(0.01)
-                time.sleep(0.1)
-                os.kill(target(process), number)
-                _, log = process.communicate(timeout=120)
-                self.assertEqual(process.returncode, 85, log)
-                self.assertGreater(episodes_in(run_file(self.out(name))), 0)
-                self.search(name, *self.LONG)
-                self.assert_same_run(self.out("whole"), self.out(name))
-
-    def test_a_stop_during_the_final_scoring_keeps_what_is_scored(self):
-        many = ["--episodes", "64", "--top-k", "60", "--threads", "1", "--checkpoint-every", "0"]
-        self.search("whole", *many)
-        process = start(quick("--out", self.out("a"), *many))
-        scored = 0
-        while not scored and process.poll() is None:
-            time.sleep(0.02)
-            if os.path.exists(run_file(self.out("a"))):
-                with h5py.File(run_file(self.out("a"))) as file:
-                    scored = max(file["/finalists/images"][()], default=0)
-        process.send_signal(signal.SIGTERM)
-        _, log = process.communicate(timeout=60)
-        self.assertEqual(process.returncode, 85, log)
-        self.assertEqual(run(["validate", run_file(self.out("a"))]).returncode, 0)
-        with h5py.File(run_file(self.out("a"))) as file:
-            self.assertEqual(file["/finalists/images"].shape, (67,))
-            scored = file["/finalists/images"][0]
-        self.assertIn(f"Scoring 67 candidates on 10000 validation images, {scored} of them done", self.search("a", *many).stderr)
-        self.assert_same_run(self.out("whole"), self.out("a"))
 
     def test_two_searches_do_not_write_one_run(self):
         for ranks in (None, 2):
@@ -351,6 +312,106 @@ class Resume(ProgramTest):
         self.assert_one_line_error(close, "--seed (12345678901234567 instead of 12345678901234569)")
         same = run(quick("--out", self.out("a"), "--lr", "3e-4"))
         self.assertEqual(same.returncode, 0, same.stderr)
+
+
+class Stopping(ProgramTest):
+    def test_stop_signals_commit_and_exit_with_85(self):
+        self.search("whole", *LONG)
+        own = lambda p: p.pid
+        resumed = ("term", "rank1", "mpirun")  # the others take the same way
+        for name, number, ranks, target, notices in (("term", signal.SIGTERM, None, own, 1), ("int", signal.SIGINT, None, own, 1),
+                                                     ("usr1", signal.SIGUSR1, None, own, 1), ("usr2", signal.SIGUSR2, None, own, 1),
+                                                     ("hup", signal.SIGHUP, None, own, 1), ("xcpu", signal.SIGXCPU, None, own, 1),
+                                                     ("rank1", signal.SIGUSR2, 2, lambda p: children(p.pid)[-1], 0),
+                                                     ("mpirun", signal.SIGUSR2, 3, own, 1)):
+            with self.subTest(name):
+                # The last checkpoint is the first one here: what comes later was committed because of the signal.
+                process = start(quick("--episodes", "960", "--checkpoint-every", "1000000", "--out", self.out(name)), ranks)
+                wait_for_episodes(run_file(self.out(name)), 0, process)
+                while not os.path.exists(run_file(self.out(name))):
+                    time.sleep(0.01)
+                time.sleep(0.1)
+                os.kill(target(process), number)
+                _, log = process.communicate(timeout=120)
+                self.assertEqual(process.returncode, 85, log)
+                self.assertEqual(log.count(STOPPING), notices, log)
+                self.assertGreater(episodes_in(run_file(self.out(name))), 0)
+                if name in resumed:
+                    self.search(name, *LONG)
+                    self.assert_same_run(self.out("whole"), self.out(name))
+
+    def long_iteration(self, name, **more):
+        """A search whose first iteration has begun and takes minutes, and a function that waits for the next notice."""
+        process = start(quick("--episodes", "40000", "--episodes-per-update", "20000", "--batch-size", "64", "--threads", "1", "--out",
+                              self.out(name)), **more)
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        for line in process.stderr:
+            if "[start]" in line:
+                break
+
+        def wait_for_notice():
+            self.assertIn(STOPPING, iter(process.stderr.readline, ""))
+
+        while not os.path.exists(run_file(self.out(name))) and process.poll() is None:
+            time.sleep(0.01)
+        return process, wait_for_notice
+
+    def test_a_second_ctrl_c_ends_it_at_once(self):
+        for first in (signal.SIGINT, signal.SIGTERM):
+            with self.subTest(first):
+                process, wait_for_notice = self.long_iteration(f"a{first}")
+                process.send_signal(first)
+                wait_for_notice()
+                process.send_signal(signal.SIGTERM)  # a batch system's second one ends nothing
+                self.assertIsNone(process.poll())
+                process.send_signal(signal.SIGINT)
+                self.assertEqual(process.wait(60), -signal.SIGINT)
+
+    def test_a_signal_that_is_ignored_from_the_start_stays_ignored(self):
+        process, _ = self.long_iteration("a", prepare=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+        with open(f"/proc/{process.pid}/status") as file:
+            masks = {line.split()[0]: int(line.split()[1], 16) for line in file if line.startswith("Sig") and "/" not in line}
+        caught = [s for s in signal.Signals if masks["SigCgt:"] >> (s - 1) & 1 and s < signal.SIGRTMIN]
+        self.assertEqual(set(caught), {signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU, signal.SIGINT})
+        self.assertTrue(masks["SigIgn:"] >> (signal.SIGHUP - 1) & 1)
+
+    def test_ctrl_c_at_mpirun_commits_though_mpirun_ends_with_a_code_of_its_own(self):
+        arguments = quick("--episodes", "40000", "--checkpoint-every", "1000000", "--eval-every", "0", "--out", self.out("a"))
+        process = start(arguments, 2)
+        while not os.path.exists(run_file(self.out("a"))) and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, log = process.communicate(timeout=60)
+        self.assertNotIn(process.returncode, (0, 85), log)
+        self.assertEqual(log.count(STOPPING), 1, log)
+        stopped = re.search(r"Stopped by a signal at episode (\d+) of 40000; the same command continues", log)
+        self.assertEqual(episodes_in(run_file(self.out("a"))), int(stopped[1]))
+        self.assertGreater(int(stopped[1]), 0)
+        resumed = start(arguments, 2)
+        self.addCleanup(resumed.communicate)
+        self.addCleanup(resumed.kill)
+        self.assertTrue(any(f"at episode {stopped[1]} of 40000" in line for line in resumed.stderr), "it continues there")
+
+    def test_a_stop_during_the_final_scoring_keeps_what_is_scored(self):
+        many = ["--episodes", "64", "--top-k", "60", "--threads", "1", "--checkpoint-every", "0"]
+        self.search("whole", *many)
+        process = start(quick("--out", self.out("a"), *many))
+        scored = 0
+        while not scored and process.poll() is None:
+            time.sleep(0.02)
+            if os.path.exists(run_file(self.out("a"))):
+                with h5py.File(run_file(self.out("a"))) as file:
+                    scored = max(file["/finalists/images"][()], default=0)
+        process.send_signal(signal.SIGTERM)
+        _, log = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 85, log)
+        self.assertEqual(run(["validate", run_file(self.out("a"))]).returncode, 0)
+        with h5py.File(run_file(self.out("a"))) as file:
+            self.assertEqual(file["/finalists/images"].shape, (67,))
+            scored = file["/finalists/images"][0]
+        self.assertIn(f"Scoring 67 candidates on 10000 validation images, {scored} of them done", self.search("a", *many).stderr)
+        self.assert_same_run(self.out("whole"), self.out("a"))
 
 
 class Options(ProgramTest):

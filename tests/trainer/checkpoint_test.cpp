@@ -85,7 +85,11 @@ TEST(Checkpoint, FullDiskIsAnErrorAndLeavesTheOldFile) {
 }
 
 TEST(Checkpoint, UnwritablePlaceIsAnError) {
-  EXPECT_THAT(error_of([] { save_checkpoint("/nonexistent/a.checkpoint", {}); }), HasSubstr("/nonexistent/a.checkpoint"));
+  // A file in the place of its folder: not even root can write there.
+  const auto file = scratch_folder("unwritable") / "file", inside = file / "a.checkpoint";
+  std::ofstream(file) << "text";
+  EXPECT_THAT(error_of([&] { save_checkpoint(inside, {}); }), HasSubstr(inside.string()));
+  std::filesystem::remove_all(file.parent_path());
 }
 
 }  // namespace
