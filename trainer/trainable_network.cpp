@@ -130,17 +130,24 @@ struct TrainableNetwork::Impl {
 
   enum class Ranges { fixed, follow, calibrate };
 
+  /// To the larger of both, or to what is not a number.
+  static void raise(float& largest, float value) {
+    if (!std::isnan(largest) && !(value <= largest)) largest = value;
+  }
+
   void observe(std::size_t i, const Tensor& output, Ranges ranges) {
     torch::NoGradGuard no_grad;
     TorchLayer& layer = layers[i];
     const float maximum = output.max().item<float>();
     const float minimum = network.layers[i].relu ? 0.0f : output.min().item<float>();
+    if (!std::isfinite(maximum) || !std::isfinite(minimum)) fail("layer {} gives values that are not finite", network.layers[i].name);
     const double weight = ranges == Ranges::follow ? range_momentum : 1.0 / calibration_batches;
     layer.maximum += float(weight * (maximum - layer.maximum));
     layer.minimum += float(weight * (minimum - layer.minimum));
   }
 
-  Tensor forward(Tensor x, bool training, bool fake_quantized, Ranges ranges) {
+  Tensor forward(Tensor x, bool training, bool fake_quantized, Ranges ranges, std::vector<float>* largest = nullptr) {
+    if (largest) largest->resize(layers.size());
     for (std::size_t i = 0; i < layers.size(); ++i) {
       const Layer& shape = network.layers[i];
       const TorchLayer& layer = layers[i];
@@ -157,6 +164,7 @@ struct TrainableNetwork::Impl {
       if (shape.pool > 1) x = torch::max_pool2d(x, shape.pool);
       if (shape.relu) x = torch::relu(x);
       if (ranges != Ranges::fixed) observe(i, x, ranges);
+      if (largest) raise((*largest)[i], x.abs().max().item<float>());
       if (fake_quantized) {
         const CodeScale scale = output(i);
         x = torch::fake_quantize_per_tensor_affine(x, scale.scale, scale.zero_point, 0, 255);
@@ -234,10 +242,10 @@ double TrainableNetwork::step(std::span<const std::uint8_t> pixels, std::span<co
 
 void TrainableNetwork::seed_dropout(std::uint64_t seed) { torch::manual_seed(seed); }
 
-std::vector<float> TrainableNetwork::logits(std::span<const std::uint8_t> pixels, bool fake_quantized) {
+std::vector<float> TrainableNetwork::logits(std::span<const std::uint8_t> pixels, bool fake_quantized, std::vector<float>* largest) {
   torch::NoGradGuard no_grad;
   return to_vector(
-      impl_->forward(impl_->images(pixels), false, impl_->folded && fake_quantized, Impl::Ranges::fixed));
+      impl_->forward(impl_->images(pixels), false, impl_->folded && fake_quantized, Impl::Ranges::fixed, largest));
 }
 
 TrainingTensors TrainableNetwork::tensors() const {
@@ -265,7 +273,7 @@ void TrainableNetwork::set_tensors(const TrainingTensors& tensors) {
     }
   }
   for (std::size_t i = 0; i < impl_->layers.size(); ++i) {
-    const auto& range = stored_tensor(tensors, impl_->network.layers[i].name + ".range", 2);
+    const std::vector<float> range = stored_tensor(tensors, impl_->network.layers[i].name + ".range", 2);
     impl_->layers[i].minimum = range[0];
     impl_->layers[i].maximum = range[1];
   }
