@@ -1,15 +1,19 @@
 // triseg repair: trains the repair of a result file's student and writes a result file with it.
 #include "core/atomic_file.hpp"
 #include "core/error.hpp"
+#include "core/same_work.hpp"
 #include "core/sha256.hpp"
 #include "learner/judging/selection.hpp"
 #include "runner/command_line.hpp"
 #include "runner/commands/commands.hpp"
 #include "runner/ranks/launcher.hpp"
+#include "runner/ranks/signals.hpp"
 #include "runner/option_checks.hpp"
 #include "runner/progress.hpp"
 #include "runner/commands/result_student.hpp"
 #include "runner/commands/results_table.hpp"
+#include "runner/commands/stopped_training.hpp"
+#include "trainer/checkpoint.hpp"
 #include "trainer/repair_training.hpp"
 #include "worker/engines/engines.hpp"
 #include "worker/scorer.hpp"
@@ -95,8 +99,11 @@ std::string describe(const RepairCommandOptions& o, const ResultStudent& student
 bool is_done(const std::string& out, const std::string& description) {
   if (!fs::exists(out)) return false;
   if (!fs::is_regular_file(out)) fail("--out: {} exists and is not a file", out);
-  if (repair_description_of(out) != description)
-    fail("--out: {} is there already, made by other options or for another student; remove it or choose another --out", out);
+  const std::string stored = repair_description_of(out);
+  if (stored.empty()) fail("--out: {} is there already and no repair made it; remove it or choose another --out", out);
+  const std::string differs = difference(parse_work(stored), parse_work(description));
+  if (!differs.empty())
+    fail("--out: {} is there already, made by other options or for another student: {}; remove it or choose another --out", out, differs);
   return true;
 }
 
@@ -115,6 +122,7 @@ RepairListener listener_of(const RepairCommandOptions& o, std::uint64_t images, 
     display.reset();
     spdlog::info("Epoch {}: KD {:.4f} on the images trained on, {:.1f} s", epoch, kd, seconds);
   };
+  listener.stop = stop_signal_received;
   return listener;
 }
 
@@ -134,6 +142,7 @@ void describe_student(TrainedRepair& trained, const RepairCommandOptions& o, con
 }
 
 int run_repair(RepairCommandOptions o) {
+  catch_stop_signals();
   if (launched_tasks() > 1) fail("repair runs as one process: start it without the launcher that started {}", launched_tasks());
   const ResultStudent student = load_student(o.student);
   resolve(o);
@@ -145,7 +154,7 @@ int run_repair(RepairCommandOptions o) {
     spdlog::info("{} is there already, made by these options: nothing to do", o.out);
     return 0;
   }
-  check_checkpoint(description, o.checkpoint);
+  load_checkpoint_of(description, o.checkpoint);  // a foreign one is found before any image is scored
   for (const std::string& file : {o.out, o.checkpoint}) {
     const auto folder = fs::path(file).parent_path();
     ensure_writable_folder(folder.empty() ? "." : folder);
@@ -157,13 +166,17 @@ int run_repair(RepairCommandOptions o) {
   const auto before = whole_split(student, Split::validation, student.repair.repair);
   trained.before = total_score(scorer, before);
   trained.passed_before = passed_share(scorer, before);
+  if (stop_signal_received()) return stopped_training(o.checkpoint, o.training.epochs);
   spdlog::info("Repairing {}: KD {:.4f} on validation; {} epochs of {} images, --device {}, {} threads, scored by {}", o.student.result,
                trained.before.mean_kd(), o.training.epochs, student.data.split_size(Split::search), o.training.device, threads,
                scorer.engine_description());
   std::unique_ptr<Progress> display;
   const RepairListener listener = listener_of(o, student.data.split_size(Split::search), display);
-  trained.repair =
+  const auto repair =
       train_repair({model, student.codes, student.repair.repair}, student.data, o.training, description, o.checkpoint, listener);
+  display.reset();
+  if (!repair || stop_signal_received()) return stopped_training(o.checkpoint, o.training.epochs);
+  trained.repair = *repair;
   const auto after = whole_split(student, Split::validation, trained.repair);
   trained.validation = total_score(scorer, after);
   trained.passed = passed_share(scorer, after);

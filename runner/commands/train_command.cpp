@@ -2,11 +2,14 @@
 
 #include "core/atomic_file.hpp"
 #include "core/error.hpp"
+#include "core/same_work.hpp"
 #include "learner/files/model_file.hpp"
 #include "runner/command_line.hpp"
 #include "runner/commands/commands.hpp"
+#include "runner/commands/stopped_training.hpp"
 #include "runner/option_checks.hpp"
 #include "runner/progress.hpp"
+#include "runner/ranks/signals.hpp"
 #include "worker/engines/engines.hpp"
 #include "worker/scorer.hpp"
 
@@ -25,32 +28,38 @@ namespace {
 
 constexpr std::uint32_t test_batch = 250;
 
-/// What the options of a stored command line stand for, or nothing if this version cannot parse it.
-std::optional<std::string> configuration_of(const std::string& line, const std::string& data_name) {
-  constexpr std::string_view prefix = "triseg train";
-  if (!line.starts_with(prefix)) return std::nullopt;
+/// What made a model, or nothing if this version cannot parse its command line.
+std::optional<Work> work_of(const ModelFile& file) {
+  std::vector<std::string> words = words_of(file.provenance.command_line);
+  if (words.size() < 2 || words[1] != "train") return std::nullopt;
+  words.erase(words.begin(), words.begin() + 2);
+  std::reverse(words.begin(), words.end());  // as CLI11 takes them
   CLI::App app;
   TrainOptions options;
   declare_train_options(app, options);
   try {
-    app.parse(line.substr(prefix.size()));
+    app.parse(words);
     resolve_train_options(options);
   } catch (const std::exception&) {
     return std::nullopt;
   }
-  return configuration(make_network(options.model), data_name, options.training);
+  Work work = parse_work(configuration(make_network(options.model), file.network.data_sha256, options.training));
+  if (file.network.data_sha256.empty()) work.erase("data_sha256");
+  return work;
 }
 
-/// True if `out` is the finished model of these options and this data. Throws Error if it is anything else.
-bool is_done(const std::string& out, const std::string& wanted, const DataSet& data) {
+/// True if `out` is the finished model of this configuration. Throws Error if it is anything else.
+bool is_done(const std::string& out, const std::string& wanted) {
   if (!std::filesystem::exists(out)) return false;
   if (!std::filesystem::is_regular_file(out)) fail("--out: {} exists and is not a file", out);
   const ModelFile file = load_model_file(out);
-  if (configuration_of(file.provenance.command_line, file.network.data) != wanted)
-    fail("--out: {} holds a model of another configuration ({}); remove it or choose another --out", out,
-         file.provenance.command_line);
-  if (!file.network.data_sha256.empty() && file.network.data_sha256 != data.sha256)
-    fail("--out: {} was trained on other images or labels than those of {}; remove it or choose another --out", out, data.source);
+  const auto stored = work_of(file);
+  if (!stored)
+    fail("--out: {} holds a model of another configuration, made by a command that this version cannot read: {}; remove it or choose "
+         "another --out", out, file.provenance.command_line);
+  const std::string differs = difference(*stored, parse_work(wanted));
+  if (!differs.empty())
+    fail("--out: {} holds a model of another configuration: {}; remove it or choose another --out", out, differs);
   return true;
 }
 
@@ -101,8 +110,11 @@ class Report {
 
   TrainingListener listener() {
     return {[this](const TrainingProgress& p) { progress(p); }, [this](const EpochRecord& r) { epoch(r); },
-            [this](int done, int epochs) { resumed(done, epochs); }};
+            [this](int done, int epochs) { resumed(done, epochs); }, stop_signal_received};
   }
+
+  /// Ends the line of a terminal's display.
+  void end() { display_.reset(); }
 
  private:
   void progress(const TrainingProgress& p) {
@@ -178,15 +190,16 @@ void resolve_train_options(TrainOptions& o) {
     fail("--checkpoint and --out name the same file");
 }
 
-void run_train(const TrainOptions& given) {
+int run_train(const TrainOptions& given) {
+  catch_stop_signals();
   TrainOptions options = given;
   resolve_train_options(options);
   const Network network = make_network(options.model);
   const DataSet data = load_data_set(options.data);
-  if (is_done(options.out, configuration(network, data_set_name(options.data), options.training), data)) {
+  if (is_done(options.out, configuration(network, data.sha256, options.training))) {
     spdlog::info("{} is there already, made by these options: nothing to do", options.out);
     say_how_to_search(options);
-    return;
+    return 0;
   }
   const auto engines = engine_names();
   if (options.engine != "auto" && std::find(engines.begin(), engines.end(), options.engine) == engines.end())
@@ -201,7 +214,11 @@ void run_train(const TrainOptions& given) {
   if (options.training.threads > cores)
     spdlog::warn("--threads {} on {} cores: LibTorch's threads will wait for one another", options.training.threads, cores);
   Report report(options.progress_every, options.checkpoint);
-  TrainingResult result = train(network, data, options.training, options.checkpoint, report.listener());
+  auto trained = train(network, data, options.training, options.checkpoint, report.listener());
+  report.end();
+  if (!trained || stop_signal_received())
+    return stopped_training(options.checkpoint, options.training.epochs + options.training.qat_epochs);
+  TrainingResult& result = *trained;
   result.network.data_sha256 = data.sha256;
   report_bounds(result.network);
   Provenance provenance;
@@ -215,16 +232,14 @@ void run_train(const TrainOptions& given) {
   spdlog::info("{}: test accuracy {:.2f} % in float, {:.2f} % in INT8", options.out, provenance.float_accuracy,
                provenance.int8_test_accuracy);
   say_how_to_search(options);
+  return 0;
 }
 
 void setup_train(CLI::App& program, int& exit_code) {
   auto options = std::make_shared<TrainOptions>();
   CLI::App* app = program.add_subcommand("train", "Train a network and convert it to INT8");
   declare_train_options(*app, *options);
-  app->callback([options, &exit_code] {
-    run_train(*options);
-    exit_code = 0;
-  });
+  app->callback([options, &exit_code] { exit_code = run_train(*options); });
 }
 
 }  // namespace triseg
