@@ -139,12 +139,15 @@ class OnFewImages(ProgramTest):
         self.assertFalse(os.path.exists(self.out("killed.json.checkpoint")))
 
     def test_any_candidate_can_be_repaired(self):
+        selected = load(result_file(self.shared))["layers"]
         self.result = self.out("picked.json")
-        self.assertEqual(run(["pick", run_file(self.shared), "1", "--out", self.result]).returncode, 0)
+        for index in range(2):  # one of them has other codes than the selected one
+            if not os.path.exists(self.result) or load(self.result)["layers"] == selected:
+                self.assertEqual(run(["pick", run_file(self.shared), str(index), "--out", self.result]).returncode, 0)
         self.repair("mine.json")
         self.assert_evaluates_to_its_metrics("mine.json")
         self.assertEqual(load(self.out("mine.json"))["layers"], load(self.result)["layers"])
-        self.assertNotEqual(load(self.result)["layers"], load(result_file(self.shared))["layers"])
+        self.assertNotEqual(load(self.result)["layers"], selected)
 
     def test_it_goes_on_from_the_repair_of_the_result(self):
         self.repair("one.json")
