@@ -2,6 +2,7 @@
 
 #include "core/atomic_file.hpp"
 #include "core/error.hpp"
+#include "core/same_work.hpp"
 
 #include <torch/torch.h>
 
@@ -89,6 +90,14 @@ std::optional<TrainingCheckpoint> load_checkpoint(const std::filesystem::path& p
     fail("{}: damaged, or no checkpoint of a training: choose another --checkpoint, or remove it to start again", path.string());
   }
   return result;
+}
+
+std::optional<TrainingCheckpoint> load_checkpoint_of(const std::string& configuration, const std::filesystem::path& path) {
+  auto found = load_checkpoint(path);
+  const std::string differs = found ? difference(parse_work(found->configuration), parse_work(configuration)) : "";
+  if (!differs.empty())
+    fail("{}: a checkpoint of another configuration: {}; remove it, or choose another --checkpoint", path.string(), differs);
+  return found;
 }
 
 void save_checkpoint(const std::filesystem::path& path, const TrainingCheckpoint& checkpoint) {

@@ -31,7 +31,8 @@ QuantizedLayer convert_layer(const Network& network, const Layer& shape, Scheme 
     const double accumulator_scale = input.scale * double(scales[c]);
     const double bias = std::nearbyint(trained.bias[c] / accumulator_scale);
     if (!(std::abs(bias) < 2147483648.0))
-      fail("{}: layer {}: the bias of channel {} does not fit 32 bits at its scale", network.name, shape.name, c);
+      fail("{}: layer {}: the bias of channel {} ({:g}) does not fit 32 bits at the scale of what comes in, {:g}: the layer before it "
+           "hardly gives more than 0; train with a smaller --lr or --qat-lr", network.name, shape.name, c, trained.bias[c], input.scale);
     layer.weight_scale.push_back(scales[c]);
     layer.requantization.bias.push_back(std::int32_t(bias));
     layer.requantization.multiplier.push_back(float(accumulator_scale / trained.output.scale));

@@ -287,7 +287,7 @@ void RepairNetwork::set_tensors(const TrainingTensors& tensors) {
   for (std::size_t i = 0; i < impl_->layers.size(); ++i) {
     TorchLayer& layer = impl_->layers[i];
     if (layer.tmax == 255) continue;
-    const auto& passed = stored_tensor(tensors, impl_->model.network.layers[i].name + ".passed", 2);
+    const std::vector<float> passed = stored_tensor(tensors, impl_->model.network.layers[i].name + ".passed", 2);
     layer.observed = passed[0];
     layer.price = passed[1];
   }

@@ -15,13 +15,6 @@ namespace {
 
 constexpr std::size_t observed_batches = 32;
 
-std::optional<TrainingCheckpoint> checkpoint_of(const std::string& description, const std::filesystem::path& path) {
-  auto found = load_checkpoint(path);
-  if (found && found->configuration != description)
-    fail("{}: a checkpoint of another configuration; remove it, or choose another --checkpoint", path.string());
-  return found;
-}
-
 /// Some images of an epoch, in its order and augmented.
 struct Batch {
   std::vector<std::uint8_t> pixels;
@@ -45,8 +38,10 @@ void observe(const PixelSet& set, const RepairOptions& o, RepairNetwork& network
   }
 }
 
-/// One epoch from 1 on; its mean KD.
-double run_epoch(int number, const PixelSet& set, const RepairOptions& o, RepairNetwork& network, const RepairListener& listener) {
+bool stopped(const RepairListener& listener) { return listener.stop && listener.stop(); }
+
+/// One epoch from 1 on; its mean KD, or nothing if it was stopped before its end.
+std::optional<double> run_epoch(int number, const PixelSet& set, const RepairOptions& o, RepairNetwork& network, const RepairListener& listener) {
   const std::size_t n = set.size(), batch = o.batch_size, steps = (n + batch - 1) / batch;
   const auto order = epoch_order(o.seed, number, n);
   Batch images;
@@ -63,6 +58,7 @@ double run_epoch(int number, const PixelSet& set, const RepairOptions& o, Repair
     sum += kd * double(size);
     done += size;
     if (listener.progress) listener.progress(number, done, sum / double(done));
+    if (done < n && stopped(listener)) return std::nullopt;
   }
   return sum / double(n);
 }
@@ -93,16 +89,15 @@ void check(const RepairOptions& o, const Network& network, const DataSet& data) 
   check_device(o.device);
 }
 
-void check_checkpoint(const std::string& description, const std::filesystem::path& path) { checkpoint_of(description, path); }
-
-Repair train_repair(const RepairedStudent& student, const DataSet& data, const RepairOptions& options,
-                    const std::string& description, const std::filesystem::path& checkpoint_path, const RepairListener& listener) {
+std::optional<Repair> train_repair(const RepairedStudent& student, const DataSet& data, const RepairOptions& options,
+                                   const std::string& description, const std::filesystem::path& checkpoint_path,
+                                   const RepairListener& listener) {
   check(options, student.problem.network(), data);
   set_training_threads(options.threads);
   const PixelSet set = lay_out(student.problem.network(), data, Split::search);
   RepairNetwork network(student.problem, student.codes, student.start, options.shared_slope, options.smoothing, options.device);
   TrainingCheckpoint state;
-  if (auto found = checkpoint_of(description, checkpoint_path)) {
+  if (auto found = load_checkpoint_of(description, checkpoint_path)) {
     state = std::move(*found);
     network.set_tensors(state.tensors);
     if (listener.resumed) listener.resumed(int(state.history.size()));
@@ -110,22 +105,18 @@ Repair train_repair(const RepairedStudent& student, const DataSet& data, const R
     observe(set, options, network);
   }
   state.configuration = description;
-  while (int(state.history.size()) < options.epochs) {
+  for (int number = int(state.history.size()) + 1; number <= options.epochs; ++number) {
     const auto start = std::chrono::steady_clock::now();
-    const int number = int(state.history.size()) + 1;
-    EpochRecord record{.epoch = number, .loss = run_epoch(number, set, options, network, listener)};
-    record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    const auto kd = or_forget(checkpoint_path, [&] { return run_epoch(number, set, options, network, listener); });
+    if (!kd) return std::nullopt;
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     state.tensors = network.tensors();
-    state.history.push_back(record);
+    state.history.push_back({.epoch = number, .loss = *kd, .seconds = seconds});
     save_checkpoint(checkpoint_path, state);
-    if (listener.epoch) listener.epoch(number, record.loss, record.seconds);
+    if (listener.epoch) listener.epoch(number, *kd, seconds);
+    if (number < options.epochs && stopped(listener)) return std::nullopt;
   }
-  try {
-    return network.repair();
-  } catch (const Error&) {
-    std::filesystem::remove(checkpoint_path);  // nothing to go on with
-    throw;
-  }
+  return or_forget(checkpoint_path, [&] { return network.repair(); });
 }
 
 }  // namespace triseg

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -37,14 +38,12 @@ std::string configuration(const RepairOptions& options);
 /// for a device that is not there.
 void check(const RepairOptions& options, const Network& network, const DataSet& data);
 
-/// Throws Error if the file is there and is not a checkpoint of this training, whose `description` train_repair gets.
-void check_checkpoint(const std::string& description, const std::filesystem::path& path);
-
 struct RepairListener {
   /// After every step: images and mean KD of the epoch so far.
   std::function<void(int epoch, std::size_t images, double kd)> progress;
   std::function<void(int epoch, double kd, double seconds)> epoch;  ///< after every epoch, its checkpoint written
   std::function<void(int done)> resumed;                            ///< once, if a checkpoint has been found
+  std::function<bool()> stop;                                       ///< asked after every step: true ends the training there
 };
 
 /// The student that the training is about.
@@ -54,11 +53,13 @@ struct RepairedStudent {
   const Repair& start;           ///< empty: the model's own requantization
 };
 
-/// Trains on the search split. `description` tells what is trained with which options: a checkpoint of another description is
-/// refused. Resumes from `checkpoint_path` if it exists, and writes it after every epoch. Equal options, build and thread count
-/// give equal results on a CPU for any history of kills and resumes. Throws Error if check() does, for a checkpoint of another
-/// description, and if the training diverges: if the loss is not finite, or a bias at the end is none.
-Repair train_repair(const RepairedStudent& student, const DataSet& data, const RepairOptions& options,
-                    const std::string& description, const std::filesystem::path& checkpoint_path, const RepairListener& listener);
+/// Trains on the search split. `description` tells what is trained with which options (core/same_work.hpp): a checkpoint of another
+/// description is refused. Resumes from `checkpoint_path` if it exists, and writes it after every epoch. Nothing if the listener
+/// stopped it: the checkpoint is of the last epoch that was finished. Equal options, build and thread count give equal results on
+/// a CPU for any history of stops, kills and resumes. Throws Error if check() does, for a checkpoint of another description, and if
+/// the training diverges, whose checkpoint it removes: if the loss is not finite, or a bias at the end is none.
+std::optional<Repair> train_repair(const RepairedStudent& student, const DataSet& data, const RepairOptions& options,
+                                   const std::string& description, const std::filesystem::path& checkpoint_path,
+                                   const RepairListener& listener);
 
 }  // namespace triseg

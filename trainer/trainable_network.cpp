@@ -1,5 +1,6 @@
 #include "trainer/trainable_network.hpp"
 
+#include "core/cores.hpp"
 #include "core/error.hpp"
 #include "trainer/torch_support.hpp"
 
@@ -8,7 +9,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <thread>
 
 namespace triseg {
 namespace {
@@ -132,17 +132,24 @@ struct TrainableNetwork::Impl {
 
   enum class Ranges { fixed, follow, calibrate };
 
+  /// To the larger of both, or to what is not a number.
+  static void raise(float& largest, float value) {
+    if (!std::isnan(largest) && !(value <= largest)) largest = value;
+  }
+
   void observe(std::size_t i, const Tensor& output, Ranges ranges) {
     torch::NoGradGuard no_grad;
     TorchLayer& layer = layers[i];
     const float maximum = output.max().item<float>();
     const float minimum = network.layers[i].relu ? 0.0f : output.min().item<float>();
+    if (!std::isfinite(maximum) || !std::isfinite(minimum)) fail("layer {} gives values that are not finite", network.layers[i].name);
     const double weight = ranges == Ranges::follow ? range_momentum : 1.0 / calibration_batches;
     layer.maximum += float(weight * (maximum - layer.maximum));
     layer.minimum += float(weight * (minimum - layer.minimum));
   }
 
-  Tensor forward(Tensor x, bool in_training, bool fake_quantized, Ranges ranges) {
+  Tensor forward(Tensor x, bool in_training, bool fake_quantized, Ranges ranges, std::vector<float>* largest = nullptr) {
+    if (largest) largest->resize(layers.size());
     for (std::size_t i = 0; i < layers.size(); ++i) {
       const Layer& shape = network.layers[i];
       const TorchLayer& layer = layers[i];
@@ -159,6 +166,7 @@ struct TrainableNetwork::Impl {
       if (shape.pool > 1) x = torch::max_pool2d(x, shape.pool);
       if (shape.relu) x = torch::relu(x);
       if (ranges != Ranges::fixed) observe(i, x, ranges);
+      if (largest) raise((*largest)[i], x.abs().max().item<float>());
       if (fake_quantized) {
         const CodeScale scale = output(i);
         x = torch::fake_quantize_per_tensor_affine(x, scale.scale, scale.zero_point, 0, 255);
@@ -237,10 +245,10 @@ double TrainableNetwork::step(std::span<const std::uint8_t> pixels, std::span<co
 
 void TrainableNetwork::seed_dropout(std::uint64_t seed) { torch::manual_seed(seed); }
 
-std::vector<float> TrainableNetwork::logits(std::span<const std::uint8_t> pixels, bool fake_quantized) {
+std::vector<float> TrainableNetwork::logits(std::span<const std::uint8_t> pixels, bool fake_quantized, std::vector<float>* largest) {
   torch::NoGradGuard no_grad;
   return to_vector(
-      impl_->forward(impl_->images(pixels), false, impl_->folded && fake_quantized, Impl::Ranges::fixed));
+      impl_->forward(impl_->images(pixels), false, impl_->folded && fake_quantized, Impl::Ranges::fixed, largest));
 }
 
 TrainingTensors TrainableNetwork::tensors() const {
@@ -268,7 +276,7 @@ void TrainableNetwork::set_tensors(const TrainingTensors& tensors) {
     }
   }
   for (std::size_t i = 0; i < impl_->layers.size(); ++i) {
-    const auto& range = stored_tensor(tensors, impl_->network.layers[i].name + ".range", 2);
+    const std::vector<float> range = stored_tensor(tensors, impl_->network.layers[i].name + ".range", 2);
     impl_->layers[i].minimum = range[0];
     impl_->layers[i].maximum = range[1];
   }
@@ -296,7 +304,7 @@ const std::vector<float>& stored_tensor(const TrainingTensors& tensors, const st
 void check_device(const std::string& device) { choose_device(device); }
 
 void set_training_threads(int threads) {
-  const int n = threads > 0 ? threads : std::max(1, int(std::thread::hardware_concurrency()));
+  const int n = threads > 0 ? threads : available_cores();
   torch::set_num_threads(n);
   // OpenBLAS, where it is LibTorch's BLAS, counts its threads by itself.
   if (void* const function = dlsym(RTLD_DEFAULT, "openblas_set_num_threads")) reinterpret_cast<void (*)(int)>(function)(n);

@@ -45,14 +45,16 @@ class TrainableNetwork {
   /// quantization.
   void calibrate(std::span<const std::uint8_t> pixels);
 
-  /// One optimizer step on a batch; returns its mean cross-entropy [nats] before the step.
+  /// One optimizer step on a batch; returns its mean cross-entropy [nats] before the step. Throws Error naming the layer whose range
+  /// would follow values that are not finite.
   double step(std::span<const std::uint8_t> pixels, std::span<const std::uint16_t> labels, const StepOptions& options);
 
   /// Seeds dropout.
   void seed_dropout(std::uint64_t seed);
 
-  /// Inference: (N, classes). Folded: through fake quantization unless `fake_quantized` is false.
-  std::vector<float> logits(std::span<const std::uint8_t> pixels, bool fake_quantized = true);
+  /// Inference: (N, classes). Folded: through fake quantization unless `fake_quantized` is false. `largest` (layers), empty at
+  /// first, is raised to the largest absolute output of each layer behind pooling and ReLU; not a number if one is none.
+  std::vector<float> logits(std::span<const std::uint8_t> pixels, bool fake_quantized = true, std::vector<float>* largest = nullptr);
 
   TrainingTensors tensors() const;
   /// Restores tensors() of a network in the same form. Throws Error naming a tensor that is missing or of another size.

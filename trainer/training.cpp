@@ -31,25 +31,25 @@ class Run {
       : recipe_(recipe), data_(data), options_(options), path_(path), listener_(listener),
         training_(lay_out(recipe.network, data, Split::search)), validation_(lay_out(recipe.network, data, Split::validation)),
         network_(make_trainable()) {
-    const std::string text = configuration(recipe.network, data.name, options);
-    if (auto found = load_checkpoint(path)) {
+    const std::string text = configuration(recipe.network, data.sha256, options);
+    if (auto found = load_checkpoint_of(text, path)) {
       state_ = std::move(*found);
-      if (state_.configuration != text)
-        fail("{}: a checkpoint of another configuration; remove it, or choose another --checkpoint", path.string());
       if (state_.folded) network_.fold();
       network_.set_tensors(state_.tensors);
     }
     state_.configuration = text;
   }
 
-  TrainingResult run() {
+  std::optional<TrainingResult> run() {
     const int total = options_.epochs + options_.qat_epochs;
     if (!state_.history.empty() && listener_.resumed) listener_.resumed(int(state_.history.size()), total);
-    while (int(state_.history.size()) < options_.epochs) epoch(int(state_.history.size()) + 1, total);
+    for (int number = int(state_.history.size()) + 1; number <= total; ++number) {
+      if (number > options_.epochs && !state_.folded) end_float_phase();
+      if (!epoch(number, total)) return std::nullopt;
+    }
     if (!state_.folded) end_float_phase();
-    while (int(state_.history.size()) < total) epoch(int(state_.history.size()) + 1, total);
     network_.set_tensors(state_.best);
-    return {convert(recipe_.network, options_.scheme, data_.name, network_.trained()), state_};
+    return or_forget(path_, [&] { return TrainingResult{convert(recipe_.network, options_.scheme, data_.name, network_.trained()), state_}; });
   }
 
  private:
@@ -68,8 +68,42 @@ class Run {
                      : float_rate(options_.learning_rate, done / epochs);
   }
 
-  void epoch(int number, int total) {
+  [[noreturn]] void die(int number, const std::string& how) const {
+    const bool quantized = number > options_.epochs;
+    fail("training died in epoch {}: {}; choose a smaller {} (found {})", number, how, quantized ? "--qat-lr" : "--lr",
+         quantized ? options_.qat_learning_rate : options_.learning_rate);
+  }
+
+  /// Accuracy on the validation split. From a layer that gives 0 everywhere no gradient comes back: it stays so.
+  double validation_accuracy(int number) {
+    std::vector<float> largest;
+    const double result = accuracy(network_, validation_, &largest);
+    for (std::size_t i = 0; i < largest.size(); ++i) {
+      const std::string& layer = recipe_.network.layers[i].name;
+      if (largest[i] == 0) die(number, fmt::format("layer {} gives 0 for every image of the validation split", layer));
+      if (!std::isfinite(largest[i])) die(number, fmt::format("layer {} gives values that are not finite", layer));
+    }
+    return result;
+  }
+
+  bool stopped() const { return listener_.stop && listener_.stop(); }
+
+  /// One epoch and its checkpoint; false if the training is to end here.
+  bool epoch(int number, int total) {
     const auto start = std::chrono::steady_clock::now();
+    auto record = or_forget(path_, [&] { return steps_and_validation(number, total); });
+    if (!record) return false;
+    state_.tensors = network_.tensors();
+    if (record->quantized) keep_if_best(*record);
+    record->seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    state_.history.push_back(*record);
+    save_checkpoint(path_, state_);
+    if (listener_.epoch) listener_.epoch(*record);
+    return number == total || !stopped();
+  }
+
+  /// Nothing if it was stopped before its last step. Throws Error if the training dies.
+  std::optional<EpochRecord> steps_and_validation(int number, int total) {
     const std::size_t n = training_.size(), batch = options_.batch_size, steps = (n + batch - 1) / batch;
     const auto order = epoch_order(options_.seed, number, n);
     std::vector<std::uint8_t> pixels;
@@ -82,21 +116,20 @@ class Run {
       pixels.resize(size * training_.image_size());
       labels.resize(size);
       training_batch(training_, std::span(order).subspan(done, size), options_.augmentation, options_.seed, number, pixels, labels);
-      const double loss = network_.step(pixels, labels,
-                                        {.learning_rate = rate(number, step, steps), .momentum = options_.momentum,
-                                         .weight_decay = options_.weight_decay, .observe = number < total});
-      if (!std::isfinite(loss)) fail("training diverged in epoch {}: the loss is not finite; choose a smaller --lr", number);
+      double loss = 0;
+      try {
+        loss = network_.step(pixels, labels, {.learning_rate = rate(number, step, steps), .momentum = options_.momentum,
+                                              .weight_decay = options_.weight_decay, .observe = number < total});
+      } catch (const Error& error) {
+        die(number, error.what());
+      }
+      if (!std::isfinite(loss)) die(number, "the loss is not finite");
       sum += loss * double(size);
       done += size;
       if (listener_.progress) listener_.progress({number, total, quantized, done, n, sum / double(done)});
+      if (done < n && stopped()) return std::nullopt;
     }
-    EpochRecord record{number, quantized, sum / double(n), accuracy(network_, validation_), 0};
-    state_.tensors = network_.tensors();
-    if (quantized) keep_if_best(record);
-    record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    state_.history.push_back(record);
-    save_checkpoint(path_, state_);
-    if (listener_.epoch) listener_.epoch(record);
+    return EpochRecord{number, quantized, sum / double(n), validation_accuracy(number), 0};
   }
 
   void end_float_phase() {
@@ -157,19 +190,19 @@ void check(const TrainingOptions& options, const Network& network, const DataSet
   check_device(options.device);
 }
 
-std::string configuration(const Network& network, const std::string& data_name, const TrainingOptions& o) {
+std::string configuration(const Network& network, const std::string& data_sha256, const TrainingOptions& o) {
   return fmt::format(
-      "model = {}\ndata = {}\nbackend = {}\nepochs = {}\nqat_epochs = {}\nbatch_size = {}\nlr = {}\nqat_lr = {}\n"
+      "model = {}\ndata_sha256 = {}\nbackend = {}\nepochs = {}\nqat_epochs = {}\nbatch_size = {}\nlr = {}\nqat_lr = {}\n"
       "momentum = {}\nweight_decay = {}\nshift = {}\nflip = {}\nseed = {}\n",
-      network.name, data_name, scheme_name(o.scheme), o.epochs, o.qat_epochs, o.batch_size, o.learning_rate,
+      network.name, data_sha256, scheme_name(o.scheme), o.epochs, o.qat_epochs, o.batch_size, o.learning_rate,
       o.qat_learning_rate, o.momentum, o.weight_decay, o.augmentation.shift, o.augmentation.flip, o.seed);
 }
 
-double accuracy(TrainableNetwork& network, const PixelSet& set) {
+double accuracy(TrainableNetwork& network, const PixelSet& set, std::vector<float>* largest) {
   std::size_t right = 0;
   for (std::size_t first = 0; first < set.size(); first += inference_batch) {
     const std::size_t n = std::min<std::size_t>(inference_batch, set.size() - first);
-    const auto logits = network.logits(std::span(set.pixels).subspan(first * set.image_size(), n * set.image_size()));
+    const auto logits = network.logits(std::span(set.pixels).subspan(first * set.image_size(), n * set.image_size()), true, largest);
     const std::size_t classes = logits.size() / n;
     for (std::size_t i = 0; i < n; ++i) {
       const auto row = logits.begin() + i * classes;
@@ -179,8 +212,8 @@ double accuracy(TrainableNetwork& network, const PixelSet& set) {
   return set.size() ? 100.0 * double(right) / double(set.size()) : 0.0;
 }
 
-TrainingResult train(const Recipe& recipe, const DataSet& data, const TrainingOptions& options,
-                     const std::filesystem::path& checkpoint_path, const TrainingListener& listener) {
+std::optional<TrainingResult> train(const Recipe& recipe, const DataSet& data, const TrainingOptions& options,
+                                    const std::filesystem::path& checkpoint_path, const TrainingListener& listener) {
   check(options, recipe.network, data);
   return Run(recipe, data, options, checkpoint_path, listener).run();
 }

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,8 +33,9 @@ struct TrainingOptions {
   int threads = 0;                  ///< 0: one per core
 };
 
-/// The options that change results, `name = value` a line: two runs with equal text are the same training.
-std::string configuration(const Network& network, const std::string& data_name, const TrainingOptions& options);
+/// What the result depends on, `name = value` a line: two runs with equal text are the same training. The data is named by its
+/// digest (DataSet::sha256).
+std::string configuration(const Network& network, const std::string& data_sha256, const TrainingOptions& options);
 
 /// Where a running epoch is.
 struct TrainingProgress {
@@ -47,6 +49,7 @@ struct TrainingListener {
   std::function<void(const TrainingProgress&)> progress;   ///< after every step
   std::function<void(const EpochRecord&)> epoch;           ///< after every epoch, its checkpoint written
   std::function<void(int done, int epochs)> resumed;       ///< once, if a checkpoint has been found: its epochs, and all
+  std::function<bool()> stop;                              ///< asked after every step: true ends the training there
 };
 
 struct TrainingResult {
@@ -55,11 +58,13 @@ struct TrainingResult {
 };
 
 /// Trains on the search split of `data`, choosing by the validation split. Resumes from `checkpoint_path` if it exists,
-/// and writes it after every epoch. Equal options, build and thread count give equal results for any history of kills
-/// and resumes. Throws Error if check() does, for a checkpoint of another configuration, and if the
-/// loss stops being finite.
-TrainingResult train(const Recipe& recipe, const DataSet& data, const TrainingOptions& options,
-                     const std::filesystem::path& checkpoint_path, const TrainingListener& listener);
+/// and writes it after every epoch. Nothing if the listener stopped it: the checkpoint is of the last epoch that was finished.
+/// Equal options, build and thread count give equal results for any history of stops, kills and resumes.
+/// Throws Error if check() does, for a checkpoint of another configuration, and for a training that died, of which it removes
+/// the checkpoint: if the loss stops being finite, or after the epoch in which a layer gives 0, or anything that is not finite,
+/// for every validation image.
+std::optional<TrainingResult> train(const Recipe& recipe, const DataSet& data, const TrainingOptions& options,
+                                    const std::filesystem::path& checkpoint_path, const TrainingListener& listener);
 
 /// Throws Error naming the first option that is out of range, as the command line spells it.
 void check(const TrainingOptions& options);
@@ -67,7 +72,8 @@ void check(const TrainingOptions& options);
 /// for a device that is not there.
 void check(const TrainingOptions& options, const Network& network, const DataSet& data);
 
-/// Shares of images whose largest logit is that of the label [percent].
-double accuracy(TrainableNetwork& network, const PixelSet& set);
+/// Shares of images whose largest logit is that of the label [percent]. `largest`, if there, gets the largest absolute output of
+/// each layer (TrainableNetwork::logits).
+double accuracy(TrainableNetwork& network, const PixelSet& set, std::vector<float>* largest = nullptr);
 
 }  // namespace triseg

@@ -4,5 +4,6 @@
 
 int main(int argc, char** argv) {
   using namespace triseg;
-  return run_program(argc, argv, {setup_search, setup_evaluate, setup_score, setup_train_launch, setup_pick, setup_validate, setup_doctor});
+  return run_program(argc, argv, {setup_search, setup_evaluate, setup_score, setup_trainer, setup_pick, setup_validate, setup_doctor,
+                                  setup_companions});
 }

@@ -59,13 +59,16 @@ int after_output(int exit_code) {
   return exit_code ? exit_code : 1;
 }
 
+/// What the line says of a command line without a known subcommand.
+std::string subcommand_expected(const CLI::App& program, int argc, char** argv) {
+  std::string names;
+  for (const CLI::App* subcommand : program.get_subcommands({})) names += (names.empty() ? "" : ", ") + subcommand->get_name();
+  return "expected a subcommand, one of " + names + "; found " + (argc > 1 ? "'" + std::string(argv[1]) + "'" : "none");
+}
+
 /// The line for a command line that CLI11 refuses, in our words where its own do not help.
 std::string message_of(const CLI::ParseError& error, const CLI::App& program, int argc, char** argv) {
-  if (program.get_subcommands().empty()) {
-    std::string names;
-    for (const CLI::App* subcommand : program.get_subcommands({})) names += (names.empty() ? "" : ", ") + subcommand->get_name();
-    return "expected a subcommand, one of " + names + "; found " + (argc > 1 ? "'" + std::string(argv[1]) + "'" : "none");
-  }
+  if (program.get_subcommands().empty()) return subcommand_expected(program, argc, argv);
   const std::string subcommand = program.get_subcommands().front()->get_name();
   if (dynamic_cast<const CLI::ExtrasError*>(&error)) {
     // The value of an unknown option is left over, too, so an option is named before anything else.
@@ -86,6 +89,10 @@ std::string message_of(const CLI::ParseError& error, const CLI::App& program, in
 
 }  // namespace
 
+bool has_subcommand(const CLI::App& program, const std::string& name) {
+  return !program.get_subcommands([&](const CLI::App* subcommand) { return subcommand->get_name() == name; }).empty();
+}
+
 int run_program(int argc, char** argv, std::initializer_list<SetupCommand*> commands) {
   open_standard_streams();
   spdlog::set_default_logger(std::make_shared<spdlog::logger>("triseg", std::make_shared<LogSink>()));
@@ -96,6 +103,11 @@ int run_program(int argc, char** argv, std::initializer_list<SetupCommand*> comm
   program.require_subcommand(1);
   int exit_code = 0;
   for (SetupCommand* setup : commands) setup(program, exit_code);
+  // CLI11 would answer a --help behind an unknown subcommand with the general help.
+  if (argc > 1 && argv[1][0] != '-' && !has_subcommand(program, argv[1])) {
+    report_shared_error(subcommand_expected(program, argc, argv));
+    return 2;
+  }
   try {
     program.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <initializer_list>
+#include <string>
 
 namespace CLI {
 class App;
@@ -11,6 +12,8 @@ namespace triseg {
 
 /// Adds a subcommand (runner/commands/commands.hpp).
 using SetupCommand = void(CLI::App& program, int& exit_code);
+
+bool has_subcommand(const CLI::App& program, const std::string& name);
 
 /// The exit code: the subcommand's, 1 after a failure, 2 for a command line that cannot be parsed.
 int run_program(int argc, char** argv, std::initializer_list<SetupCommand*> commands);

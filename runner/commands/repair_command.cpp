@@ -1,14 +1,19 @@
 // triseg repair: trains the repair of a result file's student and writes a result file with it.
 #include "core/atomic_file.hpp"
+#include "core/cores.hpp"
 #include "core/error.hpp"
+#include "core/same_work.hpp"
 #include "core/sha256.hpp"
 #include "learner/judging/selection.hpp"
 #include "runner/command_line.hpp"
 #include "runner/commands/commands.hpp"
 #include "runner/commands/option_checks.hpp"
+#include "runner/ranks/signals.hpp"
 #include "runner/progress.hpp"
 #include "runner/commands/result_student.hpp"
 #include "runner/commands/results_table.hpp"
+#include "runner/commands/stopped_training.hpp"
+#include "trainer/checkpoint.hpp"
 #include "trainer/repair_training.hpp"
 #include "worker/engines/engines.hpp"
 #include "worker/scorer.hpp"
@@ -20,7 +25,6 @@
 #include <limits>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 namespace triseg {
@@ -94,8 +98,11 @@ std::string describe(const RepairCommandOptions& o, const ResultStudent& student
 bool is_done(const std::string& out, const std::string& description) {
   if (!fs::exists(out)) return false;
   if (!fs::is_regular_file(out)) fail("--out: {} exists and is not a file", out);
-  if (ResultFile(out).repair_description() != description)
-    fail("--out: {} is there already, made by other options or for another student; remove it or choose another --out", out);
+  const std::string stored = ResultFile(out).repair_description();
+  if (stored.empty()) fail("--out: {} is there already and no repair made it; remove it or choose another --out", out);
+  const std::string differs = difference(parse_work(stored), parse_work(description));
+  if (!differs.empty())
+    fail("--out: {} is there already, made by other options or for another student: {}; remove it or choose another --out", out, differs);
   return true;
 }
 
@@ -114,6 +121,7 @@ RepairListener listener_of(const RepairCommandOptions& o, std::uint64_t images, 
     display.reset();
     spdlog::info("Epoch {}: KD {:.4f} on the images trained on, {:.1f} s", epoch, kd, seconds);
   };
+  listener.stop = stop_signal_received;
   return listener;
 }
 
@@ -133,6 +141,7 @@ void describe_student(TrainedRepair& trained, const RepairCommandOptions& o, con
 }
 
 int run_repair(RepairCommandOptions o) {
+  catch_stop_signals("step");
   const ResultStudent student = load_student(o.student);
   resolve(o);
   o.training.temperature = o.student.temperature;
@@ -143,25 +152,29 @@ int run_repair(RepairCommandOptions o) {
     spdlog::info("{} is there already, made by these options: nothing to do", o.out);
     return 0;
   }
-  check_checkpoint(description, o.checkpoint);
+  load_checkpoint_of(description, o.checkpoint);  // a foreign one is found before any image is scored
   for (const std::string& file : {o.out, o.checkpoint}) {
     const auto folder = fs::path(file).parent_path();
     ensure_writable_folder(folder.empty() ? "." : folder);
   }
-  const int cores = std::max(1, int(std::thread::hardware_concurrency()));
+  const int cores = available_cores();
   const int threads = o.training.threads > 0 ? o.training.threads : cores;
   Scorer scorer(problem, student.data, engine_factory(o.engine, problem), threads, o.student.temperature);
   TrainedRepair trained;
   const auto before = whole_split(student, Split::validation, student.repair.repair);
   trained.before = total_score(scorer, before);
   trained.passed_before = passed_in(scorer, before);
+  if (stop_signal_received()) return stopped_training(o.checkpoint, o.training.epochs);
   spdlog::info("Repairing {}: KD {:.4f} on validation; {} epochs of {} images, --device {}, {} threads, scored by {}", o.student.result,
                trained.before.mean_kd(), o.training.epochs, student.data.split_size(Split::search), o.training.device, threads,
                scorer.engine_description());
   std::unique_ptr<Progress> display;
   const RepairListener listener = listener_of(o, student.data.split_size(Split::search), display);
-  trained.repair =
+  const auto repair =
       train_repair({problem, student.codes, student.repair.repair}, student.data, o.training, description, o.checkpoint, listener);
+  display.reset();
+  if (!repair || stop_signal_received()) return stopped_training(o.checkpoint, o.training.epochs);
+  trained.repair = *repair;
   const auto after = whole_split(student, Split::validation, trained.repair);
   trained.validation = total_score(scorer, after);
   trained.passed = passed_in(scorer, after);

@@ -1,12 +1,16 @@
 #include "runner/commands/train_command.hpp"
 
 #include "core/atomic_file.hpp"
+#include "core/cores.hpp"
 #include "core/error.hpp"
+#include "core/same_work.hpp"
 #include "learner/files/model_file.hpp"
 #include "runner/command_line.hpp"
 #include "runner/commands/commands.hpp"
 #include "runner/commands/option_checks.hpp"
+#include "runner/commands/stopped_training.hpp"
 #include "runner/progress.hpp"
+#include "runner/ranks/signals.hpp"
 #include "worker/engines/engines.hpp"
 #include "worker/scorer.hpp"
 
@@ -17,45 +21,50 @@
 #include <limits>
 #include <memory>
 #include <optional>
-#include <thread>
 
 namespace triseg {
 namespace {
 
 constexpr std::uint32_t test_batch = 250;
 
-/// What the options of a stored command line stand for, or nothing if this version cannot parse it.
-std::optional<std::string> configuration_of(const std::string& line, const std::string& data_name) {
-  constexpr std::string_view prefix = "triseg train";
-  if (!line.starts_with(prefix)) return std::nullopt;
+/// What made a model, or nothing if this version cannot parse its command line.
+std::optional<Work> work_of(const ModelFile& file) {
+  std::vector<std::string> words = words_of(file.provenance.command_line);
+  if (words.size() < 2 || words[1] != "train") return std::nullopt;
+  words.erase(words.begin(), words.begin() + 2);
+  std::reverse(words.begin(), words.end());  // as CLI11 takes them
   CLI::App app;
   TrainOptions options;
   declare_train_options(app, options);
   try {
-    app.parse(line.substr(prefix.size()));
+    app.parse(words);
     resolve_train_options(options);
   } catch (const std::exception&) {
     return std::nullopt;
   }
-  return configuration(make_recipe(options.model).network, data_name, options.training);
+  Work work = parse_work(configuration(make_recipe(options.model).network, file.network.data_sha256, options.training));
+  if (file.network.data_sha256.empty()) work.erase("data_sha256");
+  return work;
 }
 
-/// True if `out` is the finished model of these options and this data. Throws Error if it is anything else.
-bool is_done(const std::string& out, const std::string& wanted, const DataSet& data) {
+/// True if `out` is the finished model of this configuration. Throws Error if it is anything else.
+bool is_done(const std::string& out, const std::string& wanted) {
   if (!std::filesystem::exists(out)) return false;
   if (!std::filesystem::is_regular_file(out)) fail("--out: {} exists and is not a file", out);
   const ModelFile file = load_model_file(out);
-  if (configuration_of(file.provenance.command_line, file.network.data) != wanted)
-    fail("--out: {} holds a model of another configuration ({}); remove it or choose another --out", out,
-         file.provenance.command_line);
-  if (!file.network.data_sha256.empty() && file.network.data_sha256 != data.sha256)
-    fail("--out: {} was trained on other images or labels than those of {}; remove it or choose another --out", out, data.source);
+  const auto stored = work_of(file);
+  if (!stored)
+    fail("--out: {} holds a model of another configuration, made by a command that this version cannot read: {}; remove it or choose "
+         "another --out", out, file.provenance.command_line);
+  const std::string differs = difference(*stored, parse_work(wanted));
+  if (!differs.empty())
+    fail("--out: {} holds a model of another configuration: {}; remove it or choose another --out", out, differs);
   return true;
 }
 
 double int8_test_accuracy(const QuantizedNetwork& network, const DataSet& data, const TrainOptions& options) {
   const int threads = options.training.threads > 0 ? options.training.threads
-                                                   : std::max(1, int(std::thread::hardware_concurrency()));
+                                                   : available_cores();
   const Problem problem = make_problem(network);
   Scorer scorer(problem, data, engine_factory(options.engine, problem), threads, 1.0);
   ScoreRequest request = image_range(Split::test, test_batch, 0, data.split_size(Split::test), {});
@@ -97,8 +106,11 @@ class Report {
 
   TrainingListener listener() {
     return {[this](const TrainingProgress& p) { progress(p); }, [this](const EpochRecord& r) { epoch(r); },
-            [this](int done, int epochs) { resumed(done, epochs); }};
+            [this](int done, int epochs) { resumed(done, epochs); }, stop_signal_received};
   }
+
+  /// Ends the line of a terminal's display.
+  void end() { display_.reset(); }
 
  private:
   void progress(const TrainingProgress& p) {
@@ -174,16 +186,17 @@ void resolve_train_options(TrainOptions& o) {
     fail("--checkpoint and --out name the same file");
 }
 
-void run_train(const TrainOptions& given) {
+int run_train(const TrainOptions& given) {
+  catch_stop_signals("step");
   TrainOptions options = given;
   resolve_train_options(options);
   const Recipe recipe = make_recipe(options.model);
   const Network& network = recipe.network;
   const DataSet data = load_data_set(options.data);
-  if (is_done(options.out, configuration(network, data_set_name(options.data), options.training), data)) {
+  if (is_done(options.out, configuration(network, data.sha256, options.training))) {
     spdlog::info("{} is there already, made by these options: nothing to do", options.out);
     say_how_to_search(options);
-    return;
+    return 0;
   }
   const auto engines = engine_names();
   if (options.engine != "auto" && std::find(engines.begin(), engines.end(), options.engine) == engines.end())
@@ -195,11 +208,15 @@ void run_train(const TrainOptions& given) {
     const auto folder = std::filesystem::path(file).parent_path();
     ensure_writable_folder(folder.empty() ? "." : folder);
   }
-  const int cores = std::max(1, int(std::thread::hardware_concurrency()));
+  const int cores = available_cores();
   if (options.training.threads > cores)
     spdlog::warn("--threads {} on {} cores: LibTorch's threads will wait for one another", options.training.threads, cores);
   Report report(options.progress_every, options.checkpoint);
-  TrainingResult result = train(recipe, data, options.training, options.checkpoint, report.listener());
+  auto trained = train(recipe, data, options.training, options.checkpoint, report.listener());
+  report.end();
+  if (!trained || stop_signal_received())
+    return stopped_training(options.checkpoint, options.training.epochs + options.training.qat_epochs);
+  TrainingResult& result = *trained;
   result.network.data_sha256 = data.sha256;
   report_bounds(result.network);
   Provenance provenance;
@@ -213,16 +230,14 @@ void run_train(const TrainOptions& given) {
   spdlog::info("{}: test accuracy {:.2f} % in float, {:.2f} % in INT8", options.out, provenance.float_accuracy,
                provenance.int8_test_accuracy);
   say_how_to_search(options);
+  return 0;
 }
 
 void setup_train(CLI::App& program, int& exit_code) {
   auto options = std::make_shared<TrainOptions>();
   CLI::App* app = program.add_subcommand("train", "Train a network and convert it to INT8");
   declare_train_options(*app, *options);
-  app->callback([options, &exit_code] {
-    run_train(*options);
-    exit_code = 0;
-  });
+  app->callback([options, &exit_code] { exit_code = run_train(*options); });
 }
 
 }  // namespace triseg

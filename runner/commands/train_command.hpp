@@ -28,7 +28,8 @@ void declare_train_options(CLI::App& app, TrainOptions& options);
 /// Fills in what was left empty and checks what can be checked without reading a file. Throws Error.
 void resolve_train_options(TrainOptions& options);
 
-/// Trains, measures and writes the model; nothing to do if the model is there already, made by equal options.
-void run_train(const TrainOptions& options);
+/// Trains, measures and writes the model; nothing to do if the model is there already, made by equal options from equal data.
+/// The exit code: 0, or exit_resumable after a stop signal (runner/ranks/signals.hpp).
+int run_train(const TrainOptions& options);
 
 }  // namespace triseg

@@ -132,7 +132,7 @@ TEST_F(TrainCommand, KilledAndResumedEqualsUninterrupted) {
   ASSERT_EQ(run(with(small, {"--out", "a.h5"})), 0) << error();
   EXPECT_THAT(error(), HasSubstr("nothing to do"));
   EXPECT_EQ(files(), before);
-  EXPECT_THAT(refused(with(small, {"--out", "a.h5", "--weight-decay", "0"})), HasSubstr("another configuration"));
+  EXPECT_THAT(refused(with(small, {"--out", "a.h5", "--weight-decay", "0"})), HasSubstr("another configuration: --weight-decay (0.0005 instead of 0)"));
   EXPECT_THAT(refused(with(small, {"--out", "a.h5", "--seed", "2"})), HasSubstr("remove it or choose another --out"));
 }
 

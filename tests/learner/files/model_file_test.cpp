@@ -16,7 +16,7 @@ using testing::HasSubstr;
 
 TEST(ModelFile, ReadsBackExactlyWhatWasWritten) {
   const TemporaryFolder folder;
-  for (const std::string& name : network_names()) {
+  for (const std::string& name : recipe_names()) {
     for (const Scheme scheme : {Scheme::fbgemm, Scheme::qnnpack}) {
       const QuantizedNetwork model = example_model(name, scheme);
       save_model(folder / "model.h5", model, {"triseg train --model " + name, 0xffffffffffffffffu, 30, 92.75, 92.5, {}, {}, {}});

@@ -1,0 +1,97 @@
+// Subcommands that are programs of their own, beside this one.
+#include "core/error.hpp"
+#include "runner/commands/commands.hpp"
+#include "runner/commands/program.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace triseg {
+namespace {
+
+namespace fs = std::filesystem;
+
+const std::string prefix = "triseg-";
+
+fs::path own_folder() { return fs::read_symlink("/proc/self/exe").parent_path(); }
+
+/// This process's own, the program's name first.
+std::vector<std::string> arguments() {
+  std::vector<std::string> words;
+  std::ifstream file("/proc/self/cmdline", std::ios::binary);
+  for (std::string word; std::getline(file, word, '\0');) words.push_back(word);
+  return words;
+}
+
+/// Replaces this process by the program of this name beside it. Returns only by throwing Error.
+void become(const std::string& name, std::vector<std::string> arguments) {
+  std::vector<char*> argv;
+  for (std::string& word : arguments) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  const fs::path program = own_folder() / name;
+  ::execv(program.c_str(), argv.data());
+  fail("cannot run {}: {}; it belongs beside triseg", program.string(), std::strerror(errno));
+}
+
+/// A subcommand whose options and help are another program's.
+CLI::App* add_foreign(CLI::App& program, const std::string& name, const std::string& description) {
+  CLI::App* app = program.add_subcommand(name, description);
+  app->set_help_flag();
+  app->prefix_command();
+  return app;
+}
+
+/// NAME of every program triseg-NAME in the folder.
+std::set<std::string> names_in(const fs::path& folder) {
+  const auto is_plain = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '_'; };
+  std::set<std::string> names;
+  std::error_code unreadable;
+  for (const auto& entry : fs::directory_iterator(folder, unreadable)) {
+    const std::string file = entry.path().filename().string();
+    if (!file.starts_with(prefix) || file.size() == prefix.size()) continue;
+    const std::string name = file.substr(prefix.size());
+    std::error_code gone;
+    if (name.front() != '-' && std::all_of(name.begin(), name.end(), is_plain) && entry.is_regular_file(gone) &&
+        ::access(entry.path().c_str(), X_OK) == 0)
+      names.insert(name);
+  }
+  return names;
+}
+
+}  // namespace
+
+void setup_trainer(CLI::App& program, int&) {
+  for (const auto& [name, description] : {std::pair("train", "Train a network and convert it to INT8"),
+                                          {"repair", "Train the multipliers and biases of a result's student, its codes as they are"}})
+    add_foreign(program, name, description)->callback([] {
+      ::setenv("OMP_WAIT_POLICY", "passive", 0);  // LibTorch's threads would spin while they wait, and starve on a busy machine
+      become("triseg-train", arguments());
+    });
+}
+
+void setup_companions(CLI::App& program, int&) {
+  for (const std::string& name : names_in(own_folder())) {
+    if (has_subcommand(program, name)) continue;
+    add_foreign(program, name, "Run " + prefix + name + ", which lies beside triseg")->callback([name] {
+      std::vector<std::string> words = arguments();
+      words.erase(words.begin());
+      words.front() = prefix + name;
+      become(words.front(), words);
+    });
+  }
+}
+
+}  // namespace triseg

@@ -1,0 +1,25 @@
+#include "runner/command_line.hpp"
+
+#include <gmock/gmock.h>
+
+namespace triseg {
+namespace {
+
+using testing::ElementsAre;
+
+TEST(WordsOf, SplitsAsAShellDoes) {
+  EXPECT_THAT(words_of(""), ElementsAre());
+  EXPECT_THAT(words_of("  triseg  train\t--seed 3\n"), ElementsAre("triseg", "train", "--seed", "3"));
+  EXPECT_THAT(words_of("a 'b c' \"d e\" f\\ g ''"), ElementsAre("a", "b c", "d e", "f g", ""));
+  EXPECT_THAT(words_of("--out='my runs'/a"), ElementsAre("--out=my runs/a"));
+  EXPECT_THAT(words_of("'it'\\''s' 'a\"b\\c' \"d'\\\"\""), ElementsAre("it's", "a\"b\\c", "d'\""));
+}
+
+TEST(WordsOf, ReadsThisProcessesOwnCommandLine) {
+  const auto words = words_of(command_line());
+  ASSERT_FALSE(words.empty());
+  EXPECT_EQ(words.front(), "runner_test");
+}
+
+}  // namespace
+}  // namespace triseg

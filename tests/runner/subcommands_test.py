@@ -1,0 +1,77 @@
+"""Which program runs: subcommands, and programs beside triseg."""
+import os
+import shutil
+import subprocess
+import unittest
+
+from program import PROGRAM, ProgramTest, environment, run
+
+OWN = "search, evaluate, score, train, repair, pick, validate, doctor"
+
+
+class Subcommands(ProgramTest):
+    def test_an_unknown_one_is_an_error_whatever_follows(self):
+        for arguments in (["export"], ["export", "--help"], ["export", "-h"], ["export", "--version"], ["Search", "--help"],
+                          ["", "--help"], ["export", "search", "--help"]):
+            with self.subTest(arguments):
+                done = run(arguments)
+                self.assertEqual((done.returncode, done.stdout), (2, ""))
+                self.assert_one_line_error(done, f"expected a subcommand, one of {OWN}", f"found '{arguments[0]}'")
+
+    def test_help_is_given_where_it_is_asked_for(self):
+        for arguments, words in ((["--help"], ["search", "train", "doctor"]), (["search", "--help"], ["--episodes"]),
+                                 (["train", "--help"], ["--qat-epochs"]), (["repair", "--help"], ["--bias-lr"])):
+            with self.subTest(arguments):
+                done = run(arguments)
+                self.assertEqual((done.returncode, done.stderr), (0, ""))
+                for word in words:
+                    self.assertIn(word, done.stdout)
+
+
+class Companions(ProgramTest):
+    """A copy of triseg alone in a folder, so that the test says what lies beside it."""
+
+    def setUp(self):
+        super().setUp()
+        self.program = shutil.copy(PROGRAM, self.out("triseg"))
+
+    def place(self, name, text="#!/bin/sh\nprintf '%s\\n' \"$@\"\nexit 7\n", mode=0o755):
+        with open(self.out(name), "w") as file:
+            file.write(text)
+        os.chmod(self.out(name), mode)
+
+    def triseg(self, *arguments):
+        return subprocess.run([self.program, *arguments], env=environment(), capture_output=True, text=True, timeout=60)
+
+    def test_a_program_beside_is_a_subcommand_with_its_own_arguments(self):
+        self.place("triseg-export")
+        done = self.triseg("export", "--help", "a b", "", "--seed", "3")
+        self.assertEqual((done.stdout, done.returncode), ("--help\na b\n\n--seed\n3\n", 7), done.stderr)
+        self.assertIn("triseg-export", self.triseg("--help").stdout)
+        self.assert_one_line_error(self.triseg("exports"), f"one of {OWN}, export; found 'exports'")
+
+    def test_what_is_no_program_is_no_subcommand(self):
+        self.place("triseg-notes", mode=0o644)
+        self.place("triseg-old.bak")
+        self.place("triseg-")
+        os.mkdir(self.out("triseg-folder"))
+        for name in ("notes", "old.bak", "folder"):
+            done = self.triseg(name)
+            self.assertEqual(done.returncode, 2)
+            self.assert_one_line_error(done, f"one of {OWN}; found '{name}'")
+
+    def test_a_taken_name_stays_what_it_is(self):
+        self.place("triseg-search")
+        self.assertIn("--episodes", self.triseg("search", "--help").stdout)
+
+    def test_train_and_repair_are_those_of_triseg_train(self):
+        for name in ("train", "repair"):
+            done = self.triseg(name, "--help")
+            self.assertEqual(done.returncode, 1)
+            self.assert_one_line_error(done, f"cannot run {self.out('triseg-train')}", "it belongs beside triseg")
+        self.place("triseg-train")
+        self.assertEqual(self.triseg("repair", "--seed", "3").stdout, "repair\n--seed\n3\n")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,102 @@
+"""triseg train from outside: whose work it continues, and how it stops."""
+import os
+import shutil
+import signal
+import subprocess
+import time
+import unittest
+
+import h5py
+
+from program import PROGRAM, ProgramTest, environment, run, start, write_few_images
+
+
+class Train(ProgramTest):
+    def setUp(self):
+        super().setUp()
+        self.data = self.out("few of 'them'")
+        write_few_images(self.data, 1200, 100)
+
+    def command(self, out, *more):
+        options = {"--model": "lenet5", "--data": self.data, "--epochs": "3", "--qat-epochs": "1", "--batch-size": "50", "--lr": "0.02",
+                   "--threads": "1", "--device": "cpu", "--out": self.out(out)}
+        return ["train", *more, *(x for pair in options.items() if pair[0] not in more for x in pair)]
+
+    def train(self, out, *more, expect=0):
+        done = run(self.command(out, *more))
+        self.assertEqual(done.returncode, expect, done.stderr)
+        return done
+
+    def alter_data(self):
+        """Other labels under the same name."""
+        shutil.rmtree(self.data)
+        write_few_images(self.data, 1200, 100, relabel=lambda label: (label + 1) % 10)
+
+    def assert_same_model(self, one, two):
+        def arrays(name):
+            found = {}
+            with h5py.File(self.out(name), "r") as file:
+                file.visititems(lambda key, item: found.update({key: item[()].tolist()}) if isinstance(item, h5py.Dataset) else None)
+            return found
+        self.assertGreater(len(arrays(one)), 5)
+        self.assertEqual(arrays(one), arrays(two))
+
+    def stop(self, out, number):
+        """Ends a training by this signal, once it has finished an epoch more than there were."""
+        def written():
+            path = self.out(out) + ".checkpoint"
+            return os.stat(path).st_mtime_ns if os.path.exists(path) else None
+        before = written()
+        process = start(self.command(out, "--epochs", "30"))
+        while process.poll() is None and written() == before:
+            time.sleep(0.01)
+        process.send_signal(number)
+        return process.communicate()[1], process.returncode
+
+    def test_a_model_is_of_its_options_and_images_whatever_the_command_is_called(self):
+        self.train("it's a model.h5")
+        self.assertIn("nothing to do", self.train("it's a model.h5").stderr)
+        other_name = [os.path.join(os.path.dirname(PROGRAM), "triseg-train"), *self.command("it's a model.h5")]
+        done = subprocess.run(other_name, env=environment(), capture_output=True, text=True, timeout=60)
+        self.assertIn("nothing to do", done.stderr)
+        made = [other_name[0], *self.command("other.h5", "--epochs", "1", "--qat-epochs", "0")]
+        subprocess.run(made, env=environment(), capture_output=True, timeout=60, check=True)
+        self.assertIn("nothing to do", self.train("other.h5", "--epochs", "1", "--qat-epochs", "0").stderr)
+        self.assert_one_line_error(self.train("other.h5", "--qat-epochs", "2", expect=1), "other.h5", "another configuration: --epochs (1 "
+                                   "instead of 3), --qat-epochs (0 instead of 2); remove it")
+        moved = self.out("moved")
+        os.rename(self.data, moved)
+        self.data = moved
+        self.assertIn("nothing to do", self.train("it's a model.h5").stderr)
+        self.alter_data()
+        self.assert_one_line_error(self.train("it's a model.h5", expect=1), "it's a model.h5", "--data (other images or labels)")
+
+    def test_a_signal_stops_it_and_the_same_command_continues(self):
+        self.train("whole.h5", "--epochs", "30")
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2):
+            with self.subTest(number):
+                text, code = self.stop("parts.h5", number)
+                self.assertEqual(code, 85, text)
+                self.assertRegex(text, "Stopped by a signal: .*parts.h5.checkpoint holds [0-9]+ of 31 epochs; the same command continues\n$")
+                self.assertFalse(os.path.exists(self.out("parts.h5")))
+        self.assertIn("Continuing", self.train("parts.h5", "--epochs", "30").stderr)
+        self.assert_same_model("whole.h5", "parts.h5")
+
+    def test_a_checkpoint_is_of_its_images(self):
+        self.stop("a.h5", signal.SIGTERM)
+        with open(self.out("a.h5.checkpoint"), "rb") as file:
+            before = file.read()
+        self.alter_data()
+        self.assert_one_line_error(self.train("a.h5", "--epochs", "30", expect=1), "a.h5.checkpoint",
+                                   "another configuration: --data (other images or labels); remove it")
+        with open(self.out("a.h5.checkpoint"), "rb") as file:
+            self.assertEqual(file.read(), before)
+
+    def test_a_dead_training_ends_in_one_line_and_leaves_nothing_to_continue(self):
+        done = self.train("a.h5", "--lr", "1000", expect=1)
+        self.assertRegex(done.stderr.splitlines()[-1], r"^triseg: error: training died in epoch \d: .*; choose a smaller --lr \(found 1000\)$")
+        self.assertEqual(os.listdir(self.folder), [os.path.basename(self.data)])
+
+
+if __name__ == "__main__":
+    unittest.main()
