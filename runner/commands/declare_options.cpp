@@ -240,9 +240,10 @@ std::set<std::string> given_options(const CLI::App& app) {
   return names;
 }
 
-void apply_config_file(CLI::App& app) {
+std::map<std::string, std::string> apply_config_file(CLI::App& app) {
+  std::map<std::string, std::string> passed_over;
   const CLI::Option* config = app.get_option("--config");
-  if (config->count() == 0) return;
+  if (config->count() == 0) return passed_over;
   const std::string path = config->results().back();
   CLI::App whole_search;
   SearchOptions unused;
@@ -256,7 +257,8 @@ void apply_config_file(CLI::App& app) {
       fail("--config: {}: unknown key '{}'", path, entry.key);
     if (const std::string wrong = wrong_kind(*known, entry); !wrong.empty()) bad(fmt::format("{}, found {}", wrong, entry.described()));
     CLI::Option* option = app.get_option_no_throw("--" + entry.key);
-    if (!option || option->count() > 0) continue;  // of a search alone, or the command line has precedence
+    if (!option) passed_over[entry.key] = entry.joined();
+    if (!option || option->count() > 0) continue;  // the command line has precedence
     const bool counts_episodes = entry.key == "episodes-per-update", counts_decisions = entry.key == "update-timestep";
     if (counts_episodes || counts_decisions) {  // two measures of one thing
       if (keys.contains(counts_episodes ? "update-timestep" : "episodes-per-update"))
@@ -270,6 +272,7 @@ void apply_config_file(CLI::App& app) {
       bad(error.what());
     }
   }
+  return passed_over;
 }
 
 void check_options(const SearchOptions& o, const std::set<std::string>& given) {

@@ -4,6 +4,7 @@
 
 #include "runner/search_options.hpp"
 
+#include <map>
 #include <set>
 #include <string>
 
@@ -35,8 +36,8 @@ std::set<std::string> given_options(const CLI::App& app);
 
 /// Fills in from --config what the command line did not give. Call it when the command line has been parsed. Throws Error naming file
 /// and key if the file cannot be read, a key is no option of a search, or its value is not of the option's kind or range. Keys that a
-/// search has and this command has not are passed over.
-void apply_config_file(CLI::App& app);
+/// search has and this command has not are passed over and returned, with their values.
+std::map<std::string, std::string> apply_config_file(CLI::App& app);
 
 /// Checks what can be checked without reading a file. Throws Error naming the option and what it takes.
 /// `given`: names of the options of the command line (given_options): one that another makes meaningless, say --clip with

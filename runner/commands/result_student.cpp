@@ -122,9 +122,9 @@ ResultStudent load_student(StudentOptions& o) {
                         teacher.sha256, teacher.path, std::move(sites.codes), std::move(repair)};
   const ResultOrigin& origin = student.file.origin();
   if (!model_given && !origin.model) spdlog::info("{} names no model: taking {}; --model changes it", o.result, o.model);
+  check_teacher(o, student);
   if (origin.model && *origin.model != o.model)
     spdlog::warn("warning: {} was found on {}, not on {}", o.result, *origin.model, o.model);
-  check_teacher(o, student);
   if (!origin.data_sha256.empty() && origin.data_sha256 != student.data.sha256)
     spdlog::warn("warning: {} was found on other images: its accuracies need not come out again", o.result);
   return student;

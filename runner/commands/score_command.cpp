@@ -148,7 +148,9 @@ Json columns(const ScoreRequest& request, const std::vector<Score>& scores, doub
 int run_score(CLI::App& app, ScoreOptions& o) {
   spdlog::set_level(spdlog::level::warn);  // answers alone
   const auto given = given_options(app);
-  apply_config_file(app);
+  const auto passed_over = apply_config_file(app);
+  if (const auto repair = passed_over.find("repair"); repair != passed_over.end() && repair->second != name_of(repair_modes, RepairMode::none))
+    fail("--repair {}: score repairs no candidate: expected none", repair->second);
   SearchOptions search;  // whose problem it is
   search.problem = o.problem;
   search.iteration = o.iteration;

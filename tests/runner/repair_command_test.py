@@ -33,11 +33,11 @@ class OnTheShippedModel(ProgramTest):
         self.assertLess(after["metrics"]["acc_drop"], before["metrics"]["acc_drop"])
         training = after["repair"]["training"]
         self.assertEqual(training["student_images"], 50000)
-        self.assertAlmostEqual(training["validation_before"]["kd"], before["selection"]["kd"], delta=1e-12)
-        self.assertLess(training["validation"]["kd"], 0.85 * before["selection"]["kd"])
+        self.assertAlmostEqual(training["validation_before"]["kd"], before["selected"]["kd"], delta=1e-12)
+        self.assertLess(training["validation"]["kd"], 0.85 * before["selected"]["kd"])
         self.assertLess(training["validation"]["passed"], 1.1 * training["validation_before"]["passed"])
         self.assertEqual(list(after["repair"]["layers"]), ["conv1", "conv2", "fc1", "fc2", "fc3"])
-        self.assertIn(f"{before['selection']['kd']:.4f} before", done.stderr)
+        self.assertIn(f"{before['selected']['kd']:.4f} before", done.stderr)
         for engine in ("auto", "reference"):
             with self.subTest(engine):
                 evaluated = run(["evaluate", out, "--engine", engine, "--format", "json"])

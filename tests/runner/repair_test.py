@@ -86,7 +86,7 @@ class Repair(ProgramTest):
 
     def test_what_it_cannot_do_is_refused(self):
         self.assert_one_line_error(run(quick("--out", self.out("a"), "--repair", "glue")),
-                                   "unknown repair 'glue': expected none, layer or channel")
+                                   "--repair: expected one of none, layer, channel, found 'glue'")
         self.assert_one_line_error(run(quick("--out", self.out("a"), "--repair", "layer", "--repair-images", "50001")),
                                    "--repair-images: 50001 images, but the search split of fashion-mnist has 50000")
 

@@ -59,7 +59,7 @@ class Score(ProgramTest):
             self.assertEqual(answer[column][:2], [evaluated[key]] * 2, column)
         self.assertNotEqual(answer["kd"][2], answer["kd"][0], "another tmax is another student")
         self.assertEqual((answer["images"], validation["images"]), (10000, 10000))
-        self.assertEqual(validation["kd"], [result["selection"]["kd"]])
+        self.assertEqual(validation["kd"], [result["selected"]["kd"]])
 
     def test_a_bad_line_is_answered_and_the_next_one_too(self):
         good = {"iteration": 0, "codes": [[[1, 2, 3, 4]] * 4]}
@@ -94,7 +94,7 @@ class Score(ProgramTest):
         for option, value in (("--repair", "layer"), ("--transport", "local"), ("--lr", "1"), ("--out", "x"), ("--strategy", "ppo")):
             with self.subTest(option):
                 done = run(["score", option, value])
-                self.assert_one_line_error(done, f"{option}: score searches nothing and writes no file")
+                self.assert_one_line_error(done, f"unknown option '{option}'")
                 self.assertEqual(done.stdout, "", "no problem is described")
                 self.assertNotIn(option + " ", named)
 

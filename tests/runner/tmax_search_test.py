@@ -15,7 +15,7 @@ class TmaxSearch(ProgramTest):
         shares = [0, 0.01, 0.08]
         self.search("a", *self.SEARCH, "--objective", "pareto", "--pass-shares", "0,1,8.0")
         with h5py.File(run_file(self.out("a"))) as file:
-            part = file["/updates/part"][()]
+            part = file["/updates/branch"][()]
             self.assertEqual(list(part), [0, 1, 2, 0, 1, 2])
             tmax, share = file["/episodes/tmax"][()], passed(file, file["/episodes/tmax"][()])
             for p, limit in enumerate(shares):
@@ -61,8 +61,8 @@ class TmaxSearch(ProgramTest):
         run(["pick", run_file(self.out("a")), selected, "--out", self.out("same.json")])
         with open(self.out("same.json")) as file:
             picked = json.load(file)
-        self.assertEqual(picked["selection"].pop("rule"), f"candidate {selected} of /top, chosen by hand")
-        del result["metrics"], result["selection"]["rule"], result["selection"]["within_max_acc_drop"]
+        self.assertEqual(picked.pop("selection"), f"candidate {selected} of /top, chosen by hand")
+        del result["metrics"], result["selection"], result["selected"]["within_max_acc_drop"]
         self.assertEqual(picked, result)
         for arguments, fragments in (([run_file(self.out("a")), "9"], ["top_index from 0 to 8", "found 9"]),
                                      ([run_file(self.out("a")), selected, "--out", self.out("same.json")], ["same.json", "--out"]),
@@ -92,7 +92,7 @@ class TmaxSearch(ProgramTest):
     def test_accuracy_keeps_the_calibrated_share(self):
         self.search("a", "--tmax-mode", "search")
         with h5py.File(run_file(self.out("a"))) as file:
-            self.assertEqual(set(file["/updates/part"][()]), {0})
+            self.assertEqual(set(file["/updates/branch"][()]), {0})
             self.assertLessEqual(passed(file, file["/episodes/tmax"][()]).max(), passed(file, file["/sites/tmax"][()])[0] + 1e-12)
 
     def test_nothing_selected_passes_more_than_it_may(self):
@@ -112,7 +112,7 @@ class TmaxSearch(ProgramTest):
     def test_default_shares_are_multiples_of_the_calibrated_one(self):
         self.search("a", *self.SEARCH, "--objective", "pareto", "--episodes", "256")
         with h5py.File(run_file(self.out("a"))) as file:
-            part, share = file["/updates/part"][()], passed(file, file["/episodes/tmax"][()])
+            part, share = file["/updates/branch"][()], passed(file, file["/episodes/tmax"][()])
             calibrated = passed(file, file["/sites/tmax"][()])[0]
             self.assertEqual(list(part), list(range(8)))
             for p, factor in enumerate((0, 0.125, 0.25, 0.5, 1, 2, 4, 8)):
