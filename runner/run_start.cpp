@@ -2,6 +2,7 @@
 
 #include "core/atomic_file.hpp"
 #include "core/error.hpp"
+#include "core/same_work.hpp"
 #include "core/sha256.hpp"
 #include "learner/files/result_file.hpp"
 #include "learner/files/run_file.hpp"
@@ -53,20 +54,17 @@ RunData new_run(const SearchOptions& o, const Inputs& inputs, const OptionTexts&
   return run;
 }
 
-/// The options that change results and stand with another value in the two configurations, as "--key (old instead of new)". Teacher, data
-/// and energy table are left out: their paths say nothing.
-std::vector<std::string> differing_keys(const std::string& old_toml, const std::string& new_toml) {
-  const auto values = [](const std::string& toml) {
-    std::map<std::string, std::string> all;
-    for (const TomlEntry& entry : parse_toml(toml.substr(0, toml.find("\n# ")), "/@config", "key = value")) all[entry.key] = entry.joined();
-    for (const char* path : {"teacher", "data", "energy-table"}) all.erase(path);
-    return all;
-  };
-  std::vector<std::string> differing;
-  auto before = values(old_toml);
-  for (const auto& [key, value] : values(new_toml))
-    if (before[key] != value) differing.push_back(fmt::format("--{} ({} instead of {})", key, before[key], value));
-  return differing;
+/// The work of a run: its options that change results, with content in the place of paths.
+Work work_of(const RunData& run) {
+  Work work;
+  // The first section of the configuration holds them.
+  for (const TomlEntry& entry : parse_toml(run.config.substr(0, run.config.find("\n# ")), "/@config", "key = value"))
+    work[entry.key] = entry.joined();
+  work["teacher"] = run.model_sha256;
+  work["data"] = run.data_sha256;
+  work["energy-table"].clear();
+  for (const auto& [name, member] : energy_names) work["energy-table"] += fmt::format("{} ", run.energy.*member);
+  return work;
 }
 
 /// The run in `path`, if it is this one; Error if it is another.
@@ -78,17 +76,17 @@ RunData existing_run(const fs::path& path, const RunData& wanted) {
     fail("{}; remove it to start again, restore a copy, or choose another --out or --result-file", error.what());
   }
   if (run.config_hash == wanted.config_hash) return run;
-  std::vector<std::string> differing;
+  std::string differs;
   try {
-    differing = differing_keys(run.config, wanted.config);
-  } catch (const Error&) {  // of a version that wrote it in another way
+    differs = difference(work_of(run), work_of(wanted),
+                         {{"teacher", {"--teacher", "another model file"}},
+                          {"data", {"--data", "other images or labels"}},
+                          {"energy-table", {"--energy-table", "other energies"}}});
+  } catch (const Error&) {  // of a version that wrote its configuration in another way
   }
-  if (run.model_sha256 != wanted.model_sha256) differing.push_back("--teacher (another model file)");
-  if (run.data_sha256 != wanted.data_sha256) differing.push_back("--data (other images or labels)");
-  if (run.energy != wanted.energy) differing.push_back("--energy-table (other energies)");
-  if (differing.empty()) differing.push_back("options that this version does not have");
+  if (differs.empty()) differs = "options that this version does not have";
   fail("{} holds a run with another configuration: {}; give the same options to continue it, choose another --out or "
-       "--result-file, or remove the file", path.string(), fmt::join(differing, ", "));
+       "--result-file, or remove the file", path.string(), differs);
 }
 
 /// Throws Error if the JSON's place is taken by anything but this run's own.

@@ -1,6 +1,6 @@
 #include "worker/distillation.hpp"
 
-#include "core/real_functions.hpp"
+#include "core/reproducible.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -21,7 +21,7 @@ double exponential_excess(double x) {
 /// log(1 + x) for x >= 0 to a few units in the last place; the factor makes good what 1 + x rounds away.
 double log_one_plus(double x) {
   const double sum = 1 + x;
-  return sum == 1 ? x : exact_log(sum) * (x / (sum - 1));
+  return sum == 1 ? x : reproducible_log(sum) * (x / (sum - 1));
 }
 
 /// 1 / L2 norm of an integer map, or 0 for a map of zeros.
@@ -73,9 +73,9 @@ std::vector<double> TeacherTarget::log_probabilities(std::span<const std::uint8_
     double sum = 0;
     for (int k = 0; k < classes_; ++k) {
       log_p[at + k] = scale_over_temperature_ * (int(q[k]) - largest);
-      sum += exact_exp(log_p[at + k]);
+      sum += reproducible_exp(log_p[at + k]);
     }
-    const double log_sum = exact_log(sum);
+    const double log_sum = reproducible_log(sum);
     for (int k = 0; k < classes_; ++k) log_p[at + k] -= log_sum;
   }
   return log_p;
@@ -84,7 +84,7 @@ std::vector<double> TeacherTarget::log_probabilities(std::span<const std::uint8_
 double TeacherTarget::divergence(std::size_t image, std::span<const double> log_s) const {
   const double* log_p = &log_p_[image * classes_];
   double sum = 0;
-  for (int k = 0; k < classes_; ++k) sum += exact_exp(log_p[k]) * (log_p[k] - log_s[k]);
+  for (int k = 0; k < classes_; ++k) sum += reproducible_exp(log_p[k]) * (log_p[k] - log_s[k]);
   return sum;
 }
 
@@ -93,8 +93,8 @@ double TeacherTarget::flat_divergence(std::size_t image, std::span<const std::ui
   const std::uint8_t* codes = &codes_[image * classes_];
   double mean = 0, sum = 0;
   const auto difference = [&](int k) { return scale_over_temperature_ * (int(student_codes[k]) - int(codes[k])); };
-  for (int k = 0; k < classes_; ++k) mean += exact_exp(log_p[k]) * difference(k);
-  for (int k = 0; k < classes_; ++k) sum += exact_exp(log_p[k]) * exponential_excess(difference(k) - mean);
+  for (int k = 0; k < classes_; ++k) mean += reproducible_exp(log_p[k]) * difference(k);
+  for (int k = 0; k < classes_; ++k) sum += reproducible_exp(log_p[k]) * exponential_excess(difference(k) - mean);
   return log_one_plus(sum);
 }
 

@@ -1,6 +1,6 @@
 #include "learner/judging/confidence.hpp"
 
-#include "core/real_functions.hpp"
+#include "core/reproducible.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -45,10 +45,10 @@ Interval drop_95(const Score& s) {
 
 double mcnemar_p(const Score& s) {
   const std::uint64_t n = s.teacher_only + s.student_only, fewer = std::min(s.teacher_only, s.student_only);
-  double log_term = -double(n) * exact_log(2.0), tail = 0;  // of C(n, k) / 2^n, whose value would underflow
+  double log_term = -double(n) * reproducible_log(2.0), tail = 0;  // of C(n, k) / 2^n, whose value would underflow
   for (std::uint64_t k = 0; k <= fewer; ++k) {
-    tail += exact_exp(log_term);
-    log_term += exact_log(double(n - k) / double(k + 1));
+    tail += reproducible_exp(log_term);
+    log_term += reproducible_log(double(n - k) / double(k + 1));
   }
   return std::min(1.0, 2 * tail);
 }

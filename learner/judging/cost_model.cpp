@@ -1,7 +1,7 @@
 #include "learner/judging/cost_model.hpp"
 
 #include "core/error.hpp"
-#include "core/real_functions.hpp"
+#include "core/reproducible.hpp"
 
 #include <algorithm>
 
@@ -14,8 +14,8 @@ double entropy_bits(const Histogram& histogram, const Table& table) {
   const double total = double(output.total());
   double nats = 0;
   for (const std::uint64_t count : output.counts)
-    if (count > 0) nats -= double(count) / total * exact_log(double(count) / total);
-  return nats / exact_log(2.0);
+    if (count > 0) nats -= double(count) / total * reproducible_log(double(count) / total);
+  return nats / reproducible_log(2.0);
 }
 
 double activations_made(const Layer& layer) { return double(layer.positions()) * layer.out_channels; }

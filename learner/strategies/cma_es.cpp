@@ -1,7 +1,7 @@
 #include "learner/strategies/cma_es.hpp"
 
 #include "core/philox.hpp"
-#include "core/real_functions.hpp"
+#include "core/reproducible.hpp"
 #include "learner/strategies/action_space.hpp"
 #include "learner/checkpoint.hpp"
 #include "learner/strategies/start_width.hpp"
@@ -48,7 +48,7 @@ class CmaEs final : public Strategy {
     // Hansen's tutorial, table 1; the learning rates of the covariance times (n + 2) / 3, as Ros and Hansen have it.
     const double n = double(size());
     std::vector<double> weights(parents);
-    for (std::size_t i = 0; i < parents; ++i) weights[i] = exact_log(double(episodes.size()) / 2 + 0.5) - exact_log(double(i + 1));
+    for (std::size_t i = 0; i < parents; ++i) weights[i] = reproducible_log(double(episodes.size()) / 2 + 0.5) - reproducible_log(double(i + 1));
     const double total = std::accumulate(weights.begin(), weights.end(), 0.0);
     double squares = 0;
     for (double& w : weights) {
@@ -82,7 +82,7 @@ class CmaEs final : public Strategy {
       length += double(step_path_[k]) * step_path_[k];
     }
     length = std::sqrt(length);
-    const bool stalled = length / std::sqrt(1 - exact_power(1 - step_rate, 2 * generation_)) >= (1.4 + 2 / (n + 1)) * expected_length;
+    const bool stalled = length / std::sqrt(1 - reproducible_power(1 - step_rate, 2 * generation_)) >= (1.4 + 2 / (n + 1)) * expected_length;
     for (std::size_t k = 0; k < size(); ++k) {
       variance_path_[k] = static_cast<float>((1 - path_rate) * variance_path_[k] +
                                              (stalled ? 0.0 : std::sqrt(path_rate * (2 - path_rate) * effective) * mean_step[k]));
@@ -90,7 +90,7 @@ class CmaEs final : public Strategy {
       variance_[k] = static_cast<float>(kept * variance_[k] + one_rate * variance_path_[k] * variance_path_[k] + rank_rate * rank_sum[k]);
       mean_[k] = static_cast<float>(mean_[k] + sigma_ * mean_step[k]);
     }
-    sigma_ = static_cast<float>(sigma_ * exact_exp(step_rate / damping * (length / expected_length - 1)));
+    sigma_ = static_cast<float>(sigma_ * reproducible_exp(step_rate / damping * (length / expected_length - 1)));
     const double least = least_deviation / sigma_;
     for (float& v : variance_) v = static_cast<float>(std::max<double>(v, least * least));
   }
@@ -126,7 +126,7 @@ class CmaEs final : public Strategy {
       const double u = 2 * uniform(seed_, Stream::action, episode, site, head + 16 * attempt) - 1;
       const double v = 2 * uniform(seed_, Stream::action, episode, site, head + 16 * attempt + 8) - 1;
       const double s = u * u + v * v;
-      if (s > 0 && s < 1) return u * std::sqrt(-2 * exact_log(s) / s);
+      if (s > 0 && s < 1) return u * std::sqrt(-2 * reproducible_log(s) / s);
     }
   }
 

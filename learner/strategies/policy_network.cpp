@@ -1,7 +1,7 @@
 #include "learner/strategies/policy_network.hpp"
 
 #include "core/philox.hpp"
-#include "core/real_functions.hpp"
+#include "core/reproducible.hpp"
 #include "learner/checkpoint.hpp"
 
 #include <cmath>
@@ -13,7 +13,7 @@ namespace {
 const std::vector<std::size_t> critic_output{0};
 
 void apply_tanh(std::vector<double>& x) {
-  for (double& v : x) v = exact_tanh(v);
+  for (double& v : x) v = reproducible_tanh(v);
 }
 
 /// dy of y = tanh(x) to dx.
@@ -108,7 +108,7 @@ void PolicyNetwork::step(const Output& gradient, double learning_rate) {
 
   constexpr double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
   ++steps_;
-  const double correction1 = 1 - exact_power(beta1, steps_), correction2 = 1 - exact_power(beta2, steps_);
+  const double correction1 = 1 - reproducible_power(beta1, steps_), correction2 = 1 - reproducible_power(beta2, steps_);
   for (std::size_t p = 0; p < parameters_.size(); ++p) {
     Parameter& parameter = parameters_[p];
     for (std::size_t i = 0; i < parameter.value.size(); ++i) {

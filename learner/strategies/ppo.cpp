@@ -1,7 +1,7 @@
 #include "learner/strategies/ppo.hpp"
 
 #include "core/philox.hpp"
-#include "core/real_functions.hpp"
+#include "core/reproducible.hpp"
 #include "learner/strategies/action_space.hpp"
 #include "learner/checkpoint.hpp"
 #include "learner/strategies/policy_network.hpp"
@@ -46,7 +46,7 @@ struct DrawGroup {
       total += weight[q];
       sum += weight[q] * shifted[q];
     }
-    log_total = exact_log(total);
+    log_total = reproducible_log(total);
     entropy = log_total - sum / total;
   }
 };
@@ -63,7 +63,7 @@ class Ppo final : public Strategy {
         const double width = start.warm_start == WarmStart::init ? std::max(1.0, site.tmax / 10.0)
                                                                    : start_width(site, site.start, head, start.width_tolerance);
         mean_.push_back(code_of(site.start, head));
-        log_width_.push_back(static_cast<float>(exact_log(width)));
+        log_width_.push_back(static_cast<float>(reproducible_log(width)));
       }
     average_ = mean_;
   }
@@ -109,7 +109,7 @@ class Ppo final : public Strategy {
         // Each site is a step: the return is the episode's normalized reward, discounted over the sites still to come.
         const double error = output.values[at % count] - returns[at], advantage = -error;
         const double log_ratio = std::clamp(log_probability[at] - old_log_probability[at], -50.0, 50.0);
-        const double ratio = exact_exp(log_ratio);
+        const double ratio = reproducible_exp(log_ratio);
         const double clipped = std::clamp(ratio, 1.0 - options_.clip, 1.0 + options_.clip);
         update.policy_loss -= std::min(ratio * advantage, clipped * advantage) / double(entries);
         update.value_loss += error * error / double(entries);
@@ -190,7 +190,7 @@ class Ppo final : public Strategy {
         double* z = &p.shifted[row(l, head)];
         if (centred_) {
           const std::size_t k = index(l, head);
-          const double width = exact_exp(log_width_[k]);
+          const double width = reproducible_exp(log_width_[k]);
           for (std::size_t c = 0; c < columns_; ++c) {
             const double d = (double(c) - mean_[k]) / width;
             z[c] = -d * d / 2;
@@ -200,7 +200,7 @@ class Ppo final : public Strategy {
         const double largest = *std::max_element(z + 1, z + last + 1);
         for (std::size_t c = 0; c < columns_; ++c) {
           z[c] = std::max(z[c] - largest, -lowest_logit);
-          p.weight[row(l, head) + c] = int(c) <= last ? exact_exp(z[c]) : 0;
+          p.weight[row(l, head) + c] = int(c) <= last ? reproducible_exp(z[c]) : 0;
         }
       }
     return p;
@@ -233,7 +233,7 @@ class Ppo final : public Strategy {
   void move_centres(const std::vector<double>& d_logits) {
     const double count = double(sites_.size());
     for (std::size_t k = 0; k < mean_.size(); ++k) {
-      const double width = exact_exp(log_width_[k]);
+      const double width = reproducible_exp(log_width_[k]);
       double by_mean = 0, by_width = 0;  // times the width; of z = -d^2 / 2 with d = (c - mean) / width
       for (std::size_t c = 0; c < columns_; ++c) {
         const double d = (double(c) - mean_[k]) / width;
@@ -244,7 +244,7 @@ class Ppo final : public Strategy {
       const double tmax = largest_tmax(sites_[k / head_count()]);
       mean_[k] = static_cast<float>(std::clamp(mean_[k] - options_.mean_rate * width * count * by_mean, 1.0, tmax));
       const double step = std::clamp(options_.width_rate / 2 * count * by_width, -largest_width_step, largest_width_step);
-      log_width_[k] = static_cast<float>(std::clamp(log_width_[k] - step, exact_log(least_width), exact_log(tmax)));
+      log_width_[k] = static_cast<float>(std::clamp(log_width_[k] - step, reproducible_log(least_width), reproducible_log(tmax)));
     }
   }
 
@@ -284,7 +284,7 @@ class Ppo final : public Strategy {
     std::vector<double> returns;
     for (double v : value)
       for (std::size_t l = 0; l < sites_.size(); ++l)
-        returns.push_back((v - mean) * scale * exact_power(options_.gamma, sites_.size() - 1 - l));
+        returns.push_back((v - mean) * scale * reproducible_power(options_.gamma, sites_.size() - 1 - l));
     return returns;
   }
 

@@ -1,4 +1,4 @@
-#include "core/real_functions.hpp"
+#include "core/reproducible.hpp"
 
 #include <array>
 #include <cmath>
@@ -22,7 +22,7 @@ constexpr std::array<double, 15> inverse_factorials = [] {
 
 }  // namespace
 
-double exact_exp(double x) {
+double reproducible_exp(double x) {
   if (std::isnan(x)) return x;
   if (x > 709.782712893384) return std::numeric_limits<double>::infinity();
   if (x < -745.2) return 0.0;
@@ -33,7 +33,7 @@ double exact_exp(double x) {
   return std::ldexp(sum, static_cast<int>(k));
 }
 
-double exact_log(double x) {
+double reproducible_log(double x) {
   if (std::isnan(x) || x < 0) return std::numeric_limits<double>::quiet_NaN();
   if (x == 0) return -std::numeric_limits<double>::infinity();
   if (std::isinf(x)) return x;
@@ -50,9 +50,9 @@ double exact_log(double x) {
   return e * ln2_high + (2 * f * sum + e * ln2_low + 2 * f);
 }
 
-double exact_tanh(double x) { return 1.0 - 2.0 / (exact_exp(2.0 * x) + 1.0); }
+double reproducible_tanh(double x) { return 1.0 - 2.0 / (reproducible_exp(2.0 * x) + 1.0); }
 
-double exact_power(double base, std::uint64_t exponent) {
+double reproducible_power(double base, std::uint64_t exponent) {
   double result = 1.0;
   for (; exponent > 0; exponent >>= 1) {
     if (exponent & 1) result *= base;
