@@ -121,8 +121,8 @@ void forward(benchmark::State& state, const std::string& name, bool shared) {
   for (int s = 0; s < students; ++s) {
     list.push_back(testing::random_student(problem, 100 + s));
     if (shared) continue;
-    list.back().requantization.resize(model.layers.size());
-    list.back().requantization[0] = model.layers[0].requantization;
+    list.back().requantization.resize(problem.model.layers.size());
+    list.back().requantization[0] = problem.model.layers[0].requantization;
   }
   std::vector<ForwardResult> results(students);
   engine->forward(list, results);

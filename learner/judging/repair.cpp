@@ -155,8 +155,8 @@ void store_repair(Checkpoint& checkpoint, const Problem& problem, const Repair& 
 std::optional<Repair> stored_repair(const Checkpoint& checkpoint, const Problem& problem) {
   if (!checkpoint.tensors.contains(multiplier_name)) return std::nullopt;
   const std::uint64_t channels = repaired_channels(problem);
-  const auto& multiplier = stored_values(checkpoint, multiplier_name, {channels});
-  const auto& bias = stored_values(checkpoint, bias_name, {channels, 2});
+  const std::vector<float> multiplier = stored_values(checkpoint, multiplier_name, {channels});
+  const std::vector<float> bias = stored_values(checkpoint, bias_name, {channels, 2});
   Repair repair(problem.network().layers.size());
   std::size_t at = 0;
   for (std::size_t l : repaired_layers(problem)) {

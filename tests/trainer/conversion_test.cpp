@@ -78,13 +78,14 @@ struct LogitCodes {
 };
 
 LogitCodes logit_codes(const QuantizedNetwork& quantized, TrainableNetwork& trainable, const DataSet& data, int images) {
+  const Problem problem = make_problem(quantized);
   std::vector<std::uint32_t> indices(images);
   std::iota(indices.begin(), indices.end(), 0);
   std::vector<std::uint8_t> codes(images * quantized.network.input_size());
   quantize_images(quantized, data.test, indices, codes);
-  const auto engine = make_reference_engine(quantized);
+  const auto engine = make_reference_engine(problem);
   engine->load_images(codes, images);
-  const std::vector<Student> students = {teacher(quantized.network)};
+  const std::vector<Student> students = {teacher(problem)};
   std::vector<ForwardResult> results(1);
   engine->forward(students, results);
 
@@ -128,10 +129,11 @@ void expect_exact(const std::string& model, Scheme scheme, int images) {
 
   std::vector<std::uint8_t> pixels(network.input_size());
   quantize_images(quantized, data.test, std::vector<std::uint32_t>{0}, pixels);
-  const auto engine = make_reference_engine(quantized);
+  const Problem problem = make_problem(quantized);
+  const auto engine = make_reference_engine(problem);
   engine->load_images(pixels, 1);
   int ties = 0;
-  engine->trace(teacher(network), [&](const LayerTrace& trace) {
+  engine->trace(teacher(problem), [&](const LayerTrace& trace) {
     const int step = int(std::lround(1 / quantized.layers[trace.layer].requantization.multiplier[0]));
     for (const std::int32_t a : trace.accumulators) ties += a > 0 && a % step == step / 2;
   });

@@ -216,17 +216,17 @@ Expected expected_content(const RunData& r) {
   e.add("/selected/within_max_acc_drop", "uint8", 1);
   e.add("/selected/codes", "uint8", codes_json(r.top[r.selected.top_index].codes));
   e.add("/selected/tmax", "int32", tmax_json(r.top[r.selected.top_index].codes));
-  std::vector<std::string> layers;
+  std::vector<std::string> repaired;
   std::vector<std::size_t> channels;
   std::vector<float> multiplier;
   std::vector<std::int32_t> bias;
   for (const LayerRepair& layer : r.selected.repair) {
-    layers.push_back(layer.layer);
+    repaired.push_back(layer.layer);
     channels.push_back(layer.requantization.bias.size());
     multiplier.insert(multiplier.end(), layer.requantization.multiplier.begin(), layer.requantization.multiplier.end());
     bias.insert(bias.end(), layer.requantization.bias.begin(), layer.requantization.bias.end());
   }
-  e.add("/selected/repair_layer", "string", layers);
+  e.add("/selected/repair_layer", "string", repaired);
   e.add("/selected/repair_channels", "int32", channels);
   e.add("/selected/repair_multiplier", "float32", multiplier);
   e.add("/selected/repair_bias", "int32", bias);

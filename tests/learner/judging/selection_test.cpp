@@ -34,7 +34,7 @@ TEST(BestEpisodes, TakesEqualCodesOnceAndTheEarlierOfEqualGains) {
 TEST(BestEpisodes, TakesAsManyOfEveryPart) {
   // Episodes of part 1 have lower rewards throughout, but as good a claim.
   std::vector<Update> updates(4);
-  for (std::size_t i = 0; i < 4; ++i) updates[i].part = i % 2;
+  for (std::size_t i = 0; i < 4; ++i) updates[i].branch = i % 2;
   std::vector<Episode> episodes;
   for (std::uint8_t i = 0; i < 16; ++i) episodes.push_back(episode(i / 4, (i / 4 % 2 ? -5.0 : -1.0) - i / 100.0, std::uint8_t(1 + i)));
   EXPECT_EQ(best_episodes(episodes, updates, 5), (std::vector<std::size_t>{0, 1, 4, 5})) << "5 / 2 of each, best first";

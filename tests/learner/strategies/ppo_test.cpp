@@ -252,10 +252,10 @@ TEST(ActionSpace, CoversExactlyTheLegalCodes) {
 TEST(Strategies, RewardsThatAreNoNumbersAreTheWorst) {
   using namespace triseg::testing;
   const std::vector<SiteData> sites = three_sites();
-  for (const char* name : {"ppo", "cma-es"}) {
+  for (const StrategyKind kind : {StrategyKind::ppo, StrategyKind::cma_es}) {
     std::vector<std::vector<Codes>> after;
     for (const double bad : {std::numeric_limits<double>::quiet_NaN(), -std::numeric_limits<double>::infinity()}) {
-      const auto strategy = make_strategy(name, sites, PpoOptions{}, 3);
+      const auto strategy = make_strategy({.kind = kind}, sites, 3);
       std::vector<Episode> episodes;
       for (auto& codes : strategy->propose(0, 64)) {
         Episode e;
@@ -267,8 +267,8 @@ TEST(Strategies, RewardsThatAreNoNumbersAreTheWorst) {
       strategy->learn(episodes, update);
       after.push_back(strategy->most_probable());
     }
-    EXPECT_EQ(after[0], after[1]) << name;
-    for (const Codes& codes : after[0]) EXPECT_TRUE(is_legal(codes)) << name;
+    EXPECT_EQ(after[0], after[1]) << int(kind);
+    for (const Codes& codes : after[0]) EXPECT_TRUE(is_legal(codes)) << int(kind);
   }
 }
 

@@ -88,9 +88,9 @@ TEST(MpiRanks, TextsThatDifferAnywhereAreFound) {
             "rank " + std::to_string(last) + ": differs");
 }
 
-QuantizedNetwork network() {
+Problem problem() {
   using namespace triseg::testing;
-  return random_network(chain("small", 1, 28, {convolution("conv1", 4, 5, 3, 0, 2), fully_connected("fc1", 12), fully_connected("fc2", 10)}, {0, 1}),
+  return random_problem(chain("small", 1, 28, {convolution("conv1", 4, 5, 3, 0, 2), fully_connected("fc1", 12), fully_connected("fc2", 10)}, {0, 1}),
                         Scheme::fbgemm, 5);
 }
 
@@ -115,9 +115,9 @@ TEST(MpiGroups, WorkAtOnceWithoutHearingEachOther) {
   EXPECT_EQ(transport.local_rank(), all.local_rank()) << "ranks of two groups do not share a GPU";
   EXPECT_EQ(transport.threads(), all.threads());
 
-  const QuantizedNetwork model = network();
+  const Problem small = problem();
   const DataSet data = load_data_set("shapes");
-  Scorer scorer(model, data, engine_factory("reference", model), 1, 2.0);
+  Scorer scorer(small, data, engine_factory("reference", small), 1, 2.0);
   Rollout rollout(transport, scorer, false);
   const int orders = group == 0 ? 3 : 11;
   if (transport.rank() != 0) {

@@ -1,4 +1,4 @@
-#include "runner/commands/stopped_training.hpp"
+#include "runner/training/stopped_training.hpp"
 
 #include "runner/ranks/signals.hpp"
 #include "trainer/checkpoint.hpp"

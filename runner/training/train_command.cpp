@@ -1,4 +1,4 @@
-#include "runner/commands/train_command.hpp"
+#include "runner/training/train_command.hpp"
 
 #include "core/atomic_file.hpp"
 #include "core/cores.hpp"
@@ -8,7 +8,7 @@
 #include "runner/command_line.hpp"
 #include "runner/commands/commands.hpp"
 #include "runner/commands/option_checks.hpp"
-#include "runner/commands/stopped_training.hpp"
+#include "runner/training/stopped_training.hpp"
 #include "runner/progress.hpp"
 #include "runner/ranks/signals.hpp"
 #include "worker/engines/engines.hpp"

@@ -12,7 +12,7 @@
 #include "runner/progress.hpp"
 #include "runner/commands/result_student.hpp"
 #include "runner/commands/results_table.hpp"
-#include "runner/commands/stopped_training.hpp"
+#include "runner/training/stopped_training.hpp"
 #include "trainer/checkpoint.hpp"
 #include "trainer/repair_training.hpp"
 #include "worker/engines/engines.hpp"
