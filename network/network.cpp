@@ -14,7 +14,7 @@ constexpr int largest_side = 4096, largest_channels = 1 << 20;
 void check_name(const Network& n, const std::string& name) {
   const bool usable = !name.empty() && name.size() <= 200 && name != "." && name != ".." &&
                       std::none_of(name.begin(), name.end(), [](unsigned char c) { return c < 32 || c == 127 || c == '/' || c == ','; });
-  if (!usable) fail("network {}: layer name '{}': expected a name without '/', ',' and control characters", n.name, name);
+  if (!usable) fail("network {}: layer name {:?}: expected a name without '/', ',' and control characters", n.name, name);
 }
 
 void connect_layer(const Network& n, Layer& layer, int& channels, int& side) {

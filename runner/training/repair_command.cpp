@@ -65,10 +65,10 @@ void declare_options(CLI::App& app, RepairCommandOptions& o) {
   results("--seed", t.seed, "Seed of image order and augmentation")->check(whole(0, std::numeric_limits<std::uint64_t>::max()));
 
   app.add_option("--out", o.out, "Result file with the repair, if it lowers KD on validation (default: NAME.repaired.json beside NAME.json)")
-      ->group(changes_speed);
+      ->group(changes_speed)->check(path_text("a file"));
   app.add_option("--checkpoint", o.checkpoint,
                  "State between epochs, removed once the result is written (default: OUT.checkpoint)")
-      ->group(changes_speed);
+      ->group(changes_speed)->check(path_text("a file"));
   speed("--device", t.device, "What trains: auto, cpu or cuda");
   speed("--threads", t.threads, "Threads; 0: one per core. Another number changes the last bits of sums")->check(whole(0, 1024));
   speed("--engine", o.engine, "What scores before and after: " + engine_choices());

@@ -148,7 +148,8 @@ void declare_train_options(CLI::App& app, TrainOptions& o) {
   };
   TrainingOptions& t = o.training;
   results("--model", o.model, fmt::format("Network: {}", fmt::join(recipe_names(), ", ")));
-  results("--data", o.data, "Data set: fashion-mnist, shapes, or a folder of IDX files or of CIFAR's binary files");
+  results("--data", o.data, "Data set: fashion-mnist, shapes, or a folder of IDX files or of CIFAR's binary files")
+      ->check(path_text("a data set or a folder"));
   results("--backend", o.backend, "Quantization scheme: fbgemm (weights per channel, 7-bit activations) or qnnpack");
   results("--epochs", t.epochs, "Epochs in float")->check(whole(1, 1'000'000));
   results("--qat-epochs", t.qat_epochs, "Quantization-aware epochs after that; 0: only calibrate the ranges")
@@ -165,9 +166,10 @@ void declare_train_options(CLI::App& app, TrainOptions& o) {
   results("--seed", t.seed, "Seed of initial weights, image order, augmentation and dropout")
       ->check(whole(0, std::numeric_limits<std::uint64_t>::max()));
 
-  app.add_option("--out", o.out, "Model file (default: models/MODEL-DATA.h5, with qnnpack MODEL-DATA-qnnpack.h5)")->group(changes_speed);
+  app.add_option("--out", o.out, "Model file (default: models/MODEL-DATA.h5, with qnnpack MODEL-DATA-qnnpack.h5)")
+      ->group(changes_speed)->check(path_text("a file"));
   app.add_option("--checkpoint", o.checkpoint, "State between epochs, removed once the model is written (default: OUT.checkpoint)")
-      ->group(changes_speed);
+      ->group(changes_speed)->check(path_text("a file"));
   speed("--device", t.device, "What trains: auto, cpu or cuda");
   speed("--threads", t.threads, "Threads; 0: one per core. Another number changes the last bits of sums")
       ->check(whole(0, 1024));

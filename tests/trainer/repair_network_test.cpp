@@ -109,7 +109,7 @@ TEST(RepairNetwork, WithoutAStepTheRepairIsWhereItStarted) {
 
 TEST(RepairNetwork, LayersBeforeTheFirstSiteStayTheModels) {
   Fixture f("lenet5", Scheme::fbgemm);
-  select_sites(f.model.network, "fc1,fc2");
+  f.problem.sites = select_sites(f.model.network, "fc1,fc2");
   f.codes = {f.codes[2], f.codes[3]};
   RepairNetwork network = f.make();
   network.step(f.pixels(0), {.multiplier_rate = 0.01, .bias_rate = 0.2});

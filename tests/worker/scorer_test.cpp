@@ -6,7 +6,7 @@
 #include "worker/distillation.hpp"
 #include "worker/engines/engines.hpp"
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include <cmath>
 #include <numeric>
@@ -296,7 +296,8 @@ TEST(Scorer, ThreadsThatCannotStartAreNamed) {
   ASSERT_EQ(pthread_setattr_default_np(&huge), 0);
   const std::string error = error_of([&] { Scorer(problem, shapes(), engine_factory("reference", problem), 4, 2.0); });
   pthread_setattr_default_np(&before);
-  EXPECT_EQ(error, "cannot start 3 scoring threads: thread 2: Resource temporarily unavailable; choose a smaller --threads");
+  // Which of them is refused first is the system's affair.
+  EXPECT_THAT(error, ::testing::MatchesRegex("cannot start 3 scoring threads: thread [2-4]: Resource temporarily unavailable; choose a smaller --threads"));
 }
 
 TEST(Scorer, AnUnknownEngineIsNamed) {

@@ -67,6 +67,7 @@ RunData example_run(bool finished, std::size_t episodes) {
   state = 7;
   RunData run;
   run.network = make_recipe("alexnet").network;
+  run.network.default_attention.clear();  // a run file names those of the run, not a default
   run.backend = "fbgemm";
   run.data = "/data/fashion mnist";
   run.data_sha256 = std::string(64, 'c');

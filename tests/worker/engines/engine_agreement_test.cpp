@@ -275,7 +275,7 @@ TEST_P(EveryEngine, IsExactForTheLargestSums) {
 
 TEST_P(EveryEngine, NamesTheLayerItCannotPad) {
   auto model = random_network(
-      chain("n", 3, 6, {convolution("conv1", 8, 3, 1, 1, 1), convolution("conv2", 4, 6, 1, 1, 1)}, {}), Scheme::qnnpack,
+      chain("n", 3, 6, {convolution("conv1", 8, 3, 1, 1, 1), convolution("conv2", 4, 6, 1, 1, 3)}, {}), Scheme::qnnpack,
       5);
   model.network.layers[0].relu = false;
   model.layers[0].output.zero_point = model.layers[1].input.zero_point = 9;
