@@ -1,5 +1,6 @@
 """triseg search from outside: what it writes, what it logs, and that ranks, kills and options do what they promise."""
 import csv
+import fcntl
 import hashlib
 import json
 import math
@@ -7,8 +8,10 @@ import os
 import pty
 import re
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 import unittest
 
@@ -165,6 +168,7 @@ class Log(ProgramTest):
 
     def test_terminals_get_a_bar_with_rate_eta_and_best_reward(self):
         terminal, inside = pty.openpty()
+        fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 120, 0, 0))
         process = subprocess.Popen(command(quick("--out", self.out("a")), None), stdout=subprocess.DEVNULL, stderr=inside,
                                    env=environment())
         os.close(inside)

@@ -35,8 +35,9 @@ with h5py.File(sys.argv[1], "r") as old, h5py.File(sys.argv[2], "w") as new:
         put(target.attrs, name, value)
 
     def copy_dataset(path):
-        digest.add(path, old[path][()])
-        new.create_dataset(path, data=old[path][()])  # contiguous, no filters
+        values = old[path][()]
+        digest.add(path, [value.decode() for value in values] if values.dtype.kind == "S" else values)
+        new.create_dataset(path, data=values)  # contiguous, no filters
 
     put(new.attrs, "format", "triseg-model")
     put(new.attrs, "schema_version", numpy.int32(version))
