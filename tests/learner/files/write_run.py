@@ -16,7 +16,7 @@ EPISODE_KD = [(i + 1) / 3 for i in range(N)]
 
 codes = numpy.array([[[1 + i + s, 2 + i + s, 3 + i + s, 4 + i + s] for s in range(L)] for i in range(N)], "u1")
 special = {
-    "/@format": "triseg-run", "/@status": "finished", "/@model": "lenet5", "/@seed": 2**63,
+    "/@format": "triseg-run", "/@status": "finished", "/@model": "lenet5", "/@model_display_name": "LeNet-5", "/@seed": 2**63,
     "/@schema_version": 5, "/@repair": "layer", "/@attention_layers": "conv1,conv2", "/@episodes_total": N, "/@attention_weight": 0.0,
     "/network/input_channels": 3, "/network/input_side": 32, "/network/classes": 10,
     "/network/name": SITES + ["fc3"], "/network/kind": ["conv", "conv", "fc", "fc", "fc"],
@@ -47,9 +47,22 @@ def wilson(right, n):
     return [100 * (centre - half) / (1 + z * z / n), 100 * (centre + half) / (1 + z * z / n)]
 
 
+def largest_drop(b, c, n):
+    """Tango's upper score bound (1998, Statistics in Medicine 17:891) of the share b/n - c/n."""
+    low, high = (b - c) / n, 1.0
+    for _ in range(64):
+        d = (low + high) / 2
+        linear = -b - c + (2 * n - b + c) * d
+        q = ((linear**2 + 8 * n * c * d * (1 - d)) ** 0.5 - linear) / (4 * n)
+        if (b - c - n * d) / (n * (2 * q + d * (1 - d))) ** 0.5 > -1.959963984540054:
+            low = d
+        else:
+            high = d
+    return high
+
+
 def drop(b, c, n):
-    half = 100 * 1.959963984540054 * (b + c - (b - c) ** 2 / n) ** 0.5 / n
-    return [100 * (b - c) / n - half, 100 * (b - c) / n + half]
+    return [-100 * largest_drop(c, b, n), 100 * largest_drop(b, c, n)]
 
 
 intervals = {"test_accuracy_student": wilson(RIGHT + STUDENT, IMAGES), "test_accuracy_teacher": wilson(RIGHT + TEACHER, IMAGES),
