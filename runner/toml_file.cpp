@@ -85,9 +85,9 @@ std::vector<TomlEntry> parse_toml(const std::string& document, const std::string
 }
 
 std::vector<TomlEntry> read_toml(std::string_view option, const std::string& path, std::string_view line) {
-  std::error_code ignored;
-  if (std::filesystem::is_directory(path, ignored)) fail("{}: {}: expected a file, found a folder", option, path);
-  if (!std::filesystem::exists(path, ignored)) fail("{}: {}: no such file", option, path);
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) fail("{}: {}: expected a file, found a folder", option, path);
+  if (!std::filesystem::exists(path, error)) fail("{}: {}: {}", option, path, error ? error.message() : "no such file");
   const std::vector<std::byte> bytes = read_file(path);
   return parse_toml({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, fmt::format("{}: {}", option, path), line);
 }

@@ -263,7 +263,7 @@ class Plot(Results):
     def test_fronts(self):
         import h5py
         path = os.path.join(self.folder, "run.h5")
-        writer, documentation = (os.path.join(SOURCE, name) for name in ("tests/learner/write_run.py", "docs/run-file.md"))
+        writer, documentation = (os.path.join(SOURCE, name) for name in ("tests/learner/files/write_run.py", "docs/run-file.md"))
         subprocess.run([sys.executable, "-B", writer, documentation, path], check=True)
         columns = {"coverage": [0.9, 1, 0.8], "validation_kd": [0.1, 0.3, 0.2], "validation_accuracy": [92, 90, 91]}
         with h5py.File(path, "r+") as file:  # derived fields; coverage 0.8 is beaten by 0.9, which has a lower KD

@@ -172,6 +172,14 @@ class ProgramTest(unittest.TestCase):
         self.assertEqual(done.returncode, expect, done.stdout + done.stderr)
         return done
 
+    def few_images(self):
+        """Options of a search over few images and a teacher trained on them, for what is slow: the reference engine."""
+        few, teacher = self.out("few"), self.out("few.h5")
+        write_few_images(few, 1200, 300)
+        trained = run(["train", "--model", "lenet5", "--data", few, "--epochs", "1", "--qat-epochs", "0", "--threads", "1", "--out", teacher])
+        self.assertEqual(trained.returncode, 0, trained.stderr)
+        return ["--data", few, "--teacher", teacher]
+
     def assert_same_run(self, a, b):
         compared = subprocess.run([sys.executable, os.path.join(SOURCE, "analysis", "compare_runs.py"), run_file(a), run_file(b)],
                                   capture_output=True, text=True)

@@ -11,7 +11,7 @@ class Repair(ProgramTest):
     FEW = ["--repair", "channel", "--repair-images", "500"]
 
     def test_ranks_threads_and_engines_change_no_byte(self):
-        small = self.FEW + ["--episodes", "60", "--episodes-per-update", "12", "--top-k", "1"]
+        small = self.few_images() + self.FEW + ["--episodes", "60", "--episodes-per-update", "12", "--top-k", "1"]
         self.search("a", *small)
         for name, more, ranks in (("two", [], 2), ("three", ["--dedicated-learner", "--threads", "1"], 3),
                                   ("reference", ["--engine", "reference", "--threads", "2"], None)):

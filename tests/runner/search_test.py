@@ -18,7 +18,7 @@ import unittest
 import h5py
 
 from program import (QUICK, SOURCE, ProgramTest, children, command, environment, episodes_in, passed, quick, result_file,
-                     run, run_file, start, wait_for_episodes, write_few_images)
+                     run, run_file, start, wait_for_episodes)
 
 
 LONG = ["--episodes", "960", "--checkpoint-every", "0"]
@@ -203,12 +203,7 @@ class Ranks(ProgramTest):
         self.search("a", *small, "--threads", "1")
         self.search("b", *small, "--threads", "3")
         self.assert_same_run(self.out("a"), self.out("b"))
-        # The reference engine is slow: few images do.
-        few, teacher = self.out("few"), self.out("few.h5")
-        write_few_images(few, 1200, 300)
-        trained = run(["train", "--model", "lenet5", "--data", few, "--epochs", "1", "--qat-epochs", "0", "--threads", "1", "--out", teacher])
-        self.assertEqual(trained.returncode, 0, trained.stderr)
-        small += ["--data", few, "--teacher", teacher, "--threads", "2"]
+        small += self.few_images() + ["--threads", "2"]
         self.search("c", *small)
         self.search("d", *small, "--engine", "reference")
         self.assert_same_run(self.out("c"), self.out("d"))
@@ -480,11 +475,12 @@ class Options(ProgramTest):
                      "/updates/value_loss", "/updates/clip_fraction", "/evaluations/iteration", "/top/reward")}
 
     def test_every_option_changes_the_run(self):
-        self.search("base")
+        few = self.few_images()
+        self.search("base", *few)
         before = self.content("base")
         for i, (option, value) in enumerate(self.CHANGES):
             with self.subTest(option=option, value=value):
-                self.search(str(i), option, value)
+                self.search(str(i), *few, option, value)
                 self.assertNotEqual(self.content(str(i)), before)
 
     def test_max_acc_drop_decides_what_is_selected(self):
