@@ -285,7 +285,7 @@ TEST(H5py, ReadsEveryValueOfAModel) {
   save_model(folder / "model.h5", n, {"triseg train --model lenet5", 5, 12, 91.25, 90.5, {}, {}, {}});
   Expected e;
   e.add("@format", "string", "triseg-model");
-  e.add("@schema_version", "int32", 2);
+  e.add("@schema_version", "int32", 3);
   e.add("@creator", "string", "triseg");
   e.add("@network", "string", "lenet5");
   e.add("@backend", "string", "qnnpack");
@@ -296,8 +296,8 @@ TEST(H5py, ReadsEveryValueOfAModel) {
   e.add("/network/default_attention", "string", {"conv1", "conv2"});
   e.add("/network/name", "string", {"conv1", "conv2", "fc1", "fc2", "fc3"});
   e.add("/network/kind", "string", {"conv", "conv", "fc", "fc", "fc"});
-  const auto layers = [&](const char* name, std::initializer_list<int> values, const char* type = "int32") {
-    e.add(std::string("/network/") + name, type, Json(std::vector<int>(values)));
+  const auto layers = [&](const char* name, std::initializer_list<int> values) {
+    e.add(std::string("/network/") + name, "int32", Json(std::vector<int>(values)));
   };
   layers("in_channels", {3, 6, 400, 120, 84});
   layers("out_channels", {6, 16, 120, 84, 10});
@@ -305,7 +305,7 @@ TEST(H5py, ReadsEveryValueOfAModel) {
   layers("stride", {1, 1, 1, 1, 1});
   layers("padding", {0, 0, 0, 0, 0});
   layers("pool", {2, 2, 1, 1, 1});
-  layers("relu", {1, 1, 1, 1, 0}, "uint8");
+  layers("relu", {1, 1, 1, 1, 0});
   e.add("@data", "string", "fashion-mnist");
   e.add("@data_sha256", "string", n.data_sha256);
   e.add("@command_line", "string", "triseg train --model lenet5");
