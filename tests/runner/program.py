@@ -175,7 +175,7 @@ class ProgramTest(unittest.TestCase):
     def few_images(self):
         """Options of a search over few images and a teacher trained on them, for what is slow: the reference engine."""
         few, teacher = self.out("few"), self.out("few.h5")
-        write_few_images(few, 1200, 300)
+        write_few_images(few, 2600, 300)
         trained = run(["train", "--model", "lenet5", "--data", few, "--epochs", "1", "--qat-epochs", "0", "--threads", "1", "--out", teacher])
         self.assertEqual(trained.returncode, 0, trained.stderr)
         return ["--data", few, "--teacher", teacher]
