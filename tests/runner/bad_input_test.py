@@ -120,7 +120,7 @@ class BadInput(ProgramTest):
     def test_a_failure_of_one_rank_alone_ends_all(self):
         for broken in (0, 1):
             with self.subTest(rank=broken):
-                done = run_with_one_broken_rank(quick("--out", self.out("a")), broken, {"TRISEG_FASHION_MNIST": self.out("nowhere")})
+                done = run_with_one_broken_rank(quick("--data", "fashion-mnist", "--out", self.out("a")), broken, {"TRISEG_FASHION_MNIST": self.out("nowhere")})
                 self.assertNotEqual(done.returncode, 0)
                 errors = [line for line in done.stderr.splitlines() if line.startswith("triseg: error: ")]
                 self.assertEqual(len(errors), 1, done.stderr)
@@ -203,7 +203,7 @@ class BadInput(ProgramTest):
             text = file.read()
         with open(self.out("resnet.json"), "w") as file:
             file.write(text.replace('"model": "lenet5"', '"model": "resnet"'))
-        self.refused(["evaluate", self.out("resnet.json")], "no model resnet-fashion-mnist.h5")
+        self.refused(["evaluate", self.out("resnet.json")], "no model resnet-few.h5")
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ class Data(ProgramTest):
         self.copy_fashion_mnist("mine")
         done = run(quick("--data", "mine", "--out", "a"), cwd=self.folder)
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.search("named")
+        self.search("named", "--data", "fashion-mnist")
         results = []
         for name in ("a", "named"):
             with open(result_file(self.out(name))) as file:
@@ -57,12 +57,12 @@ class Data(ProgramTest):
         self.assertEqual(trained.returncode, 0, trained.stderr)
         os.rename(self.out("fashion-mnist"), self.out("moved"))
         self.search("a", "--data", self.out("moved"), "--teacher", model)
-        self.assert_one_line_error(run(quick("--out", self.out("b"), "--teacher", model)),
+        self.assert_one_line_error(run(quick("--data", "fashion-mnist", "--out", self.out("b"), "--teacher", model)),
                                    f"{model} was trained on fashion-mnist (sha256 ", "not on fashion-mnist (sha256 9fc08bde62ec...)")
 
     def test_models_without_a_digest_go_by_the_name(self):
         old = self.write_model_without_digest()
-        self.search("a", "--teacher", old)
+        self.search("a", "--data", "fashion-mnist", "--teacher", old)
         self.copy_fashion_mnist("mine")
         done = run(quick("--data", self.out("mine"), "--out", self.out("b"), "--teacher", old))
         self.assert_one_line_error(done, f"{old} was trained on fashion-mnist, not on the data in {self.out('mine')}")

@@ -17,10 +17,16 @@ PROGRAM = os.environ["TRISEG_PROGRAM"]
 SOURCE = os.environ["TRISEG_SOURCE_DIR"]
 FASHION_MNIST = os.environ.get("TRISEG_FASHION_MNIST", "/usr/share/datasets/fashion-mnist")
 
-# A search that takes a second or two: LeNet-5, few episodes, few candidates to score again.
-QUICK = ["search", "--model", "lenet5", "--episodes", "192", "--episodes-per-update", "32", "--batch-size", "16",
-         "--calib-batches", "4", "--top-k", "2", "--eval-every", "3", "--result-file", "quick.json"]
+# Few images and a teacher of them, made once for all tests of this folder: most of a short search is the final scoring of
+# its candidates, which takes the whole validation split.
+FEW = os.environ["TRISEG_FEW_IMAGES"]
+FEW_DATA, FEW_TEACHER = os.path.join(FEW, "few"), os.path.join(FEW, "lenet5-few.h5")
+SEARCH_IMAGES, VALIDATION_IMAGES, TEST_IMAGES = 2167, 433, 300
 
+# A search of half a second: LeNet-5, few episodes, few candidates to score again.
+LENET5 = ["search", "--model", "lenet5", "--episodes", "192", "--episodes-per-update", "32", "--batch-size", "16",
+          "--calib-batches", "4", "--top-k", "2", "--eval-every", "3", "--result-file", "quick.json"]
+QUICK = [*LENET5, "--data", FEW_DATA]
 
 
 def quick(*more):
@@ -45,7 +51,7 @@ def command(arguments, ranks):
 
 def environment():
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("TRISEG_MODELS")}
-    return inherited | MPI_ENVIRONMENT
+    return inherited | MPI_ENVIRONMENT | {"TRISEG_MODELS": FEW}
 
 
 def run(arguments, ranks=None, cwd=None, timeout=280):
@@ -86,6 +92,14 @@ def children(pid):
         except OSError:
             continue
     return sorted(found)
+
+
+def wait_for_end(pids, seconds=60):
+    deadline = time.monotonic() + seconds
+    while any(os.path.exists(f"/proc/{pid}") for pid in pids):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"of the processes {pids} some still run after {seconds} s")
+        time.sleep(0.01)
 
 
 def rank_of(pid):
@@ -172,14 +186,6 @@ class ProgramTest(unittest.TestCase):
         self.assertEqual(done.returncode, expect, done.stdout + done.stderr)
         return done
 
-    def few_images(self):
-        """Options of a search over few images and a teacher trained on them, for what is slow: the reference engine."""
-        few, teacher = self.out("few"), self.out("few.h5")
-        write_few_images(few, 2600, 300)
-        trained = run(["train", "--model", "lenet5", "--data", few, "--epochs", "1", "--qat-epochs", "0", "--threads", "1", "--out", teacher])
-        self.assertEqual(trained.returncode, 0, trained.stderr)
-        return ["--data", few, "--teacher", teacher]
-
     def assert_same_run(self, a, b):
         compared = subprocess.run([sys.executable, os.path.join(SOURCE, "analysis", "compare_runs.py"), run_file(a), run_file(b)],
                                   capture_output=True, text=True)
@@ -194,3 +200,16 @@ class ProgramTest(unittest.TestCase):
         self.assertEqual(done.stderr.strip(), lines[0])
         for fragment in fragments:
             self.assertIn(fragment, lines[0])
+
+
+def main():
+    """Makes FEW_DATA and FEW_TEACHER."""
+    shutil.rmtree(FEW, ignore_errors=True)
+    os.makedirs(FEW)
+    write_few_images(FEW_DATA, SEARCH_IMAGES + VALIDATION_IMAGES, TEST_IMAGES)
+    sys.exit(subprocess.run([PROGRAM, "train", "--model", "lenet5", "--data", FEW_DATA, "--epochs", "5", "--qat-epochs", "1",
+                             "--out", FEW_TEACHER]).returncode)
+
+
+if __name__ == "__main__":
+    main()

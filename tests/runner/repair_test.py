@@ -4,14 +4,14 @@ import unittest
 
 import h5py
 
-from program import ProgramTest, quick, result_file, run, run_file, start, wait_for_episodes
+from program import FEW_DATA, SEARCH_IMAGES, TEST_IMAGES, VALIDATION_IMAGES, ProgramTest, quick, result_file, run, run_file, start, wait_for_episodes
 
 
 class Repair(ProgramTest):
     FEW = ["--repair", "channel", "--repair-images", "500"]
 
     def test_ranks_threads_and_engines_change_no_byte(self):
-        small = self.few_images() + self.FEW + ["--episodes", "60", "--episodes-per-update", "12", "--top-k", "1"]
+        small = self.FEW + ["--episodes", "60", "--episodes-per-update", "12", "--top-k", "1"]
         self.search("a", *small)
         for name, more, ranks in (("two", [], 2), ("three", ["--dedicated-learner", "--threads", "1"], 3),
                                   ("reference", ["--engine", "reference", "--threads", "2"], None)):
@@ -37,7 +37,7 @@ class Repair(ProgramTest):
             with h5py.File(run_file(self.out(mode))) as file:
                 self.assertEqual(file.attrs["repair"], mode.encode())
                 mse, repaired = file["/selected/test_mse_kd"][()], file["/selected/test_mse_repaired_kd"][()]
-                self.assertEqual(file["/selected/test_mse_repaired_images"][()], 10000)
+                self.assertEqual(file["/selected/test_mse_repaired_images"][()], TEST_IMAGES)
                 origins, kd = file["/top/origin"].asstr()[:], file["/top/validation_kd"][:]
             self.assertLess(repaired, 0.95 * mse, mode)
         self.search("none", "--warm-start", "mse")
@@ -60,7 +60,7 @@ class Repair(ProgramTest):
                 self.assertEqual(joined, [float(x) for x in file["/selected/repair_" + key]])
             images = file.attrs["student_images"]
         # 6 starts on 64 images, 4 passes around the start, 192 + 6 scored students on 16 images, 2 evaluations
-        self.assertEqual(images, 6 * 64 + 4 * 500 + (192 + 6) * 16 + 2 * 1000)
+        self.assertEqual(images, 6 * 64 + 4 * 500 + (192 + 6) * 16 + 2 * VALIDATION_IMAGES)
 
     def test_evaluate_takes_the_repair_or_fits_one(self):
         self.search("a", *self.FEW)
@@ -87,8 +87,8 @@ class Repair(ProgramTest):
     def test_what_it_cannot_do_is_refused(self):
         self.assert_one_line_error(run(quick("--out", self.out("a"), "--repair", "glue")),
                                    "--repair: expected one of none, layer, channel, found 'glue'")
-        self.assert_one_line_error(run(quick("--out", self.out("a"), "--repair", "layer", "--repair-images", "50001")),
-                                   "--repair-images: 50001 images, but the search split of fashion-mnist has 50000")
+        self.assert_one_line_error(run(quick("--out", self.out("a"), "--repair", "layer", "--repair-images", str(SEARCH_IMAGES + 1))),
+                                   f"--repair-images: {SEARCH_IMAGES + 1} images, but the search split of {FEW_DATA} has {SEARCH_IMAGES}")
 
 
 if __name__ == "__main__":

@@ -5,10 +5,10 @@ import unittest
 
 import h5py
 
-from program import ProgramTest, command, environment, result_file, run, run_file
+from program import FEW_DATA, TEST_IMAGES, VALIDATION_IMAGES, ProgramTest, command, environment, result_file, run, run_file
 
 OPTIONS = ["--seed", "3"]
-PROBLEM = ["--model", "lenet5", "--episodes-per-update", "32", "--batch-size", "16", "--calib-batches", "4", "--top-k", "2", *OPTIONS]  # of quick()
+PROBLEM = ["--data", FEW_DATA, "--model", "lenet5", "--episodes-per-update", "32", "--batch-size", "16", "--calib-batches", "4", "--top-k", "2", *OPTIONS]  # of quick()
 
 
 class Score(ProgramTest):
@@ -58,7 +58,7 @@ class Score(ProgramTest):
                             ("student_accuracy", "acc_student"), ("accuracy_drop", "acc_drop")):
             self.assertEqual(answer[column][:2], [evaluated[key]] * 2, column)
         self.assertNotEqual(answer["kd"][2], answer["kd"][0], "another tmax is another student")
-        self.assertEqual((answer["images"], validation["images"]), (10000, 10000))
+        self.assertEqual((answer["images"], validation["images"]), (TEST_IMAGES, VALIDATION_IMAGES))
         self.assertEqual(validation["kd"], [result["selected"]["kd"]])
 
     def test_a_bad_line_is_answered_and_the_next_one_too(self):

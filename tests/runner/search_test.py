@@ -17,7 +17,7 @@ import unittest
 
 import h5py
 
-from program import (QUICK, SOURCE, ProgramTest, children, command, environment, episodes_in, passed, quick, result_file,
+from program import (QUICK, SOURCE, VALIDATION_IMAGES, ProgramTest, children, command, environment, episodes_in, passed, quick, result_file,
                      run, run_file, start, wait_for_episodes)
 
 
@@ -54,7 +54,7 @@ class Files(ProgramTest):
         self.assertIn("teacher accuracy", done.stdout)
 
     def test_candidates_are_compared_in_pairs(self):
-        done = self.search("a", "--max-acc-drop", "100")
+        done = self.search("a", "--data", "fashion-mnist", "--max-acc-drop", "100")
         with h5py.File(run_file(self.out("a"))) as file:
             records, images = file["/top/validation_record_rewards"][()], file["/top/validation_images"][0]
             self.assertEqual((records.shape, images), ((9, 80), 10000))
@@ -109,7 +109,7 @@ class Files(ProgramTest):
             self.assertIn(fragment, done.stdout)
 
     def test_evaluate_repeats_the_report(self):
-        self.search("a")
+        self.search("a", "--data", "fashion-mnist")
         result = result_file(self.out("a"))
         evaluated = json.loads(run(["evaluate", result, "--format", "json"]).stdout)
         with open(result) as file:
@@ -139,7 +139,7 @@ class Files(ProgramTest):
         self.assertIn("b.json names no model: taking alexnet; --model changes it", refused.stderr)
 
     def test_evaluate_agrees_between_engines(self):
-        self.search("a", "--data", "fashion-mnist")
+        self.search("a")
         outputs = [run(["evaluate", result_file(self.out("a")), "--format", "json", "--engine", e]).stdout
                    for e in ("auto", "reference")]
         self.assertEqual(outputs[0], outputs[1])
@@ -164,7 +164,7 @@ class Log(ProgramTest):
 
 
     def test_the_final_scoring_shows_its_progress(self):
-        self.assertRegex(self.search("a").stderr, r"validation images: 10000/10000, [\d.]+ validation images/s, ETA 0:00, 9 candidates")
+        self.assertRegex(self.search("a").stderr, rf"validation images: {VALIDATION_IMAGES}/{VALIDATION_IMAGES}, [\d.]+ validation images/s, ETA 0:00, 9 candidates")
 
     def test_terminals_get_a_bar_with_rate_eta_and_best_reward(self):
         terminal, inside = pty.openpty()
@@ -199,14 +199,10 @@ class Ranks(ProgramTest):
             self.assert_same_run(self.out("a"), self.out(f"b{ranks}"))
 
     def test_threads_and_engine_change_no_byte(self):
-        small = ["--episodes", "20", "--episodes-per-update", "10"]
-        self.search("a", *small, "--threads", "1")
-        self.search("b", *small, "--threads", "3")
-        self.assert_same_run(self.out("a"), self.out("b"))
-        small += self.few_images() + ["--threads", "2"]
-        self.search("c", *small)
-        self.search("d", *small, "--engine", "reference")
-        self.assert_same_run(self.out("c"), self.out("d"))
+        self.search("a", "--threads", "1")
+        for name, more in (("b", ["--threads", "3"]), ("c", ["--threads", "2", "--engine", "reference"])):
+            self.search(name, *more)
+            self.assert_same_run(self.out("a"), self.out(name))
 
 
 class Resume(ProgramTest):
@@ -399,7 +395,7 @@ class Stopping(ProgramTest):
         self.assertTrue(any(f"at episode {stopped[1]} of 40000" in line for line in resumed.stderr), "it continues there")
 
     def test_a_stop_during_the_final_scoring_keeps_what_is_scored(self):
-        many = ["--episodes", "64", "--top-k", "60", "--threads", "1", "--checkpoint-every", "0"]
+        many = ["--data", "fashion-mnist", "--episodes", "64", "--top-k", "10", "--threads", "1", "--checkpoint-every", "0"]
         self.search("whole", *many)
         process = start(quick("--out", self.out("a"), *many))
         scored = 0
@@ -413,9 +409,9 @@ class Stopping(ProgramTest):
         self.assertEqual(process.returncode, 85, log)
         self.assertEqual(run(["validate", run_file(self.out("a"))]).returncode, 0)
         with h5py.File(run_file(self.out("a"))) as file:
-            self.assertEqual(file["/finalists/images"].shape, (67,))
+            self.assertEqual(file["/finalists/images"].shape, (17,))
             scored = file["/finalists/images"][0]
-        self.assertIn(f"Scoring 67 candidates on 10000 validation images, {scored} of them done", self.search("a", *many).stderr)
+        self.assertIn(f"Scoring 17 candidates on 10000 validation images, {scored} of them done", self.search("a", *many).stderr)
         self.assert_same_run(self.out("whole"), self.out("a"))
 
 
@@ -438,7 +434,7 @@ class Options(ProgramTest):
 
     def test_the_mse_optimum_needs_no_episode(self):
         done = self.search("a", "--strategy", "mse", "--threads", "1")
-        self.assertIn("Scoring 6 candidates on 10000 validation images", done.stderr)
+        self.assertIn(f"Scoring 6 candidates on {VALIDATION_IMAGES} validation images", done.stderr)
         with h5py.File(run_file(self.out("a"))) as file:
             self.assertEqual(file.attrs["status"], b"finished")
             self.assertEqual((file.attrs["episodes_total"], file.attrs["student_images"]), (0, 0))
@@ -475,16 +471,15 @@ class Options(ProgramTest):
                      "/updates/value_loss", "/updates/clip_fraction", "/evaluations/iteration", "/top/reward")}
 
     def test_every_option_changes_the_run(self):
-        few = self.few_images()
-        self.search("base", *few)
+        self.search("base")
         before = self.content("base")
         for i, (option, value) in enumerate(self.CHANGES):
             with self.subTest(option=option, value=value):
-                self.search(str(i), *few, option, value)
+                self.search(str(i), option, value)
                 self.assertNotEqual(self.content(str(i)), before)
 
     def test_max_acc_drop_decides_what_is_selected(self):
-        shown = [self.search(name, "--max-acc-drop", limit).stdout for name, limit in (("a", "0"), ("b", "100"))]
+        shown = [self.search(name, "--data", "fashion-mnist", "--max-acc-drop", limit).stdout for name, limit in (("a", "0"), ("b", "100"))]
         self.assertTrue(shown[0].startswith("no candidate stayed within --max-acc-drop"), shown[0])
         self.assertTrue(shown[1].startswith("site "), shown[1])
         with h5py.File(run_file(self.out("a"))) as a, h5py.File(run_file(self.out("b"))) as b:

@@ -5,7 +5,7 @@ import unittest
 
 import h5py
 
-from program import ProgramTest, episodes_in, passed, quick, result_file, run, run_file, start, wait_for_episodes
+from program import ProgramTest, children, episodes_in, passed, quick, result_file, run, run_file, start, wait_for_end, wait_for_episodes
 
 
 class TmaxSearch(ProgramTest):
@@ -123,8 +123,10 @@ class TmaxSearch(ProgramTest):
         self.search("whole", *more)
         process = start(quick("--out", self.out("killed"), *more), 2)
         wait_for_episodes(run_file(self.out("killed")), 96, process)
+        ranks = children(process.pid)
         process.kill()
         process.communicate()
+        wait_for_end(ranks)  # they outlive mpirun by a moment
         self.assertLess(episodes_in(run_file(self.out("killed"))), 640)
         self.search("killed", *more, ranks=3)
         self.assert_same_run(self.out("whole"), self.out("killed"))
