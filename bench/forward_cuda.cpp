@@ -92,7 +92,7 @@ double bytes_of(const Network& network, double students, double images) {
 
 void measure(const Network& network, int images, int students, double operations, double copied) {
   const Problem problem = testing::random_problem(network, Scheme::fbgemm, 1);
-  const auto engine = make_engine("cuda", problem);
+  const auto engine = make_engine(EngineKind::cuda, problem);
   const auto codes = testing::random_codes(std::size_t(images) * network.input_size(), 2);
   engine->load_images(codes, images);
   std::vector<Student> list;

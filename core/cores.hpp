@@ -32,7 +32,7 @@ struct Cores {
   CpuQuota quota;
 };
 
-/// Of this process.
+/// Cores and quota of this process.
 Cores cores_of_this_process();
 
 /// Threads for processes[which] of those on one host: its part of the cores, where a core that several may use is divided among

@@ -231,7 +231,7 @@ bool Search::score_finalists() {
   for (std::size_t i : best_episodes(data_.episodes, data_.updates, options_.selection.top_k))
     finalists.push_back({"episode", i, data_.episodes[i].reward, {}, data_.episodes[i].codes});
   for (auto& codes : strategy_->incumbents()) finalists.push_back({"policy", 0, 0, {}, std::move(codes)});
-  // Of a searched tmax only what keeps a share that was asked for.
+  // With a searched tmax only starts that keep a share that was asked for.
   for (const auto& codes : branch_starts_) finalists.push_back({"start", 0, 0, {}, codes});
   if (branch_starts_.empty())
     for (Start& start : analytic_starts(problem_, data_.sites)) finalists.push_back({start.name, 0, 0, {}, std::move(start.codes)});

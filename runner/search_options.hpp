@@ -6,6 +6,8 @@
 #include "learner/strategies/strategies.hpp"
 #include "network/problem.hpp"
 #include "network/quantized_network.hpp"
+#include "runner/ranks/transport.hpp"
+#include "worker/engines/engines.hpp"
 
 #include <array>
 #include <cstdint>
@@ -23,8 +25,8 @@ template <class E, std::size_t N>
 using Names = std::array<std::pair<std::string_view, E>, N>;
 
 /// The name of a value.
-template <class E, std::size_t N>
-std::string_view name_of(const Names<E, N>& names, E value) {
+template <class Range, class E>
+std::string_view name_of(const Range& names, E value) {
   for (const auto& [name, each] : names)
     if (each == value) return name;
   return {};
@@ -97,13 +99,13 @@ struct MomentRepairOptions {
 
 /// What executes the network.
 struct EngineOptions {
-  std::string engine = "auto";
+  EngineKind engine = EngineKind::automatic;
   int threads = 0;                    ///< scoring threads a rank; 0: the cores this rank may use, shared by its host's ranks
 };
 
 /// What joins the ranks.
 struct RankOptions {
-  std::string transport = "auto";
+  TransportKind transport = TransportKind::automatic;
   double rank_timeout = 600;          ///< seconds
   bool dedicated_learner = false;     ///< rank 0 scores nothing
 };

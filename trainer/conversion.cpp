@@ -10,10 +10,11 @@ namespace {
 
 constexpr double smallest_range = 1e-6;
 
-float largest(std::span<const float> weights) {
-  float result = 0;
-  for (const float w : weights) result = std::max(result, std::abs(w));
-  return result;
+/// max|w| of every output channel.
+std::vector<float> largest_weights(std::span<const float> weights, int channels, std::size_t fan_in) {
+  std::vector<float> largest(channels, 0.0f);
+  for (std::size_t i = 0; i < weights.size(); ++i) largest[i / fan_in] = std::max(largest[i / fan_in], std::abs(weights[i]));
+  return largest;
 }
 
 QuantizedLayer convert_layer(const Network& network, const Layer& shape, Scheme scheme, const TrainedLayer& trained,
@@ -21,8 +22,8 @@ QuantizedLayer convert_layer(const Network& network, const Layer& shape, Scheme 
   QuantizedLayer layer;
   layer.input = input;
   layer.output = trained.output;
-  const std::vector<float> scales = weight_scales(scheme, trained.weights, shape.out_channels);
   const std::size_t fan_in = shape.fan_in();
+  const std::vector<float> scales = weight_scales(scheme, largest_weights(trained.weights, shape.out_channels, fan_in));
   layer.weights.resize(trained.weights.size());
   for (int c = 0; c < shape.out_channels; ++c) {
     const float inverse = 1.0f / scales[c];
@@ -42,13 +43,11 @@ QuantizedLayer convert_layer(const Network& network, const Layer& shape, Scheme 
 
 }  // namespace
 
-std::vector<float> weight_scales(Scheme scheme, std::span<const float> weights, int channels) {
-  const float whole = std::max(largest(weights), float(smallest_range));
-  std::vector<float> scales(channels, whole / 127.0f);
-  if (scheme == Scheme::qnnpack) return scales;
-  const std::size_t fan_in = weights.size() / channels;
-  for (int c = 0; c < channels; ++c)
-    scales[c] = std::max(largest(weights.subspan(c * fan_in, fan_in)), whole / 1024.0f) / 127.0f;
+std::vector<float> weight_scales(Scheme scheme, std::span<const float> largest) {
+  const float whole = std::max(*std::max_element(largest.begin(), largest.end()), float(smallest_range));
+  std::vector<float> scales(largest.size(), whole / 127.0f);
+  if (scheme == Scheme::fbgemm)
+    for (std::size_t c = 0; c < largest.size(); ++c) scales[c] = std::max(largest[c], whole / 1024.0f) / 127.0f;
   return scales;
 }
 

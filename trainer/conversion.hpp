@@ -22,9 +22,10 @@ struct TrainedNetwork {
   std::vector<TrainedLayer> layers;              // one per network.layers
 };
 
-/// Symmetric s8 weight scales, max|w| / 127 in float32: per output channel (fbgemm) or one for the layer (qnnpack).
-/// A channel whose largest weight is below 1/1024 of the layer's gets the scale of that bound, so that biases stay small.
-std::vector<float> weight_scales(Scheme scheme, std::span<const float> weights, int channels);
+/// Symmetric s8 weight scales of a layer's output channels, max|w| / 127 in float32, from each channel's max|w|: its own (fbgemm) or
+/// the largest of all (qnnpack). A channel whose largest weight is below 1/1024 of the layer's gets the scale of that bound, so that
+/// biases stay small.
+std::vector<float> weight_scales(Scheme scheme, std::span<const float> largest);
 
 /// A ReLU output observed up to `maximum`: zero point 0, `maximum` at code activation_range(scheme). Larger values still
 /// have codes up to 255.

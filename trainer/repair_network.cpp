@@ -47,7 +47,7 @@ Tensor straight_through(const Tensor& value, const Tensor& x, const Tensor& grad
   return value.detach() + gradient * (x - x.detach());
 }
 
-/// Of the Gaussian that is the gradient of a jump [codes].
+/// Standard deviation of the Gaussian that is the gradient of a jump [codes].
 double jump_deviation(int height, double smoothing) { return std::max(0.5, smoothing * height); }
 
 Tensor round_codes(const Tensor& x) { return torch::round(x).detach() + (x - x.detach()); }

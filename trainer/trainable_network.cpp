@@ -26,15 +26,9 @@ struct TorchLayer {
 };
 
 Tensor fake_quantize_weight(const Tensor& weight, Scheme scheme) {
-  Tensor scale, whole;
-  {
-    torch::NoGradGuard no_grad;
-    const Tensor rows = weight.abs().flatten(1).amax(1);
-    whole = rows.max().clamp_min(1e-6);
-    scale = scheme == Scheme::qnnpack ? whole / 127.0f : torch::maximum(rows, whole / 1024.0f) / 127.0f;
-  }
-  if (scheme == Scheme::qnnpack)
-    return torch::fake_quantize_per_tensor_affine(weight, scale.item<double>(), 0, -127, 127);
+  const std::vector<float> scales = weight_scales(scheme, to_vector(weight.abs().flatten(1).amax(1)));
+  if (scheme == Scheme::qnnpack) return torch::fake_quantize_per_tensor_affine(weight, scales.front(), 0, -127, 127);
+  const Tensor scale = torch::tensor(scales, torch::kFloat32).to(weight.device());
   const Tensor zero = torch::zeros({weight.size(0)}, scale.options().dtype(torch::kInt32));
   return torch::fake_quantize_per_channel_affine(weight, scale, zero, 0, -127, 127);
 }

@@ -14,7 +14,7 @@
 
 namespace triseg {
 
-/// Of a candidate without a repair.
+/// The repair of a candidate that has none.
 inline constexpr std::uint32_t no_repair = 0xffffffff;
 
 /// Every candidate on every batch. An item is one candidate on one batch; items are ordered by batch, then candidate.

@@ -28,7 +28,7 @@ import script  # noqa: E402  behind its folder
 
 BASELINE = "ppo"
 KEY = ("model", "mode", "budget", "searcher", "seed")
-# Of a CSV file. A run's file has its options and codes, too.
+# The columns of a CSV file. A run's file has its options and codes, too.
 COLUMNS = {"model": str, "mode": str, "budget": int, "searcher": str, "seed": int, "kd": float, "kd_mse_codes": float, "acc_teacher": float,
            "acc_student": float, "acc_mse_codes": float, "acc_drop": float, "student_images": int, "seconds": float}
 # The 97.5 % quantile of Student's t at 1, 2, ... degrees of freedom.

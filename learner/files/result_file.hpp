@@ -90,7 +90,7 @@ class ResultFile {
 
 /// A repair trained for a result's codes (trainer/repair_training.hpp).
 struct TrainedRepair {
-  // Of the student that it is for, as write_result has them.
+  // The student that it is for, as write_result has them.
   std::string model, backend, data, data_sha256, model_sha256, attention_layers;
   double temperature = 0;
 

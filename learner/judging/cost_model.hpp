@@ -59,7 +59,7 @@ struct NetworkCost {
   LayerEnergy energy;           ///< of all layers
 };
 
-/// Of the network with `codes` (sites) at `sites`; its other layers stay exact. Throws Error if a site is no layer of it.
+/// Cost of the network with `codes` (sites) at `sites`; its other layers stay exact. Throws Error if a site is no layer of it.
 NetworkCost network_cost(const Network& network, std::span<const SiteData> sites, std::span<const Codes> codes,
                          const EnergyTable& table);
 

@@ -26,7 +26,7 @@ bool dominates(const Objectives& a, const Objectives& b);
 /// The indices, ascending, of those that no other dominates; of equal ones the first.
 std::vector<std::size_t> non_dominated(std::span<const Objectives> candidates);
 
-/// Of every row of /top.
+/// Objectives of every row of /top.
 std::vector<Objectives> objectives_of(const RunData& run);
 
 /// The front among the rows of /top as a table: a line of names, then a line a candidate, ended each, in the order of /top.

@@ -45,7 +45,7 @@ Requantization fit_channels(const QuantizedLayer& layer, std::span<const Distrib
   return fitted;
 }
 
-/// Of the outputs of all channels, in codes.
+/// Distribution of the outputs of all channels together, in codes.
 Distribution pooled(const Requantization& own, std::span<const Distribution> channels) {
   Distribution all;
   const auto count = static_cast<double>(channels.size());

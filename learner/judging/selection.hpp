@@ -55,7 +55,7 @@ struct Choice {
   bool within = false;  ///< its drop is at most max_acc_drop
 };
 
-/// Of candidates sorted by validation reward, best first: the first whose accuracy drop is at most `max_acc_drop`
+/// Choice among candidates sorted by validation reward, best first: the first whose accuracy drop is at most `max_acc_drop`
 /// [percentage points], else the first.
 Choice choose(std::span<const Candidate> candidates, double max_acc_drop);
 

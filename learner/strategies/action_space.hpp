@@ -11,7 +11,8 @@
 
 namespace triseg {
 
-/// What is drawn of a site. The numbers are those of tensors and random keys.
+/// What is drawn of a site, numbered as tensors and random keys are: in the order of drawing, but tmax, which is drawn first and not
+/// always, has the last number, so that the others keep theirs.
 enum class Head : std::size_t { t1, t2, v1, v2, tmax };
 
 /// The heads in the order of drawing. Each draw leaves the later ones at least one legal code.

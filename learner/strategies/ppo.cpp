@@ -38,7 +38,7 @@ struct DrawGroup {
   double total = 0, log_total = 0;
   double entropy = 0;                   // [nats]
 
-  /// Of codes 0, 1, ... of this site and head: logits less the largest, and their exponentials.
+  /// shifted, weight: of codes 0, 1, ... of this site and head, logits less the largest, and their exponentials.
   void evaluate(const double* shifted, const double* weight) {
     double sum = 0;
     total = 0;
@@ -158,7 +158,7 @@ class Ppo final : public Strategy {
   }
 
  private:
-  /// Of the categorical draws: logits less the row's largest, at least -lowest_logit, and their exponentials. (sites, heads, columns)
+  /// The categorical draws: logits less the row's largest, at least -lowest_logit, and their exponentials. (sites, heads, columns)
   struct Distributions {
     std::vector<double> shifted, weight;
   };

@@ -194,13 +194,13 @@ void declare_moment_repair(CLI::App& app, MomentRepairOptions& o) {
 }
 
 void declare_engine(CLI::App& app, EngineOptions& o) {
-  speed(app, "--engine", o.engine, "What executes the network: " + engine_choices());
+  add_engine(app, o.engine, "What executes the network");
   speed(app, "--threads", o.threads, "Scoring threads of a rank; 0: the cores it may use, shared among the ranks of its host")
       ->check(whole(0, 4096));
 }
 
 void declare_ranks(CLI::App& app, RankOptions& o) {
-  speed(app, "--transport", o.transport, "What joins the ranks: auto, local, mpi, or nccl between GPUs");
+  add_choice(app, changes_speed, "--transport", o.transport, transport_names, "What joins the ranks: auto, local, mpi, or nccl between GPUs");
   speed(app, "--rank-timeout", o.rank_timeout, "Seconds after which a rank that does not answer ends the search")->check(within(1e-3, 1e8));
   app.add_flag("--dedicated-learner", o.dedicated_learner, "Rank 0 only learns; without it, it scores episodes too")->group(changes_speed);
 }

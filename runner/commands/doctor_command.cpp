@@ -112,18 +112,19 @@ void check_gpus(const std::vector<RankRow>& rows, bool in_use, Report& report) {
 }
 
 /// Why --engine auto stands for `engine` on this rank.
-std::string why_auto(std::string_view engine) {
-  if (engine == "cuda") return "a GPU is there";
-  if (engine_names().front() != "cuda") return "this build has no cuda engine";
+std::string why_auto(EngineKind engine) {
+  if (engine == EngineKind::cuda) return "a GPU is there";
+  if (name_of(engine_names(), EngineKind::cuda).empty()) return "this build has no cuda engine";
   if (!devices().empty()) return "no GPU here runs this build's cuda engine";
   if (const std::string problem = device_problem(); !problem.empty()) return "no CUDA device found: " + problem;
   return cuda_versions().driver.empty() ? "no CUDA device found, and no driver" : "no CUDA device found";
 }
 
 /// Loads what a search would and tries the engine, whose errors begin with "engine NAME: ".
-void check_inputs(Transport& transport, const DescribeOptions& describe, SearchOptions& o, std::string_view engine, Inputs& inputs,
+void check_inputs(Transport& transport, const DescribeOptions& describe, SearchOptions& o, EngineKind engine, Inputs& inputs,
                   RunData& run, Report& report) {
-  const std::string chosen = o.engine.engine == "auto" ? fmt::format(" (auto: {})", why_auto(engine)) : "";
+  const std::string_view name = name_of(engine_names(), engine);
+  const std::string chosen = o.engine.engine == EngineKind::automatic ? fmt::format(" (auto: {})", why_auto(engine)) : "";
   try {
     agree(transport, [&] { inputs = load_agreed_inputs(transport, o, describe, run); });
   } catch (const SharedError& error) {
@@ -131,11 +132,11 @@ void check_inputs(Transport& transport, const DescribeOptions& describe, SearchO
     const std::string_view message = error.what();
     if (message.starts_with(of_engine)) return report.problem("engine", message.substr(of_engine.size()));
     report.problem("inputs", message);
-    return report.warning("engine", fmt::format("{}{}: not tried", engine, chosen));
+    return report.warning("engine", fmt::format("{}{}: not tried", name, chosen));
   }
   report.ok("inputs", fmt::format("{} on {} with {}: loaded and fitting, the same on all ranks", run.network.name, o.problem.data, run.backend));
-  report.ok("engine", fmt::format("{}{}: {}, {} threads a rank{}", engine, chosen, inputs.scorer->engine_description(),
-                                  inputs.threads, engine == "reference" ? "" : "; self-test passed"));
+  report.ok("engine", fmt::format("{}{}: {}, {} threads a rank{}", name, chosen, inputs.scorer->engine_description(),
+                                  inputs.threads, engine == EngineKind::reference ? "" : "; self-test passed"));
 }
 
 /// Runs a check that ranks make together; its error becomes a problem.
@@ -149,16 +150,16 @@ void check(Transport& transport, Report& report, std::string_view what, std::str
 }
 
 int examine(Transport& transport, std::string_view why, const DescribeOptions& describe, SearchOptions& o, Report& report) {
-  const std::string_view engine = resolve_engine(o.engine.engine);
+  const EngineKind engine = resolve_engine(o.engine.engine);
   const auto rows = gather_rows(transport);
   for (std::size_t r = 0; r < rows.size(); ++r)
     fmt::print("rank {}: host {}, {}\n", r, rows[r].host, rows[r].gpu.empty() ? "no GPU" : rows[r].gpu);
 
   report.ok("transport", fmt::format("{} ({})", transport.name(), why));
   report.ok("ranks", launched_tasks() == 0        ? std::string("one, started without a launcher")
-                     : transport.name() == "local" ? fmt::format("one for itself, of {} started", launched_tasks())
+                     : transport.size() == 1 && launched_tasks() > 1 ? fmt::format("one for itself, of {} started", launched_tasks())
                                                    : fmt::format("{} started, {} joined", launched_tasks(), transport.size()));
-  if (transport.rank() == 0) check_gpus(rows, engine == "cuda", report);
+  if (transport.rank() == 0) check_gpus(rows, engine == EngineKind::cuda, report);
   const auto libraries = loaded_libraries("libnccl.so");
   if (!nccl_in_this_build())
     report.ok("NCCL", "not in this build");

@@ -55,6 +55,10 @@ bool same_file(const std::string& a, const std::string& b) {
   return fs::weakly_canonical(fs::absolute(a)) == fs::weakly_canonical(fs::absolute(b));
 }
 
-std::string engine_choices() { return fmt::format("auto, {}", fmt::join(engine_names(), ", ")); }
+void add_engine(CLI::App& app, EngineKind& value, const std::string& purpose) {
+  std::string names;
+  for (const auto& [name, kind] : engine_names()) names += (names.empty() ? "" : ", ") + std::string(name);
+  add_choice(app, changes_speed, "--engine", value, engine_names(), purpose + ": " + names);
+}
 
 }  // namespace triseg

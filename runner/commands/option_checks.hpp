@@ -1,6 +1,7 @@
 // What the subcommands that take many options share: the groups of their help, and the checks and kinds of values.
 #pragma once
 
+#include "worker/engines/engines.hpp"
 #include "core/error.hpp"
 #include "runner/search_options.hpp"
 
@@ -25,8 +26,8 @@ CLI::Option* add(CLI::App& app, const char* group, const char* name, T& value, c
 }
 
 /// An option that takes one of the names.
-template <class E, std::size_t N>
-CLI::Option* add_choice(CLI::App& app, const char* group, const char* name, E& value, const Names<E, N>& names,
+template <class E, class Range>
+CLI::Option* add_choice(CLI::App& app, const char* group, const char* name, E& value, const Range& names,
                         const std::string& description) {
   const auto take = [&value, names](const std::string& text) {
     for (const auto& [known, each] : names) {
@@ -82,7 +83,7 @@ bool same_file(const std::string& a, const std::string& b);
 inline constexpr const char* repair_description =
     "Requantization of the student fitted to the teacher's moments: none, by layer, or by channel";
 
-/// What --engine takes in this build: "auto, cuda, onednn, reference".
-std::string engine_choices();
+/// --engine, with the engines of this build. purpose: what it executes or measures, for its help.
+void add_engine(CLI::App& app, EngineKind& value, const std::string& purpose);
 
 }  // namespace triseg

@@ -1,7 +1,10 @@
 #include "runner/commands/program.hpp"
 
+#include "core/error.hpp"
 #include "runner/progress.hpp"
 #include "runner/ranks/report_error.hpp"
+#include "runner/ranks/transport.hpp"
+#include "runner/search_options.hpp"
 
 #include <CLI/CLI.hpp>
 #include <spdlog/fmt/fmt.h>
@@ -87,6 +90,25 @@ std::string message_of(const CLI::ParseError& error, const CLI::App& program, in
   return text.substr(0, at) + ": given " + (times == "2" ? "twice" : times + " times");
 }
 
+/// True if ranks of this command work together, so that they also fail together.
+bool joins_ranks(const CLI::App& program) {
+  const auto subcommands = program.get_subcommands();
+  if (subcommands.empty()) return false;
+  const CLI::Option* transport = subcommands.front()->get_option_no_throw("--transport");
+  const auto given = transport ? transport->results() : std::vector<std::string>{};
+  return transport && (given.empty() || given.back() != name_of(transport_names, TransportKind::local));
+}
+
+/// Says what is wrong with the command line: once for all ranks, whether it is wrong for all of them or for some.
+void report_refused(const CLI::App& program, const std::string& message) {
+  if (!joins_ranks(program)) return report_shared_error(message);
+  try {
+    make_transport(TransportKind::automatic, EngineKind::reference, RankOptions().rank_timeout, std::make_exception_ptr(Error(message)));
+  } catch (const std::exception& error) {
+    report_shared_error(triseg::message_of(error));
+  }
+}
+
 }  // namespace
 
 bool has_subcommand(const CLI::App& program, const std::string& name) {
@@ -112,7 +134,7 @@ int run_program(int argc, char** argv, std::initializer_list<SetupCommand*> comm
     program.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return after_output(program.exit(error));  // --help, --version
-    report_shared_error(message_of(error, program, argc, argv));
+    report_refused(program, message_of(error, program, argc, argv));
     return 2;
   } catch (const std::exception& error) {
     report_shared_error(message_of(error));

@@ -103,7 +103,7 @@ int run_on(Transport& transport, std::string_view why, CLI::App& app, SearchOpti
       lock.emplace(files.run);
     }
     take_place(run, o, inputs, transport);
-    if (run.engine == "cuda" && transport.size() > 1) spdlog::info("Transport {}: {}", transport.name(), why);
+    if (resolve_engine(o.engine.engine) == EngineKind::cuda && transport.size() > 1) spdlog::info("Transport {}: {}", transport.name(), why);
   });
   Rollout rollout(transport, *inputs.scorer, o.ranks.dedicated_learner);
   if (transport.rank() != 0) return rollout.serve();

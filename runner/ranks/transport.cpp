@@ -28,9 +28,8 @@ class LocalTransport final : public Transport {
   [[noreturn]] void abort(int exit_code) override { std::_Exit(exit_code); }
 };
 
-void check_name(std::string_view name) {
-  if (name != "auto" && name != "mpi" && name != "nccl") fail("unknown transport '{}': expected auto, local, mpi or nccl", name);
-  if (name == "nccl" && !nccl_in_this_build()) fail("--transport nccl: this build has no NCCL; mpi works");
+void check_possible(TransportKind kind) {
+  if (kind == TransportKind::nccl && !nccl_in_this_build()) fail("--transport nccl: this build has no NCCL; mpi works");
 }
 
 /// Empty if every rank runs the cuda engine on a GPU of its own, else why not; the same on all ranks.
@@ -49,22 +48,22 @@ std::string why_not_a_gpu_each(Transport& transport, bool cuda) {
 }
 
 /// MPI or NCCL between ranks that MPI has joined.
-std::shared_ptr<Transport> choose(const std::shared_ptr<MpiTransport>& mpi, std::string_view name, std::string_view engine,
+std::shared_ptr<Transport> choose(const std::shared_ptr<MpiTransport>& mpi, TransportKind kind, EngineKind engine,
                                   double timeout, std::string& reason) {
-  if (name == "mpi") return mpi;
+  if (kind == TransportKind::mpi) return mpi;
   if (!nccl_in_this_build()) {
     reason = "this build has no NCCL";
     return mpi;
   }
   // What a rank sees of GPUs is its own: all ask all, whatever each would pick alone.
   bool cuda = true;
-  agree(*mpi, [&] { cuda = name == "nccl" || resolve_engine(engine) == "cuda"; });
+  agree(*mpi, [&] { cuda = kind == TransportKind::nccl || resolve_engine(engine) == EngineKind::cuda; });
   if (const std::string obstacle = why_not_a_gpu_each(*mpi, cuda); !obstacle.empty()) {
-    if (name == "nccl") throw SharedError(fmt::format("--transport nccl: {}: start one rank per GPU, or use --transport mpi", obstacle));
+    if (kind == TransportKind::nccl) throw SharedError(fmt::format("--transport nccl: {}: start one rank per GPU, or use --transport mpi", obstacle));
     reason = obstacle;
     return mpi;
   }
-  if (name == "auto") reason = "every rank has its own GPU";
+  if (kind == TransportKind::automatic) reason = "every rank has its own GPU";
   return make_nccl_transport(mpi, timeout);
 }
 
@@ -72,17 +71,17 @@ std::shared_ptr<Transport> choose(const std::shared_ptr<MpiTransport>& mpi, std:
 
 std::unique_ptr<Transport> make_local_transport() { return std::make_unique<LocalTransport>(); }
 
-std::shared_ptr<Transport> make_transport(std::string_view name, std::string_view engine, double timeout,
+std::shared_ptr<Transport> make_transport(TransportKind kind, EngineKind engine, double timeout,
                                           std::exception_ptr problem, std::string* why) {
   std::string ignored;
   std::string& reason = why ? *why : ignored;
   reason = "as asked for";
   const int tasks = launched_tasks();
-  const bool alone = tasks <= 1 && name == "auto";
-  if (!problem && name != "local") problem = failure_of([&] { check_name(name); });
-  if (problem && (name == "local" || tasks <= 1)) std::rethrow_exception(problem);
+  const bool alone = tasks <= 1 && kind == TransportKind::automatic;
+  if (!problem && kind != TransportKind::local) problem = failure_of([&] { check_possible(kind); });
+  if (problem && (kind == TransportKind::local || tasks <= 1)) std::rethrow_exception(problem);
   if (alone) reason = "one process";
-  if (alone || name == "local") return make_local_transport();
+  if (alone || kind == TransportKind::local) return make_local_transport();
   if (!launcher_speaks_to_mpi()) fail("srun started {} tasks that MPI cannot join: use srun --mpi=pmix", tasks);
   const auto mpi = std::make_shared<MpiTransport>(Communicator(std::make_shared<MpiSession>()), timeout);
   if (launched_by_slurm() && tasks != mpi->size())
@@ -97,7 +96,7 @@ std::shared_ptr<Transport> make_transport(std::string_view name, std::string_vie
     } catch (const SharedError&) {
       if (!problem) throw;
     }
-    if (!problem) chosen = choose(mpi, name, engine, timeout, reason);
+    if (!problem) chosen = choose(mpi, kind, engine, timeout, reason);
     return 0;
   });
   if (problem) std::rethrow_exception(problem);

@@ -1,12 +1,16 @@
 // How codes reach the ranks and records come back.
 #pragma once
 
+#include "worker/engines/engines.hpp"
+
+#include <array>
 #include <cstddef>
 #include <exception>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace triseg {
@@ -37,19 +41,25 @@ class Transport {
   [[noreturn]] virtual void abort(int exit_code) = 0;
 };
 
-/// What --transport takes: "auto", "local", "mpi", "nccl".
+/// What joins the ranks.
 ///   local  one rank in one process, also where a launcher started several: they know nothing of each other; needs no MPI
 ///   mpi    the ranks that a launcher (mpirun, srun) started
 ///   nccl   the same, each with a GPU of its own
-///   auto   local without a launcher; nccl if `engine` is cuda and every one of several ranks has its own GPU; else mpi
-/// A rank that does not answer within `timeout` seconds ends all with one line that names it (watch.hpp).
+///   automatic  local without a launcher; nccl if `engine` is cuda and every one of several ranks has its own GPU; else mpi
+enum class TransportKind { automatic, local, mpi, nccl };
+
+/// What --transport takes.
+inline constexpr std::array<std::pair<std::string_view, TransportKind>, 4> transport_names = {
+    {{"auto", TransportKind::automatic}, {"local", TransportKind::local}, {"mpi", TransportKind::mpi}, {"nccl", TransportKind::nccl}}};
+
+/// Joins the ranks of a run. A rank that does not answer within `timeout` seconds ends all with one line that names it (watch.hpp).
 ///
 /// `problem`: what this process has found wrong before, or null. Where one process is to run, it is thrown here; where several
 /// are, they join first, so that all end with one line: it becomes a SharedError on those that have none of their own. The same
-/// holds for an unknown name, for one that is impossible here, and for ranks of different builds.
-/// `why`, if not null, becomes the reason of auto's choice in a few words.
+/// holds for a kind that is impossible here, and for ranks of different builds.
+/// `why`, if not null, becomes the reason of the choice in a few words.
 /// Throws Error where a launcher started several processes that MPI does not join to one world.
-std::shared_ptr<Transport> make_transport(std::string_view name, std::string_view engine, double timeout,
+std::shared_ptr<Transport> make_transport(TransportKind kind, EngineKind engine, double timeout,
                                           std::exception_ptr problem, std::string* why = nullptr);
 
 /// One rank that needs nobody.

@@ -34,11 +34,11 @@ namespace fs = std::filesystem;
 
 struct RepairCommandOptions {
   StudentOptions student;
-  std::string repair = "channel";
+  RepairMode repair = RepairMode::channel;
   RepairOptions training;         ///< its mode and temperature are set by run_repair
   std::string out;                ///< empty: NAME.repaired.json beside the result
   std::string checkpoint;         ///< empty: OUT.checkpoint
-  std::string engine = "auto";
+  EngineKind engine = EngineKind::automatic;
   double progress_every = 30;
 };
 
@@ -52,8 +52,9 @@ void declare_options(CLI::App& app, RepairCommandOptions& o) {
     return add(app, changes_speed, name, value, description);
   };
   RepairOptions& t = o.training;
-  results("--repair", o.repair, "channel: a factor for the multiplier of every channel; layer: one for all of a layer. Each channel's "
-                                "bias is trained in any case");
+  add_choice(app, changes_results, "--repair", o.repair, std::span(repair_modes).subspan(1),
+             "channel: a factor for the multiplier of every channel; layer: one for all of a layer. Each channel's bias is trained in "
+             "any case");
   results("--epochs", t.epochs, "Passes over the search split")->check(whole(1, 1'000'000));
   results("--batch-size", t.batch_size, "Images a step")->check(whole(1, 1'000'000));
   results("--lr", t.learning_rate, "First learning rate of multipliers, as logarithms: half a cosine to 0")->check(positive);
@@ -71,14 +72,13 @@ void declare_options(CLI::App& app, RepairCommandOptions& o) {
       ->group(changes_speed)->check(path_text("a file"));
   speed("--device", t.device, "What trains: auto, cpu or cuda");
   speed("--threads", t.threads, "Threads; 0: one per core. Another number changes the last bits of sums")->check(whole(0, 1024));
-  speed("--engine", o.engine, "What scores before and after: " + engine_choices());
+  add_engine(app, o.engine, "What scores before and after");
   speed("--progress-every", o.progress_every, "Seconds between progress lines where there is no terminal")->check(positive);
 }
 
 /// Fills in what was left empty and checks what can be checked without the data.
 void resolve(RepairCommandOptions& o) {
-  if (o.repair != "layer" && o.repair != "channel") fail("--repair: unknown mode '{}': expected layer or channel", o.repair);
-  o.training.shared_slope = o.repair == "layer";
+  o.training.shared_slope = o.repair == RepairMode::layer;
   if (o.out.empty()) o.out = fs::path(o.student.result).replace_extension(".repaired.json").string();
   if (o.checkpoint.empty()) o.checkpoint = o.out + ".checkpoint";
   if (same_file(o.out, o.student.result)) fail("--out: {} is the result itself; name another file", o.out);
@@ -137,7 +137,8 @@ void describe_student(TrainedRepair& trained, const RepairCommandOptions& o, con
   trained.model_sha256 = student.model_sha256;
   trained.attention_layers = attention.empty() ? "none" : fmt::format("{}", fmt::join(attention, ","));
   trained.temperature = o.student.temperature;
-  trained.mode = student.repair.mode == "channel" ? "channel" : o.repair;  // a factor for all does not undo channels' own
+  // A factor for all does not undo channels' own.
+  trained.mode = student.repair.mode == "channel" ? student.repair.mode : std::string(repair_mode_name(o.repair));
 }
 
 int run_repair(RepairCommandOptions o) {

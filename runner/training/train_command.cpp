@@ -173,7 +173,7 @@ void declare_train_options(CLI::App& app, TrainOptions& o) {
   speed("--device", t.device, "What trains: auto, cpu or cuda");
   speed("--threads", t.threads, "Threads; 0: one per core. Another number changes the last bits of sums")
       ->check(whole(0, 1024));
-  speed("--engine", o.engine, "What measures the INT8 test accuracy: " + engine_choices());
+  add_engine(app, o.engine, "What measures the INT8 test accuracy");
   speed("--progress-every", o.progress_every, "Seconds between progress lines where there is no terminal")->check(positive);
 }
 
@@ -200,9 +200,6 @@ int run_train(const TrainOptions& given) {
     say_how_to_search(options);
     return 0;
   }
-  const auto engines = engine_names();
-  if (options.engine != "auto" && std::find(engines.begin(), engines.end(), options.engine) == engines.end())
-    fail("--engine: unknown engine '{}': expected auto or one of {}", options.engine, fmt::join(engines, ", "));
   if (std::filesystem::is_directory(options.checkpoint)) fail("--checkpoint: {} is a folder", options.checkpoint);
   check(options.training, network, data);
   for (const std::string& text : warnings(data)) spdlog::warn("warning: {}", text);

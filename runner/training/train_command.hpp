@@ -2,6 +2,7 @@
 #pragma once
 
 #include "trainer/training.hpp"
+#include "worker/engines/engines.hpp"
 
 #include <string>
 
@@ -18,7 +19,7 @@ struct TrainOptions {
   TrainingOptions training;        ///< its scheme is set from `backend` by resolve_train_options
   std::string out;                 ///< empty: models/MODEL-DATA.h5, MODEL-DATA-qnnpack.h5
   std::string checkpoint;          ///< empty: OUT.checkpoint
-  std::string engine = "auto";     ///< what measures the INT8 accuracy
+  EngineKind engine = EngineKind::automatic;     ///< what measures the INT8 accuracy
   double progress_every = 30;      ///< seconds between plain progress lines
 };
 

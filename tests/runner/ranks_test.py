@@ -127,8 +127,8 @@ class Errors(ProgramTest):
     def test_ranks_say_together_what_is_wrong_with_their_options(self):
         with open(self.out("bad.toml"), "w") as file:
             file.write("nosuch = 1\n")
-        for more, fragment in ((["--config", self.out("bad.toml")], "nosuch"), (["--engine", "tpu"], "unknown engine 'tpu'"),
-                               (["--transport", "pigeon"], "unknown transport 'pigeon'"), (["--sites", "conv9"], "conv9")):
+        for more, fragment in ((["--config", self.out("bad.toml")], "nosuch"), (["--engine", "tpu"], "found 'tpu'"),
+                               (["--transport", "pigeon"], "found 'pigeon'"), (["--sites", "conv9"], "conv9"), (["--episodes", "0"], "--episodes"), (["--nosuch"], "unknown option '--nosuch'")):
             with self.subTest(more):
                 done = run(quick("--out", self.out("a"), *more), 3)
                 self.assertIn(done.returncode, (1, 2))

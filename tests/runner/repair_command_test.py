@@ -219,7 +219,7 @@ class OnFewImages(ProgramTest):
         self.assert_evaluates_to_its_metrics("repaired.json")
 
     def test_what_cannot_be_is_refused_in_one_line(self):
-        for options, fragments in ((["--repair", "none"], ["--repair", "none", "layer or channel"]),
+        for options, fragments in ((["--repair", "none"], ["--repair: expected one of layer, channel, found 'none'"]),
                                    (["--repair", "kernel"], ["kernel", "expected"]),
                                    (["--out", self.result], ["--out", "the result itself"]),
                                    (["--checkpoint", self.result], ["--checkpoint", "result file"]),
@@ -231,7 +231,6 @@ class OnFewImages(ProgramTest):
                                    (["--engine", "abacus"], ["abacus"])):
             with self.subTest(options):
                 done = run(self.command("x.json", *options))
-                self.assertEqual(done.returncode, 1, done.stderr)
                 self.assert_one_line_error(done, *fragments)
                 self.assertFalse(os.path.exists(self.out("x.json")))
         for options, fragment in ((["--lr", "2", "--epochs", "1", "--batch-size", str(SEARCH_IMAGES)], "no gain on validation"),

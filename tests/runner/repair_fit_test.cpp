@@ -41,7 +41,7 @@ class RepairPasses : public ::testing::TestWithParam<RepairMode> {
   Problem problem_ = small_problem();
   const QuantizedNetwork& model_ = problem_.model;
   DataSet data_ = load_data_set("shapes");
-  Scorer scorer_{problem_, data_, engine_factory("auto", problem_), 2, 2.0};
+  Scorer scorer_{problem_, data_, engine_factory(EngineKind::automatic, problem_), 2, 2.0};
   Alone alone_;
   Rollout rollout_{alone_, scorer_, false};
   std::vector<Codes> codes_ = std::vector<Codes>(3, Codes{20, 40, 60, 90, 120});
@@ -53,7 +53,7 @@ class RepairPasses : public ::testing::TestWithParam<RepairMode> {
     std::iota(indices.begin(), indices.end(), 0u);
     std::vector<std::uint8_t> input(images * model_.network.input_size());
     quantize_images(model_, data_.train, indices, input);
-    const auto engine = make_engine("reference", problem_);
+    const auto engine = make_engine(EngineKind::reference, problem_);
     engine->load_images(input, images);
     std::vector<Moments> moments(model_.network.channels());
     engine->add_moments(codes.empty() ? teacher(problem_) : student(problem_, codes, repair), moments);

@@ -33,7 +33,7 @@ SearchOptions small_search() {
 std::string error_of_search(const SearchOptions& o, const QuantizedNetwork& model, const std::filesystem::path& file) {
   const Problem problem = make_problem(model);
   const DataSet data = load_data_set("shapes");
-  Scorer scorer(problem, data, engine_factory("auto", problem), 1, o.problem.temperature);
+  Scorer scorer(problem, data, engine_factory(EngineKind::automatic, problem), 1, o.problem.temperature);
   const auto alone = make_local_transport();
   Rollout rollout(*alone, scorer, false);
   RunData run;

@@ -135,8 +135,8 @@ class Files(ProgramTest):
                 ("t1_code", "v1_code", "t2_code", "v2_code", "tmax_code"))}}}, file)
         done = run(["evaluate", "b.json", "--model", "lenet5"], cwd=self.folder)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
-        refused = run(["evaluate", "b.json", "--engine", "tpu"], cwd=self.folder)
-        self.assertIn("b.json names no model: taking alexnet; --model changes it", refused.stderr)
+        done = run(["evaluate", "b.json"], cwd=self.folder)
+        self.assertIn("b.json names no model: taking alexnet; --model changes it", done.stderr)
 
     def test_evaluate_agrees_between_engines(self):
         self.search("a")
@@ -553,9 +553,9 @@ class Options(ProgramTest):
         names = sorted(os.listdir(folder))
         self.assertGreaterEqual(len(names), 4)
         for name in names:
-            # An unknown transport is refused after the file has been read and checked: all keys and values were right.
-            done = run(["search", "--config", os.path.join(folder, name), "--transport", "none", "--out", self.out("a")])
-            self.assert_one_line_error(done, "unknown transport 'none'")
+            # A teacher is looked for after the file has been read and checked: all keys and values were right.
+            done = run(["search", "--config", os.path.join(folder, name), "--teacher", self.out("none"), "--out", self.out("a")])
+            self.assert_one_line_error(done, self.out("none") + ": no such file")
 
     def test_the_default_model_is_found_from_any_working_directory(self):
         for name in ("triseg", "new", "models"):  # names that are nobody's business but the user's

@@ -107,7 +107,7 @@ wait_for 90 "task $requeued to finish" job_completed "${array}_$requeued"
 expect_in_log "array$requeued" "Continuing .* at episode [0-9]"
 for task in 1 2; do compare "array$task"; done
 
-# Of a limit of one minute a quarter is left for the commit.
+# A limit of one minute leaves a quarter of it for the commit.
 short=$(program=$(stand_in short 'trap "echo stopped; exit 85" USR2; while true; do sleep 0.1; echo working; done') submit short \
   --ntasks=1 --time=1)
 

@@ -22,9 +22,9 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 
 TEST(Conversion, WeightScalesPerChannelOrPerLayer) {
-  const std::vector<float> weights = {1, -2, 4, 3, 0, 0};  // three channels
-  EXPECT_THAT(weight_scales(Scheme::fbgemm, weights, 3), ElementsAre(2 / 127.0f, 4 / 127.0f, 4 / 1024.0f / 127.0f));
-  EXPECT_THAT(weight_scales(Scheme::qnnpack, weights, 3), ElementsAre(4 / 127.0f, 4 / 127.0f, 4 / 127.0f));
+  const std::vector<float> largest = {2, 4, 0};
+  EXPECT_THAT(weight_scales(Scheme::fbgemm, largest), ElementsAre(2 / 127.0f, 4 / 127.0f, 4 / 1024.0f / 127.0f));
+  EXPECT_THAT(weight_scales(Scheme::qnnpack, largest), ElementsAre(4 / 127.0f, 4 / 127.0f, 4 / 127.0f));
 }
 
 TEST(Conversion, ActivationScales) {

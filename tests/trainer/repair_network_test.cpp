@@ -55,7 +55,7 @@ struct Fixture {
 
   /// Mean KD that the INT8 engine gives the student on the same images.
   double kd(const Repair& repair, int i = 0) const {
-    Scorer scorer(problem, data, engine_factory("auto", problem), 1, 2.0);
+    Scorer scorer(problem, data, engine_factory(EngineKind::automatic, problem), 1, 2.0);
     ScoreRequest request{Split::search, batch, std::vector<std::uint32_t>(batch), {codes}, {repair}, {0}, {}};
     std::iota(request.images.begin(), request.images.end(), std::uint32_t(i * batch));
     return scorer.score(request, 0, request.items()).front().mean_kd();
@@ -178,7 +178,7 @@ TEST(RepairNetwork, WhatPassesIsHeldAtWhatWasObserved) {
   Fixture f("lenet5", Scheme::fbgemm);
   for (Codes& codes : f.codes) codes = {1, 2, 2, 3, 50};  // so bad that passing through pays
   const auto passed = [&](const Repair& repair) {
-    Scorer scorer(f.problem, f.data, engine_factory("auto", f.problem), 1, 2.0);
+    Scorer scorer(f.problem, f.data, engine_factory(EngineKind::automatic, f.problem), 1, 2.0);
     ScoreRequest request{Split::search, batch, std::vector<std::uint32_t>(4 * batch), {f.codes}, {repair}, {0}, {}};
     std::iota(request.images.begin(), request.images.end(), 0u);
     const auto histograms = scorer.histograms(request, 0, request.batches());

@@ -57,7 +57,7 @@ TEST(Distillation, FollowsTheFormulas) {
   const Problem problem = small_problem();
   const int images = 7;
   const double temperature = 3.0;
-  const auto engine = make_engine("reference", problem);
+  const auto engine = make_engine(EngineKind::reference, problem);
   engine->load_images(triseg::testing::random_codes(images * problem.network().input_size(), 1), images);
   const std::vector<Student> students = {teacher(problem), triseg::testing::random_student(problem, 2)};
   std::vector<ForwardResult> results(2);
@@ -193,9 +193,9 @@ TEST(Scorer, DoesNotDependOnThreadsOrOnHowItemsAreShared) {
   const Problem problem = small_problem();
   const ScoreRequest r = request(25, 8);  // 4 batches, the last of one image, by 4 candidates
   ASSERT_EQ(r.items(), 16u);
-  const auto whole = Scorer(problem, shapes(), engine_factory("reference", problem), 1, 2.0).score(r, 0, 16);
-  for (int threads : {2, 3, 5}) EXPECT_EQ(Scorer(problem, shapes(), engine_factory("reference", problem), threads, 2.0).score(r, 0, 16), whole);
-  Scorer scorer(problem, shapes(), engine_factory("auto", problem), 2, 2.0);
+  const auto whole = Scorer(problem, shapes(), engine_factory(EngineKind::reference, problem), 1, 2.0).score(r, 0, 16);
+  for (int threads : {2, 3, 5}) EXPECT_EQ(Scorer(problem, shapes(), engine_factory(EngineKind::reference, problem), threads, 2.0).score(r, 0, 16), whole);
+  Scorer scorer(problem, shapes(), engine_factory(EngineKind::automatic, problem), 2, 2.0);
   std::vector<Score> parts;
   for (auto [first, count] : {std::pair<std::size_t, std::size_t>{0, 5}, {5, 0}, {5, 2}, {7, 9}})
     for (const Score& s : scorer.score(r, first, count)) parts.push_back(s);
@@ -206,14 +206,14 @@ TEST(Scorer, CandidatesCarryTheirRepair) {
   const Problem problem = small_problem();
   ScoreRequest r = request(16, 8);
   r.candidates.push_back(r.candidates[1]);
-  const auto without = Scorer(problem, shapes(), engine_factory("auto", problem), 1, 2.0).score(r, 0, r.items());
+  const auto without = Scorer(problem, shapes(), engine_factory(EngineKind::automatic, problem), 1, 2.0).score(r, 0, r.items());
   Repair own(3), other(3);
   own[2] = problem.model.layers[2].requantization;
   other[1] = problem.model.layers[1].requantization;
   for (float& m : other[1]->multiplier) m *= 1.5f;
   r.repairs = {own, other};
   r.repair_of = {no_repair, 0, no_repair, 0, 1};
-  const auto with = Scorer(problem, shapes(), engine_factory("auto", problem), 2, 2.0).score(r, 0, r.items());
+  const auto with = Scorer(problem, shapes(), engine_factory(EngineKind::automatic, problem), 2, 2.0).score(r, 0, r.items());
   for (std::size_t i = 0; i < with.size(); ++i) EXPECT_EQ(with[i] == without[i], i % 5 != 4) << "item " << i;
 }
 
@@ -226,11 +226,11 @@ TEST(Scorer, MomentsDoNotDependOnThreadsOrOnHowItemsAreShared) {
   r.repair_of = {no_repair, no_repair, no_repair, 0};
   const std::size_t channels = problem.network().channels();
   ASSERT_EQ(channels, 26u);
-  const auto whole = Scorer(problem, shapes(), engine_factory("reference", problem), 1, 2.0).moments(r, 0, r.items());
+  const auto whole = Scorer(problem, shapes(), engine_factory(EngineKind::reference, problem), 1, 2.0).moments(r, 0, r.items());
   ASSERT_EQ(whole.size(), 4 * channels);
   EXPECT_EQ(whole[0].count, 25u * 64) << "images by positions";
   EXPECT_EQ(whole.back().count, 25u);
-  Scorer scorer(problem, shapes(), engine_factory("auto", problem), 3, 2.0);
+  Scorer scorer(problem, shapes(), engine_factory(EngineKind::automatic, problem), 3, 2.0);
   std::vector<Moments> parts(whole.size());
   for (auto [first, count] : {std::pair<std::size_t, std::size_t>{0, 5}, {5, 0}, {5, 2}, {7, 9}}) {
     const auto part = scorer.moments(r, first, count);
@@ -247,7 +247,7 @@ TEST(Scorer, MomentsDoNotDependOnThreadsOrOnHowItemsAreShared) {
 TEST(Scorer, TheTeacherScoresZeroAgainstItself) {
   const Problem problem = small_problem();
   const ScoreRequest r = request(16, 16);
-  const auto scores = Scorer(problem, shapes(), engine_factory("auto", problem), 1, 2.0).score(r, 0, r.items());
+  const auto scores = Scorer(problem, shapes(), engine_factory(EngineKind::automatic, problem), 1, 2.0).score(r, 0, r.items());
   EXPECT_EQ(scores[0].kd, 0.0);
   EXPECT_EQ(scores[0].attention, 0.0);
   EXPECT_EQ(scores[0].teacher_only + scores[0].student_only, 0u);
@@ -256,7 +256,7 @@ TEST(Scorer, TheTeacherScoresZeroAgainstItself) {
 
 TEST(Scorer, SplitsShowDifferentImages) {
   const Problem problem = small_problem();
-  Scorer scorer(problem, shapes(), engine_factory("auto", problem), 1, 2.0);
+  Scorer scorer(problem, shapes(), engine_factory(EngineKind::automatic, problem), 1, 2.0);
   std::vector<double> kd;
   for (Split split : {Split::search, Split::validation, Split::test}) {
     ScoreRequest r = request(16, 16);
@@ -272,9 +272,9 @@ TEST(Scorer, HistogramsCountTheCodesBeforeTheStaircase) {
   const Problem problem = small_problem();
   ScoreRequest r = request(10, 4);
   r.candidates = {r.candidates[1]};
-  const auto histograms = Scorer(problem, shapes(), engine_factory("auto", problem), 2, 2.0).histograms(r, 0, r.batches());
+  const auto histograms = Scorer(problem, shapes(), engine_factory(EngineKind::automatic, problem), 2, 2.0).histograms(r, 0, r.batches());
   std::vector<Histogram> expected(2);
-  const auto engine = make_engine("reference", problem);
+  const auto engine = make_engine(EngineKind::reference, problem);
   std::vector<std::uint32_t> indices(r.images);
   std::vector<std::uint8_t> input(indices.size() * problem.network().input_size());
   quantize_images(problem.model, shapes().train, indices, input);
@@ -294,15 +294,10 @@ TEST(Scorer, ThreadsThatCannotStartAreNamed) {
   ASSERT_EQ(pthread_getattr_default_np(&huge), 0);
   ASSERT_EQ(pthread_attr_setstacksize(&huge, std::size_t{1} << 46), 0);
   ASSERT_EQ(pthread_setattr_default_np(&huge), 0);
-  const std::string error = error_of([&] { Scorer(problem, shapes(), engine_factory("reference", problem), 4, 2.0); });
+  const std::string error = error_of([&] { Scorer(problem, shapes(), engine_factory(EngineKind::reference, problem), 4, 2.0); });
   pthread_setattr_default_np(&before);
   // Which of them is refused first is the system's affair.
   EXPECT_THAT(error, ::testing::MatchesRegex("cannot start 3 scoring threads: thread [2-4]: Resource temporarily unavailable; choose a smaller --threads"));
-}
-
-TEST(Scorer, AnUnknownEngineIsNamed) {
-  const Problem problem = small_problem();
-  EXPECT_THROW(Scorer(problem, shapes(), engine_factory("abacus", problem), 2, 2.0), std::exception);
 }
 
 }  // namespace

@@ -450,7 +450,7 @@ class CudaEngine final : public Engine {
   DeviceArray<std::uint8_t> windows_;
   DeviceArray<std::int32_t> first_sums_;  // (images, positions, padded_channels)
 
-  // Of the students of the current call.
+  // What the students of the current call bring along.
   Mirrored<std::uint8_t> tables_;  // (students, sites, 256)
   std::vector<std::uint8_t> requantization_mask_;       // (layers): whether any student has its own
   std::vector<std::size_t> requantization_offset_;      // (layers): into multiplier_ and bias_

@@ -17,29 +17,39 @@ namespace triseg {
 namespace {
 
 struct EngineEntry {
-  std::string_view name;
+  EngineKind kind;
   bool (*runs_here)();
   std::unique_ptr<Engine> (*make)(const Problem&, int device);
 };
 
 bool always() { return true; }
 
-/// Fastest first: "auto" takes the first that runs here.
+/// Fastest first: automatic takes the first that runs here.
 constexpr EngineEntry engines[] = {
 #ifdef TRISEG_HAVE_CUDA
-    {"cuda", cuda_engine_runs_here,
-     [](const Problem& problem, int device) { return make_cuda_engine(problem, device); }},
+    {EngineKind::cuda, cuda_engine_runs_here, [](const Problem& problem, int device) { return make_cuda_engine(problem, device); }},
 #endif
 #ifdef TRISEG_HAVE_ONEDNN
-    {"onednn", always, [](const Problem& problem, int) { return make_onednn_engine(problem); }},
+    {EngineKind::onednn, always, [](const Problem& problem, int) { return make_onednn_engine(problem); }},
 #endif
-    {"reference", always, [](const Problem& problem, int) { return make_reference_engine(problem); }},
+    {EngineKind::reference, always, [](const Problem& problem, int) { return make_reference_engine(problem); }},
 };
 
-const EngineEntry& find_engine(std::string_view name) {
+constexpr std::pair<std::string_view, EngineKind> names[] = {
+    {"auto", EngineKind::automatic},
+#ifdef TRISEG_HAVE_CUDA
+    {"cuda", EngineKind::cuda},
+#endif
+#ifdef TRISEG_HAVE_ONEDNN
+    {"onednn", EngineKind::onednn},
+#endif
+    {"reference", EngineKind::reference},
+};
+
+const EngineEntry& find_engine(EngineKind kind) {
   for (const auto& entry : engines)
-    if (name == entry.name || (name == "auto" && entry.runs_here())) return entry;
-  fail("unknown engine '{}': expected auto, {}", name, fmt::join(engine_names(), ", "));
+    if (kind == entry.kind || (kind == EngineKind::automatic && entry.runs_here())) return entry;
+  fail("this build lacks the engine that was asked for; --engine reference works");
 }
 
 struct Traced {
@@ -83,23 +93,19 @@ void self_test(Engine& engine, const Problem& problem) {
 
 }  // namespace
 
-std::vector<std::string_view> engine_names() {
-  std::vector<std::string_view> names;
-  for (const auto& entry : engines) names.push_back(entry.name);
-  return names;
-}
+std::span<const std::pair<std::string_view, EngineKind>> engine_names() { return names; }
 
-std::string_view resolve_engine(std::string_view name) { return find_engine(name).name; }
+EngineKind resolve_engine(EngineKind kind) { return find_engine(kind).kind; }
 
-std::unique_ptr<Engine> make_engine(std::string_view name, const Problem& problem, int device) {
-  const EngineEntry& entry = find_engine(name);
+std::unique_ptr<Engine> make_engine(EngineKind kind, const Problem& problem, int device) {
+  const EngineEntry& entry = find_engine(kind);
   auto engine = entry.make(problem, device);
-  if (entry.name != "reference") self_test(*engine, problem);
+  if (entry.kind != EngineKind::reference) self_test(*engine, problem);
   return engine;
 }
 
-EngineFactory engine_factory(std::string name, const Problem& problem, int device) {
-  return [name = std::move(name), &problem, device] { return make_engine(name, problem, device); };
+EngineFactory engine_factory(EngineKind kind, const Problem& problem, int device) {
+  return [kind, &problem, device] { return make_engine(kind, problem, device); };
 }
 
 }  // namespace triseg

@@ -4,24 +4,27 @@
 #include "worker/engine.hpp"
 
 #include <memory>
+#include <span>
 #include <string_view>
-#include <vector>
+#include <utility>
 
 namespace triseg {
 
-/// What --engine takes, of what this build has, fastest first: "cuda", "onednn", "reference".
-std::vector<std::string_view> engine_names();
+/// What executes a network. automatic: the fastest engine that this build has and this machine can run.
+enum class EngineKind { automatic, cuda, onednn, reference };
 
-/// The name that `name` stands for: "auto" is the fastest engine this build has and this machine can run.
-/// Throws Error if the name is unknown.
-std::string_view resolve_engine(std::string_view name);
+/// What --engine takes: "auto", then the engines that this build has, fastest first.
+std::span<const std::pair<std::string_view, EngineKind>> engine_names();
 
-/// The engine called `name`, as resolve_engine takes it, self-tested against the reference layer by layer on random codes.
-/// device: the GPU of an engine that runs on one. Throws Error if the name is unknown, if its device is missing or if no
-/// exact way to run a layer is left. `problem` must outlive the engine.
-std::unique_ptr<Engine> make_engine(std::string_view name, const Problem& problem, int device = 0);
+/// What automatic stands for; another engine itself.
+EngineKind resolve_engine(EngineKind kind);
+
+/// The engine, self-tested against the reference layer by layer on random codes. device: the GPU of an engine that runs on one.
+/// Throws Error if this build lacks it, if its device is missing or if no exact way to run a layer is left. `problem` must outlive
+/// the engine.
+std::unique_ptr<Engine> make_engine(EngineKind kind, const Problem& problem, int device = 0);
 
 /// The same for several threads: each call makes another engine.
-EngineFactory engine_factory(std::string name, const Problem& problem, int device = 0);
+EngineFactory engine_factory(EngineKind kind, const Problem& problem, int device = 0);
 
 }  // namespace triseg

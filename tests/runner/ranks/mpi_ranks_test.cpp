@@ -117,7 +117,7 @@ TEST(MpiGroups, WorkAtOnceWithoutHearingEachOther) {
 
   const Problem small = problem();
   const DataSet data = load_data_set("shapes");
-  Scorer scorer(small, data, engine_factory("reference", small), 1, 2.0);
+  Scorer scorer(small, data, engine_factory(EngineKind::reference, small), 1, 2.0);
   Rollout rollout(transport, scorer, false);
   const int orders = group == 0 ? 3 : 11;
   if (transport.rank() != 0) {

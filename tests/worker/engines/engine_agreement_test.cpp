@@ -21,11 +21,11 @@ constexpr int largest_batch = 33;
 
 /// False for an engine whose device this machine lacks. The fastest engine that runs here comes before the slower ones.
 /// With TRISEG_REQUIRE_GPU in the environment nothing is skipped.
-bool runs_here(std::string_view name) {
-  if (std::getenv("TRISEG_REQUIRE_GPU")) return true;
-  const auto names = engine_names();
-  return std::find(names.begin(), names.end(), name) >= std::find(names.begin(), names.end(), resolve_engine("auto"));
+bool runs_here(EngineKind kind) {
+  return std::getenv("TRISEG_REQUIRE_GPU") || kind >= resolve_engine(EngineKind::automatic);
 }
+
+using NamedEngine = std::pair<std::string_view, EngineKind>;
 
 struct Case {
   const char* name;
@@ -69,14 +69,14 @@ Network bare() {
   return chain("bare", 2, 5, {convolution("conv1", 9, 3, 1, 1, 1), convolution("conv2", 6, 5, 1, 0, 1)}, {});
 }
 
-class EngineAgreement : public ::testing::TestWithParam<std::tuple<std::string_view, Case>> {
+class EngineAgreement : public ::testing::TestWithParam<std::tuple<NamedEngine, Case>> {
  protected:
   static const Case& shape() { return std::get<Case>(GetParam()); }
 
   void SetUp() override {
-    const auto name = std::get<std::string_view>(GetParam());
-    if (!runs_here(name)) GTEST_SKIP() << "engine " << name << " does not run on this machine";
-    engine_ = make_engine(name, problem_);
+    const auto [name, kind] = std::get<NamedEngine>(GetParam());
+    if (!runs_here(kind)) GTEST_SKIP() << "engine " << name << " does not run on this machine";
+    engine_ = make_engine(kind, problem_);
   }
 
   static Problem problem() {
@@ -222,10 +222,11 @@ TEST_P(EngineAgreement, MomentsAreThoseOfTheTracedAccumulators) {
   }
 }
 
-std::vector<std::string_view> engines_to_test() {
-  auto names = engine_names();
-  std::erase(names, "reference");
-  return names;
+/// All but the reference, which they are compared with.
+std::vector<NamedEngine> engines_to_test() {
+  std::vector<NamedEngine> engines(engine_names().begin(), engine_names().end());
+  std::erase_if(engines, [](const auto& each) { return each.second == EngineKind::automatic || each.second == EngineKind::reference; });
+  return engines;
 }
 
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(EngineAgreement);
@@ -240,12 +241,12 @@ INSTANTIATE_TEST_SUITE_P(
                           Case{"odd", odd, Scheme::qnnpack, true, 11, 40}, Case{"three", three, Scheme::fbgemm, true, 11, 40},
                           Case{"dense", dense, Scheme::qnnpack, true, 11, 40}, Case{"bare", bare, Scheme::qnnpack, false, 11, 2},
                           Case{"wide", wide, Scheme::qnnpack, true, 11, 20})),
-    [](const auto& info) { return fmt::format("{}_{}", std::get<0>(info.param), std::get<1>(info.param).name); });
+    [](const auto& info) { return fmt::format("{}_{}", std::get<0>(info.param).first, std::get<1>(info.param).name); });
 
-class EveryEngine : public ::testing::TestWithParam<std::string_view> {
+class EveryEngine : public ::testing::TestWithParam<NamedEngine> {
  protected:
   void SetUp() override {
-    if (!runs_here(GetParam())) GTEST_SKIP() << "engine " << GetParam() << " does not run on this machine";
+    if (!runs_here(GetParam().second)) GTEST_SKIP() << "engine " << GetParam().first << " does not run on this machine";
   }
 };
 
@@ -260,7 +261,7 @@ TEST_P(EveryEngine, IsExactForTheLargestSums) {
   for (auto& b : layer.requantization.bias) b = 1 - (1 << 25);
   ASSERT_GT(accumulator_bound(layer), 1 << 24);
   const Problem problem = make_problem(model);
-  const auto reference = make_reference_engine(problem), engine = make_engine(GetParam(), problem);
+  const auto reference = make_reference_engine(problem), engine = make_engine(GetParam().second, problem);
   const std::vector<std::uint8_t> codes(model.network.input_size(), 255);
   std::vector<std::int32_t> expected, actual;
   for (auto [each, sums] : {std::pair(reference.get(), &expected), std::pair(engine.get(), &actual)}) {
@@ -280,13 +281,13 @@ TEST_P(EveryEngine, NamesTheLayerItCannotPad) {
   model.network.layers[0].relu = false;
   model.layers[0].output.zero_point = model.layers[1].input.zero_point = 9;
   const Problem problem{model, {0}, {}};
-  EXPECT_THAT([&] { make_engine(GetParam(), problem); },
+  EXPECT_THAT([&] { make_engine(GetParam().second, problem); },
               ::testing::ThrowsMessage<Error>(::testing::HasSubstr("layer conv2")));
 }
 
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(EveryEngine);
 INSTANTIATE_TEST_SUITE_P(Engines, EveryEngine, ::testing::ValuesIn(engines_to_test()),
-                         [](const auto& info) { return std::string(info.param); });
+                         [](const auto& info) { return std::string(info.param.first); });
 
 }  // namespace
 }  // namespace triseg::testing
