@@ -139,7 +139,8 @@ int main(int argc, char** argv) {
   for (const char* name : {"alexnet", "lenet5"}) {
     const auto add = [&](const char* what, auto f, bool flag) {
       benchmark::RegisterBenchmark((std::string(name) + "/" + what).c_str(), f, name, flag)
-          ->Unit(benchmark::kMillisecond)->MinTime(2.0);
+          ->Unit(benchmark::kMillisecond)
+          ->MinTime(2.0);
     };
     add("bare/any", triseg::bare, false);
     add("bare/nhwc", triseg::bare, true);

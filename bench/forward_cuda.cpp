@@ -57,8 +57,9 @@ double int8_operations_per_second() {
   const std::int32_t one = 1, zero = 0;
   const double seconds = median_seconds([&] {
     for (int i = 0; i < 4; ++i)
-      if (cublasGemmEx(handle, CUBLAS_OP_T, CUBLAS_OP_N, n, n, n, &one, a.data(), CUDA_R_8I, n, b.data(), CUDA_R_8I, n, &zero,
-                       c.data(), CUDA_R_32I, n, CUBLAS_COMPUTE_32I, CUBLAS_GEMM_DEFAULT) != CUBLAS_STATUS_SUCCESS)
+      if (cublasGemmEx(handle, CUBLAS_OP_T, CUBLAS_OP_N, n, n, n, &one, a.data(), CUDA_R_8I, n, b.data(), CUDA_R_8I, n,
+                       &zero, c.data(), CUDA_R_32I, n, CUBLAS_COMPUTE_32I,
+                       CUBLAS_GEMM_DEFAULT) != CUBLAS_STATUS_SUCCESS)
         fail("cuBLAS has no int8 product");
     wait();
   });
@@ -100,8 +101,9 @@ void measure(const Network& network, int images, int students, double operations
   std::vector<ForwardResult> results(students);
   const double seconds = median_seconds([&] { engine->forward(list, results); });
   const double rate = double(images) * students / seconds;
-  std::printf("| %s | %d x %d | %.3f | %.0f | %.0f | %.2f | %.2f |\n", network.name.c_str(), students, images, seconds * 1e3, rate,
-              rate * 2e-12 * network.macs(), rate * 2 * network.macs() / operations, bytes_of(network, students, images) / seconds / copied);
+  std::printf("| %s | %d x %d | %.3f | %.0f | %.0f | %.2f | %.2f |\n", network.name.c_str(), students, images,
+              seconds * 1e3, rate, rate * 2e-12 * network.macs(), rate * 2 * network.macs() / operations,
+              bytes_of(network, students, images) / seconds / copied);
   std::fflush(stdout);
 }
 
@@ -113,10 +115,13 @@ int main(int argc, char** argv) try {
   if (argc > 1) seconds_per_measurement = std::atof(argv[1]);
   const double operations = int8_operations_per_second(), copied = copied_bytes_per_second();
   std::printf("int8 rate %.0f TOPS, copy rate %.2f TB/s\n\n", operations * 1e-12, copied * 1e-12);
-  std::printf("| network | students x images | ms | images/s | TOPS | of the int8 rate | of the copy rate |\n|---|---|---|---|---|---|---|\n");
+  std::printf(
+      "| network | students x images | ms | images/s | TOPS | of the int8 rate | of the copy rate "
+      "|\n|---|---|---|---|---|---|---|\n");
   for (const auto& [images, students] : {std::pair(32, 1), {32, 8}, {32, 64}, {125, 33}, {128, 128}})
     measure(make_recipe("alexnet").network, images, students, operations, copied);
-  for (const auto& [images, students] : {std::pair(32, 64), {128, 64}}) measure(make_recipe("vgg16").network, images, students, operations, copied);
+  for (const auto& [images, students] : {std::pair(32, 64), {128, 64}})
+    measure(make_recipe("vgg16").network, images, students, operations, copied);
   measure(make_recipe("lenet5").network, 32, 64, operations, copied);
 } catch (const std::exception& error) {
   std::fprintf(stderr, "triseg_bench_forward_cuda: error: %s\n", error.what());

@@ -35,15 +35,18 @@ std::filesystem::path followed(const std::filesystem::path& path) {
   std::error_code error;
   for (int links = 0; std::filesystem::is_symlink(std::filesystem::symlink_status(target, error)); ++links) {
     if (links == most_links)
-      fail("cannot write {}: its symbolic links form a loop, or more than {} follow each other", path.string(), most_links);
+      fail("cannot write {}: its symbolic links form a loop, or more than {} follow each other", path.string(),
+           most_links);
     const std::filesystem::path next = std::filesystem::read_symlink(target, error);
-    if (error) fail("cannot write {}: the symbolic link {} cannot be read: {}", path.string(), target.string(), error.message());
+    if (error)
+      fail("cannot write {}: the symbolic link {} cannot be read: {}", path.string(), target.string(), error.message());
     target = target.parent_path() / next;
   }
   return target;
 }
 
-/// A new file beside `target`, removed again unless it was renamed. It has owner, group and mode of the file that it replaces.
+/// A new file beside `target`, removed again unless it was renamed. It has owner, group and mode of the file that it
+/// replaces.
 class Temporary {
  public:
   explicit Temporary(const std::filesystem::path& target) : target_(target), fd_(-1) {

@@ -6,9 +6,7 @@
 
 namespace triseg {
 
-bool is_legal(const Codes& c) {
-  return 1 <= c.t1 && c.t1 < c.v1 && c.v1 <= c.t2 && c.t2 < c.v2 && c.v2 <= c.tmax;
-}
+bool is_legal(const Codes& c) { return 1 <= c.t1 && c.t1 < c.v1 && c.v1 <= c.t2 && c.t2 < c.v2 && c.v2 <= c.tmax; }
 
 Table staircase(const Codes& c) {
   Table table{};
@@ -16,7 +14,8 @@ Table staircase(const Codes& c) {
     table[q] = q <= c.t1 ? 0 : q <= c.t2 ? c.v1 : q <= c.tmax ? c.v2 : static_cast<std::uint8_t>(q);
   }
   if (c.t1 > c.t2 || c.t2 > c.tmax || !std::is_sorted(table.begin(), table.end()))
-    fail("the codes {} do not make a monotone staircase: expected t1 <= t2 <= tmax and v1 <= v2 <= tmax + 1", to_string(c));
+    fail("the codes {} do not make a monotone staircase: expected t1 <= t2 <= tmax and v1 <= v2 <= tmax + 1",
+         to_string(c));
   return table;
 }
 

@@ -31,8 +31,8 @@ struct Codes {
   auto operator<=>(const Codes&) const = default;
 };
 
-/// The codes by name, in the one order that they have everywhere: in files, tables, command lines and messages. The last axis of a
-/// `codes` dataset holds the first four.
+/// The codes by name, in the one order that they have everywhere: in files, tables, command lines and messages. The
+/// last axis of a `codes` dataset holds the first four.
 inline constexpr std::array<std::pair<const char*, std::uint8_t Codes::*>, 5> code_members = {
     {{"t1", &Codes::t1}, {"v1", &Codes::v1}, {"t2", &Codes::t2}, {"v2", &Codes::v2}, {"tmax", &Codes::tmax}}};
 

@@ -67,7 +67,9 @@ double quota_of_cpu_max(const std::string& text) {
   return stream >> time >> period && time > 0 && period > 0 ? time / period : no_limit;
 }
 
-double quota_of_cfs(const std::string& quota, const std::string& period) { return quota_of_cpu_max(quota + " " + period); }
+double quota_of_cfs(const std::string& quota, const std::string& period) {
+  return quota_of_cpu_max(quota + " " + period);
+}
 
 CpuQuota cpu_quota(const fs::path& root) {
   CpuQuota smallest;
@@ -112,7 +114,8 @@ int threads_of(std::span<const Cores> processes, std::size_t which) {
     ++cores_by_users[int(std::ranges::count_if(processes, [&](const Cores& c) { return c.allowed.contains(core); }))];
   double share = 0;
   for (const auto& [users, cores] : cores_by_users) share += double(cores) / users;
-  const auto in_my_group = std::ranges::count_if(processes, [&](const Cores& c) { return c.quota.group == mine.quota.group; });
+  const auto in_my_group =
+      std::ranges::count_if(processes, [&](const Cores& c) { return c.quota.group == mine.quota.group; });
   const double allowed = std::min(std::floor(share + 1e-9), std::ceil(mine.quota.cores / double(in_my_group)));
   return std::max(1, static_cast<int>(allowed));
 }

@@ -6,8 +6,8 @@
 
 namespace triseg {
 
-/// Moments of one output channel's accumulators. The sum of their squares does not fit 64 bits; it is the sum of two parts that do for
-/// 2^32 accumulators: of the low and of the high 32 bits of each square.
+/// Moments of one output channel's accumulators. The sum of their squares does not fit 64 bits; it is the sum of two
+/// parts that do for 2^32 accumulators: of the low and of the high 32 bits of each square.
 struct Moments {
   std::uint64_t count = 0;
   std::int64_t sum = 0;

@@ -1,5 +1,6 @@
-// exp, log and integer powers in double that give the same bits everywhere. A C library's own differ from version to version
-// and, with and without fused multiply-adds, from processor to processor; every number of a run depends on them.
+// exp, log and integer powers in double that give the same bits everywhere. A C library's own differ from version to
+// version and, with and without fused multiply-adds, from processor to processor; every number of a run depends on
+// them.
 #pragma once
 
 #include <cstdint>

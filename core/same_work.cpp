@@ -48,7 +48,8 @@ std::string difference(const Work& stored, const Work& wanted, const std::map<st
                             : old == stored.end() ? (labelled ? "no digest there" : "not recorded there")
                             : labelled            ? label->second.difference
                                                   : fmt::format("{} instead of {}", old->second, now->second);
-    result += fmt::format("{}{} ({})", result.empty() ? "" : ", ", labelled ? label->second.option : option_of(name), how);
+    result +=
+        fmt::format("{}{} ({})", result.empty() ? "" : ", ", labelled ? label->second.option : option_of(name), how);
   }
   return result;
 }

@@ -7,7 +7,8 @@
 
 namespace triseg {
 
-/// All that a result depends on, by name: values of options ("qat_epochs": "4") and digests of what is read ("data_sha256").
+/// All that a result depends on, by name: values of options ("qat_epochs": "4") and digests of what is read
+/// ("data_sha256").
 using Work = std::map<std::string, std::string>;
 
 /// The work that a text of lines `name = value` describes. A line of another form stands for a name without a value.
@@ -22,8 +23,10 @@ struct WorkLabel {
 /// Labels of the digests that commands write into their descriptions: data_sha256, model_sha256, result_sha256.
 const std::map<std::string, WorkLabel>& digest_labels();
 
-/// Where the works differ, "" if they are the same: "--kd-T (2 instead of 4), --data (other images or labels)", first what is
-/// stored. A part that is stored and not wanted, or wanted and not stored, is a difference: "--data (no digest there)".
-std::string difference(const Work& stored, const Work& wanted, const std::map<std::string, WorkLabel>& labels = digest_labels());
+/// Where the works differ, "" if they are the same: "--kd-T (2 instead of 4), --data (other images or labels)", first
+/// what is stored. A part that is stored and not wanted, or wanted and not stored, is a difference: "--data (no digest
+/// there)".
+std::string difference(const Work& stored, const Work& wanted,
+                       const std::map<std::string, WorkLabel>& labels = digest_labels());
 
 }  // namespace triseg

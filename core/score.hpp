@@ -9,14 +9,14 @@
 
 namespace triseg {
 
-/// Images of one record when whole splits are scored; the last record may have fewer. Fixed, because it decides in which order
-/// floating-point sums are made.
+/// Images of one record when whole splits are scored; the last record may have fewer. Fixed, because it decides in
+/// which order floating-point sums are made.
 inline constexpr std::uint32_t split_batch = 125;
 
 /// Sums over the images of a batch; they add up over batches (in image order, so that every sum has one value).
 struct Score {
-  double kd = 0;                   ///< sum over images of T^2 * KL(teacher || student) at temperature T [nats]
-  double attention = 0;            ///< sum over images of the mean over attention layers of the squared map distance
+  double kd = 0;         ///< sum over images of T^2 * KL(teacher || student) at temperature T [nats]
+  double attention = 0;  ///< sum over images of the mean over attention layers of the squared map distance
   std::uint64_t images = 0;
   std::uint64_t both_right = 0;    ///< images that teacher and student both classify right
   std::uint64_t teacher_only = 0;  ///< images that only the teacher classifies right

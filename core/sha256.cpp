@@ -12,7 +12,8 @@ struct Sha256::Context {
 };
 
 Sha256::Sha256() : context_(std::make_unique<Context>()) {
-  if (EVP_DigestInit_ex(context_->md, EVP_sha256(), nullptr) != 1) fail("libcrypto: EVP_DigestInit_ex failed for SHA-256");
+  if (EVP_DigestInit_ex(context_->md, EVP_sha256(), nullptr) != 1)
+    fail("libcrypto: EVP_DigestInit_ex failed for SHA-256");
 }
 
 Sha256::~Sha256() = default;

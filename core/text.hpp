@@ -6,8 +6,9 @@
 
 namespace triseg {
 
-/// The text with every byte that is no part of a UTF-8 character spelled out as \xNN, so that nothing is lost; valid text as it is.
-/// HDF5 attributes and JSON hold nothing else. A path that was changed by it leads nowhere: files are opened by the path itself.
+/// The text with every byte that is no part of a UTF-8 character spelled out as \xNN, so that nothing is lost; valid
+/// text as it is. HDF5 attributes and JSON hold nothing else. A path that was changed by it leads nowhere: files are
+/// opened by the path itself.
 std::string valid_utf8(std::string_view text);
 
 }  // namespace triseg

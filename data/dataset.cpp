@@ -21,10 +21,13 @@ constexpr std::string_view fashion_mnist_folder = "/usr/share/datasets/fashion-m
 
 std::filesystem::path fashion_mnist_path() {
   const char* folder = std::getenv("TRISEG_FASHION_MNIST");
-  const std::filesystem::path path = folder ? std::filesystem::path(folder) : std::filesystem::path(fashion_mnist_folder);
+  const std::filesystem::path path =
+      folder ? std::filesystem::path(folder) : std::filesystem::path(fashion_mnist_folder);
   if (!std::filesystem::is_directory(path))
-    fail("data set fashion-mnist: {} is not a folder; install Debian's package dataset-fashion-mnist or set "
-         "TRISEG_FASHION_MNIST to the folder of its four files", path.string());
+    fail(
+        "data set fashion-mnist: {} is not a folder; install Debian's package dataset-fashion-mnist or set "
+        "TRISEG_FASHION_MNIST to the folder of its four files",
+        path.string());
   return path;
 }
 
@@ -76,7 +79,9 @@ Split parse_split(std::string_view name) {
 std::size_t DataSet::validation_size() const { return std::min<std::size_t>(10000, train.size() / 6); }
 
 std::size_t DataSet::split_size(Split split) const {
-  return split == Split::test ? test.size() : split == Split::validation ? validation_size() : train.size() - validation_size();
+  return split == Split::test         ? test.size()
+         : split == Split::validation ? validation_size()
+                                      : train.size() - validation_size();
 }
 
 std::string data_set_source(const std::string& name_or_folder) {
@@ -122,8 +127,8 @@ DataSet load_data_set(const std::string& name) {
   data.source = data_set_source(name);
   data.sha256 = content_sha256(data);
   if (data.train.size() < 6 || data.test.size() == 0)
-    fail("data set {}: expected at least 6 training images and one test image, found {} and {}", data.name, data.train.size(),
-         data.test.size());
+    fail("data set {}: expected at least 6 training images and one test image, found {} and {}", data.name,
+         data.train.size(), data.test.size());
   return data;
 }
 
@@ -145,8 +150,10 @@ std::vector<std::string> warnings(const DataSet& data) {
     std::string& line = lines.emplace_back(
         fmt::format("the {} split of {} has no image of {}", split_name(splits[i]), data.name, listed(missing)));
     if (splits[i] != Split::test)
-      line += fmt::format(": are the training images sorted by class? Validation is the last {} of them; shuffle images and "
-                          "labels alike", data.validation_size());
+      line += fmt::format(
+          ": are the training images sorted by class? Validation is the last {} of them; shuffle images and "
+          "labels alike",
+          data.validation_size());
   }
   return lines;
 }
@@ -159,8 +166,8 @@ void check_fit(const Network& network, const DataSet& data) {
            network.input_side, network.input_side, data.name, images->channels, images->height, images->width);
     const auto largest = std::max_element(images->labels.begin(), images->labels.end());
     if (largest != images->labels.end() && *largest >= network.classes)
-      fail("{} tells {} classes apart; data set {} has label {} at image {}", network.display_name, network.classes, data.name,
-           *largest, largest - images->labels.begin());
+      fail("{} tells {} classes apart; data set {} has label {} at image {}", network.display_name, network.classes,
+           data.name, *largest, largest - images->labels.begin());
   }
 }
 
@@ -171,7 +178,8 @@ void fit_image(const Network& network, const Images& images, std::size_t i, std:
   for (int c = 0; c < network.input_channels; ++c) {
     const int from = images.channels == 1 ? 0 : c;
     for (int y = 0; y < images.height; ++y)
-      std::memcpy(&out[(c * side + top + y) * side + left], &image[(from * images.height + y) * images.width], images.width);
+      std::memcpy(&out[(c * side + top + y) * side + left], &image[(from * images.height + y) * images.width],
+                  images.width);
   }
 }
 

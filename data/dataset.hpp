@@ -28,8 +28,8 @@ struct Images {
   }
 };
 
-/// The parts of a data set by use. Teacher training, calibration and the search see `search`; candidates are compared on
-/// `validation`; the final report alone reads `test`.
+/// The parts of a data set by use. Teacher training, calibration and the search see `search`; candidates are compared
+/// on `validation`; the final report alone reads `test`.
 enum class Split { search, validation, test };
 
 std::string_view split_name(Split split);
@@ -41,14 +41,16 @@ struct DataSet {
   std::string source;  ///< what --data takes from any working directory: the name, or a folder's absolute path
   std::string sha256;  ///< content_sha256: what the data set is, whatever its name and place
   int classes = 10;    ///< largest label that the format or the files have, + 1
-  Images train;        ///< search, then validation: the last 10,000 images, or a sixth of them if there are fewer than 60,000
+  Images train;  ///< search, then validation: the last 10,000 images, or a sixth of them if there are fewer than 60,000
   Images test;
 
   std::size_t validation_size() const;
   std::size_t split_size(Split split) const;
   /// The images that hold the split; image i of the split is image split_offset(split) + i of it.
   const Images& split_images(Split split) const { return split == Split::test ? test : train; }
-  std::size_t split_offset(Split split) const { return split == Split::validation ? train.size() - validation_size() : 0; }
+  std::size_t split_offset(Split split) const {
+    return split == Split::validation ? train.size() - validation_size() : 0;
+  }
 };
 
 /// Loads what --data names:
@@ -63,12 +65,12 @@ DataSet load_data_set(const std::string& name_or_folder);
 std::string data_set_source(const std::string& name_or_folder);
 std::string data_set_name(const std::string& name_or_folder);
 
-/// SHA-256 over sizes, pixels and labels of training and test images. Names and file formats are not in it. A label counts
-/// as one byte where all labels of the data set are below 256, else as two, little-endian.
+/// SHA-256 over sizes, pixels and labels of training and test images. Names and file formats are not in it. A label
+/// counts as one byte where all labels of the data set are below 256, else as two, little-endian.
 std::string content_sha256(const DataSet& data);
 
-/// What is odd about a data set, though it can be used, a line each: every split that has no image of a class that another
-/// split has, as the splits of data that are sorted by class.
+/// What is odd about a data set, though it can be used, a line each: every split that has no image of a class that
+/// another split has, as the splits of data that are sorted by class.
 std::vector<std::string> warnings(const DataSet& data);
 
 /// Throws Error unless the network can take these images: at most as many channels and pixels a side, no more classes.

@@ -11,16 +11,17 @@ namespace triseg {
 /// each plain or .gz, also with a dot before idx, with another number behind it, or with short for ubyte. The magic
 /// number, not the name, says what a file holds:
 ///   0x803  grey images, N x H x W
-///   0x804  colour images, N x C x H x W or N x H x W x C: the channels are that one of the second and the last dimension
-///          that is 1, 3 or 4; an error if both or neither are
+///   0x804  colour images, N x C x H x W or N x H x W x C: the channels are that one of the second and the last
+///          dimension that is 1, 3 or 4; an error if both or neither are
 ///   0x801  labels of one byte
 ///   0xb01  labels of two bytes, 0 to 65535: IDX calls the type signed, but no label is negative
 /// Several names of one file (NAME and NAME.gz) must have equal content. Sets of several prefixes are an error.
-/// Pixels stay where the file has them: EMNIST's images are transposed, and stay so. DataSet::classes: largest label + 1.
+/// Pixels stay where the file has them: EMNIST's images are transposed, and stay so. DataSet::classes: largest label
+/// + 1.
 DataSet read_idx_folder(const std::filesystem::path& folder);
 
-/// data_batch_1.bin .. data_batch_5.bin and test_batch.bin: records of a label byte and 3 x 32 x 32 pixel bytes. 10 classes.
-/// Format: https://www.cs.toronto.edu/~kriz/cifar.html ("binary version").
+/// data_batch_1.bin .. data_batch_5.bin and test_batch.bin: records of a label byte and 3 x 32 x 32 pixel bytes. 10
+/// classes. Format: https://www.cs.toronto.edu/~kriz/cifar.html ("binary version").
 DataSet read_cifar10_folder(const std::filesystem::path& folder);
 
 /// train.bin and test.bin: records of a coarse label byte, which is left out, a fine one, and 3 x 32 x 32 pixel bytes.

@@ -41,10 +41,14 @@ std::map<std::string, IdxFiles> find_idx_sets(const fs::path& folder) {
 fs::path file_of(const fs::path& folder, const std::string& prefix, const IdxFiles& files, Part part, Kind kind) {
   const auto found = files.find({part, kind});
   if (found == files.end())
-    fail("{}: expected the file {}{}-{}-ubyte in it, plain or .gz (MNIST's naming), or CIFAR-10's data_batch_1.bin, or "
-         "CIFAR-100's train.bin", folder.string(), prefix,
-         part == Part::train ? "train" : prefix.empty() ? "t10k" : "test",
-         kind == Kind::images ? "images-idx3" : "labels-idx1");
+    fail(
+        "{}: expected the file {}{}-{}-ubyte in it, plain or .gz (MNIST's naming), or CIFAR-10's data_batch_1.bin, or "
+        "CIFAR-100's train.bin",
+        folder.string(), prefix,
+        part == Part::train ? "train"
+        : prefix.empty()    ? "t10k"
+                            : "test",
+        kind == Kind::images ? "images-idx3" : "labels-idx1");
   const std::vector<fs::path>& paths = found->second;
   for (std::size_t i = 1; i < paths.size(); ++i) expect_same_content(paths.front(), paths[i]);
   return paths.front();
@@ -54,8 +58,8 @@ fs::path file_of(const fs::path& folder, const std::string& prefix, const IdxFil
 std::uint32_t read_magic(InputFile& file, std::array<std::uint32_t, 2> known, std::string_view kind) {
   const std::uint32_t magic = file.read_big_endian(fmt::format("the magic number 0x{:08x}", known[0]));
   if (std::find(known.begin(), known.end(), magic) == known.end())
-    fail("{}: offset 0: 0x{:08x}, expected 0x{:08x} or 0x{:08x} (an IDX file of {}){}", file.path(), magic, known[0], known[1],
-         kind, magic >> 16 == 0x1f8b ? "; the name of compressed data must end in .gz" : "");
+    fail("{}: offset 0: 0x{:08x}, expected 0x{:08x} or 0x{:08x} (an IDX file of {}){}", file.path(), magic, known[0],
+         known[1], kind, magic >> 16 == 0x1f8b ? "; the name of compressed data must end in .gz" : "");
   return magic;
 }
 
@@ -69,14 +73,17 @@ ChannelAxis channel_axis(const std::string& path, std::span<const std::uint32_t>
   const auto can_be = [](std::uint32_t channels) { return channels == 1 || channels == 3 || channels == 4; };
   const bool first = can_be(sides[0]), last = can_be(sides[2]);
   if (first == last)
-    fail("{}: offset 8: images of {} x {} x {}, expected 1, 3 or 4 channels as the first or the last dimension, not as both",
-         path, sides[0], sides[1], sides[2]);
+    fail(
+        "{}: offset 8: images of {} x {} x {}, expected 1, 3 or 4 channels as the first or the last dimension, not as "
+        "both",
+        path, sides[0], sides[1], sides[2]);
   return {last ? sides[2] : sides[0], last};
 }
 
 /// (N, height, width, channels) to (N, channels, height, width), in place.
 void move_channels_forward(Images& images) {
-  const std::size_t channels = images.channels, plane = std::size_t(images.height) * images.width, size = channels * plane;
+  const std::size_t channels = images.channels, plane = std::size_t(images.height) * images.width,
+                    size = channels * plane;
   std::vector<std::uint8_t> image(size);
   for (std::size_t at = 0; at < images.pixels.size(); at += size) {
     const auto pixels = std::span(images.pixels).subspan(at, size);
@@ -94,7 +101,9 @@ std::uint32_t read_images(const fs::path& path, Images& images) {
   const std::uint32_t count = file.read_big_endian("the number of images");
   std::vector<std::uint32_t> sides(magic == grey ? 2 : 3);
   for (std::size_t i = 0; i < sides.size(); ++i) {
-    sides[i] = file.read_big_endian(magic == colour ? "a dimension" : i == 0 ? "the number of rows" : "the number of columns");
+    sides[i] = file.read_big_endian(magic == colour ? "a dimension"
+                                    : i == 0        ? "the number of rows"
+                                                    : "the number of columns");
     if (sides[i] < 1 || sides[i] > 1024)
       fail("{}: offset {}: a side of {} pixels, expected 1 to 1024", file.path(), 8 + 4 * i, sides[i]);
   }

@@ -123,8 +123,8 @@ bool InputFile::start_member(std::string_view expected) {
       return false;
     }
     if (*stream_.next_in != first_byte)
-      fail("{}: offset {}: foreign data behind the gzip data, expected the end of the file or another gzip member", path_,
-           offset_);
+      fail("{}: offset {}: foreign data behind the gzip data, expected the end of the file or another gzip member",
+           path_, offset_);
     inflateReset(&stream_);
   } else if (more && *stream_.next_in != first_byte) {
     fail("{}: offset 0: no gzip data, expected them in a file with this ending", path_);

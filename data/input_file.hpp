@@ -14,11 +14,11 @@
 
 namespace triseg {
 
-/// The bytes of one file. The name decides: NAME.gz holds gzip data (RFC 1952), any other file is taken as it is. Gzip data
-/// may have several members, one behind the other, and zero bytes behind the last, as they pad tapes; gzip, too, takes
-/// them. Each member's CRC and length are checked when a read passes its end; anything else behind a member is an error.
-/// A read takes the memory of what it returns and 64 KiB, however far the packed bytes would unpack.
-/// Every error names the path, the offset in the unpacked bytes and `expected`: what the caller looked for there.
+/// The bytes of one file. The name decides: NAME.gz holds gzip data (RFC 1952), any other file is taken as it is. Gzip
+/// data may have several members, one behind the other, and zero bytes behind the last, as they pad tapes; gzip, too,
+/// takes them. Each member's CRC and length are checked when a read passes its end; anything else behind a member is an
+/// error. A read takes the memory of what it returns and 64 KiB, however far the packed bytes would unpack. Every error
+/// names the path, the offset in the unpacked bytes and `expected`: what the caller looked for there.
 class InputFile {
  public:
   explicit InputFile(const std::filesystem::path& path);
@@ -58,7 +58,7 @@ class InputFile {
   std::size_t offset_ = 0;            ///< in the unpacked bytes
   std::vector<std::uint8_t> buffer_;  ///< packed bytes
   z_stream stream_{};
-  std::size_t members_ = 0;           ///< begun so far
+  std::size_t members_ = 0;  ///< begun so far
   bool inside_member_ = false;
 };
 

@@ -11,16 +11,16 @@ namespace {
 bool lit(int kind, float x, float y) {
   const float ax = std::abs(x), ay = std::abs(y), r = std::sqrt(x * x + y * y);
   switch (kind) {
-    case 0: return r < 1.0f;                                   // disc
-    case 1: return r < 1.0f && r > 0.6f;                       // ring
-    case 2: return ax < 0.85f && ay < 0.85f;                   // square
-    case 3: return std::max(ax, ay) < 0.9f && std::max(ax, ay) > 0.5f;  // frame
-    case 4: return y < 0.8f && y > -0.9f && ax < (y + 0.9f) * 0.55f;    // triangle
-    case 5: return std::min(ax, ay) < 0.28f && std::max(ax, ay) < 1.0f; // plus
-    case 6: return std::abs(ax - ay) < 0.33f && std::max(ax, ay) < 0.95f;  // cross
+    case 0: return r < 1.0f;                                                 // disc
+    case 1: return r < 1.0f && r > 0.6f;                                     // ring
+    case 2: return ax < 0.85f && ay < 0.85f;                                 // square
+    case 3: return std::max(ax, ay) < 0.9f && std::max(ax, ay) > 0.5f;       // frame
+    case 4: return y < 0.8f && y > -0.9f && ax < (y + 0.9f) * 0.55f;         // triangle
+    case 5: return std::min(ax, ay) < 0.28f && std::max(ax, ay) < 1.0f;      // plus
+    case 6: return std::abs(ax - ay) < 0.33f && std::max(ax, ay) < 0.95f;    // cross
     case 7: return ax < 0.95f && (ay < 0.2f || (ay > 0.55f && ay < 0.95f));  // three bars lying
     case 8: return ay < 0.95f && (ax < 0.2f || (ax > 0.55f && ax < 0.95f));  // three bars standing
-    default: return ax + ay < 1.0f;                            // diamond
+    default: return ax + ay < 1.0f;                                          // diamond
   }
 }
 

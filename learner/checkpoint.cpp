@@ -4,7 +4,8 @@
 
 namespace triseg {
 
-const std::vector<float>& stored_values(const Checkpoint& checkpoint, const std::string& name, const std::vector<std::uint64_t>& shape) {
+const std::vector<float>& stored_values(const Checkpoint& checkpoint, const std::string& name,
+                                        const std::vector<std::uint64_t>& shape) {
   const auto found = checkpoint.tensors.find(name);
   if (found == checkpoint.tensors.end()) fail("checkpoint: tensor '{}' is missing", name);
   std::uint64_t size = 1;
@@ -21,7 +22,8 @@ StoredTensor store_codes(const std::vector<Codes>& codes) {
   return tensor;
 }
 
-std::vector<Codes> stored_codes(const Checkpoint& checkpoint, const std::string& name, const std::vector<SiteData>& sites) {
+std::vector<Codes> stored_codes(const Checkpoint& checkpoint, const std::string& name,
+                                const std::vector<SiteData>& sites) {
   const std::vector<float> values = stored_values(checkpoint, name, {sites.size(), 5});
   std::vector<Codes> codes;
   for (std::size_t l = 0; l < sites.size(); ++l) {

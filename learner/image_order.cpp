@@ -7,8 +7,10 @@
 
 namespace triseg {
 
-std::vector<std::uint32_t> iteration_images(std::size_t total, std::size_t count, std::uint64_t seed, std::uint64_t iteration) {
-  // A pass holds total / count whole iterations; the rest of the permutation is left out, so no image comes twice in one.
+std::vector<std::uint32_t> iteration_images(std::size_t total, std::size_t count, std::uint64_t seed,
+                                            std::uint64_t iteration) {
+  // A pass holds total / count whole iterations; the rest of the permutation is left out, so no image comes twice in
+  // one.
   const std::uint64_t per_pass = total / count, pass = iteration / per_pass, piece = iteration % per_pass;
   std::vector<std::uint32_t> order(total);
   std::iota(order.begin(), order.end(), 0u);

@@ -13,8 +13,10 @@ constexpr int largest_side = 4096, largest_channels = 1 << 20;
 
 void check_name(const Network& n, const std::string& name) {
   const bool usable = !name.empty() && name.size() <= 200 && name != "." && name != ".." &&
-                      std::none_of(name.begin(), name.end(), [](unsigned char c) { return c < 32 || c == 127 || c == '/' || c == ','; });
-  if (!usable) fail("network {}: layer name {:?}: expected a name without '/', ',' and control characters", n.name, name);
+                      std::none_of(name.begin(), name.end(),
+                                   [](unsigned char c) { return c < 32 || c == 127 || c == '/' || c == ','; });
+  if (!usable)
+    fail("network {}: layer name {:?}: expected a name without '/', ',' and control characters", n.name, name);
 }
 
 void connect_layer(const Network& n, Layer& layer, int& channels, int& side) {
@@ -28,13 +30,15 @@ void connect_layer(const Network& n, Layer& layer, int& channels, int& side) {
   if (channels != layer.in_channels) bad(fmt::format("takes {} channels but gets {}", layer.in_channels, channels));
   if (layer.out_channels < 1 || layer.out_channels > largest_channels)
     bad(fmt::format("{} output channels: expected 1 to {}", layer.out_channels, largest_channels));
-  if (layer.kernel < 1 || layer.stride < 1 || layer.pool < 1 || layer.padding < 0 || layer.padding >= std::max(layer.kernel, 2) ||
-      layer.kernel > side + 2 * layer.padding || layer.stride > largest_side)
-    bad(fmt::format("kernel {}, stride {}, padding {} and pool {} do not fit an input of {} x {}", layer.kernel, layer.stride, layer.padding,
-                    layer.pool, side, side));
+  if (layer.kernel < 1 || layer.stride < 1 || layer.pool < 1 || layer.padding < 0 ||
+      layer.padding >= std::max(layer.kernel, 2) || layer.kernel > side + 2 * layer.padding ||
+      layer.stride > largest_side)
+    bad(fmt::format("kernel {}, stride {}, padding {} and pool {} do not fit an input of {} x {}", layer.kernel,
+                    layer.stride, layer.padding, layer.pool, side, side));
   layer.in_side = side;
   layer.out_side = (side + 2 * layer.padding - layer.kernel) / layer.stride + 1;
-  if (layer.pool > layer.out_side) bad(fmt::format("pooling by {} of {} x {} leaves nothing", layer.pool, layer.out_side, layer.out_side));
+  if (layer.pool > layer.out_side)
+    bad(fmt::format("pooling by {} of {} x {} leaves nothing", layer.pool, layer.out_side, layer.out_side));
   layer.pooled_side = layer.out_side / layer.pool;
   channels = layer.out_channels;
   side = layer.pooled_side;
@@ -55,9 +59,10 @@ double Network::macs() const {
 }
 
 void connect(Network& n) {
-  if (n.input_channels < 1 || n.input_channels > 1024 || n.input_side < 1 || n.input_side > largest_side || n.classes < 1)
-    fail("network {}: an input of {} x {} x {} and {} classes: expected sizes of at least 1", n.name, n.input_channels, n.input_side,
-         n.input_side, n.classes);
+  if (n.input_channels < 1 || n.input_channels > 1024 || n.input_side < 1 || n.input_side > largest_side ||
+      n.classes < 1)
+    fail("network {}: an input of {} x {} x {} and {} classes: expected sizes of at least 1", n.name, n.input_channels,
+         n.input_side, n.input_side, n.classes);
   if (n.layers.empty()) fail("network {}: expected at least one layer", n.name);
   std::set<std::string> names;
   int channels = n.input_channels, side = n.input_side;
@@ -68,7 +73,8 @@ void connect(Network& n) {
     if (layer.relu == (&layer == &n.layers.back()))
       fail("network {}: layer {}: expected a ReLU behind every layer but the last", n.name, layer.name);
   }
-  if (channels * side * side != n.classes) fail("network {}: makes {} logits for {} classes", n.name, channels * side * side, n.classes);
+  if (channels * side * side != n.classes)
+    fail("network {}: makes {} logits for {} classes", n.name, channels * side * side, n.classes);
   for (const std::string& name : n.default_attention)
     if (!n.layers[layer_index(n, name, "default attention layers")].relu)
       fail("network {}: attention layer {} makes the logits", n.name, name);

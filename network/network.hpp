@@ -1,4 +1,5 @@
-// A network as data: layer names and shapes. Everything that runs a network, stores it or reports on it derives from here.
+// A network as data: layer names and shapes. Everything that runs a network, stores it or reports on it derives from
+// here.
 #pragma once
 
 #include <cstddef>
@@ -18,9 +19,9 @@ struct Layer {
   int out_channels = 0;  ///< fully connected: output features
   int kernel = 1;        ///< square kernel side; 1 when fully connected
   int stride = 1;
-  int padding = 0;       ///< zero padding on every side
-  int pool = 1;          ///< side and stride of the max-pooling window after the ReLU; 1 means none. A rest is dropped.
-  bool relu = true;      ///< only what stands behind a ReLU may be a site; false for the layer that makes the logits
+  int padding = 0;   ///< zero padding on every side
+  int pool = 1;      ///< side and stride of the max-pooling window after the ReLU; 1 means none. A rest is dropped.
+  bool relu = true;  ///< only what stands behind a ReLU may be a site; false for the layer that makes the logits
 
   // Set by connect() from the layers before: spatial sides. Fully connected layers have 1.
   int in_side = 1;
@@ -55,9 +56,10 @@ struct Network {
   bool operator==(const Network&) const = default;
 };
 
-/// Fills in the sides. Throws Error naming the layer, if a size is not positive, a layer does not take what the one before gives, or
-/// leaves nothing; if a name is empty, holds a '/', ',' or control character, or comes twice; if a layer other than the last has no
-/// ReLU or the last one has one; if the last does not make the classes; or if a default attention layer is none.
+/// Fills in the sides. Throws Error naming the layer, if a size is not positive, a layer does not take what the one
+/// before gives, or leaves nothing; if a name is empty, holds a '/', ',' or control character, or comes twice; if a
+/// layer other than the last has no ReLU or the last one has one; if the last does not make the classes; or if a
+/// default attention layer is none.
 void connect(Network& network);
 
 /// "conv" or "fc": the kind as files and logs name it.

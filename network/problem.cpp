@@ -10,7 +10,8 @@ namespace triseg {
 namespace {
 
 /// Indices of the layers that a list names, ascending. what: what a layer without a ReLU cannot be.
-std::vector<std::size_t> named_layers(const Network& n, std::string_view list, std::string_view option, std::string_view what) {
+std::vector<std::size_t> named_layers(const Network& n, std::string_view list, std::string_view option,
+                                      std::string_view what) {
   std::vector<std::size_t> indices;
   std::istringstream stream{std::string(list)};
   for (std::string name; std::getline(stream, name, ',');) {
@@ -41,7 +42,8 @@ std::vector<std::size_t> select_attention_layers(const Network& n, std::string_v
   if (selection == "none") return {};
   if (selection == "default") {
     if (n.default_attention.empty()) return {};
-    return named_layers(n, fmt::format("{}", fmt::join(n.default_attention, ",")), "--attention-layers", "has no attention map");
+    return named_layers(n, fmt::format("{}", fmt::join(n.default_attention, ",")), "--attention-layers",
+                        "has no attention map");
   }
   const auto layers = named_layers(n, selection, "--attention-layers", "has no attention map");
   if (layers.empty()) fail("--attention-layers: the list is empty; 'none' turns attention off");

@@ -34,11 +34,12 @@ struct Problem {
 /// Throws Error for an unknown name, a layer without a ReLU, a name given twice, or an empty selection.
 std::vector<std::size_t> select_sites(const Network& network, std::string_view selection);
 
-/// The attention layers that a selection names: "default", those of the description; "none"; or names separated by commas.
-/// Throws Error for an unknown name, a layer without a ReLU, a name given twice, or an empty list.
+/// The attention layers that a selection names: "default", those of the description; "none"; or names separated by
+/// commas. Throws Error for an unknown name, a layer without a ReLU, a name given twice, or an empty list.
 std::vector<std::size_t> select_attention_layers(const Network& network, std::string_view selection);
 
 /// The problem of these selections, which are those of --sites and --attention-layers.
-Problem make_problem(QuantizedNetwork model, std::string_view sites = "all", std::string_view attention_layers = "default");
+Problem make_problem(QuantizedNetwork model, std::string_view sites = "all",
+                     std::string_view attention_layers = "default");
 
 }  // namespace triseg

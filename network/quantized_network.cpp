@@ -19,7 +19,9 @@ Scheme parse_scheme(std::string_view name) {
 
 int activation_range(Scheme scheme) { return scheme == Scheme::fbgemm ? 127 : 255; }
 
-int lowest_code(const Layer& layer, const QuantizedLayer& quantized) { return layer.relu ? quantized.output.zero_point : 0; }
+int lowest_code(const Layer& layer, const QuantizedLayer& quantized) {
+  return layer.relu ? quantized.output.zero_point : 0;
+}
 
 std::array<std::uint8_t, 256> input_codes(const QuantizedNetwork& n, int channel) {
   std::array<std::uint8_t, 256> codes{};
@@ -27,7 +29,8 @@ std::array<std::uint8_t, 256> input_codes(const QuantizedNetwork& n, int channel
   const auto scale = static_cast<float>(n.input().scale);
   for (int pixel = 0; pixel < 256; ++pixel) {
     const float x = (static_cast<float>(pixel) / 255.0f - mean) / deviation;
-    codes[pixel] = static_cast<std::uint8_t>(std::clamp(std::nearbyint(x / scale) + n.input().zero_point, 0.0f, 255.0f));
+    codes[pixel] =
+        static_cast<std::uint8_t>(std::clamp(std::nearbyint(x / scale) + n.input().zero_point, 0.0f, 255.0f));
   }
   return codes;
 }
@@ -51,7 +54,8 @@ struct WeightSums {
   std::int64_t folded(const QuantizedLayer& layer) const { return layer.input.zero_point * (positive - negative); }
 };
 
-/// A float32 number with all its bits. Scales become float32 in tables and multipliers, where others are 0, inexact or infinite.
+/// A float32 number with all its bits. Scales become float32 in tables and multipliers, where others are 0, inexact or
+/// infinite.
 bool is_scale(double x) { return x >= std::numeric_limits<float>::min() && x <= std::numeric_limits<float>::max(); }
 
 }  // namespace
@@ -76,7 +80,8 @@ void check(const QuantizedNetwork& n) {
   if (n.layers.size() != n.network.layers.size())
     fail("{}: {} layers of weights for {} layers", n.network.name, n.layers.size(), n.network.layers.size());
   if (n.mean.size() != std::size_t(n.network.input_channels) || n.standard_deviation.size() != n.mean.size())
-    fail("{}: normalization: expected {} values of mean and standard deviation", n.network.name, n.network.input_channels);
+    fail("{}: normalization: expected {} values of mean and standard deviation", n.network.name,
+         n.network.input_channels);
   if (!std::all_of(n.standard_deviation.begin(), n.standard_deviation.end(), is_scale) ||
       !std::all_of(n.mean.begin(), n.mean.end(), [](double x) { return x == 0 || is_scale(std::abs(x)); }))
     fail("{}: normalization: expected means and positive standard deviations in the range of float32", n.network.name);
@@ -94,7 +99,8 @@ void check(const QuantizedNetwork& n) {
       bad("expected positive input and output scales in the range of float32");
     if (!is_code(layer.input.zero_point) || !is_code(layer.output.zero_point)) bad("expected zero points in 0..255");
     if (shape.relu && layer.output.zero_point != 0) bad("a ReLU output must have zero point 0");
-    if (i > 0 && (layer.input.scale != n.layers[i - 1].output.scale || layer.input.zero_point != n.layers[i - 1].output.zero_point))
+    if (i > 0 && (layer.input.scale != n.layers[i - 1].output.scale ||
+                  layer.input.zero_point != n.layers[i - 1].output.zero_point))
       bad("its input scale differs from the output scale of the layer before");
     for (std::size_t c = 0; c < channels; ++c) {
       if (!is_scale(layer.weight_scale[c]))
@@ -107,8 +113,9 @@ void check(const QuantizedNetwork& n) {
       if (!is_scale(layer.requantization.multiplier[c]))
         bad(fmt::format("multiplier of channel {} is not positive or not in the range of float32", c));
       if (std::abs(std::int64_t(layer.requantization.bias[c])) > largest_bias(layer, c))
-        bad(fmt::format("accumulators of channel {} can leave 32 bits: bias {}, at most {} to either side fits beside its weights", c,
-                        layer.requantization.bias[c], largest_bias(layer, c)));
+        bad(fmt::format(
+            "accumulators of channel {} can leave 32 bits: bias {}, at most {} to either side fits beside its weights",
+            c, layer.requantization.bias[c], largest_bias(layer, c)));
     }
   }
 }
@@ -122,10 +129,12 @@ void check_repair(const QuantizedNetwork& n, const Repair& repair) {
       bad(fmt::format("expected {} multipliers and biases", channels));
     for (std::size_t c = 0; c < channels; ++c) {
       if (!is_scale(repair[l]->multiplier[c]))
-        bad(fmt::format("multiplier {} of channel {} is not positive or not in the range of float32", repair[l]->multiplier[c], c));
+        bad(fmt::format("multiplier {} of channel {} is not positive or not in the range of float32",
+                        repair[l]->multiplier[c], c));
       if (std::abs(std::int64_t(repair[l]->bias[c])) > largest_bias(n.layers[l], c))
-        bad(fmt::format("accumulators of channel {} can leave 32 bits: bias {}, at most {} to either side fits beside its weights", c,
-                        repair[l]->bias[c], largest_bias(n.layers[l], c)));
+        bad(fmt::format(
+            "accumulators of channel {} can leave 32 bits: bias {}, at most {} to either side fits beside its weights",
+            c, repair[l]->bias[c], largest_bias(n.layers[l], c)));
     }
   }
 }

@@ -79,8 +79,10 @@ Recipe lenet5() {
   return b.finish({"conv1", "conv2"});
 }
 
-/// Blocks of 3 x 3 convolutions, `depth` of them each, and pooling behind every block; one fully connected layer makes the logits.
-Recipe vgg(std::string name, std::string display_name, const std::array<int, 5>& depth, std::vector<std::string> attention) {
+/// Blocks of 3 x 3 convolutions, `depth` of them each, and pooling behind every block; one fully connected layer makes
+/// the logits.
+Recipe vgg(std::string name, std::string display_name, const std::array<int, 5>& depth,
+           std::vector<std::string> attention) {
   Builder b(std::move(name), std::move(display_name));
   constexpr std::array<int, 5> widths = {64, 128, 256, 512, 512};
   int channels = 3;

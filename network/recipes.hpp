@@ -24,7 +24,8 @@ struct Recipe {
 std::vector<std::string> recipe_names();
 
 /// The recipe called `name`, its shapes connected. Throws Error naming it and the known ones.
-/// For training and for readers of files that were written before they carried their network; nobody else looks a name up.
+/// For training and for readers of files that were written before they carried their network; nobody else looks a name
+/// up.
 Recipe make_recipe(std::string_view name);
 
 }  // namespace triseg

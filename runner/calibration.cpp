@@ -5,7 +5,8 @@
 namespace triseg {
 
 std::vector<SiteData> calibrate(Rollout& rollout, const Problem& problem, const IterationOptions& o) {
-  ScoreRequest request = image_range(Split::search, o.batch_size, 0, std::size_t{o.calib_batches} * o.batch_size, "calibration");
+  ScoreRequest request =
+      image_range(Split::search, o.batch_size, 0, std::size_t{o.calib_batches} * o.batch_size, "calibration");
   request.candidates.resize(1);  // the teacher
   const auto histograms = rollout.histograms(request);
 
@@ -20,7 +21,8 @@ std::vector<SiteData> calibrate(Rollout& rollout, const Problem& problem, const 
     site.histogram = histograms[i];
     if (!(site.scale.scale > 0)) fail("calibration: site {} has no scale in the model file", site.name);
     if (site.histogram.total() == site.histogram.counts[0])
-      fail("calibration: site {} shows no code but 0 over {} images: its histogram is empty", site.name, request.images.size());
+      fail("calibration: site {} shows no code but 0 over {} images: its histogram is empty", site.name,
+           request.images.size());
     site.tmax = o.tmax.tmax(site.histogram);
     site.tmax_searched = o.tmax.mode == TmaxMode::search;
     site.init = initial_codes(site.tmax);

@@ -23,7 +23,8 @@ std::uint64_t choose_starts(Rollout& rollout, const Problem& problem, const Iter
         if (starts[p][i].name == name) take(p, i);
     return 0;
   }
-  ScoreRequest request = image_range(Split::search, o.batch_size, 0, std::size_t{o.calib_batches} * o.batch_size, "start");
+  ScoreRequest request =
+      image_range(Split::search, o.batch_size, 0, std::size_t{o.calib_batches} * o.batch_size, "start");
   for (const auto& of_branch : starts)
     for (const Start& start : of_branch) request.candidates.push_back(start.codes);
   const std::vector<Score> totals = totals_of(rollout.score(request), request.candidates.size());
@@ -35,8 +36,8 @@ std::uint64_t choose_starts(Rollout& rollout, const Problem& problem, const Iter
       tried.push_back(fmt::format("{} {:.5f}", starts[p][i].name, reward_of(i)));
       if (reward_of(i) > reward_of(best)) best = i;
     }
-    spdlog::info("[start] {}{} has the best reward on the calibration images: {}", p > 0 ? fmt::format("branch {}: ", p - 1) : "", starts[p][best].name,
-                 fmt::join(tried, ", "));
+    spdlog::info("[start] {}{} has the best reward on the calibration images: {}",
+                 p > 0 ? fmt::format("branch {}: ", p - 1) : "", starts[p][best].name, fmt::join(tried, ", "));
     take(p, best);
   }
   return request.images.size() * request.candidates.size();

@@ -9,8 +9,8 @@ namespace triseg {
 /// This process's arguments in shell syntax, the program's folder left out: "triseg search --seed 3 --out 'my runs'".
 std::string command_line();
 
-/// The words of a command line, the program's name first, as a shell has them: blanks separate, ' and " quote, \ takes the next
-/// character as it is. Nothing else is special.
+/// The words of a command line, the program's name first, as a shell has them: blanks separate, ' and " quote, \ takes
+/// the next character as it is. Nothing else is special.
 std::vector<std::string> words_of(const std::string& line);
 
 }  // namespace triseg

@@ -7,8 +7,8 @@
 
 namespace triseg {
 
-/// The energies in a TOML file of lines name = pJ (energy_names); those it does not name, or all if the path is empty, are the
-/// defaults. Throws Error naming file and key.
+/// The energies in a TOML file of lines name = pJ (energy_names); those it does not name, or all if the path is empty,
+/// are the defaults. Throws Error naming file and key.
 EnergyTable read_energy_table(const std::string& path);
 
 }  // namespace triseg

@@ -26,14 +26,14 @@ Inputs load_inputs(const ProblemOptions& o, const IterationOptions& iteration, c
   if (iteration.batch_size > images)
     fail("--batch-size: {} images, but the search split of {} has {}", iteration.batch_size, o.data, images);
   if (std::uint64_t{iteration.batch_size} * iteration.calib_batches > images)
-    fail("--calib-batches: {} x {} images, but the search split of {} has {}", iteration.calib_batches, iteration.batch_size, o.data,
-         images);
+    fail("--calib-batches: {} x {} images, but the search split of {} has {}", iteration.calib_batches,
+         iteration.batch_size, o.data, images);
   if (repair.mode != RepairMode::none && repair.images > images)
     fail("--repair-images: {} images, but the search split of {} has {}", repair.images, o.data, images);
   inputs.threads = scoring_threads(engine.threads, transport);
-  inputs.scorer = std::make_unique<Scorer>(*inputs.problem, *inputs.data,
-                                           engine_factory(engine.engine, *inputs.problem, device_of(transport.local_rank())),
-                                           inputs.threads, o.temperature);
+  inputs.scorer = std::make_unique<Scorer>(
+      *inputs.problem, *inputs.data, engine_factory(engine.engine, *inputs.problem, device_of(transport.local_rank())),
+      inputs.threads, o.temperature);
   return inputs;
 }
 

@@ -28,7 +28,9 @@ std::set<fs::path> models_in(const fs::path& folder, const std::string& model) {
   std::set<fs::path> paths;
   std::error_code no_folder;
   for (const auto& entry : fs::directory_iterator(folder, no_folder))
-    if ((model.empty() || entry.path().filename().string().starts_with(model + "-")) && entry.path().extension() == ".h5") paths.insert(entry.path());
+    if ((model.empty() || entry.path().filename().string().starts_with(model + "-")) &&
+        entry.path().extension() == ".h5")
+      paths.insert(entry.path());
   return paths;
 }
 
@@ -64,11 +66,15 @@ fs::path find_model(const std::string& explicit_path, const std::string& model, 
   std::set<std::string> there;
   for (const fs::path& folder : folders)
     for (const fs::path& path : models_in(folder, "")) there.insert(path.filename().string());
-  fail("no model {} in {}, where {}: train one (triseg train --model {} --data {} --backend {}) and name it with --teacher", name, looked,
-       there.empty() ? "there is none" : fmt::format("there are {}", fmt::join(there, ", ")), model, data.source, scheme_name(backend));
+  fail(
+      "no model {} in {}, where {}: train one (triseg train --model {} --data {} --backend {}) and name it with "
+      "--teacher",
+      name, looked, there.empty() ? "there is none" : fmt::format("there are {}", fmt::join(there, ", ")), model,
+      data.source, scheme_name(backend));
 }
 
-ModelFile load_teacher(const std::string& explicit_path, const std::string& model, std::optional<Scheme> backend, const DataSet& data) {
+ModelFile load_teacher(const std::string& explicit_path, const std::string& model, std::optional<Scheme> backend,
+                       const DataSet& data) {
   const fs::path path =
       find_model(explicit_path, model.empty() ? default_model : model, backend.value_or(Scheme::fbgemm), data);
   ModelFile file = load_model_file(path);
@@ -76,14 +82,17 @@ ModelFile load_teacher(const std::string& explicit_path, const std::string& mode
   if (!model.empty() && network.network.name != model)
     fail("{} holds the model {}, not {} as asked for", path.string(), network.network.name, model);
   if (backend && network.scheme != *backend)
-    fail("{} is quantized for {}, not for the backend {} asked for", path.string(), scheme_name(network.scheme), scheme_name(*backend));
+    fail("{} is quantized for {}, not for the backend {} asked for", path.string(), scheme_name(network.scheme),
+         scheme_name(*backend));
   check_fit(network.network, data);
   const bool has_digest = !network.data_sha256.empty();
   if (has_digest ? network.data_sha256 != data.sha256 : network.data != data.name)
-    fail("{} was trained on {}{}, not on {} (sha256 {:.12}...): train a teacher for it (triseg train --model {} --data {} --backend {}) "
-         "and name it with --teacher", path.string(), network.data,
-         has_digest ? fmt::format(" (sha256 {:.12}...)", network.data_sha256) : "", described(data), data.sha256, network.network.name,
-         data.source, scheme_name(network.scheme));
+    fail(
+        "{} was trained on {}{}, not on {} (sha256 {:.12}...): train a teacher for it (triseg train --model {} --data "
+        "{} --backend {}) "
+        "and name it with --teacher",
+        path.string(), network.data, has_digest ? fmt::format(" (sha256 {:.12}...)", network.data_sha256) : "",
+        described(data), data.sha256, network.network.name, data.source, scheme_name(network.scheme));
   return file;
 }
 

@@ -14,7 +14,8 @@ namespace {
 
 std::string clock_time(double seconds) {
   const auto s = static_cast<long long>(seconds + 0.5);
-  return s >= 3600 ? fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60) : fmt::format("{}:{:02}", s / 60, s % 60);
+  return s >= 3600 ? fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60)
+                   : fmt::format("{}:{:02}", s / 60, s % 60);
 }
 
 double seconds_between(std::chrono::steady_clock::time_point a, std::chrono::steady_clock::time_point b) {
@@ -45,8 +46,13 @@ void clear_progress_line() {
 }
 
 Progress::Progress(std::string label, std::uint64_t done, std::uint64_t total, double interval_seconds)
-    : label_(std::move(label)), first_(done), total_(total), interval_seconds_(interval_seconds),
-      terminal_(isatty(STDERR_FILENO) != 0), start_(Clock::now()), last_(start_) {}
+    : label_(std::move(label)),
+      first_(done),
+      total_(total),
+      interval_seconds_(interval_seconds),
+      terminal_(isatty(STDERR_FILENO) != 0),
+      start_(Clock::now()),
+      last_(start_) {}
 
 Progress::~Progress() {
   if (std::exchange(line_is_open, false)) std::fputc('\n', stderr);
@@ -59,8 +65,7 @@ void Progress::update(std::uint64_t done, std::string_view note) {
   last_ = now;
   const double elapsed = seconds_between(start_, now), rate = double(done - first_) / (elapsed > 0 ? elapsed : 1e-9);
   const std::string eta = rate > 0 ? clock_time(double(total_ - done) / rate) : "?";
-  const std::string facts =
-      fmt::format("{}/{}, {:.1f} {}/s, ETA {}, {}", done, total_, rate, label_, eta, note);
+  const std::string facts = fmt::format("{}/{}, {:.1f} {}/s, ETA {}, {}", done, total_, rate, label_, eta, note);
   if (!terminal_) {
     std::fprintf(stderr, "%s: %s\n", label_.c_str(), facts.c_str());
     return;

@@ -11,10 +11,10 @@ namespace triseg {
 
 /// Repairs over the first images of the search split.
 ///
-/// A layer's fit needs the layers before it repaired already. A pass measures all layers under the current repairs and fits each
-/// of them; since a layer's moments depend on the layers before alone, after p passes the first p layers behind the first site
-/// are as fitting layer by layer, in order, makes them, and as many passes as there are layers behind it fit all of them. A pass
-/// that changes nothing ends that sooner, from whatever repair the passes start.
+/// A layer's fit needs the layers before it repaired already. A pass measures all layers under the current repairs and
+/// fits each of them; since a layer's moments depend on the layers before alone, after p passes the first p layers
+/// behind the first site are as fitting layer by layer, in order, makes them, and as many passes as there are layers
+/// behind it fit all of them. A pass that changes nothing ends that sooner, from whatever repair the passes start.
 class RepairFit {
  public:
   /// images: of calibration, at most those of the search split.
@@ -24,8 +24,9 @@ class RepairFit {
   /// The most passes that a full fit takes.
   std::size_t most_passes() const { return repaired_layers(problem_.network(), problem_.sites.front()).size(); }
 
-  /// One pass over the student of these codes (sites) under a repair, which it replaces; an empty one is the model's own. False if
-  /// nothing changed. Runs `images` images of the student; the teacher is measured once, by the first pass.
+  /// One pass over the student of these codes (sites) under a repair, which it replaces; an empty one is the model's
+  /// own. False if nothing changed. Runs `images` images of the student; the teacher is measured once, by the first
+  /// pass.
   bool pass(const std::vector<Codes>& codes, Repair& repair);
 
   /// The full fit. images_run: increased by the student images it took.

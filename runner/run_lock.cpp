@@ -37,8 +37,8 @@ RunLock::RunLock(const std::filesystem::path& run_file)
       ::close(fd_);
       fail("{} is being written by {}; choose another --out or --result-file", run_file.string(), other);
     }
-    spdlog::warn("{} cannot be locked ({}): start no other search with the same --out and --result-file", run_file.string(),
-                 std::strerror(error));
+    spdlog::warn("{} cannot be locked ({}): start no other search with the same --out and --result-file",
+                 run_file.string(), std::strerror(error));
     return;
   } while (!names_the_open_file());
   char host[128] = {};
@@ -56,7 +56,8 @@ RunLock::~RunLock() {
 }
 
 bool RunLock::names_the_open_file() const {
-  struct stat opened {}, named {};
+  struct stat opened {
+  }, named{};
   return ::fstat(fd_, &opened) == 0 && ::stat(path_.c_str(), &named) == 0 && opened.st_dev == named.st_dev &&
          opened.st_ino == named.st_ino;
 }

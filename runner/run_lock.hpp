@@ -5,8 +5,9 @@
 
 namespace triseg {
 
-/// Holds the run of a run file NAME.h5 for this process, by a lock on .NAME.lock beside it, which names host and process.
-/// The kernel gives the lock up with the process, however that ends: a lock file that is left over locks nobody out.
+/// Holds the run of a run file NAME.h5 for this process, by a lock on .NAME.lock beside it, which names host and
+/// process. The kernel gives the lock up with the process, however that ends: a lock file that is left over locks
+/// nobody out.
 class RunLock {
  public:
   /// Throws Error naming the process that holds the run. The folder must exist. On a file system without locks it warns

@@ -27,7 +27,8 @@ std::string hashed_text(const OptionTexts& texts, const RunData& run) {
                                                       {"data", run.data_sha256},
                                                       {"energy-table", fmt::format("{}", fmt::join(energies, ", "))}};
   std::string text;
-  for (const auto& [key, value] : texts.results) text += key + "=" + (content.contains(key) ? content.at(key) : value) + "\n";
+  for (const auto& [key, value] : texts.results)
+    text += key + "=" + (content.contains(key) ? content.at(key) : value) + "\n";
   return text;
 }
 
@@ -38,9 +39,10 @@ RunData new_run(const SearchOptions& o, const Inputs& inputs, const OptionTexts&
   run.network = problem.network();
   run.backend = scheme_name(problem.model.scheme);
   run.data_sha256 = inputs.data->sha256;
-  run.selection = fmt::format("{} with --max-acc-drop {:g}",
-                              o.objective.objective == Objective::coverage ? "largest coverage" : "best validation reward",
-                              o.selection.max_acc_drop);
+  run.selection =
+      fmt::format("{} with --max-acc-drop {:g}",
+                  o.objective.objective == Objective::coverage ? "largest coverage" : "best validation reward",
+                  o.selection.max_acc_drop);
   run.model_sha256 = inputs.model_sha256;
   run.seed = o.iteration.seed;
   run.temperature = o.problem.temperature;
@@ -85,8 +87,10 @@ RunData existing_run(const fs::path& path, const RunData& wanted) {
   } catch (const Error&) {  // of a version that wrote its configuration in another way
   }
   if (differs.empty()) differs = "options that this version does not have";
-  fail("{} holds a run with another configuration: {}; give the same options to continue it, choose another --out or "
-       "--result-file, or remove the file", path.string(), differs);
+  fail(
+      "{} holds a run with another configuration: {}; give the same options to continue it, choose another --out or "
+      "--result-file, or remove the file",
+      path.string(), differs);
 }
 
 /// Throws Error if the JSON's place is taken by anything but this run's own.

@@ -20,12 +20,12 @@ RunFiles run_files(const OutputOptions& options);
 /// Gives the texts of completed options (runner/commands/declare_options.hpp).
 using DescribeOptions = std::function<OptionTexts(const SearchOptions&)>;
 
-/// Loads the inputs on all ranks, completes the options and sets `run` to a new run. Throws SharedError if a rank fails, or if ranks
-/// differ in options, model or data.
+/// Loads the inputs on all ranks, completes the options and sets `run` to a new run. Throws SharedError if a rank
+/// fails, or if ranks differ in options, model or data.
 Inputs load_agreed_inputs(Transport& transport, SearchOptions& options, const DescribeOptions& describe, RunData& run);
 
-/// On rank 0: puts what the run file holds, if there is one, in the place of the new run, and says where it runs now. Throws Error
-/// if the run file or the result file is another run's.
+/// On rank 0: puts what the run file holds, if there is one, in the place of the new run, and says where it runs now.
+/// Throws Error if the run file or the result file is another run's.
 void take_place(RunData& run, const SearchOptions& options, const Inputs& inputs, const Transport& transport);
 
 }  // namespace triseg

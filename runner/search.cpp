@@ -47,22 +47,28 @@ std::vector<Codes> site_codes(const std::vector<SiteData>& sites, Codes SiteData
 
 void check_finite(const Episode& e, std::size_t row) {
   if (!std::isfinite(e.reward))
-    fail("iteration {}, episode {}: the reward is not finite (KD {}, attention {}): expected a teacher, --kd-T and --attention-weight that "
-         "make finite ones", e.iteration, row, e.score.mean_kd(), e.score.mean_attention());
+    fail(
+        "iteration {}, episode {}: the reward is not finite (KD {}, attention {}): expected a teacher, --kd-T and "
+        "--attention-weight that "
+        "make finite ones",
+        e.iteration, row, e.score.mean_kd(), e.score.mean_attention());
 }
 
 /// What a strategy has become, before it is committed: it could not go on from anything else.
 void check_finite(const Checkpoint& checkpoint) {
   for (const auto& [name, tensor] : checkpoint.tensors)
     if (!std::all_of(tensor.values.begin(), tensor.values.end(), [](float x) { return std::isfinite(x); }))
-      fail("iteration {}: the strategy diverged, its {} is not finite: choose smaller rates", checkpoint.next_iteration, name);
+      fail("iteration {}: the strategy diverged, its {} is not finite: choose smaller rates", checkpoint.next_iteration,
+           name);
 }
 
 void check_finite(const Update& u) {
   for (const double x : {u.policy_loss, u.value_loss, u.entropy, u.approx_kl, u.clip_fraction})
     if (!std::isfinite(x))
-      fail("iteration {}: the strategy diverged (policy loss {}, value loss {}, entropy {}): choose smaller rates, --lr first", u.iteration,
-           u.policy_loss, u.value_loss, u.entropy);
+      fail(
+          "iteration {}: the strategy diverged (policy loss {}, value loss {}, entropy {}): choose smaller rates, --lr "
+          "first",
+          u.iteration, u.policy_loss, u.value_loss, u.entropy);
 }
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
@@ -82,7 +88,11 @@ class Stopwatch {
 
 Search::Search(const SearchOptions& options, const Problem& problem, const DataSet& data_set, Rollout& rollout,
                RunData data, std::filesystem::path run_file)
-    : options_(options), problem_(problem), data_set_(data_set), rollout_(rollout), data_(std::move(data)),
+    : options_(options),
+      problem_(problem),
+      data_set_(data_set),
+      rollout_(rollout),
+      data_(std::move(data)),
       run_file_(std::move(run_file)) {}
 
 int Search::run() {
@@ -95,7 +105,8 @@ int Search::run() {
   while (!search_done() && !rollout_.stop_requested()) {
     iterate();
     best = std::max(best, data_.updates.back().best_reward);
-    progress.update(data_.episodes.size(), fmt::format("mean reward {:.5f}, best {:.5f}", data_.updates.back().mean_reward, best));
+    progress.update(data_.episodes.size(),
+                    fmt::format("mean reward {:.5f}, best {:.5f}", data_.updates.back().mean_reward, best));
     if (seconds_since(last_commit) >= options_.output.checkpoint_every) {
       commit();
       last_commit = Clock::now();
@@ -137,17 +148,18 @@ void Search::make_strategies() {
   for (std::size_t r = 0; r < branches.size(); ++r) {
     std::vector<int> tmax;
     for (const SiteData& site : branches[r].sites) tmax.push_back(site.tmax);
-    spdlog::info("[branch {}] at most {:.3f} % of activations may pass; {:.3f} % do at first, with tmax {}", r, 100 * branches[r].pass_share,
-                 100 * passed_share(branches[r].sites, site_codes(branches[r].sites, &SiteData::init)), fmt::join(tmax, ", "));
+    spdlog::info("[branch {}] at most {:.3f} % of activations may pass; {:.3f} % do at first, with tmax {}", r,
+                 100 * branches[r].pass_share,
+                 100 * passed_share(branches[r].sites, site_codes(branches[r].sites, &SiteData::init)),
+                 fmt::join(tmax, ", "));
   }
   if (fresh)
     data_.student_images += choose_starts(rollout_, problem_, options_.iteration, options_.strategy.start.warm_start,
                                           options_.problem.attention_weight, all);
-  else if (!branches.empty())
-    restore_starts(data_.checkpoint, branches);
+  else if (!branches.empty()) restore_starts(data_.checkpoint, branches);
   for (const Branch& branch : branches) branch_starts_.push_back(site_codes(branch.sites, &SiteData::start));
   strategy_ = branches.empty() ? make_strategy(options_.strategy, data_.sites, options_.iteration.seed)
-                            : make_branches(options_.strategy, std::move(branches), options_.iteration.seed);
+                               : make_branches(options_.strategy, std::move(branches), options_.iteration.seed);
 }
 
 std::vector<double> Search::pass_shares() const {
@@ -177,12 +189,18 @@ void Search::iterate() {
   {
     Stopwatch whole(iteration_seconds);
     const std::uint64_t first = data_.episodes.size();
-    const std::size_t count = std::min<std::uint64_t>(options_.iteration.episodes_per_update, data_.episodes_total - first);
+    const std::size_t count =
+        std::min<std::uint64_t>(options_.iteration.episodes_per_update, data_.episodes_total - first);
     update.iteration = data_.checkpoint.next_iteration;
     update.pass_share = passed_share(data_.sites, reference_);
-    ScoreRequest request{Split::search, options_.iteration.batch_size,
-                         iteration_images(data_set_.split_size(Split::search), options_.iteration.batch_size, options_.iteration.seed, update.iteration),
-                         {}, {}, {}, fmt::format("iteration {}", update.iteration)};
+    ScoreRequest request{Split::search,
+                         options_.iteration.batch_size,
+                         iteration_images(data_set_.split_size(Split::search), options_.iteration.batch_size,
+                                          options_.iteration.seed, update.iteration),
+                         {},
+                         {},
+                         {},
+                         fmt::format("iteration {}", update.iteration)};
     {
       Stopwatch watch(seconds_.learner);
       request.candidates = strategy_->propose(first, count);
@@ -197,7 +215,8 @@ void Search::iterate() {
     update.reference_reward = reward(scores.back(), options_.problem.attention_weight);
     update.best_reward = -std::numeric_limits<double>::infinity();
     for (std::size_t i = 0; i < count; ++i) {
-      Episode episode{update.iteration, reward(scores[i], options_.problem.attention_weight), scores[i], request.candidates[i]};
+      Episode episode{update.iteration, reward(scores[i], options_.problem.attention_weight), scores[i],
+                      request.candidates[i]};
       check_finite(episode, first + i);
       update.mean_reward += episode.reward / double(count);
       update.best_reward = std::max(update.best_reward, episode.reward);
@@ -211,7 +230,8 @@ void Search::iterate() {
   update.iteration_seconds = iteration_seconds;
   data_.updates.push_back(update);
   ++data_.checkpoint.next_iteration;
-  if (options_.objective.eval_every > 0 && (update.iteration + 1) % options_.objective.eval_every == 0) evaluate_most_probable(update.iteration);
+  if (options_.objective.eval_every > 0 && (update.iteration + 1) % options_.objective.eval_every == 0)
+    evaluate_most_probable(update.iteration);
 }
 
 void Search::evaluate_most_probable(std::uint64_t iteration) {
@@ -220,7 +240,8 @@ void Search::evaluate_most_probable(std::uint64_t iteration) {
   if (incumbents.empty()) return;
   Evaluation evaluation{iteration, {}, incumbents[data_.evaluations.size() % incumbents.size()]};
   const std::size_t images = std::min(evaluation_images, data_set_.split_size(Split::validation));
-  evaluation.validation = totals_of(score_records(Split::validation, 0, images, {evaluation.codes}, repair_), 1).front();
+  evaluation.validation =
+      totals_of(score_records(Split::validation, 0, images, {evaluation.codes}, repair_), 1).front();
   data_.student_images += images;
   data_.evaluations.push_back(std::move(evaluation));
 }
@@ -234,7 +255,8 @@ bool Search::score_finalists() {
   // With a searched tmax only starts that keep a share that was asked for.
   for (const auto& codes : branch_starts_) finalists.push_back({"start", 0, 0, {}, codes});
   if (branch_starts_.empty())
-    for (Start& start : analytic_starts(problem_, data_.sites)) finalists.push_back({start.name, 0, 0, {}, std::move(start.codes)});
+    for (Start& start : analytic_starts(problem_, data_.sites))
+      finalists.push_back({start.name, 0, 0, {}, std::move(start.codes)});
 
   std::vector<std::vector<Codes>> candidates;
   for (const Candidate& c : finalists) candidates.push_back(c.codes);
@@ -247,7 +269,8 @@ bool Search::score_finalists() {
   auto last_commit = Clock::now();
   while (done < images) {
     const std::size_t end = std::min<std::size_t>(done + images_between_stops, images);
-    add_records(scored, score_records(Split::validation, done, end, candidates, repair_), options_.problem.attention_weight);
+    add_records(scored, score_records(Split::validation, done, end, candidates, repair_),
+                options_.problem.attention_weight);
     progress.update(done, fmt::format("{} candidates", candidates.size()));
     if (done == images) break;
     if (rollout_.stop_requested() || seconds_since(last_commit) >= options_.output.checkpoint_every) {
@@ -259,12 +282,14 @@ bool Search::score_finalists() {
   for (std::size_t i = 0; i < finalists.size(); ++i) {
     finalists[i].validation = scored[i].score;
     finalists[i].record_rewards = std::move(scored[i].record_rewards);
-    if (finalists[i].origin != "episode") finalists[i].reward = reward(finalists[i].validation, options_.problem.attention_weight);
+    if (finalists[i].origin != "episode")
+      finalists[i].reward = reward(finalists[i].validation, options_.problem.attention_weight);
   }
   std::vector<std::size_t> order(finalists.size());
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return reward(finalists[a].validation, options_.problem.attention_weight) > reward(finalists[b].validation, options_.problem.attention_weight);
+    return reward(finalists[a].validation, options_.problem.attention_weight) >
+           reward(finalists[b].validation, options_.problem.attention_weight);
   });
   for (std::size_t i : order) data_.top.push_back(std::move(finalists[i]));
   data_.finalists.clear();
@@ -277,7 +302,8 @@ void Search::report() {
   data_.selected.top_index = choice.index;
   data_.selected.within_max_acc_drop = choice.within;
   if (!choice.within)
-    data_.selection = fmt::format("best validation reward: no candidate met --max-acc-drop {:g}", options_.selection.max_acc_drop);
+    data_.selection =
+        fmt::format("best validation reward: no candidate met --max-acc-drop {:g}", options_.selection.max_acc_drop);
   const std::vector<Codes> mse = site_codes(data_.sites, &SiteData::mse);
   data_.selected.test = test_score(data_.top[choice.index].codes, repair_);
   data_.selected.test_mse = test_score(mse, {});
@@ -298,7 +324,8 @@ Choice Search::choice() const {
 
 std::vector<Score> Search::score_records(Split split, std::size_t begin, std::size_t end,
                                          const std::vector<std::vector<Codes>>& candidates, const Repair& repair) {
-  ScoreRequest request = image_range(split, split_batch, begin, end, fmt::format("scoring on the {} split", split_name(split)));
+  ScoreRequest request =
+      image_range(split, split_batch, begin, end, fmt::format("scoring on the {} split", split_name(split)));
   request.candidates = candidates;
   repair_all(request, repair);
   return rollout_.score(request);

@@ -36,7 +36,8 @@ class Search {
 
  private:
   void prepare();
-  /// The strategy, and its starts unless the checkpoint has them: of the sites, or with a searched tmax of several sets of them.
+  /// The strategy, and its starts unless the checkpoint has them: of the sites, or with a searched tmax of several sets
+  /// of them.
   void make_strategies();
   /// Shares of the sites' activations that may pass, a search each.
   std::vector<double> pass_shares() const;
@@ -48,10 +49,10 @@ class Search {
   Choice choice() const;
   void report();
   void commit();
-  /// The records of images begin .. end - 1 of a split, split_batch images each: all candidates on one, then all on the next. repair: of all
-  /// candidates; empty: none.
-  std::vector<Score> score_records(Split split, std::size_t begin, std::size_t end, const std::vector<std::vector<Codes>>& candidates,
-                                   const Repair& repair);
+  /// The records of images begin .. end - 1 of a split, split_batch images each: all candidates on one, then all on the
+  /// next. repair: of all candidates; empty: none.
+  std::vector<Score> score_records(Split split, std::size_t begin, std::size_t end,
+                                   const std::vector<std::vector<Codes>>& candidates, const Repair& repair);
   /// The score of one student on the whole test split.
   Score test_score(const std::vector<Codes>& codes, const Repair& repair);
   bool search_done() const { return data_.episodes.size() >= data_.episodes_total; }
@@ -64,8 +65,8 @@ class Search {
   std::filesystem::path run_file_;
   std::unique_ptr<Strategy> strategy_;
   std::vector<std::vector<Codes>> branch_starts_;  ///< (branches)(sites); none unless tmax is searched
-  std::vector<Codes> reference_;  ///< (sites): what every iteration's rewards are compared with
-  std::optional<RepairFit> repair_fit_;  ///< nothing: students keep the model's requantization
+  std::vector<Codes> reference_;                   ///< (sites): what every iteration's rewards are compared with
+  std::optional<RepairFit> repair_fit_;            ///< nothing: students keep the model's requantization
   Repair repair_;  ///< of all students of the search, fitted around the reference; empty without a repair
   SearchSeconds seconds_;
 };

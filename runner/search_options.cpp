@@ -13,16 +13,20 @@ void complete_options(SearchOptions& o, const Problem& problem) {
   complete_options(o.iteration, problem);
   o.problem.model = problem.network().name;
   o.problem.backend = problem.model.scheme;
-  if (o.strategy.kind == StrategyKind::mse) o.strategy.start.warm_start = WarmStart::mse;  // nothing starts anywhere: no start is chosen
+  if (o.strategy.kind == StrategyKind::mse)
+    o.strategy.start.warm_start = WarmStart::mse;  // nothing starts anywhere: no start is chosen
   if (o.output.result_file.empty()) o.output.result_file = problem.network().name + ".json";
   const ObjectiveOptions& objective = o.objective;
-  const std::size_t shares = !objective.pass_shares.empty()                ? objective.pass_shares.size()
+  const std::size_t shares = !objective.pass_shares.empty()               ? objective.pass_shares.size()
                              : objective.objective == Objective::accuracy ? 1
                                                                           : default_share_factors.size();
   const std::uint64_t each = o.iteration.episodes_per_update, iterations = (o.episodes + each - 1) / each;
   if (o.iteration.tmax.mode == TmaxMode::search && o.strategy.kind != StrategyKind::mse && iterations < shares)
-    fail("--pass-shares: {} shares need as many iterations, found {} ({} episodes in iterations of {}): raise --episodes or name fewer "
-         "shares", shares, iterations, o.episodes, each);
+    fail(
+        "--pass-shares: {} shares need as many iterations, found {} ({} episodes in iterations of {}): raise "
+        "--episodes or name fewer "
+        "shares",
+        shares, iterations, o.episodes, each);
 }
 
 }  // namespace triseg

@@ -57,10 +57,10 @@ inline constexpr const char* default_model = "alexnet";
 
 /// The problem: network, images, sites, and what students are compared by.
 struct ProblemOptions {
-  std::string model;               ///< empty: the teacher's, or default_model
-  std::optional<Scheme> backend;   ///< nothing: the teacher's, or fbgemm
+  std::string model;              ///< empty: the teacher's, or default_model
+  std::optional<Scheme> backend;  ///< nothing: the teacher's, or fbgemm
   std::string data = "fashion-mnist";
-  std::string teacher;             ///< model file; empty: the shipped one for model, data and backend
+  std::string teacher;  ///< model file; empty: the shipped one for model, data and backend
   std::string sites = "all";
   double temperature = 2.0;
   std::string attention_layers = "default";
@@ -80,42 +80,42 @@ struct IterationOptions {
 /// What is searched for, and how the outcome is judged.
 struct ObjectiveOptions {
   Objective objective = Objective::accuracy;
-  std::vector<double> pass_shares;    ///< shares in 0..1; empty: the defaults of the objective
-  std::uint64_t eval_every = 25;      ///< updates; 0: never
-  std::string energy_table;           ///< TOML file; empty: the defaults of EnergyTable
+  std::vector<double> pass_shares;  ///< shares in 0..1; empty: the defaults of the objective
+  std::uint64_t eval_every = 25;    ///< updates; 0: never
+  std::string energy_table;         ///< TOML file; empty: the defaults of EnergyTable
 };
 
 /// Which candidates are scored at the end, and which of them may be selected.
 struct SelectionOptions {
   std::size_t top_k = 30;
-  double max_acc_drop = 1.0;          ///< percentage points
+  double max_acc_drop = 1.0;  ///< percentage points
 };
 
 /// Repair by moments.
 struct MomentRepairOptions {
   RepairMode mode = RepairMode::none;
-  std::uint32_t images = 2048;        ///< of the search split
+  std::uint32_t images = 2048;  ///< of the search split
 };
 
 /// What executes the network.
 struct EngineOptions {
   EngineKind engine = EngineKind::automatic;
-  int threads = 0;                    ///< scoring threads a rank; 0: the cores this rank may use, shared by its host's ranks
+  int threads = 0;  ///< scoring threads a rank; 0: the cores this rank may use, shared by its host's ranks
 };
 
 /// What joins the ranks.
 struct RankOptions {
   TransportKind transport = TransportKind::automatic;
-  double rank_timeout = 600;          ///< seconds
-  bool dedicated_learner = false;     ///< rank 0 scores nothing
+  double rank_timeout = 600;       ///< seconds
+  bool dedicated_learner = false;  ///< rank 0 scores nothing
 };
 
 /// Where the files go, and how often something is written or said.
 struct OutputOptions {
   std::string out = "results";
-  std::string result_file;            ///< empty: MODEL.json
-  double checkpoint_every = 60;       ///< seconds
-  double progress_every = 10;         ///< seconds between plain progress lines
+  std::string result_file;       ///< empty: MODEL.json
+  double checkpoint_every = 60;  ///< seconds
+  double progress_every = 10;    ///< seconds between plain progress lines
 };
 
 struct SearchOptions {
@@ -134,16 +134,16 @@ struct SearchOptions {
   OutputOptions output;
 };
 
-/// Fills in what follows from the network: its name and scheme, episodes_per_update from update_timestep and the number of sites, the name
-/// of the result file. Throws Error if the episodes do not make an iteration for every pass share.
+/// Fills in what follows from the network: its name and scheme, episodes_per_update from update_timestep and the number
+/// of sites, the name of the result file. Throws Error if the episodes do not make an iteration for every pass share.
 void complete_options(SearchOptions& options, const Problem& problem);
 /// The part of it that needs no search.
 void complete_options(IterationOptions& options, const Problem& problem);
 
 /// The options of a command as files keep them.
 struct OptionTexts {
-  std::string toml;                                            ///< all that have a value, as --config reads them
-  std::vector<std::pair<std::string, std::string>> results;    ///< those that change results, by name, in one normal form
+  std::string toml;                                          ///< all that have a value, as --config reads them
+  std::vector<std::pair<std::string, std::string>> results;  ///< those that change results, by name, in one normal form
 };
 
 }  // namespace triseg

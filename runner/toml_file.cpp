@@ -17,7 +17,8 @@ namespace {
 
 std::string one_line(std::string_view text) {
   std::string line(text);
-  std::replace_if(line.begin(), line.end(), [](unsigned char c) { return c < 32 || c == 127; }, '?');
+  std::replace_if(
+      line.begin(), line.end(), [](unsigned char c) { return c < 32 || c == 127; }, '?');
   return line.size() <= 80 ? line : line.substr(0, 80) + "...";
 }
 
@@ -89,7 +90,8 @@ std::vector<TomlEntry> read_toml(std::string_view option, const std::string& pat
   if (std::filesystem::is_directory(path, error)) fail("{}: {}: expected a file, found a folder", option, path);
   if (!std::filesystem::exists(path, error)) fail("{}: {}: {}", option, path, error ? error.message() : "no such file");
   const std::vector<std::byte> bytes = read_file(path);
-  return parse_toml({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, fmt::format("{}: {}", option, path), line);
+  return parse_toml({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, fmt::format("{}: {}", option, path),
+                    line);
 }
 
 std::string toml_string(std::string_view text) {

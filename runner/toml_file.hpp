@@ -13,8 +13,9 @@ struct TomlEntry {
 
   std::string key;
   bool list = false;
-  std::vector<Type> types;         ///< of the elements; of a value that is no list the only one
-  std::vector<std::string> texts;  ///< the elements: "true", "42", "0.1" (the shortest that reads back), or the text itself
+  std::vector<Type> types;  ///< of the elements; of a value that is no list the only one
+  std::vector<std::string>
+      texts;  ///< the elements: "true", "42", "0.1" (the shortest that reads back), or the text itself
 
   /// The elements, separated by commas.
   std::string joined() const;
@@ -22,9 +23,10 @@ struct TomlEntry {
   std::string described() const;
 };
 
-/// The entries of a TOML document, in the order of its lines. `name` stands for it in messages; `line` says what one looks like
-/// ("key = value"). Throws Error naming the place for anything that is not TOML, repeated keys included, for a table, and for a value
-/// that is no boolean, finite number, text, or list of these.
+/// The entries of a TOML document, in the order of its lines. `name` stands for it in messages; `line` says what one
+/// looks like
+/// ("key = value"). Throws Error naming the place for anything that is not TOML, repeated keys included, for a table,
+/// and for a value that is no boolean, finite number, text, or list of these.
 std::vector<TomlEntry> parse_toml(const std::string& document, const std::string& name, std::string_view line);
 
 /// The same of the file that `option` names. Throws Error naming option and file, also if it cannot be read.

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Installs the Debian or Ubuntu packages that triseg needs, if any is missing; needs root or sudo only then.
-#   --with-slurm   also what the Slurm test starts: slurmctld, slurmd, munged
+#   --for-tests   also what only tests need: the daemons of Slurm, clang-format
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -19,8 +19,8 @@ packages=(
 )
 case "${1:-}" in
   "") ;;
-  --with-slurm) packages+=(slurmctld slurmd slurm-client munge) ;;
-  *) fail "unknown argument '$1': expected --with-slurm or nothing" ;;
+  --for-tests) packages+=(slurmctld slurmd slurm-client munge clang-format-14) ;;
+  *) fail "unknown argument '$1': expected --for-tests or nothing" ;;
 esac
 
 as_root() {

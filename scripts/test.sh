@@ -3,7 +3,7 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-scripts/install-dependencies.sh --with-slurm
+scripts/install-dependencies.sh --for-tests
 configure -DTRISEG_SLURM_TEST=ON
 build
 exec ctest --preset cpu "$@"

@@ -37,8 +37,8 @@ struct Augmentation {
 /// The order in which an epoch visits n images.
 std::vector<std::uint32_t> epoch_order(std::uint64_t seed, int epoch, std::size_t n);
 
-/// Some images of the set, augmented as (seed, epoch, image) says. The last images of an epoch may make a smaller batch.
-/// pixels: (indices, channels, side, side), labels: (indices).
+/// Some images of the set, augmented as (seed, epoch, image) says. The last images of an epoch may make a smaller
+/// batch. pixels: (indices, channels, side, side), labels: (indices).
 void training_batch(const PixelSet& set, std::span<const std::uint32_t> indices, const Augmentation& augmentation,
                     std::uint64_t seed, int epoch, std::span<std::uint8_t> pixels, std::span<std::uint16_t> labels);
 

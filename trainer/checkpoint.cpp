@@ -87,16 +87,19 @@ std::optional<TrainingCheckpoint> load_checkpoint(const std::filesystem::path& p
   } catch (const Error&) {
     throw;
   } catch (const std::exception&) {  // LibTorch's messages span many lines
-    fail("{}: damaged, or no checkpoint of a training: choose another --checkpoint, or remove it to start again", path.string());
+    fail("{}: damaged, or no checkpoint of a training: choose another --checkpoint, or remove it to start again",
+         path.string());
   }
   return result;
 }
 
-std::optional<TrainingCheckpoint> load_checkpoint_of(const std::string& configuration, const std::filesystem::path& path) {
+std::optional<TrainingCheckpoint> load_checkpoint_of(const std::string& configuration,
+                                                     const std::filesystem::path& path) {
   auto found = load_checkpoint(path);
   const std::string differs = found ? difference(parse_work(found->configuration), parse_work(configuration)) : "";
   if (!differs.empty())
-    fail("{}: a checkpoint of another configuration: {}; remove it, or choose another --checkpoint", path.string(), differs);
+    fail("{}: a checkpoint of another configuration: {}; remove it, or choose another --checkpoint", path.string(),
+         differs);
   return found;
 }
 
@@ -104,8 +107,9 @@ void save_checkpoint(const std::filesystem::path& path, const TrainingCheckpoint
   OutputArchive archive;
   write_text(archive, "format", format);
   write_text(archive, "configuration", checkpoint.configuration);
-  write_numbers(archive, "scalars", {double(checkpoint.folded), double(checkpoint.best_epoch),
-                                     checkpoint.float_validation_accuracy, checkpoint.float_test_accuracy});
+  write_numbers(archive, "scalars",
+                {double(checkpoint.folded), double(checkpoint.best_epoch), checkpoint.float_validation_accuracy,
+                 checkpoint.float_test_accuracy});
   write_tensors(archive, "tensors", checkpoint.tensors);
   write_tensors(archive, "best", checkpoint.best);
   std::vector<double> history;

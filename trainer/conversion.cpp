@@ -13,7 +13,8 @@ constexpr double smallest_range = 1e-6;
 /// max|w| of every output channel.
 std::vector<float> largest_weights(std::span<const float> weights, int channels, std::size_t fan_in) {
   std::vector<float> largest(channels, 0.0f);
-  for (std::size_t i = 0; i < weights.size(); ++i) largest[i / fan_in] = std::max(largest[i / fan_in], std::abs(weights[i]));
+  for (std::size_t i = 0; i < weights.size(); ++i)
+    largest[i / fan_in] = std::max(largest[i / fan_in], std::abs(weights[i]));
   return largest;
 }
 
@@ -32,8 +33,11 @@ QuantizedLayer convert_layer(const Network& network, const Layer& shape, Scheme 
     const double accumulator_scale = input.scale * double(scales[c]);
     const double bias = std::nearbyint(trained.bias[c] / accumulator_scale);
     if (!(std::abs(bias) < 2147483648.0))
-      fail("{}: layer {}: the bias of channel {} ({:g}) does not fit 32 bits at the scale of what comes in, {:g}: the layer before it "
-           "hardly gives more than 0; train with a smaller --lr or --qat-lr", network.name, shape.name, c, trained.bias[c], input.scale);
+      fail(
+          "{}: layer {}: the bias of channel {} ({:g}) does not fit 32 bits at the scale of what comes in, {:g}: the "
+          "layer before it "
+          "hardly gives more than 0; train with a smaller --lr or --qat-lr",
+          network.name, shape.name, c, trained.bias[c], input.scale);
     layer.weight_scale.push_back(scales[c]);
     layer.requantization.bias.push_back(std::int32_t(bias));
     layer.requantization.multiplier.push_back(float(accumulator_scale / trained.output.scale));
@@ -71,7 +75,8 @@ CodeScale pixel_scale(Scheme scheme, std::span<const double> mean, std::span<con
   return affine_scale(scheme, minimum, maximum);
 }
 
-QuantizedNetwork convert(const Network& network, Scheme scheme, const std::string& data, const TrainedNetwork& trained) {
+QuantizedNetwork convert(const Network& network, Scheme scheme, const std::string& data,
+                         const TrainedNetwork& trained) {
   QuantizedNetwork result;
   result.network = network;
   result.scheme = scheme;

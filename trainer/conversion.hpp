@@ -19,16 +19,16 @@ struct TrainedLayer {
 struct TrainedNetwork {
   std::vector<double> mean, standard_deviation;  // (input_channels)
   CodeScale input;
-  std::vector<TrainedLayer> layers;              // one per network.layers
+  std::vector<TrainedLayer> layers;  // one per network.layers
 };
 
-/// Symmetric s8 weight scales of a layer's output channels, max|w| / 127 in float32, from each channel's max|w|: its own (fbgemm) or
-/// the largest of all (qnnpack). A channel whose largest weight is below 1/1024 of the layer's gets the scale of that bound, so that
-/// biases stay small.
+/// Symmetric s8 weight scales of a layer's output channels, max|w| / 127 in float32, from each channel's max|w|: its
+/// own (fbgemm) or the largest of all (qnnpack). A channel whose largest weight is below 1/1024 of the layer's gets the
+/// scale of that bound, so that biases stay small.
 std::vector<float> weight_scales(Scheme scheme, std::span<const float> largest);
 
-/// A ReLU output observed up to `maximum`: zero point 0, `maximum` at code activation_range(scheme). Larger values still
-/// have codes up to 255.
+/// A ReLU output observed up to `maximum`: zero point 0, `maximum` at code activation_range(scheme). Larger values
+/// still have codes up to 255.
 CodeScale relu_scale(Scheme scheme, double maximum);
 
 /// A signed quantity observed in [minimum, maximum] (widened to hold 0), over codes 0..activation_range(scheme).

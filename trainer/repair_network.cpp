@@ -16,8 +16,8 @@ using torch::Tensor;
 constexpr double mean_decay = 0.9, square_decay = 0.999, epsilon = 1e-8;  // Adam's
 constexpr std::int64_t most_bias = 1 << 30;
 constexpr double largest_slope = 8;
-constexpr double price_rate = 1e-3;      // of the price of passing, for a relative excess of 1
-constexpr double least_share = 1e-3;     // that an excess is relative to
+constexpr double price_rate = 1e-3;   // of the price of passing, for a relative excess of 1
+constexpr double least_share = 1e-3;  // that an excess is relative to
 
 /// A trained quantity and Adam's moving averages of its gradient and of the gradient's square.
 struct Trained {
@@ -25,16 +25,16 @@ struct Trained {
 };
 
 struct TorchLayer {
-  Tensor weight;            // codes: (out, in, kernel, kernel) or (out, in)
-  Tensor bias, multiplier;  // the model's own (out)
+  Tensor weight;                        // codes: (out, in, kernel, kernel) or (out, in)
+  Tensor bias, multiplier;              // the model's own (out)
   Tensor start_bias, start_multiplier;  // the student's at the start (out)
   Trained slope, shift;                 // (out), or slope (1); defined from the first site on
   bool is_site = false;
-  Tensor table, gradient;               // (256), sites only: the staircase and its smoothed gradient
-  int tmax = 255;                       // of a site; 255: nothing passes
-  double deviation = 0.5;               // of the Gaussian at tmax [codes]
-  float observed = 0, price = 0;        // sum of the shares that observe() saw pass through; what passing costs
-  Tensor share;                         // of the last forward of the student, where something can pass
+  Tensor table, gradient;         // (256), sites only: the staircase and its smoothed gradient
+  int tmax = 255;                 // of a site; 255: nothing passes
+  double deviation = 0.5;         // of the Gaussian at tmax [codes]
+  float observed = 0, price = 0;  // sum of the shares that observe() saw pass through; what passing costs
+  Tensor share;                   // of the last forward of the student, where something can pass
 };
 
 template <class T>
@@ -122,9 +122,9 @@ struct RepairNetwork::Impl {
         if (made.tmax < 255) made.deviation = jump_deviation(table[made.tmax + 1] - table[made.tmax], smoothing);
         ++site;
       }
-      for (Tensor* t : {&made.weight, &made.bias, &made.multiplier, &made.start_bias, &made.start_multiplier, &made.slope.value,
-                        &made.slope.mean, &made.slope.square, &made.shift.value, &made.shift.mean, &made.shift.square, &made.table,
-                        &made.gradient})
+      for (Tensor* t : {&made.weight, &made.bias, &made.multiplier, &made.start_bias, &made.start_multiplier,
+                        &made.slope.value, &made.slope.mean, &made.slope.square, &made.shift.value, &made.shift.mean,
+                        &made.shift.square, &made.table, &made.gradient})
         if (t->defined()) *t = t->to(device);
       for (Trained* t : {&made.slope, &made.shift})
         if (t->value.defined()) t->value.set_requires_grad(true);
@@ -147,7 +147,8 @@ struct RepairNetwork::Impl {
       TorchLayer& layer = layers[i];
       const bool convolution = shape.kind == LayerKind::convolution;
       const auto row = [&](const Tensor& t) { return convolution ? t.reshape({1, -1, 1, 1}) : t; };
-      x = convolution ? torch::conv2d(x, layer.weight, {}, shape.stride, shape.padding) : torch::linear(x.flatten(1), layer.weight);
+      x = convolution ? torch::conv2d(x, layer.weight, {}, shape.stride, shape.padding)
+                      : torch::linear(x.flatten(1), layer.weight);
       x = (x + row(student ? layer.start_bias : layer.bias)) * row(student ? layer.start_multiplier : layer.multiplier);
       if (student && layer.slope.value.defined()) x = x * row(torch::exp(layer.slope.value)) + row(layer.shift.value);
       if (student && layer.is_site && layer.tmax < 255) layer.share = passed_share(x, layer);
@@ -168,7 +169,8 @@ struct RepairNetwork::Impl {
     const Tensor gradient = trained.value.grad();
     trained.mean.mul_(mean_decay).add_(gradient, 1 - mean_decay);
     trained.square.mul_(square_decay).addcmul_(gradient, gradient, 1 - square_decay);
-    const double mean_share = 1 - std::pow(mean_decay, double(steps)), square_share = 1 - std::pow(square_decay, double(steps));
+    const double mean_share = 1 - std::pow(mean_decay, double(steps)),
+                 square_share = 1 - std::pow(square_decay, double(steps));
     trained.value.addcdiv_(trained.mean / mean_share, (trained.square / square_share).sqrt_().add_(epsilon), -rate);
     trained.value.mutable_grad() = Tensor();
   }
@@ -194,8 +196,8 @@ struct RepairNetwork::Impl {
   }
 };
 
-RepairNetwork::RepairNetwork(const Problem& problem, std::span<const Codes> codes, const Repair& start, bool shared_slope,
-                             double smoothing, const std::string& device)
+RepairNetwork::RepairNetwork(const Problem& problem, std::span<const Codes> codes, const Repair& start,
+                             bool shared_slope, double smoothing, const std::string& device)
     : impl_(std::make_unique<Impl>()) {
   const QuantizedNetwork& model = problem.model;
   impl_->model = model;
@@ -274,7 +276,8 @@ TrainingTensors RepairNetwork::tensors() const {
   TrainingTensors result{{"steps", {float(impl_->steps)}}, {"observations", {float(impl_->observations)}}};
   for (std::size_t i = 0; i < impl_->layers.size(); ++i) {
     const TorchLayer& layer = impl_->layers[i];
-    if (layer.tmax < 255) result[impl_->model.network.layers[i].name + ".passed"] = {float(layer.observed), float(layer.price)};
+    if (layer.tmax < 255)
+      result[impl_->model.network.layers[i].name + ".passed"] = {float(layer.observed), float(layer.price)};
   }
   for (const auto& [name, tensor] : impl_->named()) result[name] = to_vector(tensor);
   return result;

@@ -41,7 +41,8 @@ void observe(const PixelSet& set, const RepairOptions& o, RepairNetwork& network
 bool stopped(const RepairListener& listener) { return listener.stop && listener.stop(); }
 
 /// One epoch from 1 on; its mean KD, or nothing if it was stopped before its end.
-std::optional<double> run_epoch(int number, const PixelSet& set, const RepairOptions& o, RepairNetwork& network, const RepairListener& listener) {
+std::optional<double> run_epoch(int number, const PixelSet& set, const RepairOptions& o, RepairNetwork& network,
+                                const RepairListener& listener) {
   const std::size_t n = set.size(), batch = o.batch_size, steps = (n + batch - 1) / batch;
   const auto order = epoch_order(o.seed, number, n);
   Batch images;
@@ -51,10 +52,12 @@ std::optional<double> run_epoch(int number, const PixelSet& set, const RepairOpt
     images.fill(set, std::span(order).subspan(done, size), o, number);
     const double share = (number - 1 + double(step) / double(steps)) / o.epochs;
     const double decay = half_cosine(share);
-    const RepairStep rates{.multiplier_rate = decay * o.learning_rate, .bias_rate = decay * o.bias_learning_rate,
+    const RepairStep rates{.multiplier_rate = decay * o.learning_rate,
+                           .bias_rate = decay * o.bias_learning_rate,
                            .temperature = o.temperature};
     const double kd = network.step(images.pixels, rates);
-    if (!std::isfinite(kd)) fail("the repair diverged in epoch {}: KD is not finite; choose a smaller --lr or --bias-lr", number);
+    if (!std::isfinite(kd))
+      fail("the repair diverged in epoch {}: KD is not finite; choose a smaller --lr or --bias-lr", number);
     sum += kd * double(size);
     done += size;
     if (listener.progress) listener.progress(number, done, sum / double(done));
@@ -66,9 +69,11 @@ std::optional<double> run_epoch(int number, const PixelSet& set, const RepairOpt
 }  // namespace
 
 std::string configuration(const RepairOptions& o) {
-  return fmt::format("repair = {}\nepochs = {}\nbatch_size = {}\nlr = {}\nbias_lr = {}\nsmoothing = {}\nkd_T = {}\nshift = {}\n"
-                     "flip = {}\nseed = {}\n", o.shared_slope ? "layer" : "channel", o.epochs, o.batch_size, o.learning_rate,
-                     o.bias_learning_rate, o.smoothing, o.temperature, o.augmentation.shift, o.augmentation.flip, o.seed);
+  return fmt::format(
+      "repair = {}\nepochs = {}\nbatch_size = {}\nlr = {}\nbias_lr = {}\nsmoothing = {}\nkd_T = {}\nshift = {}\n"
+      "flip = {}\nseed = {}\n",
+      o.shared_slope ? "layer" : "channel", o.epochs, o.batch_size, o.learning_rate, o.bias_learning_rate, o.smoothing,
+      o.temperature, o.augmentation.shift, o.augmentation.flip, o.seed);
 }
 
 void check(const RepairOptions& o, const Network& network, const DataSet& data) {
@@ -80,12 +85,13 @@ void check(const RepairOptions& o, const Network& network, const DataSet& data) 
   positive("--lr", o.learning_rate);
   positive("--bias-lr", o.bias_learning_rate);
   positive("--kd-T", o.temperature);
-  if (!(o.smoothing >= 0 && std::isfinite(o.smoothing))) fail("--smoothing must not be negative, found {}", o.smoothing);
+  if (!(o.smoothing >= 0 && std::isfinite(o.smoothing)))
+    fail("--smoothing must not be negative, found {}", o.smoothing);
   if (o.augmentation.shift < 0 || o.augmentation.shift >= network.input_side)
     fail("--shift: expected a whole number from 0 to {}, found '{}'", network.input_side - 1, o.augmentation.shift);
   if (std::size_t(o.batch_size) > data.split_size(Split::search))
-    fail("--batch-size {} is more than the {} images of {}'s search split", o.batch_size, data.split_size(Split::search),
-         data.name);
+    fail("--batch-size {} is more than the {} images of {}'s search split", o.batch_size,
+         data.split_size(Split::search), data.name);
   check_device(o.device);
 }
 
@@ -95,7 +101,8 @@ std::optional<Repair> train_repair(const RepairedStudent& student, const DataSet
   check(options, student.problem.network(), data);
   set_training_threads(options.threads);
   const PixelSet set = lay_out(student.problem.network(), data, Split::search);
-  RepairNetwork network(student.problem, student.codes, student.start, options.shared_slope, options.smoothing, options.device);
+  RepairNetwork network(student.problem, student.codes, student.start, options.shared_slope, options.smoothing,
+                        options.device);
   TrainingCheckpoint state;
   if (auto found = load_checkpoint_of(description, checkpoint_path)) {
     state = std::move(*found);

@@ -1,4 +1,5 @@
-// What the networks in training share of LibTorch. Its header takes half a minute to compile: for .cpp files of this folder alone.
+// What the networks in training share of LibTorch. Its header takes half a minute to compile: for .cpp files of this
+// folder alone.
 #pragma once
 
 #include <torch/torch.h>
@@ -11,7 +12,8 @@
 
 namespace triseg {
 
-/// "auto", "cpu" or "cuda". Throws Error for another name and for a device that is not there. cuDNN is made deterministic.
+/// "auto", "cpu" or "cuda". Throws Error for another name and for a device that is not there. cuDNN is made
+/// deterministic.
 torch::Device choose_device(const std::string& name);
 
 /// The values of a tensor, row-major.

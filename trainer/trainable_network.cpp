@@ -19,8 +19,8 @@ constexpr double norm_epsilon = 1e-5;
 constexpr double range_momentum = 0.01;  // of the moving averages of the batch extremes, as PyTorch's observer has it
 
 struct TorchLayer {
-  Tensor weight;               // (out, in, kernel, kernel) or (out, in)
-  Tensor bias;                 // (out); undefined in front of batch norm until folded
+  Tensor weight;                                            // (out, in, kernel, kernel) or (out, in)
+  Tensor bias;                                              // (out); undefined in front of batch norm until folded
   Tensor norm_weight, norm_bias, norm_mean, norm_variance;  // (out); defined while unfolded
   float minimum = 0, maximum = 0;                           // output range behind pooling and ReLU
 };
@@ -42,8 +42,8 @@ struct TrainableNetwork::Impl {
   std::vector<double> mean, standard_deviation;
   torch::Device device = torch::kCPU;
   std::vector<TorchLayer> layers;
-  std::map<std::string, Tensor> momentum;           // by parameter name
-  PixelValues pixel_values;  // (input_channels): what a pixel byte is to the network
+  std::map<std::string, Tensor> momentum;  // by parameter name
+  PixelValues pixel_values;                // (input_channels): what a pixel byte is to the network
   bool folded = false;
   int calibration_batches = 0;
 
@@ -51,7 +51,8 @@ struct TrainableNetwork::Impl {
 
   CodeScale output(std::size_t i) const {
     const TorchLayer& layer = layers[i];
-    return network.layers[i].relu ? relu_scale(scheme, layer.maximum) : affine_scale(scheme, layer.minimum, layer.maximum);
+    return network.layers[i].relu ? relu_scale(scheme, layer.maximum)
+                                  : affine_scale(scheme, layer.minimum, layer.maximum);
   }
 
   /// Named tensors that training changes; `parameters_only` leaves out the running statistics.
@@ -80,10 +81,12 @@ struct TrainableNetwork::Impl {
       TorchLayer layer;
       std::vector<std::int64_t> size = {shape.out_channels, shape.in_channels};
       if (shape.kind == LayerKind::convolution) size.insert(size.end(), {shape.kernel, shape.kernel});
-      // He et al. 2015 for convolutions; fully connected layers start smaller, so that the first losses stay near ln(classes).
+      // He et al. 2015 for convolutions; fully connected layers start smaller, so that the first losses stay near
+      // ln(classes).
       const double gain = shape.kind == LayerKind::convolution ? 2.0 : 1.0 / 3.0;
       layer.weight = torch::empty(size).normal_(0.0, std::sqrt(gain / shape.fan_in()), generator);
-      if (shape.kind == LayerKind::convolution) layer.weight = layer.weight.contiguous(torch::MemoryFormat::ChannelsLast);
+      if (shape.kind == LayerKind::convolution)
+        layer.weight = layer.weight.contiguous(torch::MemoryFormat::ChannelsLast);
       if (training[i].batch_norm) {
         layer.norm_weight = torch::ones(shape.out_channels);
         layer.norm_bias = torch::zeros(shape.out_channels);
@@ -95,7 +98,8 @@ struct TrainableNetwork::Impl {
       layers.push_back(layer);
     }
     for (TorchLayer& layer : layers)
-      for (Tensor* tensor : {&layer.weight, &layer.bias, &layer.norm_weight, &layer.norm_bias, &layer.norm_mean, &layer.norm_variance})
+      for (Tensor* tensor :
+           {&layer.weight, &layer.bias, &layer.norm_weight, &layer.norm_bias, &layer.norm_mean, &layer.norm_variance})
         if (tensor->defined()) *tensor = tensor->to(device);
     require_gradients();
   }
@@ -136,13 +140,15 @@ struct TrainableNetwork::Impl {
     TorchLayer& layer = layers[i];
     const float maximum = output.max().item<float>();
     const float minimum = network.layers[i].relu ? 0.0f : output.min().item<float>();
-    if (!std::isfinite(maximum) || !std::isfinite(minimum)) fail("layer {} gives values that are not finite", network.layers[i].name);
+    if (!std::isfinite(maximum) || !std::isfinite(minimum))
+      fail("layer {} gives values that are not finite", network.layers[i].name);
     const double weight = ranges == Ranges::follow ? range_momentum : 1.0 / calibration_batches;
     layer.maximum += float(weight * (maximum - layer.maximum));
     layer.minimum += float(weight * (minimum - layer.minimum));
   }
 
-  Tensor forward(Tensor x, bool in_training, bool fake_quantized, Ranges ranges, std::vector<float>* largest = nullptr) {
+  Tensor forward(Tensor x, bool in_training, bool fake_quantized, Ranges ranges,
+                 std::vector<float>* largest = nullptr) {
     if (largest) largest->resize(layers.size());
     for (std::size_t i = 0; i < layers.size(); ++i) {
       const Layer& shape = network.layers[i];
@@ -154,8 +160,8 @@ struct TrainableNetwork::Impl {
         x = torch::linear(x.flatten(1), weight, layer.bias);
       }
       if (layer.norm_weight.defined())
-        x = torch::batch_norm(x, layer.norm_weight, layer.norm_bias, layer.norm_mean, layer.norm_variance, in_training, 0.1,
-                              norm_epsilon, true);
+        x = torch::batch_norm(x, layer.norm_weight, layer.norm_bias, layer.norm_mean, layer.norm_variance, in_training,
+                              0.1, norm_epsilon, true);
       // Max-pooling commutes with ReLU and with quantization: pooled first, both have less to do.
       if (shape.pool > 1) x = torch::max_pool2d(x, shape.pool);
       if (shape.relu) x = torch::relu(x);
@@ -185,7 +191,8 @@ struct TrainableNetwork::Impl {
 };
 
 TrainableNetwork::TrainableNetwork(const Recipe& recipe, Scheme scheme, std::vector<double> mean,
-                                   std::vector<double> standard_deviation, std::uint64_t seed, const std::string& device)
+                                   std::vector<double> standard_deviation, std::uint64_t seed,
+                                   const std::string& device)
     : impl_(std::make_unique<Impl>()) {
   impl_->network = recipe.network;
   impl_->training = recipe.training;
@@ -239,7 +246,8 @@ double TrainableNetwork::step(std::span<const std::uint8_t> pixels, std::span<co
 
 void TrainableNetwork::seed_dropout(std::uint64_t seed) { torch::manual_seed(seed); }
 
-std::vector<float> TrainableNetwork::logits(std::span<const std::uint8_t> pixels, bool fake_quantized, std::vector<float>* largest) {
+std::vector<float> TrainableNetwork::logits(std::span<const std::uint8_t> pixels, bool fake_quantized,
+                                            std::vector<float>* largest) {
   torch::NoGradGuard no_grad;
   return to_vector(
       impl_->forward(impl_->images(pixels), false, impl_->folded && fake_quantized, Impl::Ranges::fixed, largest));
@@ -301,7 +309,8 @@ void set_training_threads(int threads) {
   const int n = threads > 0 ? threads : available_cores();
   torch::set_num_threads(n);
   // OpenBLAS, where it is LibTorch's BLAS, counts its threads by itself.
-  if (void* const function = dlsym(RTLD_DEFAULT, "openblas_set_num_threads")) reinterpret_cast<void (*)(int)>(function)(n);
+  if (void* const function = dlsym(RTLD_DEFAULT, "openblas_set_num_threads"))
+    reinterpret_cast<void (*)(int)>(function)(n);
 }
 
 }  // namespace triseg

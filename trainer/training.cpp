@@ -15,7 +15,8 @@ constexpr int calibration_batches = 20;
 constexpr double warm_up = 0.15;  // share of the float phase's steps
 
 double float_rate(double peak, double share) {
-  return share < warm_up ? peak * (0.1 + 0.9 * share / warm_up) : peak * half_cosine((share - warm_up) / (1.0 - warm_up));
+  return share < warm_up ? peak * (0.1 + 0.9 * share / warm_up)
+                         : peak * half_cosine((share - warm_up) / (1.0 - warm_up));
 }
 
 /// The tensors that inference needs.
@@ -28,8 +29,13 @@ class Run {
  public:
   Run(const Recipe& recipe, const DataSet& data, const TrainingOptions& options, const std::filesystem::path& path,
       const TrainingListener& listener)
-      : recipe_(recipe), data_(data), options_(options), path_(path), listener_(listener),
-        training_(lay_out(recipe.network, data, Split::search)), validation_(lay_out(recipe.network, data, Split::validation)),
+      : recipe_(recipe),
+        data_(data),
+        options_(options),
+        path_(path),
+        listener_(listener),
+        training_(lay_out(recipe.network, data, Split::search)),
+        validation_(lay_out(recipe.network, data, Split::validation)),
         network_(make_trainable()) {
     const std::string text = configuration(recipe.network, data.sha256, options);
     if (auto found = load_checkpoint_of(text, path)) {
@@ -49,14 +55,16 @@ class Run {
     }
     if (!state_.folded) end_float_phase();
     network_.set_tensors(state_.best);
-    return or_forget(path_, [&] { return TrainingResult{convert(recipe_.network, options_.scheme, data_.name, network_.trained()), state_}; });
+    return or_forget(path_, [&] {
+      return TrainingResult{convert(recipe_.network, options_.scheme, data_.name, network_.trained()), state_};
+    });
   }
 
  private:
   TrainableNetwork make_trainable() {
     set_training_threads(options_.threads);
     PixelStatistics statistics = pixel_statistics(training_);
-    return {recipe_, options_.scheme, std::move(statistics.mean), std::move(statistics.standard_deviation),
+    return {recipe_,       options_.scheme, std::move(statistics.mean), std::move(statistics.standard_deviation),
             options_.seed, options_.device};
   }
 
@@ -115,11 +123,15 @@ class Run {
       const std::size_t size = std::min(batch, n - done);
       pixels.resize(size * training_.image_size());
       labels.resize(size);
-      training_batch(training_, std::span(order).subspan(done, size), options_.augmentation, options_.seed, number, pixels, labels);
+      training_batch(training_, std::span(order).subspan(done, size), options_.augmentation, options_.seed, number,
+                     pixels, labels);
       double loss = 0;
       try {
-        loss = network_.step(pixels, labels, {.learning_rate = rate(number, step, steps), .momentum = options_.momentum,
-                                              .weight_decay = options_.weight_decay, .observe = number < total});
+        loss = network_.step(pixels, labels,
+                             {.learning_rate = rate(number, step, steps),
+                              .momentum = options_.momentum,
+                              .weight_decay = options_.weight_decay,
+                              .observe = number < total});
       } catch (const Error& error) {
         die(number, error.what());
       }
@@ -183,16 +195,19 @@ void check(const TrainingOptions& o) {
 void check(const TrainingOptions& options, const Network& network, const DataSet& data) {
   check(options);
   if (options.augmentation.shift >= network.input_side)
-    fail("--shift: expected a whole number from 0 to {}, found '{}'", network.input_side - 1, options.augmentation.shift);
+    fail("--shift: expected a whole number from 0 to {}, found '{}'", network.input_side - 1,
+         options.augmentation.shift);
   check_fit(network, data);
   if (std::size_t(options.batch_size) > data.split_size(Split::search))
-    fail("--batch-size {} is more than the {} training images of {}", options.batch_size, data.split_size(Split::search), data.name);
+    fail("--batch-size {} is more than the {} training images of {}", options.batch_size,
+         data.split_size(Split::search), data.name);
   check_device(options.device);
 }
 
 std::string configuration(const Network& network, const std::string& data_sha256, const TrainingOptions& o) {
   return fmt::format(
-      "model = {}\ndata_sha256 = {}\nbackend = {}\nepochs = {}\nqat_epochs = {}\nbatch_size = {}\nlr = {}\nqat_lr = {}\n"
+      "model = {}\ndata_sha256 = {}\nbackend = {}\nepochs = {}\nqat_epochs = {}\nbatch_size = {}\nlr = {}\nqat_lr = "
+      "{}\n"
       "momentum = {}\nweight_decay = {}\nshift = {}\nflip = {}\nseed = {}\n",
       network.name, data_sha256, scheme_name(o.scheme), o.epochs, o.qat_epochs, o.batch_size, o.learning_rate,
       o.qat_learning_rate, o.momentum, o.weight_decay, o.augmentation.shift, o.augmentation.flip, o.seed);
@@ -202,7 +217,8 @@ double accuracy(TrainableNetwork& network, const PixelSet& set, std::vector<floa
   std::size_t right = 0;
   for (std::size_t first = 0; first < set.size(); first += inference_batch) {
     const std::size_t n = std::min<std::size_t>(inference_batch, set.size() - first);
-    const auto logits = network.logits(std::span(set.pixels).subspan(first * set.image_size(), n * set.image_size()), true, largest);
+    const auto logits =
+        network.logits(std::span(set.pixels).subspan(first * set.image_size(), n * set.image_size()), true, largest);
     const std::size_t classes = logits.size() / n;
     for (std::size_t i = 0; i < n; ++i) {
       const auto row = logits.begin() + i * classes;

@@ -8,7 +8,8 @@
 namespace triseg {
 namespace {
 
-/// Below this logit scale over temperature, codes 255 apart are less than a nat apart: no probability is far from the others.
+/// Below this logit scale over temperature, codes 255 apart are less than a nat apart: no probability is far from the
+/// others.
 constexpr double flat_scale = 1.0 / 256;
 
 /// exp(x) - 1 - x for |x| <= 2, to a few units in the last place: Taylor's series from x^2 / 2 on.
@@ -106,7 +107,8 @@ Score TeacherTarget::score(const ForwardResult& student) const {
   const auto log_s = flat ? std::vector<double>{} : log_probabilities(student.logit_codes);
   for (std::size_t i = 0; i < images; ++i) {
     const auto codes = student.logit_codes.subspan(i * classes_, classes_);
-    const double kl = flat ? flat_divergence(i, codes) : divergence(i, std::span(log_s).subspan(i * classes_, classes_));
+    const double kl =
+        flat ? flat_divergence(i, codes) : divergence(i, std::span(log_s).subspan(i * classes_, classes_));
     score.kd += temperature_ * temperature_ * kl;
     const bool right = predicted_class(codes) == labels_[i];
     score.both_right += right && right_[i];

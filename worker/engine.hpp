@@ -28,10 +28,11 @@ Student student(const Problem& problem, std::span<const Codes> codes, Repair rep
 /// What scoring needs of one forward. Integers only; softmax, temperature and norms are not applied here.
 /// Views of the engine's memory, valid until its next call.
 struct ForwardResult {
-  std::span<const std::uint8_t> logit_codes;              // (N, classes): real logit = scale * (code - zero_point)
-  std::vector<std::span<const std::uint32_t>> attention;  // (attention layers)(N, positions): sum over channels of squared
-                                                          // codes, after the staircase and before pooling; a fully
-                                                          // connected layer has one channel and a position per feature
+  std::span<const std::uint8_t> logit_codes;  // (N, classes): real logit = scale * (code - zero_point)
+  std::vector<std::span<const std::uint32_t>>
+      attention;  // (attention layers)(N, positions): sum over channels of squared
+                  // codes, after the staircase and before pooling; a fully
+                  // connected layer has one channel and a position per feature
 };
 
 /// The same with memory of its own.
@@ -68,14 +69,16 @@ class Engine {
   /// True if one engine keeps its device busy: threads then share its results instead of having engines of their own.
   virtual bool feeds_many_threads() const { return false; }
 
-  /// Sets the images that the following calls run on, and copies them. codes: (images, channels, side, side) input codes.
+  /// Sets the images that the following calls run on, and copies them. codes: (images, channels, side, side) input
+  /// codes.
   virtual void load_images(std::span<const std::uint8_t> codes, int images) = 0;
 
   /// Forwards of all students over the loaded images. results: one per student.
   virtual void forward(std::span<const Student> students, std::span<ForwardResult> results) = 0;
 
-  /// Adds to `moments` those of a student's accumulators without their bias, the sum of (q - z_in) * w, over the loaded images and
-  /// all output positions. moments: (channels of all layers, in network order). Costs little more than a forward.
+  /// Adds to `moments` those of a student's accumulators without their bias, the sum of (q - z_in) * w, over the loaded
+  /// images and all output positions. moments: (channels of all layers, in network order). Costs little more than a
+  /// forward.
   virtual void add_moments(const Student& student, std::span<Moments> moments) = 0;
 
   /// One forward that shows every layer to the sink. Slow; for calibration, statistics and tests.

@@ -8,12 +8,13 @@ namespace triseg {
 std::uint8_t requantize(std::int32_t accumulator, float multiplier, int zero_point, int lowest) {
   const float scaled = std::nearbyint(static_cast<float>(accumulator) * multiplier);  // half to even
   // Clamp in float first: an int conversion of a huge value would be undefined.
-  return static_cast<std::uint8_t>(std::clamp(scaled + static_cast<float>(zero_point), static_cast<float>(lowest), 255.0f));
+  return static_cast<std::uint8_t>(
+      std::clamp(scaled + static_cast<float>(zero_point), static_cast<float>(lowest), 255.0f));
 }
 
 std::vector<std::int32_t> reference_accumulators(const Layer& shape, const QuantizedLayer& layer,
-                                                 std::span<const std::int32_t> bias, std::span<const std::uint8_t> codes,
-                                                 int images) {
+                                                 std::span<const std::int32_t> bias,
+                                                 std::span<const std::uint8_t> codes, int images) {
   const int in = shape.in_channels, out = shape.out_channels, side = shape.in_side, k = shape.kernel;
   const int z = layer.input.zero_point;
   std::vector<std::int32_t> accumulators(std::size_t(images) * shape.positions() * out);
@@ -67,7 +68,9 @@ class ReferenceEngine final : public Engine {
     }
   }
 
-  void add_moments(const Student& student, std::span<Moments> moments) override { run(student, nullptr, nullptr, moments); }
+  void add_moments(const Student& student, std::span<Moments> moments) override {
+    run(student, nullptr, nullptr, moments);
+  }
 
   void trace(const Student& student, const TraceSink& sink) override { run(student, &sink, nullptr, {}); }
 
@@ -81,8 +84,7 @@ class ReferenceEngine final : public Engine {
       const Layer& shape = layers[l];
       const QuantizedLayer& layer = model_.layers[l];
       const Requantization& own = layer.requantization;
-      const Requantization& used =
-          student.requantization.empty() ? own : student.requantization[l].value_or(own);
+      const Requantization& used = student.requantization.empty() ? own : student.requantization[l].value_or(own);
       const auto accumulators = reference_accumulators(shape, layer, used.bias, activations, images_);
       std::vector<std::uint8_t> codes(accumulators.size());  // (N, positions, C)
       for (std::size_t i = 0; i < codes.size(); ++i)
@@ -98,7 +100,8 @@ class ReferenceEngine final : public Engine {
         const Table& table = student.tables[site];
         for (std::uint8_t& q : codes) q = table[q];
       }
-      if (const int map = problem_.attention_of(l); result && map >= 0) result->attention[map] = attention_map(shape, codes);
+      if (const int map = problem_.attention_of(l); result && map >= 0)
+        result->attention[map] = attention_map(shape, codes);
       activations = pool(shape, codes);
     }
     if (result) result->logit_codes = activations;
@@ -119,9 +122,11 @@ class ReferenceEngine final : public Engine {
       for (int y = 0; y < shape.pooled_side * shape.pool; ++y)
         for (int x = 0; x < shape.pooled_side * shape.pool; ++x)
           for (int c = 0; c < shape.out_channels; ++c) {
-            auto& q = out[((std::size_t(n) * shape.out_channels + c) * shape.pooled_side + y / shape.pool) * shape.pooled_side +
+            auto& q = out[((std::size_t(n) * shape.out_channels + c) * shape.pooled_side + y / shape.pool) *
+                              shape.pooled_side +
                           x / shape.pool];
-            q = std::max(q, codes[((std::size_t(n) * shape.out_side + y) * shape.out_side + x) * shape.out_channels + c]);
+            q = std::max(q,
+                         codes[((std::size_t(n) * shape.out_side + y) * shape.out_side + x) * shape.out_channels + c]);
           }
     return out;
   }

@@ -24,8 +24,8 @@ struct ScoreRequest {
   std::vector<std::uint32_t> images;           // indices within the split
   std::vector<std::vector<Codes>> candidates;  // (candidates)(sites); an empty candidate is the teacher
   std::vector<Repair> repairs;                 // what repair_of refers to: candidates may share one
-  std::vector<std::uint32_t> repair_of;        // (candidates): index into repairs or no_repair; empty: no candidate has one
-  std::string phase;                           // what it is for, "iteration 17", for messages of failures
+  std::vector<std::uint32_t> repair_of;  // (candidates): index into repairs or no_repair; empty: no candidate has one
+  std::string phase;                     // what it is for, "iteration 17", for messages of failures
 
   std::size_t batches() const { return (images.size() + batch_size - 1) / batch_size; }
   std::size_t items() const { return batches() * candidates.size(); }
@@ -41,7 +41,8 @@ ScoreRequest image_range(Split split, std::uint32_t batch_size, std::size_t begi
 class Scorer {
  public:
   /// `problem`, that of the engines, and `data` must outlive the scorer. Engines are made here.
-  Scorer(const Problem& problem, const DataSet& data, const EngineFactory& make_engine, int threads, double temperature);
+  Scorer(const Problem& problem, const DataSet& data, const EngineFactory& make_engine, int threads,
+         double temperature);
   ~Scorer();
 
   std::string_view engine_name() const;
@@ -54,7 +55,8 @@ class Scorer {
   /// (candidates, channels of all layers), zeros where those items have none.
   std::vector<Moments> moments(const ScoreRequest& request, std::size_t first, std::size_t count);
 
-  /// Histograms of the codes before the staircase, per site, of the first candidate over batches first .. first + count - 1.
+  /// Histograms of the codes before the staircase, per site, of the first candidate over batches first .. first + count
+  /// - 1.
   std::vector<Histogram> histograms(const ScoreRequest& request, std::size_t first, std::size_t count);
 
  private:

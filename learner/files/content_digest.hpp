@@ -10,7 +10,8 @@
 namespace triseg {
 
 /// SHA-256 over, for every field in the order of adding: the line "PATH TYPE DIM,DIM\n" (an attribute's path is
-/// "/group/@name"), then the elements row-major and little-endian; every string followed by one NUL instead of its padding.
+/// "/group/@name"), then the elements row-major and little-endian; every string followed by one NUL instead of its
+/// padding.
 class ContentDigest {
  public:
   void add(std::string_view path, const Values& values);

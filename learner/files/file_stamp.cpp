@@ -15,8 +15,8 @@ std::string file_time() {
   return text;
 }
 
-int check_format(const hdf5::File& file, const std::string& name, const std::string& what, const std::string& format, int oldest,
-                 int newest) {
+int check_format(const hdf5::File& file, const std::string& name, const std::string& what, const std::string& format,
+                 int oldest, int newest) {
   if (!file.has_attribute("/", "format") || file.attribute_info("/", "format").type != Type::string)
     fail("{}: expected {}, found an HDF5 file without the attribute format = \"{}\"", name, what, format);
   if (const std::string found = file.read_attribute("/", "format").string(); found != format)

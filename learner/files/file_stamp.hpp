@@ -14,7 +14,7 @@ std::string file_time();
 
 /// The file's schema version. Throws Error unless its root attributes name this format and a version from `oldest` to
 /// `newest`. `what` is the file in words ("a run file").
-int check_format(const hdf5::File& file, const std::string& name, const std::string& what, const std::string& format, int oldest,
-                 int newest);
+int check_format(const hdf5::File& file, const std::string& name, const std::string& what, const std::string& format,
+                 int oldest, int newest);
 
 }  // namespace triseg

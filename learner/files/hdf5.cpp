@@ -47,7 +47,8 @@ int close_list(std::int64_t id) { return H5Pclose(id); }
 
 /// Bytes of a chunk of a dataset, about: large enough to compress, small enough to read a part.
 constexpr std::uint64_t chunk_bytes = 256 * 1024;
-/// Deflate level 1: the columns compress as well by the shuffle filter before it as by higher levels, at a fifth of the time.
+/// Deflate level 1: the columns compress as well by the shuffle filter before it as by higher levels, at a fifth of the
+/// time.
 constexpr unsigned deflate_level = 1;
 /// Deflate shrinks a block at most 1,032 times: a file that claims to hold more is damaged.
 constexpr std::uint64_t largest_compression = 1100;
@@ -62,7 +63,8 @@ Handle creation_list(const Subject& call, hid_t list_class) {
   Handle list = property_list(call, list_class);
   call("H5Pset_obj_track_times", H5Pset_obj_track_times(list.id(), false));
   call("H5Pset_attr_phase_change", H5Pset_attr_phase_change(list.id(), 65535, 65535));
-  if (list_class != H5P_DATASET_CREATE) call("H5Pset_link_phase_change", H5Pset_link_phase_change(list.id(), 65535, 65535));
+  if (list_class != H5P_DATASET_CREATE)
+    call("H5Pset_link_phase_change", H5Pset_link_phase_change(list.id(), 65535, 65535));
   return list;
 }
 
@@ -118,7 +120,8 @@ Info make_info(const Subject& call, hid_t type, hid_t space, std::uint64_t file_
   else if (is(H5T_INTEGER, Type::u64)) info.type = Type::u64;
   else if (is(H5T_FLOAT, Type::f32)) info.type = Type::f32;
   else if (is(H5T_FLOAT, Type::f64)) info.type = Type::f64;
-  else if (type_class == H5T_STRING && call("H5Tis_variable_str", H5Tis_variable_str(type)) == 0) info.type = Type::string;
+  else if (type_class == H5T_STRING && call("H5Tis_variable_str", H5Tis_variable_str(type)) == 0)
+    info.type = Type::string;
   else fail("{}: expected u8, s8, s32, u64, f32, f64 or fixed-length strings, found another type", call.name);
 
   const H5S_class_t extent = H5Sget_simple_extent_type(space);
@@ -131,7 +134,8 @@ Info make_info(const Subject& call, hid_t type, hid_t space, std::uint64_t file_
   for (const std::uint64_t n : info.shape)
     if (__builtin_mul_overflow(bytes, n, &bytes)) bytes = std::uint64_t(-1);
   if (bytes / largest_compression > file_size)
-    fail("{}: claims to hold {}, more than a file of {} bytes can", call.name, describe(info.type, info.shape), file_size);
+    fail("{}: claims to hold {}, more than a file of {} bytes can", call.name, describe(info.type, info.shape),
+         file_size);
   return info;
 }
 
@@ -159,8 +163,9 @@ Handle::~Handle() {
   if (id_ >= 0) close_(id_);
 }
 
-/// The memory of a created file. The library's own copy, H5Fget_file_image, has a superblock with a wrong checksum in 1.10
-/// (the consistency flags are cleared, the checksum over them is not renewed), so the buffer of the closed file is taken.
+/// The memory of a created file. The library's own copy, H5Fget_file_image, has a superblock with a wrong checksum
+/// in 1.10 (the consistency flags are cleared, the checksum over them is not renewed), so the buffer of the closed file
+/// is taken.
 struct File::Image {
   void* data = nullptr;
 
@@ -168,7 +173,9 @@ struct File::Image {
   static void* copy(void* to, const void* from, std::size_t size, H5FD_file_image_op_t, void*) {
     return std::memcpy(to, from, size);
   }
-  static void* reallocate(void* data, std::size_t size, H5FD_file_image_op_t, void*) { return std::realloc(data, size); }
+  static void* reallocate(void* data, std::size_t size, H5FD_file_image_op_t, void*) {
+    return std::realloc(data, size);
+  }
   static herr_t release(void* data, H5FD_file_image_op_t operation, void* image) {
     if (operation == H5FD_FILE_IMAGE_OP_FILE_CLOSE) std::swap(data, static_cast<Image*>(image)->data);
     std::free(data);
@@ -201,8 +208,7 @@ File File::open(std::span<const std::byte> bytes, std::string name) {
   const Subject call{name};
   const Handle access = memory_access_list(call);
   if (bytes.empty()) fail("{}: expected an HDF5 file, found an empty file", name);
-  call("H5Pset_file_image",
-       H5Pset_file_image(access.id(), const_cast<std::byte*>(bytes.data()), bytes.size()));
+  call("H5Pset_file_image", H5Pset_file_image(access.id(), const_cast<std::byte*>(bytes.data()), bytes.size()));
   const hid_t id = H5Fopen(memory_name, H5F_ACC_RDONLY, access.id());
   if (id < 0) fail("{}: expected a whole HDF5 file: H5Fopen failed: {}", name, library_error());
   File file(Handle(id, close_file), std::move(name), bytes.size());
@@ -213,7 +219,8 @@ File File::open(std::span<const std::byte> bytes, std::string name) {
 std::vector<std::byte> File::close() {
   const Subject call{name_};
   call("H5Fclose", H5Fclose(file_.release()));
-  // The buffer is larger than the file. Superblock of version 2: byte 8 is the version, bytes 28..35 the end of the file.
+  // The buffer is larger than the file. Superblock of version 2: byte 8 is the version, bytes 28..35 the end of the
+  // file.
   const auto* data = static_cast<const std::byte*>(image_->data);
   if (!data || data[8] != std::byte{2}) fail("{}: H5Fclose left no file image with a superblock of version 2", name_);
   std::uint64_t size = 0;
@@ -227,7 +234,8 @@ void File::create_group(const std::string& path) {
     const std::string part = path.substr(0, end);
     if (!objects_.contains(part)) {
       const Handle creation = creation_list(call, H5P_GROUP_CREATE);
-      Handle(call("H5Gcreate2", H5Gcreate2(file_.id(), part.c_str(), H5P_DEFAULT, creation.id(), H5P_DEFAULT)), close_group);
+      Handle(call("H5Gcreate2", H5Gcreate2(file_.id(), part.c_str(), H5P_DEFAULT, creation.id(), H5P_DEFAULT)),
+             close_group);
       objects_.emplace(part, Kind::group);
     }
     if (end == std::string::npos) return;
@@ -241,7 +249,8 @@ void File::write_dataset(const std::string& path, const Values& values) {
   const Handle creation = creation_list(call, H5P_DATASET_CREATE);
   if (!values.shape.empty()) set_filters(call, creation.id(), values);
   const Handle dataset(call("H5Dcreate2", H5Dcreate2(file_.id(), path.c_str(), type.id(), space.id(), H5P_DEFAULT,
-                                                     creation.id(), H5P_DEFAULT)), close_dataset);
+                                                     creation.id(), H5P_DEFAULT)),
+                       close_dataset);
   if (!values.bytes.empty())
     call("H5Dwrite", H5Dwrite(dataset.id(), type.id(), H5S_ALL, H5S_ALL, H5P_DEFAULT, values.bytes.data()));
   objects_.emplace(path, Kind::dataset);
@@ -250,9 +259,10 @@ void File::write_dataset(const std::string& path, const Values& values) {
 void File::write_attribute(const std::string& object, const std::string& name, const Values& values) {
   const Subject call{fmt::format("{}, attribute {}", object, name)};
   const Handle type = make_type(call, values.type, values.element_size), space = make_space(call, values.shape, false);
-  const Handle attribute(call("H5Acreate_by_name", H5Acreate_by_name(file_.id(), object.c_str(), name.c_str(), type.id(),
-                                                                     space.id(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT)),
-                         close_attribute);
+  const Handle attribute(
+      call("H5Acreate_by_name", H5Acreate_by_name(file_.id(), object.c_str(), name.c_str(), type.id(), space.id(),
+                                                  H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT)),
+      close_attribute);
   call("H5Awrite", H5Awrite(attribute.id(), type.id(), values.bytes.data()));
 }
 
@@ -312,11 +322,11 @@ void check_filters(const Subject& call, hid_t dataset) {
     unsigned flags = 0;
     std::size_t values = 0;
     char name[64] = {};
-    const H5Z_filter_t filter = call("H5Pget_filter2", H5Pget_filter2(creation.id(), unsigned(i), &flags, &values, nullptr,
-                                                                      sizeof name - 1, name, nullptr));
+    const H5Z_filter_t filter = call("H5Pget_filter2", H5Pget_filter2(creation.id(), unsigned(i), &flags, &values,
+                                                                      nullptr, sizeof name - 1, name, nullptr));
     if (H5Zfilter_avail(filter) <= 0)
-      fail("{}: the HDF5 library {} has no filter {} ({}): rewrite the file with gzip or without compression", call.name, version(),
-           filter, name);
+      fail("{}: the HDF5 library {} has no filter {} ({}): rewrite the file with gzip or without compression",
+           call.name, version(), filter, name);
   }
 }
 
@@ -329,10 +339,12 @@ Opened open_dataset(const Subject& call, hid_t file, const std::string& path, st
   return o;
 }
 
-Opened open_attribute(const Subject& call, hid_t file, const std::string& object, const std::string& name, std::uint64_t size) {
+Opened open_attribute(const Subject& call, hid_t file, const std::string& object, const std::string& name,
+                      std::uint64_t size) {
   Opened o;
-  o.object = Handle(call("H5Aopen_by_name", H5Aopen_by_name(file, object.c_str(), name.c_str(), H5P_DEFAULT, H5P_DEFAULT)),
-                    close_attribute);
+  o.object =
+      Handle(call("H5Aopen_by_name", H5Aopen_by_name(file, object.c_str(), name.c_str(), H5P_DEFAULT, H5P_DEFAULT)),
+             close_attribute);
   o.type = Handle(call("H5Aget_type", H5Aget_type(o.object.id())), close_type);
   o.space = Handle(call("H5Aget_space", H5Aget_space(o.object.id())), close_space);
   o.info = make_info(call, o.type.id(), o.space.id(), size);
@@ -358,7 +370,9 @@ Info File::dataset_info(const std::string& path) const {
 }
 
 Info File::attribute_info(const std::string& object, const std::string& name) const {
-  return open_attribute(Subject{fmt::format("{}: {}, attribute {}", name_, object, name)}, file_.id(), object, name, size_).info;
+  return open_attribute(Subject{fmt::format("{}: {}, attribute {}", name_, object, name)}, file_.id(), object, name,
+                        size_)
+      .info;
 }
 
 Values File::read_dataset(const std::string& path) const {

@@ -44,11 +44,12 @@ struct Info {
 /// An HDF5 file in memory: written here and then committed as bytes, or opened from a file's bytes. So a full disk or a
 /// file system without locks never meets the library, and what was checked is what is read.
 ///
-/// Files are written in the format of HDF5 1.8 (checksummed metadata) and hold no times: equal content gives equal bytes. They are
-/// read in every format and with every filter that the library in this process knows, so also when other tools rewrote them.
-/// Datasets with a shape are chunked, shuffled, deflated and carry a Fletcher-32 checksum; their first axis is extendible.
-/// Paths are absolute, "/group/name". Every failure throws Error with the file's name, the path, the failing call and the
-/// library's own words; the library itself prints nothing. Not to be used from two threads at once.
+/// Files are written in the format of HDF5 1.8 (checksummed metadata) and hold no times: equal content gives equal
+/// bytes. They are read in every format and with every filter that the library in this process knows, so also when
+/// other tools rewrote them. Datasets with a shape are chunked, shuffled, deflated and carry a Fletcher-32 checksum;
+/// their first axis is extendible. Paths are absolute, "/group/name". Every failure throws Error with the file's name,
+/// the path, the failing call and the library's own words; the library itself prints nothing. Not to be used from two
+/// threads at once.
 class File {
  public:
   static File create();

@@ -59,7 +59,8 @@ class Reader {
   int version() const { return version_; }
 
   Reader(std::span<const std::byte> bytes, const std::string& name)
-      : file_(hdf5::File::open(bytes, name)), name_(name),
+      : file_(hdf5::File::open(bytes, name)),
+        name_(name),
         version_(check_format(file_, name, "a model file", model_format, 1, model_schema_version)) {}
 
   void attribute(const std::string& object, const std::string& name, std::string& value) {
@@ -72,7 +73,8 @@ class Reader {
   void group(const std::string&) {}
   void strings(const std::string& path, std::vector<std::string>& values) {
     const Values stored = file_.read_dataset(path);
-    if (stored.shape.size() != 1) fail("{}: {}: expected strings in a row, found {}", name_, path, describe(stored.type, stored.shape));
+    if (stored.shape.size() != 1)
+      fail("{}: {}: expected strings in a row, found {}", name_, path, describe(stored.type, stored.shape));
     expect(path, stored, Type::string, stored.shape);
     digest_.add(path, stored);
     values = stored.strings();
@@ -89,7 +91,8 @@ class Reader {
     const Values stored = file_.read_attribute("/", content_digest_attribute);
     expect(fmt::format("attribute {}", content_digest_attribute), stored, Type::string, {});
     if (stored.string() != digest_.hex())
-      fail("{}: its content does not have the digest of its attribute {}: it was damaged or edited", name_, content_digest_attribute);
+      fail("{}: its content does not have the digest of its attribute {}: it was damaged or edited", name_,
+           content_digest_attribute);
   }
 
  private:
@@ -184,7 +187,8 @@ void visit(Archive& a, ModelFile& m) {
     a.attribute(group, "output_scale", layer.output.scale);
     a.attribute(group, "output_zero_point", layer.output.zero_point);
     a.dataset(group + "/weights", layer.weights,
-              shape.kind == LayerKind::convolution ? Shape{out, fan_in / (kernel * kernel), kernel, kernel} : Shape{out, fan_in});
+              shape.kind == LayerKind::convolution ? Shape{out, fan_in / (kernel * kernel), kernel, kernel}
+                                                   : Shape{out, fan_in});
     a.dataset(group + "/weight_scale", layer.weight_scale, {out});
     a.dataset(group + "/bias", layer.requantization.bias, {out});
     a.dataset(group + "/multiplier", layer.requantization.multiplier, {out});

@@ -65,7 +65,8 @@ std::string excerpt(const Json& value) {
 Json repair_json(const std::string& mode, std::span<const LayerRepair> layers) {
   Json json = {{"mode", mode}};
   for (const LayerRepair& layer : layers)
-    json["layers"][layer.layer] = {{"multiplier", layer.requantization.multiplier}, {"bias", layer.requantization.bias}};
+    json["layers"][layer.layer] = {{"multiplier", layer.requantization.multiplier},
+                                   {"bias", layer.requantization.bias}};
   return json;
 }
 
@@ -90,7 +91,8 @@ Json metrics_json(const Score& test, const Score& validation, std::optional<doub
 }
 
 Json validation_json(const Score& score, double passed) {
-  return {{"images", score.images}, {"acc_student", score.student_accuracy()}, {"kd", score.mean_kd()}, {"passed", passed}};
+  return {
+      {"images", score.images}, {"acc_student", score.student_accuracy()}, {"kd", score.mean_kd()}, {"passed", passed}};
 }
 
 void make_strings_valid(Json& json) {
@@ -106,7 +108,8 @@ std::string text_of_json(Json json) {
 
 void commit_json(const std::filesystem::path& path, const Json& json) { commit_file(path, text_of_json(json)); }
 
-/// A candidate of /top that was chosen, and what validation says of it. within_max_acc_drop: if that was part of the choice.
+/// A candidate of /top that was chosen, and what validation says of it. within_max_acc_drop: if that was part of the
+/// choice.
 Json selected_json(const RunData& run, std::size_t top_index, std::optional<bool> within_max_acc_drop) {
   const Candidate& chosen = run.top[top_index];
   const Score& validation = chosen.validation;
@@ -117,7 +120,8 @@ Json selected_json(const RunData& run, std::size_t top_index, std::optional<bool
   selected["acc_teacher"] = validation.teacher_accuracy();
   selected["acc_student"] = validation.student_accuracy();
   selected["kd"] = validation.mean_kd();
-  const Difference to_best = reward_difference(chosen.record_rewards, run.top.front().record_rewards, validation.images);
+  const Difference to_best =
+      reward_difference(chosen.record_rewards, run.top.front().record_rewards, validation.images);
   selected["difference_to_best"] = to_best.mean;
   selected["difference_to_best_error"] = to_best.error;
   selected["within_error_of_best"] = count_within_error(run.top);
@@ -125,7 +129,8 @@ Json selected_json(const RunData& run, std::size_t top_index, std::optional<bool
 }
 
 /// The result file of a candidate of /top. selection: how it was chosen. metrics: those of the test split, or null.
-Json result_json(const RunData& run, std::size_t top_index, const std::string& selection, const Json& selected, const Json& metrics) {
+Json result_json(const RunData& run, std::size_t top_index, const std::string& selection, const Json& selected,
+                 const Json& metrics) {
   const Candidate& chosen = run.top[top_index];
   Json layers = Json::object();
   for (std::size_t i = 0; i < run.sites.size(); ++i) {
@@ -143,7 +148,8 @@ Json result_json(const RunData& run, std::size_t top_index, const std::string& s
                       {"energy_pj", cost.energy.staircase},
                       {"energy_exact_pj", cost.energy.exact},
                       {"energy_exact_skipping_pj", cost.energy.exact_skipping}};
-  const std::string attention = run.attention_layers.empty() ? "none" : fmt::format("{}", fmt::join(run.attention_layers, ","));
+  const std::string attention =
+      run.attention_layers.empty() ? "none" : fmt::format("{}", fmt::join(run.attention_layers, ","));
   Json result = {{"layers", layers},
                  {"backend", run.backend},
                  {"model", run.network.name},
@@ -169,8 +175,7 @@ Json result_json(const RunData& run, std::size_t top_index, const std::string& s
 
 std::string result_text(const RunData& run) {
   const Selected& selected = run.selected;
-  if (!run.finished || selected.top_index >= run.top.size())
-    fail("the run is not finished: no codes are selected yet");
+  if (!run.finished || selected.top_index >= run.top.size()) fail("the run is not finished: no codes are selected yet");
   Json metrics = metrics_json(selected.test, run.top[selected.top_index].validation, run.attention_weight);
   metrics["kd_mse_codes"] = selected.test_mse.mean_kd();
   metrics["acc_mse_codes"] = selected.test_mse.student_accuracy();
@@ -187,7 +192,8 @@ void write_result(const std::filesystem::path& path, const RunData& run) { commi
 void write_candidate(const std::filesystem::path& path, const RunData& run, std::size_t top_index) {
   if (!run.finished) fail("cannot write {}: the run is not finished: its candidates are not scored yet", path.string());
   if (top_index >= run.top.size())
-    fail("expected a top_index from 0 to {}, found {}: /top has {} candidates", run.top.size() - 1, top_index, run.top.size());
+    fail("expected a top_index from 0 to {}, found {}: /top has {} candidates", run.top.size() - 1, top_index,
+         run.top.size());
   commit_json(path, result_json(run, top_index, fmt::format("candidate {} of /top, chosen by hand", top_index),
                                 selected_json(run, top_index, std::nullopt), nullptr));
 }
@@ -214,8 +220,11 @@ void write_repaired(const std::filesystem::path& path, const std::string& result
   Json json = Json::parse(result);
   json.erase("cost");
   modernize(json, network);
-  for (const auto& [key, value] : {std::pair("model", trained.model), {"backend", trained.backend}, {"data", trained.data},
-                                   {"data_sha256", trained.data_sha256}, {"model_sha256", trained.model_sha256},
+  for (const auto& [key, value] : {std::pair("model", trained.model),
+                                   {"backend", trained.backend},
+                                   {"data", trained.data},
+                                   {"data_sha256", trained.data_sha256},
+                                   {"model_sha256", trained.model_sha256},
                                    {"attention_layers", trained.attention_layers}})
     json[key] = value;
   json["temperature"] = trained.temperature;
@@ -240,16 +249,23 @@ ResultFile::ResultFile(const std::filesystem::path& path)
   const auto text = [&](const char* key) -> std::optional<std::string> {
     return json.contains(key) && json[key].is_string() ? std::optional(json[key].get<std::string>()) : std::nullopt;
   };
-  origin_ = {text("model"), text("backend"), text("data"), text("attention_layers"), std::nullopt,
-             text("model_sha256").value_or(""), text("data_sha256").value_or(""), text("config_hash").value_or("")};
-  if (json.contains("model") && !origin_.model) fail("{}: model: expected a string, found {}", path.string(), excerpt(json["model"]));
+  origin_ = {text("model"),
+             text("backend"),
+             text("data"),
+             text("attention_layers"),
+             std::nullopt,
+             text("model_sha256").value_or(""),
+             text("data_sha256").value_or(""),
+             text("config_hash").value_or("")};
+  if (json.contains("model") && !origin_.model)
+    fail("{}: model: expected a string, found {}", path.string(), excerpt(json["model"]));
   if (origin_.model) origin_.model = lower_case(*origin_.model);
   if (json.contains("temperature")) {
     const Json& value = json["temperature"];
     const double number = value.is_number() ? value.get<double>() : 0;
     if (!(number >= least_temperature && number <= largest_temperature))
-      fail("{}: temperature: expected a number from {:g} to {:g}, found {}", path.string(), least_temperature, largest_temperature,
-           excerpt(value));
+      fail("{}: temperature: expected a number from {:g} to {:g}, found {}", path.string(), least_temperature,
+           largest_temperature, excerpt(value));
     origin_.temperature = number;
   }
 }
@@ -264,7 +280,8 @@ namespace {
 
 /// The codes of one site. at: the key of the entry, for messages.
 Codes parse_codes(const std::filesystem::path& path, const std::string& at, const Json& entry) {
-  if (!entry.is_object()) fail("{}: {}: expected an object with five codes, found {}", path.string(), at, excerpt(entry));
+  if (!entry.is_object())
+    fail("{}: {}: expected an object with five codes, found {}", path.string(), at, excerpt(entry));
   Codes codes;
   for (const auto& [name, member] : code_members) {
     const std::string key = code_key(name);
@@ -309,7 +326,8 @@ SiteCodes ResultFile::codes(const Network& network) const {
   }
   for (const auto& [key, entry] : layers.items())
     if (!found.contains(key))
-      fail("{}: layers.{}: {} has no such site: expected one of {}", path_.string(), key, network.display_name, fmt::join(known, ", "));
+      fail("{}: layers.{}: {} has no such site: expected one of {}", path_.string(), key, network.display_name,
+           fmt::join(known, ", "));
   return result;
 }
 
@@ -320,7 +338,8 @@ StoredRepair ResultFile::repair(const Network& network) const {
     fail("{}: {}: expected {}, found {}", path_.string(), key, expected, excerpt(found));
   };
   const Json& stored = json["repair"];
-  if (!stored.is_object() || !stored.contains("mode") || !stored["mode"].is_string()) bad("repair", "an object with a mode", stored);
+  if (!stored.is_object() || !stored.contains("mode") || !stored["mode"].is_string())
+    bad("repair", "an object with a mode", stored);
   StoredRepair repair{stored["mode"], {}};
   try {
     if (parse_repair_mode(repair.mode) == RepairMode::none) return repair;
@@ -342,8 +361,9 @@ StoredRepair ResultFile::repair(const Network& network) const {
       return number >= std::numeric_limits<float>::min() && number <= std::numeric_limits<float>::max();
     });
     const Json& bias = array("bias", [](const Json& value) {
-      return value.is_number_unsigned() ? std::in_range<std::int32_t>(value.get<std::uint64_t>())
-                                        : value.is_number_integer() && std::in_range<std::int32_t>(value.get<std::int64_t>());
+      return value.is_number_unsigned()
+                 ? std::in_range<std::int32_t>(value.get<std::uint64_t>())
+                 : value.is_number_integer() && std::in_range<std::int32_t>(value.get<std::int64_t>());
     });
     layers.push_back({name, {multiplier.get<std::vector<float>>(), bias.get<std::vector<std::int32_t>>()}});
   }

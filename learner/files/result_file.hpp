@@ -20,7 +20,8 @@ namespace triseg {
 ///   backend, model
 ///   selection   how the codes were chosen, a string
 ///   selected    the candidate that was chosen, and its scores on the validation split
-///   metrics     acc_teacher, acc_student, acc_drop on the test split [percent], KD, attention, 95 % confidence intervals
+///   metrics     acc_teacher, acc_student, acc_drop on the test split [percent], KD, attention, 95 % confidence
+///               intervals
 ///   repair      mode, and with a repair layers.<layer>.{multiplier, bias}, arrays over the channels
 ///   and the run's seed, data, data_sha256, temperature, attention_layers, model_sha256, config_hash, episodes,
 ///   student_images.
@@ -30,8 +31,9 @@ void write_result(const std::filesystem::path& path, const RunData& run);
 /// The text of that file.
 std::string result_text(const RunData& run);
 
-/// Writes the codes of any candidate of a finished run's /top in the same way, without `metrics`: the search scores the selected
-/// student alone on the test split. Throws Error if the run is not finished, has no such candidate, or the file cannot be written.
+/// Writes the codes of any candidate of a finished run's /top in the same way, without `metrics`: the search scores the
+/// selected student alone on the test split. Throws Error if the run is not finished, has no such candidate, or the
+/// file cannot be written.
 void write_candidate(const std::filesystem::path& path, const RunData& run, std::size_t top_index);
 
 /// The sites that a result file names, and their codes.
@@ -51,7 +53,7 @@ inline constexpr double least_temperature = 1e-12, largest_temperature = 1e12;
 
 /// Where a result comes from, as far as the file says; the Python original says only model and backend.
 struct ResultOrigin {
-  std::optional<std::string> model;    ///< in lower case
+  std::optional<std::string> model;  ///< in lower case
   std::optional<std::string> backend;
   std::optional<std::string> data;              ///< as --data takes it
   std::optional<std::string> attention_layers;  ///< names separated by commas, or "none"
@@ -59,10 +61,12 @@ struct ResultOrigin {
   std::string model_sha256, data_sha256, config_hash;  ///< empty if the file does not say
 };
 
-/// A result file, ours or the Python original's, read and parsed once. All errors name file, key and what was expected there.
+/// A result file, ours or the Python original's, read and parsed once. All errors name file, key and what was expected
+/// there.
 class ResultFile {
  public:
-  /// Throws Error if the file cannot be read or is no JSON object, if a key is given twice, or if the temperature is none.
+  /// Throws Error if the file cannot be read or is no JSON object, if a key is given twice, or if the temperature is
+  /// none.
   explicit ResultFile(const std::filesystem::path& path);
 
   const std::filesystem::path& path() const { return path_; }
@@ -70,8 +74,9 @@ class ResultFile {
   const std::string& text() const { return text_; }
   const ResultOrigin& origin() const { return origin_; }
 
-  /// The codes of the sites that the file names, plainly ("conv1") or by their record key ("block_output.conv1"); 14.0 counts as 14.
-  /// Throws Error if there are none, if a key is no site of the network or two are of one, or if codes make no monotone staircase.
+  /// The codes of the sites that the file names, plainly ("conv1") or by their record key ("block_output.conv1"); 14.0
+  /// counts as 14. Throws Error if there are none, if a key is no site of the network or two are of one, or if codes
+  /// make no monotone staircase.
   SiteCodes codes(const Network& network) const;
 
   /// The repair; none if the file has none. Throws Error also if a layer is none of the network's.
@@ -94,18 +99,18 @@ struct TrainedRepair {
   std::string model, backend, data, data_sha256, model_sha256, attention_layers;
   double temperature = 0;
 
-  std::string mode;                  ///< layer or channel
+  std::string mode;  ///< layer or channel
   Repair repair;
-  std::string description;           ///< options and digests that make it
+  std::string description;  ///< options and digests that make it
   std::string command_line;
-  std::uint64_t student_images = 0;  ///< that it was trained on, each as often as it was seen
-  Score before, validation, test;    ///< validation split without and with it, test split with it
+  std::uint64_t student_images = 0;      ///< that it was trained on, each as often as it was seen
+  Score before, validation, test;        ///< validation split without and with it, test split with it
   double passed_before = 0, passed = 0;  ///< shares of the sites' activations on validation that pass through
 };
 
-/// Writes a result (its text) with this repair, the metrics of the repaired student and what they were measured with (commit_file).
-/// `selection` and `selected` remain, they tell how the codes were found; `cost`, which is of another student, does not. The training is
-/// described in repair.training. Throws Error if the file cannot be written.
+/// Writes a result (its text) with this repair, the metrics of the repaired student and what they were measured with
+/// (commit_file). `selection` and `selected` remain, they tell how the codes were found; `cost`, which is of another
+/// student, does not. The training is described in repair.training. Throws Error if the file cannot be written.
 void write_repaired(const std::filesystem::path& path, const std::string& result, const Network& network,
                     const TrainedRepair& trained);
 

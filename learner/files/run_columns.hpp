@@ -16,24 +16,72 @@ namespace triseg {
 
 // Layout of the value of one row: element type, further dims, bytes. T is the C++ type of the member.
 
-template <class T> constexpr Type element_type() { return type_of<T>(); }
-template <> constexpr Type element_type<std::size_t>() { return Type::u64; }
-template <> constexpr Type element_type<Codes>() { return Type::u8; }
-template <> constexpr Type element_type<std::vector<Codes>>() { return Type::u8; }
-template <> constexpr Type element_type<std::array<double, 4>>() { return Type::f64; }
-template <> constexpr Type element_type<Histogram>() { return Type::u64; }
-template <> constexpr Type element_type<std::vector<double>>() { return Type::f64; }
+template <class T>
+constexpr Type element_type() {
+  return type_of<T>();
+}
+template <>
+constexpr Type element_type<std::size_t>() {
+  return Type::u64;
+}
+template <>
+constexpr Type element_type<Codes>() {
+  return Type::u8;
+}
+template <>
+constexpr Type element_type<std::vector<Codes>>() {
+  return Type::u8;
+}
+template <>
+constexpr Type element_type<std::array<double, 4>>() {
+  return Type::f64;
+}
+template <>
+constexpr Type element_type<Histogram>() {
+  return Type::u64;
+}
+template <>
+constexpr Type element_type<std::vector<double>>() {
+  return Type::f64;
+}
 
-template <class T> std::vector<std::string> row_dims() { return {}; }
-template <> inline std::vector<std::string> row_dims<Codes>() { return {"4"}; }
-template <> inline std::vector<std::string> row_dims<std::vector<Codes>>() { return {"L", "4"}; }
-template <> inline std::vector<std::string> row_dims<std::array<double, 4>>() { return {"4"}; }
-template <> inline std::vector<std::string> row_dims<Histogram>() { return {"256"}; }
-template <> inline std::vector<std::string> row_dims<std::vector<double>>() { return {"R"}; }
+template <class T>
+std::vector<std::string> row_dims() {
+  return {};
+}
+template <>
+inline std::vector<std::string> row_dims<Codes>() {
+  return {"4"};
+}
+template <>
+inline std::vector<std::string> row_dims<std::vector<Codes>>() {
+  return {"L", "4"};
+}
+template <>
+inline std::vector<std::string> row_dims<std::array<double, 4>>() {
+  return {"4"};
+}
+template <>
+inline std::vector<std::string> row_dims<Histogram>() {
+  return {"256"};
+}
+template <>
+inline std::vector<std::string> row_dims<std::vector<double>>() {
+  return {"R"};
+}
 
-template <class T> constexpr const char* row_columns() { return ""; }
-template <> constexpr const char* row_columns<Codes>() { return "t1,v1,t2,v2"; }
-template <> constexpr const char* row_columns<std::vector<Codes>>() { return "t1,v1,t2,v2"; }
+template <class T>
+constexpr const char* row_columns() {
+  return "";
+}
+template <>
+constexpr const char* row_columns<Codes>() {
+  return "t1,v1,t2,v2";
+}
+template <>
+constexpr const char* row_columns<std::vector<Codes>>() {
+  return "t1,v1,t2,v2";
+}
 
 /// Records of the validation split in each row of the run: R.
 inline std::size_t record_count(const RunData& run) {
@@ -64,10 +112,12 @@ void pack(std::byte*& out, const T& value, const RunData& run, std::size_t row) 
   if constexpr (std::is_same_v<T, Codes>) {
     pack_codes(out, value, run.sites[row]);
   } else if constexpr (std::is_same_v<T, std::vector<Codes>>) {
-    if (value.size() != run.sites.size()) fail("row {}: codes for {} sites in a run of {}", row, value.size(), run.sites.size());
+    if (value.size() != run.sites.size())
+      fail("row {}: codes for {} sites in a run of {}", row, value.size(), run.sites.size());
     for (std::size_t i = 0; i < value.size(); ++i) pack_codes(out, value[i], run.sites[i]);
   } else if constexpr (std::is_same_v<T, std::vector<double>>) {
-    if (value.size() != record_count(run)) fail("row {}: {} records where other rows have {}", row, value.size(), record_count(run));
+    if (value.size() != record_count(run))
+      fail("row {}: {} records where other rows have {}", row, value.size(), record_count(run));
     out = std::copy_n(reinterpret_cast<const std::byte*>(value.data()), value.size() * sizeof(double), out);
   } else {
     out = std::copy_n(reinterpret_cast<const std::byte*>(&value), sizeof(T), out);
@@ -129,7 +179,8 @@ Field column(const Rows<Of>& rows, Label label, Access access) {
       for (const std::string& dim : dims) values.shape.push_back(row_extent(dim, run));
       values.bytes.resize(values.count() * values.element_size);
       std::byte* out = values.bytes.data();
-      for (std::size_t i = 0; i < values.shape[0]; ++i) pack<T>(out, std::invoke(access, std::invoke(rows.of, run)[i]), run, i);
+      for (std::size_t i = 0; i < values.shape[0]; ++i)
+        pack<T>(out, std::invoke(access, std::invoke(rows.of, run)[i]), run, i);
       return values;
     };
   }
@@ -152,7 +203,8 @@ Field column(const Rows<Of>& rows, Label label, Access access) {
   return f;
 }
 
-/// The tmax of codes, (rows, sites), after the column of the other four. `access` returns a reference to the row's codes.
+/// The tmax of codes, (rows, sites), after the column of the other four. `access` returns a reference to the row's
+/// codes.
 template <class Of, class Access>
 Field tmax_column(const Rows<Of>& rows, Access access) {
   using Row = typename Rows<Of>::Row;

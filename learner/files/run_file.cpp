@@ -15,7 +15,8 @@ void check_tensor_name(const std::string& name) {
   for (std::size_t end = 0; end != std::string::npos; begin = end + 1) {
     end = name.find('/', begin);
     const std::string part = name.substr(begin, end == std::string::npos ? end : end - begin);
-    if (part.empty() || part == "." || part == "..") fail("checkpoint tensor '{}': expected a name with no empty part", name);
+    if (part.empty() || part == "." || part == "..")
+      fail("checkpoint tensor '{}': expected a name with no empty part", name);
   }
 }
 
@@ -111,7 +112,8 @@ RunData read_run(const hdf5::File& file, const std::string& name) {
     run.checkpoint.tensors[tensor] = {values.shape, {floats.begin(), floats.end()}};
   }
   if (digest.hex() != file.read_attribute("/", content_digest_attribute).string())
-    fail("{}: its content does not have the digest of its attribute {}: it was damaged or edited", name, content_digest_attribute);
+    fail("{}: its content does not have the digest of its attribute {}: it was damaged or edited", name,
+         content_digest_attribute);
   try {
     complete_network(run, version);
   } catch (const Error& error) {

@@ -18,8 +18,9 @@ void write_run(const std::filesystem::path& path, const RunData& run);
 RunData read_run(const std::filesystem::path& path);
 
 /// Everything that is wrong with a run file, a line each; empty if it is right. Beyond what read_run demands, looks for
-/// extra or mislabelled datasets, illegal codes, iterations out of order, indices out of range, scores that do not add up
-/// and values that are not finite. Unfinished run files can be right too. Throws only if the file cannot be read at all.
+/// extra or mislabelled datasets, illegal codes, iterations out of order, indices out of range, scores that do not add
+/// up and values that are not finite. Unfinished run files can be right too. Throws only if the file cannot be read at
+/// all.
 std::vector<std::string> validate_run(const std::filesystem::path& path);
 
 }  // namespace triseg

@@ -29,7 +29,8 @@ std::string expected(const Field& field, const std::map<std::string, std::uint64
   if (field.dims.empty()) return text;
   text += fmt::format(" [{}]", fmt::join(field.dims, ","));
   for (const std::string& dim : field.dims)
-    if (const auto known = symbols.find(dim); known != symbols.end()) text += fmt::format(" with {} = {}", dim, known->second);
+    if (const auto known = symbols.find(dim); known != symbols.end())
+      text += fmt::format(" with {} = {}", dim, known->second);
   return text;
 }
 
@@ -71,8 +72,7 @@ std::vector<std::string> layout_violations(const hdf5::File& file) {
     try {
       const hdf5::Info info = field_info(file, field);
       auto bound = symbols;
-      if (info.type == field.type && fits(field, info.shape, bound))
-        symbols = std::move(bound);
+      if (info.type == field.type && fits(field, info.shape, bound)) symbols = std::move(bound);
       else
         violations.push_back(fmt::format("{}: expected {}, found {}", field.path, expected(field, symbols),
                                          describe(info.type, info.shape)));

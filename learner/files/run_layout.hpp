@@ -19,8 +19,8 @@ hdf5::File open_run(const std::filesystem::path& path);
 /// The schema version of a file that open_run has opened.
 int run_version(const hdf5::File& file);
 
-/// What is missing or has another type or shape than the schema says, a line each. L, N, U, E, F, K, R, P, M and C are what the first
-/// dataset with them has.
+/// What is missing or has another type or shape than the schema says, a line each. L, N, U, E, F, K, R, P, M and C are
+/// what the first dataset with them has.
 std::vector<std::string> layout_violations(const hdf5::File& file);
 
 /// The attributes that label a dataset: units, long_name, columns, may_differ.

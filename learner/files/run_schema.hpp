@@ -1,4 +1,5 @@
-// The layout of a run file, declared once: the writer, the reader, the validator and docs/run-file.md all walk this table.
+// The layout of a run file, declared once: the writer, the reader, the validator and docs/run-file.md all walk this
+// table.
 #pragma once
 
 #include "learner/run_data.hpp"
@@ -12,8 +13,8 @@
 namespace triseg {
 
 inline constexpr const char* run_format = "triseg-run";
-/// Raised whenever the layout changes. Version 4 has no description of the network, which is that of the recipe of its name, and
-/// calls branches parts; it is read, too.
+/// Raised whenever the layout changes. Version 4 has no description of the network, which is that of the recipe of its
+/// name, and calls branches parts; it is read, too.
 inline constexpr int run_schema_version = 5, oldest_run_schema_version = 4;
 
 /// One dataset or root attribute.
@@ -24,22 +25,25 @@ struct Field {
     file,     ///< about the file itself
   };
 
-  std::string path;               ///< "/episodes/reward"; a root attribute is "/@seed"
+  std::string path;  ///< "/episodes/reward"; a root attribute is "/@seed"
   Type type = Type::f64;
-  std::vector<std::string> dims;  ///< "Y" layers, "L" sites, "N" episodes, "U" updates, "E" evaluations, "F" finalists, "K" candidates, "R" records,
-                                  ///< "P" the Pareto front, "M" repaired layers, "C" their channels, or a number; () is a scalar
-  std::string units;              ///< "s", "percent", "nats"; "1" for pure numbers, "" for text
-  std::string long_name;          ///< what it is, also the dataset's attribute
+  std::vector<std::string>
+      dims;  ///< "Y" layers, "L" sites, "N" episodes, "U" updates, "E" evaluations, "F" finalists, "K" candidates, "R"
+             ///< records, "P" the Pareto front, "M" repaired layers, "C" their channels, or a number; () is a scalar
+  std::string units;      ///< "s", "percent", "nats"; "1" for pure numbers, "" for text
+  std::string long_name;  ///< what it is, also the dataset's attribute
   Role role = Role::stored;
-  bool may_differ = false;        ///< wall clock or placement: may differ between runs of the same config and seed
-  bool finished_only = false;     ///< only in the file of a finished run
-  int derived_since = 4;          ///< schema version from which the validator compares a derived field; earlier ones had another formula
+  bool may_differ = false;     ///< wall clock or placement: may differ between runs of the same config and seed
+  bool finished_only = false;  ///< only in the file of a finished run
+  int derived_since =
+      4;  ///< schema version from which the validator compares a derived field; earlier ones had another formula
   std::string columns;            ///< names along the last axis, "t1,v1,t2,v2"; "" if it has none
   int since = 4;                  ///< the first schema version that has it
   std::string path_in_version_4;  ///< "" if the same
 
-  std::function<Values(const RunData&)> get;             ///< what to write; empty for Role::file
-  std::function<void(RunData&, const Values&)> set;      ///< empty unless stored. /sites are set before anything with codes.
+  std::function<Values(const RunData&)> get;  ///< what to write; empty for Role::file
+  std::function<void(RunData&, const Values&)>
+      set;  ///< empty unless stored. /sites are set before anything with codes.
 
   bool is_attribute() const { return path.starts_with("/@"); }
   std::string attribute_name() const { return path.substr(2); }
@@ -48,7 +52,7 @@ struct Field {
 struct Group {
   std::string path;
   std::string what;
-  int since = 4;                  ///< the first schema version that has it
+  int since = 4;  ///< the first schema version that has it
 };
 
 /// The groups and fields of a schema version in the order of the documentation, which is the order of the digest.

@@ -69,7 +69,8 @@ void check_nothing_else(const hdf5::File& file, bool finished, Report& report) {
 template <class T>
 void check_finite(const std::string& path, std::span<const T> values, Report& report) {
   for (std::size_t i = 0; i < values.size(); ++i)
-    if (!std::isfinite(values[i])) report.add(path, fmt::format("element {} is {}: expected finite values", i, values[i]));
+    if (!std::isfinite(values[i]))
+      report.add(path, fmt::format("element {} is {}: expected finite values", i, values[i]));
 }
 
 void check_values(const std::string& path, const Values& values, Report& report) {
@@ -77,29 +78,34 @@ void check_values(const std::string& path, const Values& values, Report& report)
   if (values.type == Type::f32) check_finite(path, values.as<float>(), report);
 }
 
-void check_codes(const std::string& path, const std::vector<Codes>& codes, std::size_t row, const RunData& run, Report& report) {
+void check_codes(const std::string& path, const std::vector<Codes>& codes, std::size_t row, const RunData& run,
+                 Report& report) {
   for (std::size_t i = 0; i < codes.size(); ++i) {
     const SiteData& site = run.sites[i];
-    if (!is_legal(codes[i])) report.add(path, fmt::format("row {}, site {}: illegal codes {}", row, site.name, to_string(codes[i])));
+    if (!is_legal(codes[i]))
+      report.add(path, fmt::format("row {}, site {}: illegal codes {}", row, site.name, to_string(codes[i])));
     if (codes[i].tmax != site.tmax && !site.tmax_searched)
-      report.add(path, fmt::format("row {}, site {}: {}, but tmax is {} and not searched", row, site.name, to_string(codes[i]), site.tmax));
+      report.add(path, fmt::format("row {}, site {}: {}, but tmax is {} and not searched", row, site.name,
+                                   to_string(codes[i]), site.tmax));
   }
 }
 
 void check_score(const std::string& path, const Score& s, std::size_t row, Report& report) {
   if (s.both_right + s.teacher_only + s.student_only > s.images)
-    report.add(path, fmt::format("row {}: {} + {} + {} images classified right of {}", row, s.both_right, s.teacher_only,
-                                 s.student_only, s.images));
+    report.add(path, fmt::format("row {}: {} + {} + {} images classified right of {}", row, s.both_right,
+                                 s.teacher_only, s.student_only, s.images));
   if (s.images == 0) report.add(path, fmt::format("row {}: scored on no image", row));
 }
 
 /// The sums of rewards over records: as many as the images make, and their sum that of the score.
-void check_records(const std::string& path, const std::vector<double>& sums, const Score& s, std::size_t row, const RunData& run,
-                   Report& report) {
+void check_records(const std::string& path, const std::vector<double>& sums, const Score& s, std::size_t row,
+                   const RunData& run, Report& report) {
   const std::uint64_t records = (s.images + split_batch - 1) / split_batch;
   if (sums.size() != records)
-    return report.add(path, fmt::format("row {}: {} records of {} images: expected {}", row, sums.size(), s.images, records));
-  const double found = std::accumulate(sums.begin(), sums.end(), 0.0), expected = -(s.kd + run.attention_weight * s.attention);
+    return report.add(path,
+                      fmt::format("row {}: {} records of {} images: expected {}", row, sums.size(), s.images, records));
+  const double found = std::accumulate(sums.begin(), sums.end(), 0.0),
+               expected = -(s.kd + run.attention_weight * s.attention);
   if (!(std::abs(found - expected) <= 1e-9 * (1 + std::abs(expected))))
     report.add(path, fmt::format("row {}: their sum is {}, that of the score {}", row, found, expected));
 }
@@ -118,9 +124,11 @@ void check_sites(const RunData& run, Report& report) {
     next = layer - network.layers.begin() + 1;
     if (record_key(*layer) != site.record_key)
       report.add("/sites/record_key", fmt::format("expected '{}', found '{}'", record_key(*layer), site.record_key));
-    if (layer->kind != site.kind) report.add("/sites/kind", fmt::format("expected {} for {}", kind_name(layer->kind), site.name));
+    if (layer->kind != site.kind)
+      report.add("/sites/kind", fmt::format("expected {} for {}", kind_name(layer->kind), site.name));
     if (!(site.scale.scale > 0)) report.add("/sites/scale", fmt::format("{}: expected a positive scale", site.name));
-    if (site.scale.zero_point != 0) report.add("/sites/zero_point", fmt::format("{}: expected 0 behind a ReLU", site.name));
+    if (site.scale.zero_point != 0)
+      report.add("/sites/zero_point", fmt::format("{}: expected 0 behind a ReLU", site.name));
     if (site.tmax < smallest_tmax || site.tmax > 255)
       report.add("/sites/tmax", fmt::format("{}: expected {}..255, found {}", site.name, smallest_tmax, site.tmax));
   }
@@ -140,26 +148,30 @@ void check_episodes(const RunData& run, Report& report) {
   for (std::size_t i = 0; i < run.episodes.size(); ++i) {
     const Episode& e = run.episodes[i];
     if (i > 0 && e.iteration < run.episodes[i - 1].iteration)
-      report.add("/episodes/iteration", fmt::format("row {}: {} after {}: expected ascending iterations", i, e.iteration,
-                                                    run.episodes[i - 1].iteration));
+      report.add("/episodes/iteration", fmt::format("row {}: {} after {}: expected ascending iterations", i,
+                                                    e.iteration, run.episodes[i - 1].iteration));
     const double expected = reward(e.score, run.attention_weight);
     if (std::abs(e.reward - expected) > 1e-9 * (1 + std::abs(expected)))
-      report.add("/episodes/reward", fmt::format("row {}: {} is not -(kd + attention_weight attention) = {}", i, e.reward, expected));
+      report.add("/episodes/reward",
+                 fmt::format("row {}: {} is not -(kd + attention_weight attention) = {}", i, e.reward, expected));
     check_score("/episodes", e.score, i, report);
     check_codes("/episodes/codes", e.codes, i, run, report);
     if (!tmax_searched(run.sites) || e.iteration >= run.updates.size()) continue;
-    if (const double passed = passed_share(run.sites, e.codes), most = run.updates[e.iteration].pass_share; passed > most * (1 + 1e-9))
-      report.add("/episodes/tmax", fmt::format("row {}: {} of the sites' activations pass, at most {} may", i, passed, most));
+    if (const double passed = passed_share(run.sites, e.codes), most = run.updates[e.iteration].pass_share;
+        passed > most * (1 + 1e-9))
+      report.add("/episodes/tmax",
+                 fmt::format("row {}: {} of the sites' activations pass, at most {} may", i, passed, most));
   }
   for (const Update& u : run.updates)
-    if (!(u.pass_share >= 0 && u.pass_share <= 1)) report.add("/updates/pass_share", fmt::format("{}: expected a share in 0..1", u.pass_share));
+    if (!(u.pass_share >= 0 && u.pass_share <= 1))
+      report.add("/updates/pass_share", fmt::format("{}: expected a share in 0..1", u.pass_share));
   for (std::size_t i = 1; i < run.updates.size(); ++i)
     if (run.updates[i].iteration <= run.updates[i - 1].iteration)
       report.add("/updates/iteration", fmt::format("row {}: {} after {}: expected ascending iterations", i,
                                                    run.updates[i].iteration, run.updates[i - 1].iteration));
   if (!run.episodes.empty() && run.checkpoint.next_iteration <= run.episodes.back().iteration)
-    report.add("/checkpoint/next_iteration", fmt::format("{} although iteration {} is done", run.checkpoint.next_iteration,
-                                                         run.episodes.back().iteration));
+    report.add("/checkpoint/next_iteration", fmt::format("{} although iteration {} is done",
+                                                         run.checkpoint.next_iteration, run.episodes.back().iteration));
 }
 
 void check_evaluations(const RunData& run, Report& report) {
@@ -191,8 +203,11 @@ void check_top(const RunData& run, Report& report) {
     check_score("/top", c.validation, i, report);
     check_records("/top/validation_record_rewards", c.record_rewards, c.validation, i, run, report);
     if (c.origin != "episode") {
-      if (c.origin != "policy" && c.origin != "start" && c.origin != "mse" && c.origin != "init" && !c.origin.starts_with("balanced-"))
-        report.add("/top/origin", fmt::format("row {}: expected episode, policy, start, init, mse or balanced-K, found '{}'", i, c.origin));
+      if (c.origin != "policy" && c.origin != "start" && c.origin != "mse" && c.origin != "init" &&
+          !c.origin.starts_with("balanced-"))
+        report.add(
+            "/top/origin",
+            fmt::format("row {}: expected episode, policy, start, init, mse or balanced-K, found '{}'", i, c.origin));
     } else if (c.episode >= run.episodes.size()) {
       report.add("/top/episode", fmt::format("row {}: episode {} of {}", i, c.episode, run.episodes.size()));
     } else if (const Episode& e = run.episodes[c.episode]; e.codes != c.codes || e.reward != c.reward) {
@@ -221,7 +236,8 @@ void check_repair(const RunData& run, Report& report) {
   std::vector<std::string> expected, found;
   try {
     if (repaired)
-      for (std::size_t l : repaired_layers(network, layer_index(network, run.sites.at(0).name, "/sites/name"))) expected.push_back(network.layers[l].name);
+      for (std::size_t l : repaired_layers(network, layer_index(network, run.sites.at(0).name, "/sites/name")))
+        expected.push_back(network.layers[l].name);
     for (const LayerRepair& layer : run.selected.repair) found.push_back(layer.layer);
     if (found != expected)
       report.add("/selected/repair_layer", fmt::format("expected the layers behind the first site ({}), found ({})",
@@ -232,14 +248,17 @@ void check_repair(const RunData& run, Report& report) {
   }
   for (const LayerRepair& layer : run.selected.repair)
     for (float m : layer.requantization.multiplier)
-      if (!(m > 0)) report.add("/selected/repair_multiplier", fmt::format("{}: expected positive multipliers, found {}", layer.layer, m));
+      if (!(m > 0))
+        report.add("/selected/repair_multiplier",
+                   fmt::format("{}: expected positive multipliers, found {}", layer.layer, m));
 }
 
 /// Derived values are computed again; the last bits may differ, as other compilers contract other operations.
 void check_derived(const hdf5::File& file, const RunData& run, Report& report) {
   const int version = run_version(file);
   for (const Field& field : run_fields(version)) {
-    if (field.role != Field::Role::derived || version < field.derived_since || (field.finished_only && !run.finished)) continue;
+    if (field.role != Field::Role::derived || version < field.derived_since || (field.finished_only && !run.finished))
+      continue;
     const Values expected = field.get(run), found = read_field(file, field);
     const auto bad = [&](std::size_t i) {
       report.add(field.path, fmt::format("element {} is not what the stored fields make it", i));
@@ -277,7 +296,8 @@ std::vector<std::string> validate_run(const std::filesystem::path& path) {
     check_labels(file, field, report);
     check_readable(field.path, [&] { return read_field(file, field); });
   }
-  for (const std::string& tensor : tensor_paths(file)) check_readable(tensor, [&] { return file.read_dataset(tensor); });
+  for (const std::string& tensor : tensor_paths(file))
+    check_readable(tensor, [&] { return file.read_dataset(tensor); });
   try {
     const RunData run = read_run(file, path.string());
     check_sites(run, report);

@@ -26,13 +26,34 @@ std::size_t type_size(Type type);
 
 template <class T>
 constexpr Type type_of();
-template <> constexpr Type type_of<bool>() { return Type::u8; }
-template <> constexpr Type type_of<std::uint8_t>() { return Type::u8; }
-template <> constexpr Type type_of<std::int8_t>() { return Type::s8; }
-template <> constexpr Type type_of<std::int32_t>() { return Type::s32; }
-template <> constexpr Type type_of<std::uint64_t>() { return Type::u64; }
-template <> constexpr Type type_of<float>() { return Type::f32; }
-template <> constexpr Type type_of<double>() { return Type::f64; }
+template <>
+constexpr Type type_of<bool>() {
+  return Type::u8;
+}
+template <>
+constexpr Type type_of<std::uint8_t>() {
+  return Type::u8;
+}
+template <>
+constexpr Type type_of<std::int8_t>() {
+  return Type::s8;
+}
+template <>
+constexpr Type type_of<std::int32_t>() {
+  return Type::s32;
+}
+template <>
+constexpr Type type_of<std::uint64_t>() {
+  return Type::u64;
+}
+template <>
+constexpr Type type_of<float>() {
+  return Type::f32;
+}
+template <>
+constexpr Type type_of<double>() {
+  return Type::f64;
+}
 
 struct Values {
   Type type = Type::u8;
@@ -47,7 +68,9 @@ struct Values {
   template <class T>
   static Values array(std::span<const T> values, std::vector<std::uint64_t> shape);
   template <class T>
-  static Values scalar(T value) { return array(std::span<const T>(&value, 1), {}); }
+  static Values scalar(T value) {
+    return array(std::span<const T>(&value, 1), {});
+  }
   static Values strings(std::span<const std::string> strings);  ///< shape (strings); made valid UTF-8 (core/text.hpp)
   static Values string(const std::string& string);              ///< a scalar
 
@@ -56,7 +79,9 @@ struct Values {
   std::span<const T> as() const;
   /// The number of a scalar.
   template <class T>
-  T get() const { return as<T>()[0]; }
+  T get() const {
+    return as<T>()[0];
+  }
   std::vector<std::string> strings() const;
   /// The string of a scalar.
   std::string string() const { return strings().at(0); }

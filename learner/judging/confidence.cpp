@@ -10,7 +10,8 @@ namespace {
 
 constexpr double z = 1.959963984540054;  // 97.5 % quantile of the normal distribution
 
-/// Tango's upper bound of the drop, a share of the n images. The lower one is less the upper one with b and c exchanged.
+/// Tango's upper bound of the drop, a share of the n images. The lower one is less the upper one with b and c
+/// exchanged.
 double largest_drop(double n, double b, double c) {
   const auto within = [&](double drop) {
     // The larger root of 2 n q^2 + linear q - c drop (1 - drop) = 0, which the likelihood's derivative makes.

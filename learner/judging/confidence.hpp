@@ -11,21 +11,22 @@ struct Interval {
   double high = 0;
 };
 
-/// Wilson's score interval of a share [percent], without continuity correction (Wilson 1927). {0, 0} if there are no images.
+/// Wilson's score interval of a share [percent], without continuity correction (Wilson 1927). {0, 0} if there are no
+/// images.
 Interval wilson_95(std::uint64_t right, std::uint64_t images);
 
-/// Tango's score interval of the accuracy drop teacher - student [percentage points] (Tango, Statistics in Medicine 17, 1998). Both
-/// saw the same images, so of n images those count that they disagree on: b that only the teacher has right, c only the student. It
-/// holds the drops D whose score statistic is at most 1.96 in size,
+/// Tango's score interval of the accuracy drop teacher - student [percentage points] (Tango, Statistics in Medicine 17,
+/// 1998). Both saw the same images, so of n images those count that they disagree on: b that only the teacher has
+/// right, c only the student. It holds the drops D whose score statistic is at most 1.96 in size,
 ///
 ///     (b - c - n D) / sqrt(n (2 q + D (1 - D)))      q: the share of the c, estimated by maximum likelihood given D
 ///
 /// which at D = 0 is McNemar's. It has a width without a disagreement, too. {0, 0} if there are no images.
 Interval drop_95(const Score& score);
 
-/// McNemar's test that teacher and student are right equally often (McNemar, Psychometrika 12, 1947), exact: of the images
-/// that only one of them has right, b + c, half would be either's. The two-sided binomial p-value
-/// min(1, 2 sum over k <= min(b, c) of C(b + c, k) / 2^(b + c)); 1 if they disagree on none.
+/// McNemar's test that teacher and student are right equally often (McNemar, Psychometrika 12, 1947), exact: of the
+/// images that only one of them has right, b + c, half would be either's. The two-sided binomial p-value min(1, 2 sum
+/// over k <= min(b, c) of C(b + c, k) / 2^(b + c)); 1 if they disagree on none.
 double mcnemar_p(const Score& score);
 
 }  // namespace triseg

@@ -64,7 +64,8 @@ double layer_multiplications(const Layer& layer) {
 }
 
 LayerEnergy layer_energy(const Layer& layer, const SiteShares* shares, double activations, const EnergyTable& table) {
-  const double multiplications = layer_multiplications(layer), full = table.multiply8 + table.add32, bit = table.sram_read64 / 64;
+  const double multiplications = layer_multiplications(layer), full = table.multiply8 + table.add32,
+               bit = table.sram_read64 / 64;
   const double inputs = double(layer.in_channels) * layer.in_side * layer.in_side;
   const double weights = 8 * bit * double(layer.out_channels) * layer.fan_in();
   LayerEnergy energy;

@@ -15,10 +15,10 @@ namespace triseg {
 
 /// What becomes of a site's activations. Shares of them, before pooling.
 struct SiteShares {
-  double zero = 0;        ///< become 0
-  double v1 = 0, v2 = 0;  ///< become one of the constants
-  double passed = 0;      ///< stay what they are. The four sum to 1.
-  double exact_zero = 0;  ///< are 0 without a staircase
+  double zero = 0;          ///< become 0
+  double v1 = 0, v2 = 0;    ///< become one of the constants
+  double passed = 0;        ///< stay what they are. The four sum to 1.
+  double exact_zero = 0;    ///< are 0 without a staircase
   double entropy_bits = 0;  ///< entropy of the output codes [bits an activation]: what an ideal code would need
   double coded_bits = 0;    ///< 2 bits for 0, v1, v2 or an escape, which 8 bits follow [bits an activation]
 };
@@ -32,15 +32,15 @@ double layer_multiplications(const Layer& layer);
 /// Energy of a forward through a layer [pJ an image].
 ///   exact           every multiplication in full: M (multiply8 + add32)
 ///   exact_skipping  the same on hardware that leaves out operands of 0
-///   staircase       zeros left out, weights of v1 and v2 added up apart, passed ones in full; an output's two sums multiplied by
-///                   v1 and v2 at the end; three comparisons an activation that is made
+///   staircase       zeros left out, weights of v1 and v2 added up apart, passed ones in full; an output's two sums
+///                   multiplied by v1 and v2 at the end; three comparisons an activation that is made
 /// Beside that, all three read every input once (8 bits, or coded_bits) and every weight (8 bits) once.
 struct LayerEnergy {
   double exact = 0, exact_skipping = 0, staircase = 0;
 };
 
-/// `shares` are those of the site that `layer` reads, which makes `activations` of an image; null if it reads none, and all three
-/// figures are the exact one.
+/// `shares` are those of the site that `layer` reads, which makes `activations` of an image; null if it reads none, and
+/// all three figures are the exact one.
 LayerEnergy layer_energy(const Layer& layer, const SiteShares* shares, double activations, const EnergyTable& table);
 
 struct SiteCost {
@@ -52,14 +52,16 @@ struct SiteCost {
 
 struct NetworkCost {
   std::vector<SiteCost> sites;  // (sites)
-  double coverage = 0;          ///< share of all activations behind a ReLU that a staircase replaces: not passed, not of a site left out
+  double coverage =
+      0;  ///< share of all activations behind a ReLU that a staircase replaces: not passed, not of a site left out
   double entropy_bits = 0, coded_bits = 0;  ///< means over the activations of the sites
-  double multiplications = 0;   ///< of an image, all layers
+  double multiplications = 0;               ///< of an image, all layers
   double skipped = 0, constant = 0;  ///< shares of them whose operand becomes 0; v1 or v2. The rest are full ones.
-  LayerEnergy energy;           ///< of all layers
+  LayerEnergy energy;                ///< of all layers
 };
 
-/// Cost of the network with `codes` (sites) at `sites`; its other layers stay exact. Throws Error if a site is no layer of it.
+/// Cost of the network with `codes` (sites) at `sites`; its other layers stay exact. Throws Error if a site is no layer
+/// of it.
 NetworkCost network_cost(const Network& network, std::span<const SiteData> sites, std::span<const Codes> codes,
                          const EnergyTable& table);
 

@@ -17,7 +17,8 @@ std::vector<std::size_t> non_dominated(std::span<const Objectives> candidates) {
   for (std::size_t i = 0; i < candidates.size(); ++i) {
     const auto beats = [&](const Objectives& other) { return dominates(other, candidates[i]); };
     const auto earlier = candidates.first(i);
-    if (std::none_of(candidates.begin(), candidates.end(), beats) && std::find(earlier.begin(), earlier.end(), candidates[i]) == earlier.end())
+    if (std::none_of(candidates.begin(), candidates.end(), beats) &&
+        std::find(earlier.begin(), earlier.end(), candidates[i]) == earlier.end())
       front.push_back(i);
   }
   return front;
@@ -28,7 +29,8 @@ std::vector<Objectives> objectives_of(const RunData& run) {
   std::vector<Objectives> objectives;
   for (const Candidate& c : run.top) {
     const NetworkCost cost = network_cost(run.network, run.sites, c.codes, run.energy);
-    objectives.push_back({cost.coverage, c.validation.mean_kd(), c.validation.student_accuracy(), cost.energy.staircase});
+    objectives.push_back(
+        {cost.coverage, c.validation.mean_kd(), c.validation.student_accuracy(), cost.energy.staircase});
   }
   return objectives;
 }
@@ -41,8 +43,9 @@ std::string pareto_csv(const RunData& run) {
   for (const std::size_t row : non_dominated(objectives)) {
     const Candidate& c = run.top[row];
     const Objectives& o = objectives[row];
-    csv += fmt::format("{},{},{},{},{},{},{},{}", row, c.origin, c.origin == "episode" ? fmt::format("{}", c.episode) : "", o.coverage,
-                       passed_share(run.sites, c.codes), o.kd, o.accuracy, o.energy);
+    csv +=
+        fmt::format("{},{},{},{},{},{},{},{}", row, c.origin, c.origin == "episode" ? fmt::format("{}", c.episode) : "",
+                    o.coverage, passed_share(run.sites, c.codes), o.kd, o.accuracy, o.energy);
     for (const Codes& q : c.codes) csv += fmt::format(",{} {} {} {} {}", q.t1, q.v1, q.t2, q.v2, q.tmax);
     csv += "\n";
   }

@@ -29,8 +29,9 @@ std::vector<std::size_t> non_dominated(std::span<const Objectives> candidates);
 /// Objectives of every row of /top.
 std::vector<Objectives> objectives_of(const RunData& run);
 
-/// The front among the rows of /top as a table: a line of names, then a line a candidate, ended each, in the order of /top.
-/// Columns: row of /top, origin, episode, the four objectives (behind coverage passed_share), then the codes "t1 v1 t2 v2 tmax" of each site.
+/// The front among the rows of /top as a table: a line of names, then a line a candidate, ended each, in the order of
+/// /top. Columns: row of /top, origin, episode, the four objectives (behind coverage passed_share), then the codes "t1
+/// v1 t2 v2 tmax" of each site.
 std::string pareto_csv(const RunData& run);
 
 }  // namespace triseg

@@ -33,7 +33,8 @@ std::int32_t rounded_bias(double bias, const QuantizedLayer& layer, std::size_t 
 /// sigma_t / sigma_s; 1 where one is 0.
 double ratio_of(double teacher, double student) { return teacher > 0 && student > 0 ? teacher / student : 1.0; }
 
-Requantization fit_channels(const QuantizedLayer& layer, std::span<const Distribution> teacher, std::span<const Distribution> student) {
+Requantization fit_channels(const QuantizedLayer& layer, std::span<const Distribution> teacher,
+                            std::span<const Distribution> student) {
   const Requantization& own = layer.requantization;
   Requantization fitted = own;
   for (std::size_t c = 0; c < own.bias.size(); ++c) {
@@ -60,7 +61,8 @@ Distribution pooled(const Requantization& own, std::span<const Distribution> cha
   return all;
 }
 
-Requantization fit_layer(const QuantizedLayer& layer, std::span<const Distribution> teacher, std::span<const Distribution> student) {
+Requantization fit_layer(const QuantizedLayer& layer, std::span<const Distribution> teacher,
+                         std::span<const Distribution> student) {
   const Requantization& own = layer.requantization;
   Requantization fitted = own;
   const Distribution t = pooled(own, teacher), s = pooled(own, student);
@@ -75,7 +77,9 @@ Requantization fit_layer(const QuantizedLayer& layer, std::span<const Distributi
 constexpr const char* multiplier_name = "repair/multiplier";
 constexpr const char* bias_name = "repair/bias";
 
-std::vector<std::size_t> repaired_layers(const Problem& problem) { return triseg::repaired_layers(problem.network(), problem.sites.front()); }
+std::vector<std::size_t> repaired_layers(const Problem& problem) {
+  return triseg::repaired_layers(problem.network(), problem.sites.front());
+}
 
 std::size_t repaired_channels(const Problem& problem) {
   std::size_t sum = 0;
@@ -101,7 +105,8 @@ std::vector<std::size_t> repaired_layers(const Network& network, std::size_t fir
   return layers;
 }
 
-Repair fit_repair(const Problem& problem, RepairMode mode, std::span<const Moments> teacher, std::span<const Moments> student) {
+Repair fit_repair(const Problem& problem, RepairMode mode, std::span<const Moments> teacher,
+                  std::span<const Moments> student) {
   const QuantizedNetwork& model = problem.model;
   const std::size_t first = problem.sites.front() + 1;
   Repair repair(model.layers.size());

@@ -1,5 +1,5 @@
-// Repair by moments: a student's requantization, re-fitted so that its accumulators have the teacher's mean and spread again. Costs the
-// hardware nothing: it has multiplier and bias for every channel anyway.
+// Repair by moments: a student's requantization, re-fitted so that its accumulators have the teacher's mean and spread
+// again. Costs the hardware nothing: it has multiplier and bias for every channel anyway.
 #pragma once
 
 #include "core/moments.hpp"
@@ -21,34 +21,37 @@ std::string_view repair_mode_name(RepairMode mode);
 /// Throws Error for any other name.
 RepairMode parse_repair_mode(std::string_view name);
 
-/// The layers that a repair by moments changes, in network order: those behind the first site, whose index this takes. No staircase
-/// precedes the others.
+/// The layers that a repair by moments changes, in network order: those behind the first site, whose index this takes.
+/// No staircase precedes the others.
 std::vector<std::size_t> repaired_layers(const Network& network, std::size_t first_site);
 
-/// The repair that gives accumulators of the student's moments the teacher's mean and deviation (moment matching). With the
-/// means mu of accumulators under the model's own bias and their deviations sigma over the same images, for each channel:
+/// The repair that gives accumulators of the student's moments the teacher's mean and deviation (moment matching). With
+/// the means mu of accumulators under the model's own bias and their deviations sigma over the same images, for each
+/// channel:
 ///
 ///     multiplier' = multiplier * sigma_t / sigma_s       bias' = rint(bias - mu_s + mu_t * sigma_s / sigma_t)
 ///
-/// so that multiplier' * (a + bias') is multiplier * (mu_t + sigma_t * (accumulator - mu_s) / sigma_s). In mode `layer` all
-/// channels of a layer share one ratio and one shift, those of their outputs y = multiplier * accumulator, in codes, pooled over
-/// the channels (M: mean of their means; S^2: mean of their variances plus the variance of their means):
+/// so that multiplier' * (a + bias') is multiplier * (mu_t + sigma_t * (accumulator - mu_s) / sigma_s). In mode `layer`
+/// all channels of a layer share one ratio and one shift, those of their outputs y = multiplier * accumulator, in
+/// codes, pooled over the channels (M: mean of their means; S^2: mean of their variances plus the variance of their
+/// means):
 ///
 ///     multiplier' = multiplier * S_t / S_s               bias' = rint(bias + (M_t * S_s / S_t - M_s) / multiplier)
 ///
 /// Where a deviation is 0, multipliers stay and the mean alone moves. bias' is kept within 2^30 of 0, and where
 /// accumulators stay within 32 bits. Throws Error (check_repair) if a multiplier leaves the range of float32.
-/// teacher, student: moments without bias (channels of all layers), as Engine::add_moments gives them; of the student under a
-/// repair of the layers before, its own layer's does not matter. `mode` is not none.
-Repair fit_repair(const Problem& problem, RepairMode mode, std::span<const Moments> teacher, std::span<const Moments> student);
+/// teacher, student: moments without bias (channels of all layers), as Engine::add_moments gives them; of the student
+/// under a repair of the layers before, its own layer's does not matter. `mode` is not none.
+Repair fit_repair(const Problem& problem, RepairMode mode, std::span<const Moments> teacher,
+                  std::span<const Moments> student);
 
-/// The layers of a repair by name, and back. Throws Error for a layer that the network does not have or that has another number
-/// of channels.
+/// The layers of a repair by name, and back. Throws Error for a layer that the network does not have or that has
+/// another number of channels.
 std::vector<LayerRepair> layer_repairs(const Network& network, const Repair& repair);
 Repair repair_of(const Network& network, std::span<const LayerRepair> layers);
 
-/// The repair of a checkpoint, in two tensors: repair/multiplier (repaired channels) and repair/bias (channels, 2), whose
-/// floor(bias / 2^16) and rest are exact in f32.
+/// The repair of a checkpoint, in two tensors: repair/multiplier (repaired channels) and repair/bias (channels, 2),
+/// whose floor(bias / 2^16) and rest are exact in f32.
 void store_repair(Checkpoint& checkpoint, const Problem& problem, const Repair& repair);
 /// Nothing if there is none. Throws Error if a tensor is missing or of another shape.
 std::optional<Repair> stored_repair(const Checkpoint& checkpoint, const Problem& problem);

@@ -7,7 +7,8 @@
 
 namespace triseg {
 
-std::vector<std::size_t> best_episodes(std::span<const Episode> episodes, std::span<const Update> updates, std::size_t k) {
+std::vector<std::size_t> best_episodes(std::span<const Episode> episodes, std::span<const Update> updates,
+                                       std::size_t k) {
   std::size_t branches = 1;
   for (const Update& update : updates) branches = std::max<std::size_t>(branches, update.branch + 1);
   std::vector<double> gain(episodes.size());
@@ -80,7 +81,8 @@ Choice choose(std::span<const Candidate> candidates, double max_acc_drop) {
 Choice choose_widest(std::span<const Candidate> candidates, std::span<const double> coverage, double max_acc_drop) {
   Choice choice;
   for (std::size_t i = 0; i < candidates.size(); ++i)
-    if (accuracy_drop(candidates[i].validation) <= max_acc_drop && (!choice.within || coverage[i] > coverage[choice.index]))
+    if (accuracy_drop(candidates[i].validation) <= max_acc_drop &&
+        (!choice.within || coverage[i] > coverage[choice.index]))
       choice = {i, true};
   return choice;
 }

@@ -11,8 +11,10 @@ namespace triseg {
 
 /// Indices of the `k` best episodes with distinct codes, best first; of equal ones the earlier. Images differ between
 /// iterations, so an episode counts by its gain: its reward less that of the reference codes on the same images.
-/// Rewards of different branches (Update::branch) do not compare: each of them gives its k / branches best, at least one.
-std::vector<std::size_t> best_episodes(std::span<const Episode> episodes, std::span<const Update> updates, std::size_t k);
+/// Rewards of different branches (Update::branch) do not compare: each of them gives its k / branches best, at least
+/// one.
+std::vector<std::size_t> best_episodes(std::span<const Episode> episodes, std::span<const Update> updates,
+                                       std::size_t k);
 
 /// -(mean KD + attention_weight * mean attention distance).
 double reward(const Score& score, double attention_weight);
@@ -29,10 +31,10 @@ struct Difference {
   double error = 0;
 };
 
-/// Reward of `a` less that of `b`, from sums over the same records of split_batch images, `images` in all. Both saw the same
-/// images, so what makes an image hard for both cancels. Records are the units: with d their differences, n their images and D
-/// the mean, the error squared is R / (R - 1) sum (d - n D)^2 / images^2 (the ratio estimator of Cochran, Sampling
-/// Techniques, 3rd ed. 1977, 6.3); 0 for fewer than two records.
+/// Reward of `a` less that of `b`, from sums over the same records of split_batch images, `images` in all. Both saw the
+/// same images, so what makes an image hard for both cancels. Records are the units: with d their differences, n their
+/// images and D the mean, the error squared is R / (R - 1) sum (d - n D)^2 / images^2 (the ratio estimator of Cochran,
+/// Sampling Techniques, 3rd ed. 1977, 6.3); 0 for fewer than two records.
 Difference reward_difference(std::span<const double> a, std::span<const double> b, std::uint64_t images);
 
 /// True if the difference is no more than 1.96 of its standard errors below zero.
@@ -43,7 +45,7 @@ std::size_t count_within_error(std::span<const Candidate> candidates);
 
 /// What the test split says other than validation, on which the candidate was chosen: test less validation.
 struct Gap {
-  double kd = 0;                ///< [nats]
+  double kd = 0;  ///< [nats]
   double reward = 0;
   double student_accuracy = 0;  ///< [percentage points]
   double accuracy_drop = 0;     ///< [percentage points]
@@ -55,8 +57,8 @@ struct Choice {
   bool within = false;  ///< its drop is at most max_acc_drop
 };
 
-/// Choice among candidates sorted by validation reward, best first: the first whose accuracy drop is at most `max_acc_drop`
-/// [percentage points], else the first.
+/// Choice among candidates sorted by validation reward, best first: the first whose accuracy drop is at most
+/// `max_acc_drop` [percentage points], else the first.
 Choice choose(std::span<const Candidate> candidates, double max_acc_drop);
 
 /// The same, but of those within `max_acc_drop` the one of the largest coverage (candidates), of equal ones the first.

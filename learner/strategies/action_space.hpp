@@ -11,18 +11,20 @@
 
 namespace triseg {
 
-/// What is drawn of a site, numbered as tensors and random keys are: in the order of drawing, but tmax, which is drawn first and not
-/// always, has the last number, so that the others keep theirs.
+/// What is drawn of a site, numbered as tensors and random keys are: in the order of drawing, but tmax, which is drawn
+/// first and not always, has the last number, so that the others keep theirs.
 enum class Head : std::size_t { t1, t2, v1, v2, tmax };
 
 /// The heads in the order of drawing. Each draw leaves the later ones at least one legal code.
 inline constexpr std::array<Head, 5> all_heads = {Head::tmax, Head::t1, Head::t2, Head::v1, Head::v2};
 
 /// Those that are drawn: all, or all but tmax.
-inline std::span<const Head> drawn_heads(bool tmax_searched) { return std::span(all_heads).subspan(tmax_searched ? 0 : 1); }
+inline std::span<const Head> drawn_heads(bool tmax_searched) {
+  return std::span(all_heads).subspan(tmax_searched ? 0 : 1);
+}
 
-/// The first and last legal code of a head, given the codes drawn before it: tmax in 3..255, t1 in 1..tmax-2, t2 in t1+1..tmax-1,
-/// v1 in t1+1..t2, v2 in t2+1..tmax.
+/// The first and last legal code of a head, given the codes drawn before it: tmax in 3..255, t1 in 1..tmax-2, t2 in
+/// t1+1..tmax-1, v1 in t1+1..t2, v2 in t2+1..tmax.
 inline std::pair<int, int> legal_range(Head head, const Codes& c) {
   switch (head) {
     case Head::tmax: return {smallest_tmax, 255};

@@ -20,14 +20,17 @@ std::vector<Codes> starts_of(const Branch& branch) {
 
 class Branches final : public Strategy {
  public:
-  Branches(const StrategyOptions& options, std::vector<Branch> branches, std::uint64_t seed) : branches_(std::move(branches)) {
+  Branches(const StrategyOptions& options, std::vector<Branch> branches, std::uint64_t seed)
+      : branches_(std::move(branches)) {
     for (const Branch& branch : branches_) {
       strategies_.push_back(make_strategy(options, branch.sites, seed));
       targets_.emplace_back(branch.sites, branch.pass_share);
     }
   }
 
-  std::uint64_t usable_episodes(std::uint64_t budget) const override { return strategies_.front()->usable_episodes(budget); }
+  std::uint64_t usable_episodes(std::uint64_t budget) const override {
+    return strategies_.front()->usable_episodes(budget);
+  }
 
   std::vector<std::vector<Codes>> propose(std::uint64_t first_episode, std::size_t count) override {
     drawn_ = strategies_[branch_of(iteration_)]->propose(first_episode, count);
@@ -46,7 +49,9 @@ class Branches final : public Strategy {
     ++iteration_;
   }
 
-  std::vector<Codes> most_probable() const override { return most_probable_of(branch_of(std::max<std::uint64_t>(iteration_, 1) - 1)); }
+  std::vector<Codes> most_probable() const override {
+    return most_probable_of(branch_of(std::max<std::uint64_t>(iteration_, 1) - 1));
+  }
 
   std::vector<std::vector<Codes>> incumbents() const override {
     std::vector<std::vector<Codes>> all;
@@ -78,7 +83,9 @@ class Branches final : public Strategy {
 
  private:
   std::size_t branch_of(std::uint64_t iteration) const { return iteration % branches_.size(); }
-  std::vector<Codes> most_probable_of(std::size_t branch) const { return targets_[branch].meet(strategies_[branch]->most_probable()); }
+  std::vector<Codes> most_probable_of(std::size_t branch) const {
+    return targets_[branch].meet(strategies_[branch]->most_probable());
+  }
 
   std::vector<Branch> branches_;
   std::vector<std::unique_ptr<Strategy>> strategies_;
@@ -105,7 +112,8 @@ Branch make_branch(const std::vector<SiteData>& sites, double pass_share) {
   return branch;
 }
 
-std::unique_ptr<Strategy> make_branches(const StrategyOptions& options, std::vector<Branch> branches, std::uint64_t seed) {
+std::unique_ptr<Strategy> make_branches(const StrategyOptions& options, std::vector<Branch> branches,
+                                        std::uint64_t seed) {
   return std::make_unique<Branches>(options, std::move(branches), seed);
 }
 

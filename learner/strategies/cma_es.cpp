@@ -19,7 +19,13 @@ constexpr double least_deviation = 0.3;
 class CmaEs final : public Strategy {
  public:
   CmaEs(const std::vector<SiteData>& sites, double width_tolerance, std::uint64_t seed)
-      : sites_(sites), seed_(seed), heads_(drawn_heads(tmax_searched(sites))), mean_(size()), variance_(size()), step_path_(size()), variance_path_(size()) {
+      : sites_(sites),
+        seed_(seed),
+        heads_(drawn_heads(tmax_searched(sites))),
+        mean_(size()),
+        variance_(size()),
+        step_path_(size()),
+        variance_path_(size()) {
     for (std::size_t l = 0; l < sites.size(); ++l)
       for (Head head : heads_) {
         const std::size_t k = index(l, head);
@@ -48,7 +54,8 @@ class CmaEs final : public Strategy {
     // Hansen's tutorial, table 1; the learning rates of the covariance times (n + 2) / 3, as Ros and Hansen have it.
     const double n = double(size());
     std::vector<double> weights(parents);
-    for (std::size_t i = 0; i < parents; ++i) weights[i] = reproducible_log(double(episodes.size()) / 2 + 0.5) - reproducible_log(double(i + 1));
+    for (std::size_t i = 0; i < parents; ++i)
+      weights[i] = reproducible_log(double(episodes.size()) / 2 + 0.5) - reproducible_log(double(i + 1));
     const double total = std::accumulate(weights.begin(), weights.end(), 0.0);
     double squares = 0;
     for (double& w : weights) {
@@ -61,7 +68,8 @@ class CmaEs final : public Strategy {
     const double path_rate = (4 + effective / n) / (n + 4 + 2 * effective / n);
     const double separable = (n + 2) / 3;
     const double one_rate = std::min(1.0, separable * 2 / ((n + 1.3) * (n + 1.3) + effective));
-    const double rank_rate = std::min(1 - one_rate, separable * 2 * (effective - 2 + 1 / effective) / ((n + 2) * (n + 2) + effective));
+    const double rank_rate =
+        std::min(1 - one_rate, separable * 2 * (effective - 2 + 1 / effective) / ((n + 2) * (n + 2) + effective));
     const double expected_length = std::sqrt(n) * (1 - 1 / (4 * n) + 1 / (21 * n * n));
 
     // Steps in units of sigma: y = (x - mean) / sigma.
@@ -77,17 +85,21 @@ class CmaEs final : public Strategy {
     ++generation_;
     double length = 0;
     for (std::size_t k = 0; k < size(); ++k) {
-      step_path_[k] = static_cast<float>((1 - step_rate) * step_path_[k] +
-                                         std::sqrt(step_rate * (2 - step_rate) * effective) * mean_step[k] / std::sqrt(variance_[k]));
+      step_path_[k] =
+          static_cast<float>((1 - step_rate) * step_path_[k] + std::sqrt(step_rate * (2 - step_rate) * effective) *
+                                                                   mean_step[k] / std::sqrt(variance_[k]));
       length += double(step_path_[k]) * step_path_[k];
     }
     length = std::sqrt(length);
-    const bool stalled = length / std::sqrt(1 - reproducible_power(1 - step_rate, 2 * generation_)) >= (1.4 + 2 / (n + 1)) * expected_length;
+    const bool stalled = length / std::sqrt(1 - reproducible_power(1 - step_rate, 2 * generation_)) >=
+                         (1.4 + 2 / (n + 1)) * expected_length;
     for (std::size_t k = 0; k < size(); ++k) {
-      variance_path_[k] = static_cast<float>((1 - path_rate) * variance_path_[k] +
-                                             (stalled ? 0.0 : std::sqrt(path_rate * (2 - path_rate) * effective) * mean_step[k]));
+      variance_path_[k] =
+          static_cast<float>((1 - path_rate) * variance_path_[k] +
+                             (stalled ? 0.0 : std::sqrt(path_rate * (2 - path_rate) * effective) * mean_step[k]));
       const double kept = 1 - one_rate - rank_rate + (stalled ? one_rate * path_rate * (2 - path_rate) : 0.0);
-      variance_[k] = static_cast<float>(kept * variance_[k] + one_rate * variance_path_[k] * variance_path_[k] + rank_rate * rank_sum[k]);
+      variance_[k] = static_cast<float>(kept * variance_[k] + one_rate * variance_path_[k] * variance_path_[k] +
+                                        rank_rate * rank_sum[k]);
       mean_[k] = static_cast<float>(mean_[k] + sigma_ * mean_step[k]);
     }
     sigma_ = static_cast<float>(sigma_ * reproducible_exp(step_rate / damping * (length / expected_length - 1)));
@@ -136,12 +148,14 @@ class CmaEs final : public Strategy {
     for (std::size_t l = 0; l < sites_.size(); ++l)
       for (Head head : heads_) {
         const std::size_t k = index(l, head);
-        x[k] = mean_[k] + sigma_ * std::sqrt(variance_[k]) * normal(episode, static_cast<std::uint32_t>(l), static_cast<std::uint32_t>(head));
+        x[k] = mean_[k] + sigma_ * std::sqrt(variance_[k]) *
+                              normal(episode, static_cast<std::uint32_t>(l), static_cast<std::uint32_t>(head));
       }
     return x;
   }
 
-  /// The legal codes near a point: rounded, then, in the order of drawing, moved into what the codes before leave legal.
+  /// The legal codes near a point: rounded, then, in the order of drawing, moved into what the codes before leave
+  /// legal.
   std::vector<Codes> decode(const std::vector<double>& x) const {
     std::vector<Codes> result;
     for (std::size_t l = 0; l < sites_.size(); ++l)

@@ -91,9 +91,9 @@ class CoordinateSearch final : public Strategy {
 
   std::vector<SiteData> sites_;
   std::vector<Codes> incumbent_;
-  std::vector<float> sums_;             // (moves, 3): iterations, sum of gains, sum of their squares
-  std::uint64_t next_ = 0;              // the first move of the next iteration, among the legal ones
-  std::vector<std::size_t> proposed_;   // the moves of this iteration, behind the incumbent
+  std::vector<float> sums_;            // (moves, 3): iterations, sum of gains, sum of their squares
+  std::uint64_t next_ = 0;             // the first move of the next iteration, among the legal ones
+  std::vector<std::size_t> proposed_;  // the moves of this iteration, behind the incumbent
 };
 
 }  // namespace

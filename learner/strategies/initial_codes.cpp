@@ -59,7 +59,8 @@ Codes initial_codes(int tmax) {
 std::int64_t squared_error(const Histogram& histogram, const Codes& c) {
   const Table table = staircase(c);
   std::int64_t error = 0;
-  for (int q = 0; q < 256; ++q) error += static_cast<std::int64_t>(histogram.counts[q]) * (table[q] - q) * (table[q] - q);
+  for (int q = 0; q < 256; ++q)
+    error += static_cast<std::int64_t>(histogram.counts[q]) * (table[q] - q) * (table[q] - q);
   return error;
 }
 
@@ -106,19 +107,22 @@ Codes balanced_optimum(const Histogram& histogram, int tmax, double weight) {
   Codes best = initial_codes(tmax);
   for (int t1 = 1; t1 <= tmax - 2; ++t1) {
     for (int t2 = t1 + 1; t2 <= tmax - 1; ++t2) {
-      const double n1 = double(sums.count[t2 + 1] - sums.count[t1 + 1]), s1 = double(sums.sum[t2 + 1] - sums.sum[t1 + 1]);
-      const double n2 = double(sums.count[tmax + 1] - sums.count[t2 + 1]), s2 = double(sums.sum[tmax + 1] - sums.sum[t2 + 1]);
+      const double n1 = double(sums.count[t2 + 1] - sums.count[t1 + 1]),
+                   s1 = double(sums.sum[t2 + 1] - sums.sum[t1 + 1]);
+      const double n2 = double(sums.count[tmax + 1] - sums.count[t2 + 1]),
+                   s2 = double(sums.sum[tmax + 1] - sums.sum[t2 + 1]);
       const auto error = [&](double v1, double v2) {
         const double shift = n1 * v1 + n2 * v2 - whole;
         return square + (n1 * v1 - 2 * s1) * v1 + (n2 * v2 - 2 * s2) * v2 + k * shift * shift;
       };
-      // It is least where its two derivatives vanish. Divided by n1 and n2 they are v1 + k e = s1 / n1 and v2 + k e = s2 / n2, with
-      // e = n1 v1 + n2 v2 - whole. No codes of this t1 and t2 come below that.
+      // It is least where its two derivatives vanish. Divided by n1 and n2 they are v1 + k e = s1 / n1 and v2 + k e =
+      // s2 / n2, with e = n1 v1 + n2 v2 - whole. No codes of this t1 and t2 come below that.
       const double mean1 = n1 > 0 ? s1 / n1 : t1 + 1, mean2 = n2 > 0 ? s2 / n2 : t2 + 1;
       const double e = (n1 * mean1 + n2 * mean2 - whole) / (1 + k * (n1 + n2));
       if (error(mean1 - k * e, mean2 - k * e) >= least) continue;
       for (int v1 = t1 + 1; v1 <= t2; ++v1) {
-        const double v2_real = n2 > 0 ? std::clamp<double>((mean2 - k * (n1 * v1 - whole)) / (1 + k * n2), t2 + 1, tmax) : t2 + 1;
+        const double v2_real =
+            n2 > 0 ? std::clamp<double>((mean2 - k * (n1 * v1 - whole)) / (1 + k * n2), t2 + 1, tmax) : t2 + 1;
         for (const double v2 : {std::floor(v2_real), std::ceil(v2_real)}) {
           if (error(v1, v2) >= least) continue;
           least = error(v1, v2);
@@ -132,8 +136,8 @@ Codes balanced_optimum(const Histogram& histogram, int tmax, double weight) {
 }
 
 std::array<double, 4> site_state(const Histogram& histogram, std::size_t index, std::size_t sites) {
-  return {sites > 1 ? double(index) / double(sites - 1) : 0.0, histogram.mean() / 255.0, histogram.standard_deviation() / 128.0,
-          histogram.nonzero_percentile(90.0) / 255.0};
+  return {sites > 1 ? double(index) / double(sites - 1) : 0.0, histogram.mean() / 255.0,
+          histogram.standard_deviation() / 128.0, histogram.nonzero_percentile(90.0) / 255.0};
 }
 
 }  // namespace triseg

@@ -21,7 +21,8 @@ struct TmaxRule {
   int offset = 10;           ///< added to the percentile's code
   int fixed = 127;
 
-  /// percentile, and where search starts: the percentile's code + offset, at least 15, at most 255; fixed: the fixed value.
+  /// percentile, and where search starts: the percentile's code + offset, at least 15, at most 255; fixed: the fixed
+  /// value.
   int tmax(const Histogram& histogram) const;
   /// "p90+10" or "fixed": how log lines name the rule.
   std::string label() const;
@@ -34,19 +35,19 @@ Codes initial_codes(int tmax);
 /// The summed squared error of the staircase over the histogram, in squared codes. Exact.
 std::int64_t squared_error(const Histogram& histogram, const Codes& codes);
 
-/// The legal codes with the least squared_error for this tmax; of equal ones the smallest (t1, t2, v1, v2). Exact: every
-/// t1 and t2 are tried, and v1 and v2 are the rounded means of their segments, from prefix sums; O(tmax^2).
+/// The legal codes with the least squared_error for this tmax; of equal ones the smallest (t1, t2, v1, v2). Exact:
+/// every t1 and t2 are tried, and v1 and v2 are the rounded means of their segments, from prefix sums; O(tmax^2).
 Codes mse_optimum(const Histogram& histogram, int tmax);
 
-/// How much more the mean of a site's error weighs than its spread, to the layer that takes its codes: with the layer's weights
-/// w_ci (output channel c, input element i) times its multipliers, and errors of mean b and variance v at all elements alike, the
-/// mean square error of an accumulator is b^2 (sum_i w_ci)^2 + v sum_i w_ci^2. This is the ratio of the two sums, each averaged over
-/// the channels; 1 or more.
+/// How much more the mean of a site's error weighs than its spread, to the layer that takes its codes: with the layer's
+/// weights w_ci (output channel c, input element i) times its multipliers, and errors of mean b and variance v at all
+/// elements alike, the mean square error of an accumulator is b^2 (sum_i w_ci)^2 + v sum_i w_ci^2. This is the ratio of
+/// the two sums, each averaged over the channels; 1 or more.
 double mean_weight(const QuantizedLayer& consumer);
 
-/// The legal codes of the least v + weight * b^2, b and v the mean and variance of the error f(q) - q over the histogram: 1 is
-/// mse_optimum's sum. Exact but for rounding in double: every t1, t2 and v1 that can come below the best so far are tried, v2 is the
-/// rounded optimum given them. weight >= 1.
+/// The legal codes of the least v + weight * b^2, b and v the mean and variance of the error f(q) - q over the
+/// histogram: 1 is mse_optimum's sum. Exact but for rounding in double: every t1, t2 and v1 that can come below the
+/// best so far are tried, v2 is the rounded optimum given them. weight >= 1.
 Codes balanced_optimum(const Histogram& histogram, int tmax, double weight);
 
 /// [index / (sites - 1), mean / 255, standard deviation / 128, p90 of the non-zero codes / 255].

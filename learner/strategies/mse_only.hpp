@@ -7,7 +7,8 @@
 
 namespace triseg {
 
-/// Each site's codes are chosen by its own histogram, exactly (mse_optimum), and no episode is scored. Learns and keeps nothing.
+/// Each site's codes are chosen by its own histogram, exactly (mse_optimum), and no episode is scored. Learns and keeps
+/// nothing.
 std::unique_ptr<Strategy> make_mse_only(const std::vector<SiteData>& sites);
 
 }  // namespace triseg

@@ -13,7 +13,8 @@ int moved(int tmax, int by) { return std::clamp(tmax + by, smallest_tmax, 255); 
 }  // namespace
 
 PassTarget::PassTarget(const std::vector<SiteData>& sites, double pass_share)
-    : may_pass_(static_cast<std::uint64_t>(pass_share * double(total_activations(sites)) * (1 + 1e-12))) {  // n / total means n
+    : may_pass_(static_cast<std::uint64_t>(pass_share * double(total_activations(sites)) *
+                                           (1 + 1e-12))) {  // n / total means n
   for (const SiteData& site : sites) {
     auto& above = above_.emplace_back();
     above[255] = 0;

@@ -18,8 +18,9 @@ class PassTarget {
   /// False if no activation of the histograms may pass.
   bool lets_pass() const { return may_pass_ > 0; }
 
-  /// Moves tmax of all sites by the same number of codes, up or down, within 3..255: the least of all moves under which no more than
-  /// the share passes. If nothing may pass, every tmax is 255. Other codes that are not legal any more move to the nearest that are.
+  /// Moves tmax of all sites by the same number of codes, up or down, within 3..255: the least of all moves under which
+  /// no more than the share passes. If nothing may pass, every tmax is 255. Other codes that are not legal any more
+  /// move to the nearest that are.
   std::vector<Codes> meet(std::vector<Codes> codes) const;
 
  private:

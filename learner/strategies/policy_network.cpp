@@ -23,8 +23,8 @@ void tanh_backward(const std::vector<double>& y, std::vector<double>& dy) {
 
 }  // namespace
 
-PolicyNetwork::PolicyNetwork(std::vector<std::array<double, inputs>> states, std::size_t heads, std::size_t columns, std::uint64_t seed,
-                             bool zero_heads)
+PolicyNetwork::PolicyNetwork(std::vector<std::array<double, inputs>> states, std::size_t heads, std::size_t columns,
+                             std::uint64_t seed, bool zero_heads)
     : hidden_outputs_(hidden) {
   for (const auto& state : states) states_.insert(states_.end(), state.begin(), state.end());
   std::iota(hidden_outputs_.begin(), hidden_outputs_.end(), 0);
@@ -50,14 +50,16 @@ PolicyNetwork::PolicyNetwork(std::vector<std::array<double, inputs>> states, std
   add("critic.bias", {1}, hidden, zero_heads);
 }
 
-PolicyNetwork::Rows PolicyNetwork::linear(const Linear& layer, const Rows& x, const std::vector<std::size_t>& outputs) const {
+PolicyNetwork::Rows PolicyNetwork::linear(const Linear& layer, const Rows& x,
+                                          const std::vector<std::size_t>& outputs) const {
   const auto& weight = parameters_[layer.weight].value;
   const auto& bias = parameters_[layer.weight + 1].value;
   Rows y(rows() * outputs.size());
   for (std::size_t r = 0; r < rows(); ++r)
     for (std::size_t o = 0; o < outputs.size(); ++o) {
       double sum = bias[outputs[o]];
-      for (std::size_t i = 0; i < layer.fan_in; ++i) sum += x[r * layer.fan_in + i] * weight[outputs[o] * layer.fan_in + i];
+      for (std::size_t i = 0; i < layer.fan_in; ++i)
+        sum += x[r * layer.fan_in + i] * weight[outputs[o] * layer.fan_in + i];
       y[r * outputs.size() + o] = sum;
     }
   return y;
@@ -117,7 +119,8 @@ void PolicyNetwork::step(const Output& gradient, double learning_rate) {
       const double v = beta2 * parameter.second_moment[i] + (1 - beta2) * g * g;
       parameter.first_moment[i] = static_cast<float>(m);
       parameter.second_moment[i] = static_cast<float>(v);
-      parameter.value[i] = static_cast<float>(parameter.value[i] - learning_rate * (m / correction1) / (std::sqrt(v / correction2) + epsilon));
+      parameter.value[i] = static_cast<float>(parameter.value[i] - learning_rate * (m / correction1) /
+                                                                       (std::sqrt(v / correction2) + epsilon));
     }
   }
 }

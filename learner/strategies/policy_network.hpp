@@ -1,5 +1,5 @@
-// The policy's network and its optimizer, in plain loops: L rows of 4 numbers are too little work for a library, and so its
-// results depend on no processor, thread count or library version. Every tensor is open to the checkpoint.
+// The policy's network and its optimizer, in plain loops: L rows of 4 numbers are too little work for a library, and so
+// its results depend on no processor, thread count or library version. Every tensor is open to the checkpoint.
 #pragma once
 
 #include "learner/run_data.hpp"
@@ -25,9 +25,10 @@ class PolicyNetwork {
     std::vector<double> values;  // (L)
   };
 
-  /// states: (L). `heads`: how many; 0 leaves the critic alone. Only codes 0 .. columns - 1 of the heads are computed and learned.
-  /// `zero_heads` starts the heads, the critic's too, at zero.
-  PolicyNetwork(std::vector<std::array<double, inputs>> states, std::size_t heads, std::size_t columns, std::uint64_t seed, bool zero_heads);
+  /// states: (L). `heads`: how many; 0 leaves the critic alone. Only codes 0 .. columns - 1 of the heads are computed
+  /// and learned. `zero_heads` starts the heads, the critic's too, at zero.
+  PolicyNetwork(std::vector<std::array<double, inputs>> states, std::size_t heads, std::size_t columns,
+                std::uint64_t seed, bool zero_heads);
 
   Output forward() const;
 
@@ -61,9 +62,9 @@ class PolicyNetwork {
   Rows linear_backward(const Linear& layer, const Rows& x, const Rows& dy, const std::vector<std::size_t>& outputs,
                        std::vector<std::vector<double>>& gradients) const;
 
-  Rows states_;                             // (L, 4)
-  std::vector<std::size_t> hidden_outputs_; // 0 .. hidden - 1
-  std::vector<std::size_t> head_outputs_;   // of heads_layer: those of codes below columns
+  Rows states_;                              // (L, 4)
+  std::vector<std::size_t> hidden_outputs_;  // 0 .. hidden - 1
+  std::vector<std::size_t> head_outputs_;    // of heads_layer: those of codes below columns
   std::vector<Parameter> parameters_;
   std::uint64_t steps_ = 0;
 };

@@ -30,13 +30,13 @@ constexpr double lowest_logit = 500;
 struct DrawGroup {
   std::size_t site = 0;
   Head head = Head::t1;
-  int first = 0, last = 0;              // the legal codes
-  std::vector<std::size_t> episodes;    // indices within the iteration
-  std::vector<int> codes;               // drawn by them
+  int first = 0, last = 0;            // the legal codes
+  std::vector<std::size_t> episodes;  // indices within the iteration
+  std::vector<int> codes;             // drawn by them
 
   // Set by evaluate().
   double total = 0, log_total = 0;
-  double entropy = 0;                   // [nats]
+  double entropy = 0;  // [nats]
 
   /// shifted, weight: of codes 0, 1, ... of this site and head, logits less the largest, and their exponentials.
   void evaluate(const double* shifted, const double* weight) {
@@ -54,14 +54,20 @@ struct DrawGroup {
 class Ppo final : public Strategy {
  public:
   Ppo(const std::vector<SiteData>& sites, const PpoOptions& options, const StartOptions& start, std::uint64_t seed)
-      : sites_(sites), options_(options), seed_(seed), heads_(drawn_heads(tmax_searched(sites))), centred_(start.warm_start != WarmStart::none), columns_(columns_of(sites)),
+      : sites_(sites),
+        options_(options),
+        seed_(seed),
+        heads_(drawn_heads(tmax_searched(sites))),
+        centred_(start.warm_start != WarmStart::none),
+        columns_(columns_of(sites)),
         policy_(states_of(sites), centred_ ? 0 : head_count(), columns_, seed, centred_) {
     if (!centred_) return;
     for (const SiteData& site : sites)
       for (std::size_t h = 0; h < head_count(); ++h) {
         const Head head{h};
-        const double width = start.warm_start == WarmStart::init ? std::max(1.0, site.tmax / 10.0)
-                                                                   : start_width(site, site.start, head, start.width_tolerance);
+        const double width = start.warm_start == WarmStart::init
+                                 ? std::max(1.0, site.tmax / 10.0)
+                                 : start_width(site, site.start, head, start.width_tolerance);
         mean_.push_back(code_of(site.start, head));
         log_width_.push_back(static_cast<float>(reproducible_log(width)));
       }
@@ -121,12 +127,14 @@ class Ppo final : public Strategy {
         if (ratio * advantage <= clipped * advantage) d_log_probability[at] = -ratio * advantage / double(entries);
         gradient.values[at % count] += options_.value_coefficient * 2.0 * error / double(entries);
       }
-      const auto d_logits = logits_gradient(groups, p, d_log_probability, options_.entropy_coefficient / double(entries));
+      const auto d_logits =
+          logits_gradient(groups, p, d_log_probability, options_.entropy_coefficient / double(entries));
       if (!centred_) gradient.heads = d_logits;
       policy_.step(gradient, options_.learning_rate);
       if (centred_) move_centres(d_logits);
     }
-    for (std::size_t k = 0; k < mean_.size(); ++k) average_[k] = static_cast<float>(average_[k] + averaging * (mean_[k] - average_[k]));
+    for (std::size_t k = 0; k < mean_.size(); ++k)
+      average_[k] = static_cast<float>(average_[k] + averaging * (mean_[k] - average_[k]));
   }
 
   std::vector<Codes> most_probable() const override {
@@ -134,7 +142,8 @@ class Ppo final : public Strategy {
     std::vector<Codes> result;
     for (std::size_t l = 0; l < sites_.size(); ++l)
       result.push_back(choose_codes(sites_[l], [&](Head head, int first, int last) {
-        if (centred_) return int(std::clamp(std::nearbyint(double(average_[index(l, head)])), double(first), double(last)));
+        if (centred_)
+          return int(std::clamp(std::nearbyint(double(average_[index(l, head)])), double(first), double(last)));
         const double* z = &p.shifted[row(l, head)];
         return int(std::max_element(z + first, z + last + 1) - z);
       }));
@@ -158,7 +167,8 @@ class Ppo final : public Strategy {
   }
 
  private:
-  /// The categorical draws: logits less the row's largest, at least -lowest_logit, and their exponentials. (sites, heads, columns)
+  /// The categorical draws: logits less the row's largest, at least -lowest_logit, and their exponentials. (sites,
+  /// heads, columns)
   struct Distributions {
     std::vector<double> shifted, weight;
   };
@@ -206,8 +216,8 @@ class Ppo final : public Strategy {
     return p;
   }
 
-  /// The loss's gradient by all logits, given that by every draw's log-probability and the weight of every distribution's
-  /// entropy: d log p(a) / d z_c = [a = c] - p_c and dH / d z_c = -p_c (log p_c + H).
+  /// The loss's gradient by all logits, given that by every draw's log-probability and the weight of every
+  /// distribution's entropy: d log p(a) / d z_c = [a = c] - p_c and dH / d z_c = -p_c (log p_c + H).
   std::vector<double> logits_gradient(const std::vector<DrawGroup>& groups, const Distributions& p,
                                       const std::vector<double>& d_log_probability, double entropy_weight) const {
     std::vector<double> d_logits(p.shifted.size());
@@ -228,8 +238,9 @@ class Ppo final : public Strategy {
     return d_logits;
   }
 
-  /// A step of means and widths along the natural gradient of their Gaussians, whose Fisher information is 1 / width^2 and, of the
-  /// logarithm of the width, 2 (legality, which cuts them, left aside). The loss is a mean over sites; a site's own is count times it.
+  /// A step of means and widths along the natural gradient of their Gaussians, whose Fisher information is 1 / width^2
+  /// and, of the logarithm of the width, 2 (legality, which cuts them, left aside). The loss is a mean over sites; a
+  /// site's own is count times it.
   void move_centres(const std::vector<double>& d_logits) {
     const double count = double(sites_.size());
     for (std::size_t k = 0; k < mean_.size(); ++k) {
@@ -243,8 +254,10 @@ class Ppo final : public Strategy {
       }
       const double tmax = largest_tmax(sites_[k / head_count()]);
       mean_[k] = static_cast<float>(std::clamp(mean_[k] - options_.mean_rate * width * count * by_mean, 1.0, tmax));
-      const double step = std::clamp(options_.width_rate / 2 * count * by_width, -largest_width_step, largest_width_step);
-      log_width_[k] = static_cast<float>(std::clamp(log_width_[k] - step, reproducible_log(least_width), reproducible_log(tmax)));
+      const double step =
+          std::clamp(options_.width_rate / 2 * count * by_width, -largest_width_step, largest_width_step);
+      log_width_[k] =
+          static_cast<float>(std::clamp(log_width_[k] - step, reproducible_log(least_width), reproducible_log(tmax)));
     }
   }
 
@@ -260,8 +273,9 @@ class Ppo final : public Strategy {
     return last;
   }
 
-  /// (episodes, sites): how good an episode was within its iteration, of mean 0 and deviation 1, discounted. By its rank where draws
-  /// are around a mean, so that one bad draw among good ones counts no more than its place; by its reward as the original has it.
+  /// (episodes, sites): how good an episode was within its iteration, of mean 0 and deviation 1, discounted. By its
+  /// rank where draws are around a mean, so that one bad draw among good ones counts no more than its place; by its
+  /// reward as the original has it.
   std::vector<double> returns_of(std::span<const Episode> episodes) const {
     const double n = double(episodes.size());
     std::vector<double> value;
@@ -270,7 +284,8 @@ class Ppo final : public Strategy {
       const std::vector<double> rewards = value;
       std::vector<std::size_t> order(episodes.size());
       std::iota(order.begin(), order.end(), 0);
-      std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return rewards[a] < rewards[b]; });
+      std::stable_sort(order.begin(), order.end(),
+                       [&](std::size_t a, std::size_t b) { return rewards[a] < rewards[b]; });
       for (std::size_t i = 0, next = 0; i < order.size(); i = next) {  // equal rewards share the middle of their ranks
         while (next < order.size() && rewards[order[next]] == rewards[order[i]]) ++next;
         for (std::size_t j = i; j < next; ++j) value[order[j]] = double(i + next - 1) / 2;
@@ -280,7 +295,8 @@ class Ppo final : public Strategy {
     for (double v : value) mean += v / n;
     for (double v : value) variance += (v - mean) * (v - mean) / n;
     const auto [least, most] = std::minmax_element(value.begin(), value.end());
-    const double scale = *least < *most ? 1.0 / std::sqrt(variance) : 0.0;  // equal ones can leave a variance of rounding errors
+    const double scale =
+        *least < *most ? 1.0 / std::sqrt(variance) : 0.0;  // equal ones can leave a variance of rounding errors
     std::vector<double> returns;
     for (double v : value)
       for (std::size_t l = 0; l < sites_.size(); ++l)
@@ -313,15 +329,16 @@ class Ppo final : public Strategy {
   PpoOptions options_;
   std::uint64_t seed_;
   std::span<const Head> heads_;  // in the order of drawing
-  bool centred_;  // draws are around means; false: from the network's heads, as the Python original's
+  bool centred_;                 // draws are around means; false: from the network's heads, as the Python original's
   std::size_t columns_;
-  PolicyNetwork policy_;  // centred: its critic alone
+  PolicyNetwork policy_;                           // centred: its critic alone
   std::vector<float> mean_, average_, log_width_;  // (sites, heads) [codes]; empty unless centred
 };
 
 }  // namespace
 
-std::unique_ptr<Strategy> make_ppo(const std::vector<SiteData>& sites, const PpoOptions& options, const StartOptions& start, std::uint64_t seed) {
+std::unique_ptr<Strategy> make_ppo(const std::vector<SiteData>& sites, const PpoOptions& options,
+                                   const StartOptions& start, std::uint64_t seed) {
   return std::make_unique<Ppo>(sites, options, start, seed);
 }
 

@@ -9,8 +9,8 @@
 namespace triseg {
 namespace {
 
-/// Uniform over all legal codes, or over tmax and then over all legal codes under it: numbers from 1..tmax, drawn anew until they are
-/// in order.
+/// Uniform over all legal codes, or over tmax and then over all legal codes under it: numbers from 1..tmax, drawn anew
+/// until they are in order.
 Codes draw(const SiteData& site, std::uint64_t seed, std::uint64_t episode, std::uint32_t l) {
   int tmax = site.tmax;
   if (site.tmax_searched) {
@@ -20,7 +20,8 @@ Codes draw(const SiteData& site, std::uint64_t seed, std::uint64_t episode, std:
   for (std::uint32_t attempt = 0;; ++attempt) {
     std::array<std::uint8_t, 4> q{};
     for (std::uint32_t k = 0; k < 4; ++k)
-      q[k] = static_cast<std::uint8_t>(1 + uniform_below(static_cast<std::uint32_t>(tmax), seed, Stream::action, episode, l, attempt * 4 + k));
+      q[k] = static_cast<std::uint8_t>(
+          1 + uniform_below(static_cast<std::uint32_t>(tmax), seed, Stream::action, episode, l, attempt * 4 + k));
     const Codes codes{q[0], q[1], q[2], q[3], static_cast<std::uint8_t>(tmax)};
     if (is_legal(codes)) return codes;
   }

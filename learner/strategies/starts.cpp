@@ -14,7 +14,8 @@ std::vector<Start> analytic_starts(const Problem& problem, const std::vector<Sit
   for (const int factor : {1, 3, 10, 30}) {
     Start start{fmt::format("balanced-{}", factor), {}};
     for (std::size_t i = 0; i < sites.size(); ++i)
-      start.codes.push_back(balanced_optimum(sites[i].histogram, sites[i].tmax, factor * mean_weight(problem.model.layers[problem.sites[i] + 1])));
+      start.codes.push_back(balanced_optimum(sites[i].histogram, sites[i].tmax,
+                                             factor * mean_weight(problem.model.layers[problem.sites[i] + 1])));
     starts.push_back(std::move(start));
   }
   return starts;

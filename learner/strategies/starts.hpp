@@ -14,8 +14,8 @@ struct Start {
   std::vector<Codes> codes;  // (sites)
 };
 
-/// The initial codes, the MSE optimum, and balanced optima that weigh the mean of every site's error by 1, 3, 10 and 30 times
-/// mean_weight of the layer behind it. `sites` need tmax, histogram, init and mse.
+/// The initial codes, the MSE optimum, and balanced optima that weigh the mean of every site's error by 1, 3, 10 and 30
+/// times mean_weight of the layer behind it. `sites` need tmax, histogram, init and mse.
 std::vector<Start> analytic_starts(const Problem& problem, const std::vector<SiteData>& sites);
 
 }  // namespace triseg

@@ -8,7 +8,8 @@
 
 namespace triseg {
 
-std::unique_ptr<Strategy> make_strategy(const StrategyOptions& o, const std::vector<SiteData>& sites, std::uint64_t seed) {
+std::unique_ptr<Strategy> make_strategy(const StrategyOptions& o, const std::vector<SiteData>& sites,
+                                        std::uint64_t seed) {
   switch (o.kind) {
     case StrategyKind::ppo: return make_ppo(sites, o.ppo, o.start, seed);
     case StrategyKind::cma_es: return make_cma_es(sites, o.start.width_tolerance, seed);

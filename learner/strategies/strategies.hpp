@@ -30,6 +30,7 @@ struct StrategyOptions {
   PpoOptions ppo;
 };
 
-std::unique_ptr<Strategy> make_strategy(const StrategyOptions& options, const std::vector<SiteData>& sites, std::uint64_t seed);
+std::unique_ptr<Strategy> make_strategy(const StrategyOptions& options, const std::vector<SiteData>& sites,
+                                        std::uint64_t seed);
 
 }  // namespace triseg

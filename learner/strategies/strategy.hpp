@@ -23,7 +23,8 @@ enum class WarmStart {
 /// What strategies that draw around a start share.
 struct StartOptions {
   WarmStart warm_start = WarmStart::best;
-  double width_tolerance = 0.3;  ///< width of the first draws: codes within it raise a site's squared error by this share
+  double width_tolerance =
+      0.3;  ///< width of the first draws: codes within it raise a site's squared error by this share
   bool operator==(const StartOptions&) const = default;
 };
 
@@ -42,8 +43,8 @@ class Strategy {
   /// Codes of episodes first_episode .. first_episode + count - 1, each (sites) in network order.
   virtual std::vector<std::vector<Codes>> propose(std::uint64_t first_episode, std::size_t count) = 0;
 
-  /// Learns from all episodes of one iteration, in episode order, whose rewards are finite. Fills in the losses and statistics of
-  /// `update`.
+  /// Learns from all episodes of one iteration, in episode order, whose rewards are finite. Fills in the losses and
+  /// statistics of `update`.
   virtual void learn(std::span<const Episode> episodes, Update& update) = 0;
 
   /// The codes it holds best now: (sites).

@@ -7,20 +7,21 @@ class App;
 
 namespace triseg {
 
-/// A setup function adds its subcommand to `program`. When the subcommand is chosen, its callback runs it and stores the
-/// exit code in `exit_code`. Failures leave the callback as exceptions.
+/// A setup function adds its subcommand to `program`. When the subcommand is chosen, its callback runs it and stores
+/// the exit code in `exit_code`. Failures leave the callback as exceptions.
 void setup_search(CLI::App& program, int& exit_code);
 void setup_score(CLI::App& program, int& exit_code);
-void setup_train(CLI::App& program, int& exit_code);    // in the program triseg-train
-void setup_repair(CLI::App& program, int& exit_code);   // in the program triseg-train
-void setup_trainer(CLI::App& program, int& exit_code);  // in triseg: both, by becoming triseg-train with the same arguments
+void setup_train(CLI::App& program, int& exit_code);   // in the program triseg-train
+void setup_repair(CLI::App& program, int& exit_code);  // in the program triseg-train
+void setup_trainer(CLI::App& program,
+                   int& exit_code);  // in triseg: both, by becoming triseg-train with the same arguments
 void setup_evaluate(CLI::App& program, int& exit_code);
 void setup_pick(CLI::App& program, int& exit_code);
 void setup_validate(CLI::App& program, int& exit_code);
 void setup_doctor(CLI::App& program, int& exit_code);
 
-/// Every other program triseg-NAME that lies beside this one, as the subcommand NAME: it gets the arguments behind NAME. The last
-/// one to be called: a name that is taken stays what it is.
+/// Every other program triseg-NAME that lies beside this one, as the subcommand NAME: it gets the arguments behind
+/// NAME. The last one to be called: a name that is taken stays what it is.
 void setup_companions(CLI::App& program, int& exit_code);
 
 }  // namespace triseg

@@ -74,10 +74,12 @@ std::set<std::string> names_in(const fs::path& folder) {
 }  // namespace
 
 void setup_trainer(CLI::App& program, int&) {
-  for (const auto& [name, description] : {std::pair("train", "Train a network and convert it to INT8"),
-                                          {"repair", "Train the multipliers and biases of a result's student, its codes as they are"}})
+  for (const auto& [name, description] :
+       {std::pair("train", "Train a network and convert it to INT8"),
+        {"repair", "Train the multipliers and biases of a result's student, its codes as they are"}})
     add_foreign(program, name, description)->callback([] {
-      ::setenv("OMP_WAIT_POLICY", "passive", 0);  // LibTorch's threads would spin while they wait, and starve on a busy machine
+      ::setenv("OMP_WAIT_POLICY", "passive",
+               0);  // LibTorch's threads would spin while they wait, and starve on a busy machine
       become("triseg-train", arguments());
     });
 }

@@ -33,7 +33,9 @@ CLI::Option* speed(CLI::App& app, const char* name, T& value, const std::string&
   return add(app, changes_speed, name, value, description);
 }
 
-bool is_text(const CLI::Option& option) { return option.get_type_name() == "TEXT" || option.get_type_name() == list_type; }
+bool is_text(const CLI::Option& option) {
+  return option.get_type_name() == "TEXT" || option.get_type_name() == list_type;
+}
 bool is_flag(const CLI::Option& option) { return option.get_expected_max() == 0; }
 
 /// "3e-4" and "0.0003" are the same setting; integers and text stay as they are.
@@ -54,14 +56,16 @@ std::string value_of(const CLI::Option& option) {
 }
 
 /// The options of a group by name, in normal form, update-timestep resolved away.
-std::map<std::string, std::string> configuration_of(const CLI::App& app, const SearchOptions& o, std::string_view group) {
+std::map<std::string, std::string> configuration_of(const CLI::App& app, const SearchOptions& o,
+                                                    std::string_view group) {
   std::map<std::string, std::string> configuration;
   for (const CLI::Option* option : app.get_options())
     if (option->get_group() == group && option->get_configurable())
       configuration[option->get_single_name()] = normal_form(*option, value_of(*option));
   configuration.erase("update-timestep");
   if (configuration.contains("model")) configuration["model"] = o.problem.model;
-  if (configuration.contains("backend")) configuration["backend"] = scheme_name(o.problem.backend.value_or(Scheme::fbgemm));
+  if (configuration.contains("backend"))
+    configuration["backend"] = scheme_name(o.problem.backend.value_or(Scheme::fbgemm));
   if (configuration.contains("episodes-per-update"))
     configuration["episodes-per-update"] = fmt::format("{}", o.iteration.episodes_per_update);
   return configuration;
@@ -81,7 +85,8 @@ std::vector<double> parse_pass_shares(const std::string& text) {
   }
   if (text.ends_with(',')) bad(fmt::format("'{}': expected no comma at the end", text));
   if (shares.empty() || shares.size() > 1000) bad(fmt::format("expected 1 to 1000 shares, found {}", shares.size()));
-  if (std::set(shares.begin(), shares.end()).size() != shares.size()) bad(fmt::format("'{}': a share is given twice", text));
+  if (std::set(shares.begin(), shares.end()).size() != shares.size())
+    bad(fmt::format("'{}': a share is given twice", text));
   return shares;
 }
 
@@ -93,11 +98,14 @@ std::string wrong_kind(const CLI::Option& option, const TomlEntry& entry) {
   };
   const std::string kind = option.get_type_name();
   if (kind == list_type)
-    return all(Type::text, Type::integer, Type::real) && !entry.texts.empty() ? "" : "expected a text or a list of texts or numbers";
+    return all(Type::text, Type::integer, Type::real) && !entry.texts.empty()
+               ? ""
+               : "expected a text or a list of texts or numbers";
   if (entry.list) return "expected one value";
   if (is_flag(option)) return all(Type::boolean) ? "" : "expected true or false";
   if (kind == "TEXT") return all(Type::text) ? "" : "expected a text in quotes";
-  const bool long_number = all(Type::text) && number_in<std::uint64_t>(entry.texts.front()) && !number_in<std::int64_t>(entry.texts.front());
+  const bool long_number =
+      all(Type::text) && number_in<std::uint64_t>(entry.texts.front()) && !number_in<std::int64_t>(entry.texts.front());
   if (kind == "FLOAT") return all(Type::integer, Type::real) && !long_number ? "" : "expected a number";
   return all(Type::integer) || long_number ? "" : "expected a whole number";
 }
@@ -105,60 +113,80 @@ std::string wrong_kind(const CLI::Option& option, const TomlEntry& entry) {
 }  // namespace
 
 void declare_problem(CLI::App& app, ProblemOptions& o) {
-  app.add_option("--model", o.model, "Network (default: that of --teacher, or alexnet)")->group(changes_results)->check(not_empty("a network"));
+  app.add_option("--model", o.model, "Network (default: that of --teacher, or alexnet)")
+      ->group(changes_results)
+      ->check(not_empty("a network"));
   app.add_option_function<std::string>(
          "--backend", [&o](const std::string& text) { o.backend = parse_scheme(text); },
-         "Quantization scheme: fbgemm (weights per channel, 7-bit activations) or qnnpack (default: that of --teacher, or fbgemm)")
+         "Quantization scheme: fbgemm (weights per channel, 7-bit activations) or qnnpack (default: that of --teacher, "
+         "or fbgemm)")
       ->group(changes_results)
       ->check(CLI::Validator(
           [](std::string& text) {
-            return text == "fbgemm" || text == "qnnpack" ? "" : fmt::format("unknown backend '{}': expected fbgemm or qnnpack", text);
+            return text == "fbgemm" || text == "qnnpack"
+                       ? ""
+                       : fmt::format("unknown backend '{}': expected fbgemm or qnnpack", text);
           },
           ""));
   results(app, "--data", o.data, "Data set: fashion-mnist, shapes, or a folder of IDX files or of CIFAR's binary files")
       ->check(path_text("a data set or a folder"));
-  app.add_option("--teacher", o.teacher, "Model file of the teacher (default: the shipped one for model, data and backend)")
-      ->group(changes_results)->check(path_text("a model file"));
-  results(app, "--sites", o.sites, "Sites to approximate: all, conv, or names separated by commas; the others stay exact")
+  app.add_option("--teacher", o.teacher,
+                 "Model file of the teacher (default: the shipped one for model, data and backend)")
+      ->group(changes_results)
+      ->check(path_text("a model file"));
+  results(app, "--sites", o.sites,
+          "Sites to approximate: all, conv, or names separated by commas; the others stay exact")
       ->type_name(list_type);
-  results(app, "--kd-T", o.temperature, "Temperature of the distillation term")->check(within(least_temperature, largest_temperature));
-  results(app, "--attention-layers", o.attention_layers, "Layers of the attention term: default, none, or names separated by commas")
+  results(app, "--kd-T", o.temperature, "Temperature of the distillation term")
+      ->check(within(least_temperature, largest_temperature));
+  results(app, "--attention-layers", o.attention_layers,
+          "Layers of the attention term: default, none, or names separated by commas")
       ->type_name(list_type);
-  results(app, "--attention-weight", o.attention_weight, "Weight of the attention term in the reward")->check(non_negative);
+  results(app, "--attention-weight", o.attention_weight, "Weight of the attention term in the reward")
+      ->check(non_negative);
 }
 
 void declare_iteration(CLI::App& app, IterationOptions& o) {
   results(app, "--seed", o.seed, "Seed of every random number")->check(whole(0, any_seed));
-  auto* per_update = results(app, "--episodes-per-update", o.episodes_per_update, "Episodes of an iteration, on the same images")
-                         ->check(whole(1, 1'000'000));
+  auto* per_update =
+      results(app, "--episodes-per-update", o.episodes_per_update, "Episodes of an iteration, on the same images")
+          ->check(whole(1, 1'000'000));
   app.add_option("--update-timestep", o.update_timestep,
                  "The same counted in site decisions, as in the Python original: ceil(N / sites) episodes")
-      ->group(changes_results)->check(whole(1, 1'000'000'000))->excludes(per_update);
+      ->group(changes_results)
+      ->check(whole(1, 1'000'000'000))
+      ->excludes(per_update);
   results(app, "--batch-size", o.batch_size, "Images an episode is scored on")->check(whole(1, 1'000'000));
   results(app, "--calib-batches", o.calib_batches, "Batches of images for the histograms")->check(whole(1, 1'000'000));
   add_choice(app, changes_results, "--tmax-mode", o.tmax.mode, tmax_modes,
              "tmax of a site: percentile of its non-zero codes plus offset, fixed, or search: a fifth code");
-  results(app, "--tmax-fixed", o.tmax.fixed, "tmax in mode fixed [code]; 255 lets no value pass")->check(whole(smallest_tmax, 255));
+  results(app, "--tmax-fixed", o.tmax.fixed, "tmax in mode fixed [code]; 255 lets no value pass")
+      ->check(whole(smallest_tmax, 255));
   results(app, "--tmax-percentile", o.tmax.percentile, "Percentile of the non-zero codes")->check(within(0, 100));
   results(app, "--tmax-offset", o.tmax.offset, "Added to the percentile's code [codes]")->check(whole(-255, 255));
 }
 
 void declare_start(CLI::App& app, StartOptions& o) {
-  add_choice(app, changes_results, "--warm-start", o.warm_start, warm_starts,
-             "First draws: around the best analytic start (best), the MSE optimum (mse), tmax*k/5 (init), or cold (none)");
+  add_choice(
+      app, changes_results, "--warm-start", o.warm_start, warm_starts,
+      "First draws: around the best analytic start (best), the MSE optimum (mse), tmax*k/5 (init), or cold (none)");
 }
 
 void declare_strategy(CLI::App& app, StrategyOptions& o) {
   add_choice(app, changes_results, "--strategy", o.kind, strategy_names,
              "What proposes codes: ppo, cma-es, coordinate, random, or mse, which searches nothing");
   results(app, "--warm-start-tolerance", o.start.width_tolerance,
-          "Width of the first draws of ppo and cma-es: the codes within it raise a site's squared error by at most this share")
+          "Width of the first draws of ppo and cma-es: the codes within it raise a site's squared error by at most "
+          "this share")
       ->check(positive);
-  results(app, "--lr", o.ppo.learning_rate, "Learning rate of Adam: of the critic, and with --warm-start none of the whole policy")
+  results(app, "--lr", o.ppo.learning_rate,
+          "Learning rate of Adam: of the critic, and with --warm-start none of the whole policy")
       ->check(positive);
-  results(app, "--mean-rate", o.ppo.mean_rate, "Step of the means of the draws, an epoch [natural gradients]; ppo from a warm start")
+  results(app, "--mean-rate", o.ppo.mean_rate,
+          "Step of the means of the draws, an epoch [natural gradients]; ppo from a warm start")
       ->check(non_negative);
-  results(app, "--width-rate", o.ppo.width_rate, "Step of the widths of the draws, an epoch [natural gradients]; ppo from a warm start")
+  results(app, "--width-rate", o.ppo.width_rate,
+          "Step of the widths of the draws, an epoch [natural gradients]; ppo from a warm start")
       ->check(non_negative);
   results(app, "--ppo-epochs", o.ppo.epochs, "Passes of an update over its episodes")->check(whole(1, 1000));
   results(app, "--clip", o.ppo.clip, "Clipping of the probability ratio")->check(within(1e-12, 1.0));
@@ -173,49 +201,66 @@ void declare_objective(CLI::App& app, ObjectiveOptions& o) {
              "--max-acc-drop, and pareto: the trade-off of both");
   app.add_option_function<std::string>(
          "--pass-shares", [&o](const std::string& text) { o.pass_shares = parse_pass_shares(text); },
-         "With --tmax-mode search: shares of the sites' activations that may pass through [percent], separated by commas; each is "
+         "With --tmax-mode search: shares of the sites' activations that may pass through [percent], separated by "
+         "commas; each is "
          "searched for. default: for accuracy that of mode percentile; else 0 and 1/8 to 8 times that")
-      ->group(changes_results)->default_str("default")->type_name(list_type);
+      ->group(changes_results)
+      ->default_str("default")
+      ->type_name(list_type);
   results(app, "--eval-every", o.eval_every, "Score the most probable codes on validation every N updates; 0: never")
       ->check(whole(0, 1'000'000'000'000));
-  app.add_option("--energy-table", o.energy_table, "TOML file of energies for the cost model [pJ] (default: published ones of 45 nm)")
-      ->group(changes_results)->check(path_text("a file"));
+  app.add_option("--energy-table", o.energy_table,
+                 "TOML file of energies for the cost model [pJ] (default: published ones of 45 nm)")
+      ->group(changes_results)
+      ->check(path_text("a file"));
 }
 
 void declare_selection(CLI::App& app, SelectionOptions& o) {
-  results(app, "--top-k", o.top_k, "Episodes that are scored again on the validation split at the end")->check(whole(1, 1'000'000));
-  results(app, "--max-acc-drop", o.max_acc_drop, "Accuracy the selected codes may lose on validation [percentage points]")
+  results(app, "--top-k", o.top_k, "Episodes that are scored again on the validation split at the end")
+      ->check(whole(1, 1'000'000));
+  results(app, "--max-acc-drop", o.max_acc_drop,
+          "Accuracy the selected codes may lose on validation [percentage points]")
       ->check(non_negative);
 }
 
 void declare_moment_repair(CLI::App& app, MomentRepairOptions& o) {
   add_choice(app, changes_results, "--repair", o.mode, repair_modes, repair_description);
-  results(app, "--repair-images", o.images, "Images of the search split that repairs are fitted on")->check(whole(1, 1'000'000));
+  results(app, "--repair-images", o.images, "Images of the search split that repairs are fitted on")
+      ->check(whole(1, 1'000'000));
 }
 
 void declare_engine(CLI::App& app, EngineOptions& o) {
   add_engine(app, o.engine, "What executes the network");
-  speed(app, "--threads", o.threads, "Scoring threads of a rank; 0: the cores it may use, shared among the ranks of its host")
+  speed(app, "--threads", o.threads,
+        "Scoring threads of a rank; 0: the cores it may use, shared among the ranks of its host")
       ->check(whole(0, 4096));
 }
 
 void declare_ranks(CLI::App& app, RankOptions& o) {
-  add_choice(app, changes_speed, "--transport", o.transport, transport_names, "What joins the ranks: auto, local, mpi, or nccl between GPUs");
-  speed(app, "--rank-timeout", o.rank_timeout, "Seconds after which a rank that does not answer ends the search")->check(within(1e-3, 1e8));
-  app.add_flag("--dedicated-learner", o.dedicated_learner, "Rank 0 only learns; without it, it scores episodes too")->group(changes_speed);
+  add_choice(app, changes_speed, "--transport", o.transport, transport_names,
+             "What joins the ranks: auto, local, mpi, or nccl between GPUs");
+  speed(app, "--rank-timeout", o.rank_timeout, "Seconds after which a rank that does not answer ends the search")
+      ->check(within(1e-3, 1e8));
+  app.add_flag("--dedicated-learner", o.dedicated_learner, "Rank 0 only learns; without it, it scores episodes too")
+      ->group(changes_speed);
 }
 
 void declare_output(CLI::App& app, OutputOptions& o) {
-  speed(app, "--out", o.out, "Folder of the results: OUT/tri_ppo_int_codes/NAME.json and NAME.h5")->check(path_text("a folder"));
+  speed(app, "--out", o.out, "Folder of the results: OUT/tri_ppo_int_codes/NAME.json and NAME.h5")
+      ->check(path_text("a folder"));
   app.add_option("--result-file", o.result_file, "NAME.json, without a folder (default: MODEL.json)")
-      ->group(changes_speed)->check(path_text("a name that ends in .json"));
+      ->group(changes_speed)
+      ->check(path_text("a name that ends in .json"));
   speed(app, "--checkpoint-every", o.checkpoint_every, "Seconds between commits of the run file")->check(non_negative);
-  speed(app, "--progress-every", o.progress_every, "Seconds between progress lines where there is no terminal")->check(positive);
+  speed(app, "--progress-every", o.progress_every, "Seconds between progress lines where there is no terminal")
+      ->check(positive);
 }
 
 void declare_config(CLI::App& app) {
   app.add_option("--config", "TOML file of these options (names without dashes); the command line has precedence")
-      ->group(changes_speed)->configurable(false)->check(path_text("a file"));
+      ->group(changes_speed)
+      ->configurable(false)
+      ->check(path_text("a file"));
 }
 
 void declare_search(CLI::App& app, SearchOptions& o) {
@@ -252,10 +297,12 @@ std::map<std::string, std::string> apply_config_file(CLI::App& app) {
   for (const TomlEntry& entry : read_toml("--config", path, "key = value")) {
     keys.insert(entry.key);
     const auto bad = [&](std::string_view what) { fail("--config: {}: key '{}': {}", path, entry.key, what); };
-    const CLI::Option* known = entry.key.starts_with('-') ? nullptr : whole_search.get_option_no_throw("--" + entry.key);
+    const CLI::Option* known =
+        entry.key.starts_with('-') ? nullptr : whole_search.get_option_no_throw("--" + entry.key);
     if (!known || !known->get_configurable() || known->get_single_name() != entry.key || entry.key == "help")
       fail("--config: {}: unknown key '{}'", path, entry.key);
-    if (const std::string wrong = wrong_kind(*known, entry); !wrong.empty()) bad(fmt::format("{}, found {}", wrong, entry.described()));
+    if (const std::string wrong = wrong_kind(*known, entry); !wrong.empty())
+      bad(fmt::format("{}, found {}", wrong, entry.described()));
     CLI::Option* option = app.get_option_no_throw("--" + entry.key);
     if (!option) passed_over[entry.key] = entry.joined();
     if (!option || option->count() > 0) continue;  // the command line has precedence
@@ -290,7 +337,8 @@ void check_options(const SearchOptions& o, const std::set<std::string>& given) {
       {ppo, "--strategy ppo", {"lr", "ppo-epochs", "clip", "gamma", "value-coef", "entropy-coef"}},
       {ppo && !cold, "--strategy ppo from a warm start", {"mean-rate", "width-rate"}},
       {(ppo && !cold && warm_start != WarmStart::init) || o.strategy.kind == StrategyKind::cma_es,
-       "--strategy cma-es, or ppo with --warm-start best or mse", {"warm-start-tolerance"}},
+       "--strategy cma-es, or ppo with --warm-start best or mse",
+       {"warm-start-tolerance"}},
       {o.strategy.kind != StrategyKind::mse, "a strategy that searches", {"warm-start"}},
       {o.repair.mode != RepairMode::none, "--repair layer or channel", {"repair-images"}},
   };
@@ -305,14 +353,18 @@ void check_options(const SearchOptions& o, const std::set<std::string>& given) {
   if (!o.objective.pass_shares.empty() && !searched)
     fail("--pass-shares: --tmax-mode {} says what passes: expected --tmax-mode search", mode);
   if (!ppo && o.strategy.kind != StrategyKind::mse && cold)
-    fail("--warm-start none: only ppo starts cold, not {}: expected best, mse or init", name_of(strategy_names, o.strategy.kind));
+    fail("--warm-start none: only ppo starts cold, not {}: expected best, mse or init",
+         name_of(strategy_names, o.strategy.kind));
   if (o.repair.mode != RepairMode::none && searched)
-    fail("--repair {}: a repair is fitted to the start at one tmax: expected --tmax-mode percentile or fixed, or --repair none",
-         name_of(repair_modes, o.repair.mode));
+    fail(
+        "--repair {}: a repair is fitted to the start at one tmax: expected --tmax-mode percentile or fixed, or "
+        "--repair none",
+        name_of(repair_modes, o.repair.mode));
   const std::string& name = o.output.result_file;
   if (name.find('/') != std::string::npos)
     fail("--result-file: '{}' has a folder in it: expected a plain name; --out takes the folder", name);
-  if (name.size() > longest_name) fail("--result-file: expected a name of at most {} bytes, found {}", longest_name, name.size());
+  if (name.size() > longest_name)
+    fail("--result-file: expected a name of at most {} bytes, found {}", longest_name, name.size());
   if (!name.empty() && (!name.ends_with(".json") || name.size() == 5 || name.starts_with('.')))
     fail("--result-file: '{}': expected a name that ends in .json", name);
 }

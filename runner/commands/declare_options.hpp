@@ -1,5 +1,5 @@
-// The options of commands, declared once by the part they belong to: a declaration makes the command line, the configuration file, the
-// help, the configuration stored in the run file, and its hash.
+// The options of commands, declared once by the part they belong to: a declaration makes the command line, the
+// configuration file, the help, the configuration stored in the run file, and its hash.
 #pragma once
 
 #include "runner/search_options.hpp"
@@ -34,13 +34,15 @@ void declare_search(CLI::App& app, SearchOptions& options);
 /// The options that the command line gave, by name without dashes. Call it before apply_config_file.
 std::set<std::string> given_options(const CLI::App& app);
 
-/// Fills in from --config what the command line did not give. Call it when the command line has been parsed. Throws Error naming file
-/// and key if the file cannot be read, a key is no option of a search, or its value is not of the option's kind or range. Keys that a
-/// search has and this command has not are passed over and returned, with their values.
+/// Fills in from --config what the command line did not give. Call it when the command line has been parsed. Throws
+/// Error naming file and key if the file cannot be read, a key is no option of a search, or its value is not of the
+/// option's kind or range. Keys that a search has and this command has not are passed over and returned, with their
+/// values.
 std::map<std::string, std::string> apply_config_file(CLI::App& app);
 
 /// Checks what can be checked without reading a file. Throws Error naming the option and what it takes.
-/// `given`: names of the options of the command line (given_options): one that another makes meaningless, say --clip with
+/// `given`: names of the options of the command line (given_options): one that another makes meaningless, say --clip
+/// with
 /// --strategy cma-es, is refused; a configuration file may hold what only some searches use.
 void check_options(const SearchOptions& options, const std::set<std::string>& given);
 

@@ -54,11 +54,13 @@ class Report {
 void print_versions() {
   const CudaVersions cuda = cuda_versions();
   const NcclVersions nccl = nccl_versions();
-  fmt::print("triseg {}; LibTorch {} (of triseg-train), HDF5 {}, {}\n", build_identity(), TRISEG_TORCH_VERSION, hdf5::version(), mpi_version());
+  fmt::print("triseg {}; LibTorch {} (of triseg-train), HDF5 {}, {}\n", build_identity(), TRISEG_TORCH_VERSION,
+             hdf5::version(), mpi_version());
   const std::string driver = cuda.driver.empty() ? "no driver" : "driver for " + cuda.driver;
   fmt::print("CUDA: {}; NCCL: {}\n",
              cuda.compiled.empty() ? "not in this build" : fmt::format("compiled with {}, {}", cuda.compiled, driver),
-             nccl.compiled.empty() ? "not in this build" : fmt::format("compiled with {}, loaded {}", nccl.compiled, nccl.loaded));
+             nccl.compiled.empty() ? "not in this build"
+                                   : fmt::format("compiled with {}, loaded {}", nccl.compiled, nccl.loaded));
 }
 
 /// Different files of one library that are mapped into this process.
@@ -67,7 +69,8 @@ std::set<std::string> loaded_libraries(std::string_view name) {
   std::ifstream maps("/proc/self/maps");
   for (std::string line; std::getline(maps, line);) {
     const auto path = line.find('/');
-    if (path != std::string::npos && fs::path(line.substr(path)).filename().string().starts_with(name)) paths.insert(line.substr(path));
+    if (path != std::string::npos && fs::path(line.substr(path)).filename().string().starts_with(name))
+      paths.insert(line.substr(path));
   }
   return paths;
 }
@@ -89,7 +92,8 @@ std::vector<RankRow> gather_rows(Transport& transport) {
     mine.gpu = fmt::format("GPU {}: {}, sm_{}", number, gpus[number].name, gpus[number].capability);
     mine.uuid = gpus[number].uuid;
   }
-  const auto hosts = gather_texts(transport, mine.host), gpus = gather_texts(transport, mine.gpu), uuids = gather_texts(transport, mine.uuid);
+  const auto hosts = gather_texts(transport, mine.host), gpus = gather_texts(transport, mine.gpu),
+             uuids = gather_texts(transport, mine.uuid);
   std::vector<RankRow> rows;
   for (std::size_t r = 0; r < hosts.size(); ++r) rows.push_back({hosts[r], gpus[r], uuids[r]});
   return rows;
@@ -106,7 +110,8 @@ void check_gpus(const std::vector<RankRow>& rows, bool in_use, Report& report) {
     if (rows[r].uuid.empty()) return report.problem("GPUs", fmt::format("rank {} has none", r));
     const auto [other, is_new] = ranks.emplace(rows[r].uuid, r);
     if (!is_new)
-      return report.warning("GPUs", fmt::format("ranks {} and {} share one: start one rank per GPU for speed", other->second, r));
+      return report.warning(
+          "GPUs", fmt::format("ranks {} and {} share one: start one rank per GPU for speed", other->second, r));
   }
   report.ok("GPUs", "one per rank");
 }
@@ -121,10 +126,11 @@ std::string why_auto(EngineKind engine) {
 }
 
 /// Loads what a search would and tries the engine, whose errors begin with "engine NAME: ".
-void check_inputs(Transport& transport, const DescribeOptions& describe, SearchOptions& o, EngineKind engine, Inputs& inputs,
-                  RunData& run, Report& report) {
+void check_inputs(Transport& transport, const DescribeOptions& describe, SearchOptions& o, EngineKind engine,
+                  Inputs& inputs, RunData& run, Report& report) {
   const std::string_view name = name_of(engine_names(), engine);
-  const std::string chosen = o.engine.engine == EngineKind::automatic ? fmt::format(" (auto: {})", why_auto(engine)) : "";
+  const std::string chosen =
+      o.engine.engine == EngineKind::automatic ? fmt::format(" (auto: {})", why_auto(engine)) : "";
   try {
     agree(transport, [&] { inputs = load_agreed_inputs(transport, o, describe, run); });
   } catch (const SharedError& error) {
@@ -134,13 +140,15 @@ void check_inputs(Transport& transport, const DescribeOptions& describe, SearchO
     report.problem("inputs", message);
     return report.warning("engine", fmt::format("{}{}: not tried", name, chosen));
   }
-  report.ok("inputs", fmt::format("{} on {} with {}: loaded and fitting, the same on all ranks", run.network.name, o.problem.data, run.backend));
+  report.ok("inputs", fmt::format("{} on {} with {}: loaded and fitting, the same on all ranks", run.network.name,
+                                  o.problem.data, run.backend));
   report.ok("engine", fmt::format("{}{}: {}, {} threads a rank{}", name, chosen, inputs.scorer->engine_description(),
                                   inputs.threads, engine == EngineKind::reference ? "" : "; self-test passed"));
 }
 
 /// Runs a check that ranks make together; its error becomes a problem.
-void check(Transport& transport, Report& report, std::string_view what, std::string_view good, const std::function<void()>& work) {
+void check(Transport& transport, Report& report, std::string_view what, std::string_view good,
+           const std::function<void()>& work) {
   try {
     agree(transport, work);
     report.ok(what, good);
@@ -149,40 +157,42 @@ void check(Transport& transport, Report& report, std::string_view what, std::str
   }
 }
 
-int examine(Transport& transport, std::string_view why, const DescribeOptions& describe, SearchOptions& o, Report& report) {
+int examine(Transport& transport, std::string_view why, const DescribeOptions& describe, SearchOptions& o,
+            Report& report) {
   const EngineKind engine = resolve_engine(o.engine.engine);
   const auto rows = gather_rows(transport);
   for (std::size_t r = 0; r < rows.size(); ++r)
     fmt::print("rank {}: host {}, {}\n", r, rows[r].host, rows[r].gpu.empty() ? "no GPU" : rows[r].gpu);
 
   report.ok("transport", fmt::format("{} ({})", transport.name(), why));
-  report.ok("ranks", launched_tasks() == 0        ? std::string("one, started without a launcher")
-                     : transport.size() == 1 && launched_tasks() > 1 ? fmt::format("one for itself, of {} started", launched_tasks())
-                                                   : fmt::format("{} started, {} joined", launched_tasks(), transport.size()));
+  report.ok("ranks", launched_tasks() == 0 ? std::string("one, started without a launcher")
+                     : transport.size() == 1 && launched_tasks() > 1
+                         ? fmt::format("one for itself, of {} started", launched_tasks())
+                         : fmt::format("{} started, {} joined", launched_tasks(), transport.size()));
   if (transport.rank() == 0) check_gpus(rows, engine == EngineKind::cuda, report);
   const auto libraries = loaded_libraries("libnccl.so");
-  if (!nccl_in_this_build())
-    report.ok("NCCL", "not in this build");
+  if (!nccl_in_this_build()) report.ok("NCCL", "not in this build");
   else if (libraries.size() > 1)
-    report.problem("NCCL", fmt::format("{} libraries in one process: {}: build with the one that LibTorch brings", libraries.size(),
-                                       fmt::join(libraries, ", ")));
-  else
-    report.ok("NCCL", libraries.empty() ? "one library" : "one library, " + *libraries.begin());
+    report.problem("NCCL", fmt::format("{} libraries in one process: {}: build with the one that LibTorch brings",
+                                       libraries.size(), fmt::join(libraries, ", ")));
+  else report.ok("NCCL", libraries.empty() ? "one library" : "one library, " + *libraries.begin());
 
   Inputs inputs;
   RunData run;
   check_inputs(transport, describe, o, engine, inputs, run, report);
-  check(transport, report, "output", fmt::format("{}: writes, syncs and renames files; the place is free or this run's", o.output.out), [&] {
-    if (transport.rank() != 0) return;
-    const RunFiles files = run_files(o.output);
-    ensure_writable_folder(files.folder);
-    const fs::path probe = files.folder / fmt::format(".doctor-{}", ::getpid());
-    commit_file(probe, std::string_view("first"));
-    commit_file(probe, std::string_view("second"));
-    fs::remove(probe);
-    if (inputs.scorer) take_place(run, o, inputs, transport);
-  });
-  if (transport.rank() == 0) fmt::print("{}\n", report.failed() ? "A search would not start." : "A search would start.");
+  check(transport, report, "output",
+        fmt::format("{}: writes, syncs and renames files; the place is free or this run's", o.output.out), [&] {
+          if (transport.rank() != 0) return;
+          const RunFiles files = run_files(o.output);
+          ensure_writable_folder(files.folder);
+          const fs::path probe = files.folder / fmt::format(".doctor-{}", ::getpid());
+          commit_file(probe, std::string_view("first"));
+          commit_file(probe, std::string_view("second"));
+          fs::remove(probe);
+          if (inputs.scorer) take_place(run, o, inputs, transport);
+        });
+  if (transport.rank() == 0)
+    fmt::print("{}\n", report.failed() ? "A search would not start." : "A search would start.");
   return report.failed() ? 1 : 0;
 }
 
@@ -214,7 +224,8 @@ int run_doctor(CLI::App& app, SearchOptions& o) {
 
 void setup_doctor(CLI::App& program, int& exit_code) {
   auto options = std::make_shared<SearchOptions>();
-  CLI::App* app = program.add_subcommand("doctor", "Say what a search with these options would run on, and whether it would start");
+  CLI::App* app =
+      program.add_subcommand("doctor", "Say what a search with these options would run on, and whether it would start");
   declare_search(*app, *options);
   app->callback([=, &exit_code] { exit_code = run_doctor(*app, *options); });
 }

@@ -33,7 +33,7 @@ struct EvaluateOptions {
 };
 
 struct Evaluated {
-  ResultStudent student;         // its repair is the one it was scored with
+  ResultStudent student;           // its repair is the one it was scored with
   std::vector<SiteShares> shares;  // (sites)
   Score score;
 };
@@ -42,8 +42,8 @@ void print_table(const EvaluateOptions& o, const Evaluated& e) {
   const Problem& problem = e.student.problem;
   fmt::print("{} on {} ({}), teacher {}, split {}\n", problem.network().display_name, o.student.data,
              scheme_name(problem.model.scheme), e.student.model_path.string(), o.split);
-  fmt::print("{:<10}{:>6}{:>6}{:>6}{:>6}{:>6}   share of activations [%]: zero, v1, v2, passed through\n", "site", "t1", "v1", "t2",
-             "v2", "tmax");
+  fmt::print("{:<10}{:>6}{:>6}{:>6}{:>6}{:>6}   share of activations [%]: zero, v1, v2, passed through\n", "site", "t1",
+             "v1", "t2", "v2", "tmax");
   for (std::size_t i = 0; i < problem.sites.size(); ++i) {
     const Codes& c = e.student.codes[i];
     const SiteShares& s = e.shares[i];
@@ -51,7 +51,8 @@ void print_table(const EvaluateOptions& o, const Evaluated& e) {
                c.t2, c.v2, c.tmax, 100 * s.zero, 100 * s.v1, 100 * s.v2, 100 * s.passed);
   }
   fmt::print("{}", accuracy_lines(e.score, o.split));
-  fmt::print("KD {:.6f}, attention {:.6f}, repair {}\n", e.score.mean_kd(), e.score.mean_attention(), e.student.repair.mode);
+  fmt::print("KD {:.6f}, attention {:.6f}, repair {}\n", e.score.mean_kd(), e.score.mean_attention(),
+             e.student.repair.mode);
 }
 
 void print_json(const EvaluateOptions& o, const Evaluated& e) {
@@ -93,7 +94,8 @@ StoredRepair fit_repair_of(const ResultStudent& student, const EvaluateOptions& 
 }
 
 int run_evaluate(EvaluateOptions o) {
-  if (o.format != "table" && o.format != "json") fail("--format: unknown format '{}': expected table or json", o.format);
+  if (o.format != "table" && o.format != "json")
+    fail("--format: unknown format '{}': expected table or json", o.format);
   const Split split = parse_split(o.split);
   Evaluated e{load_student(o.student), {}, {}};
   Scorer scorer(e.student.problem, e.student.data, engine_factory(o.engine.engine, e.student.problem),
@@ -102,7 +104,8 @@ int run_evaluate(EvaluateOptions o) {
   const ScoreRequest request = whole_split(e.student, split, e.student.repair.repair);
   e.score = total_score(scorer, request);
   const auto histograms = scorer.histograms(request, 0, request.batches());
-  for (std::size_t i = 0; i < histograms.size(); ++i) e.shares.push_back(site_shares(histograms[i], e.student.codes[i]));
+  for (std::size_t i = 0; i < histograms.size(); ++i)
+    e.shares.push_back(site_shares(histograms[i], e.student.codes[i]));
   o.format == "json" ? print_json(o, e) : print_table(o, e);
   return 0;
 }
@@ -112,7 +115,8 @@ int run_evaluate(EvaluateOptions o) {
 void setup_evaluate(CLI::App& program, int& exit_code) {
   auto options = std::make_shared<EvaluateOptions>();
   EvaluateOptions& o = *options;
-  CLI::App* app = program.add_subcommand("evaluate", "Accuracy, KD and shares of activations of a result file on a split");
+  CLI::App* app =
+      program.add_subcommand("evaluate", "Accuracy, KD and shares of activations of a result file on a split");
   declare_student_options(*app, o.student);
   app->add_option("--split", o.split, "Images: search, validation or test")->capture_default_str();
   app->add_option_function<std::string>(
@@ -120,7 +124,8 @@ void setup_evaluate(CLI::App& program, int& exit_code) {
          std::string(repair_description) + ", fitted here (default: the result file's own repair, as it stands there)")
       ->check(not_empty("none, layer or channel"));
   app->add_option("--repair-images", o.repair_images, "Images of the search split that --repair is fitted on")
-      ->check(whole(1, 1'000'000))->capture_default_str();
+      ->check(whole(1, 1'000'000))
+      ->capture_default_str();
   declare_engine(*app, o.engine);
   app->add_option("--format", o.format, "table or json")->capture_default_str();
   app->callback([options, &exit_code] { exit_code = run_evaluate(*options); });

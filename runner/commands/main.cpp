@@ -4,6 +4,7 @@
 
 int main(int argc, char** argv) {
   using namespace triseg;
-  return run_program(argc, argv, {setup_search, setup_evaluate, setup_score, setup_trainer, setup_pick, setup_validate, setup_doctor,
-                                  setup_companions});
+  return run_program(argc, argv,
+                     {setup_search, setup_evaluate, setup_score, setup_trainer, setup_pick, setup_validate,
+                      setup_doctor, setup_companions});
 }

@@ -32,7 +32,8 @@ CLI::Validator whole(std::int64_t least, std::uint64_t most) {
 }
 
 CLI::Validator not_empty(const std::string& expected) {
-  return CLI::Validator([=](std::string& text) { return text.empty() ? fmt::format("expected {}, found ''", expected) : ""; }, "");
+  return CLI::Validator(
+      [=](std::string& text) { return text.empty() ? fmt::format("expected {}, found ''", expected) : ""; }, "");
 }
 
 CLI::Validator path_text(const std::string& expected, bool may_be_empty) {
@@ -40,10 +41,12 @@ CLI::Validator path_text(const std::string& expected, bool may_be_empty) {
       [=](std::string& text) -> std::string {
         if (text.empty()) return may_be_empty ? "" : fmt::format("expected {}, found ''", expected);
         if (text.front() == '~' && (text.size() == 1 || text[1] == '/'))
-          return fmt::format("'{}' is the name of a folder called ~ here, which no shell has replaced: write the path out", text);
+          return fmt::format(
+              "'{}' is the name of a folder called ~ here, which no shell has replaced: write the path out", text);
         const std::size_t dollar = text.find('$');
         const char next = dollar + 1 < text.size() ? text[dollar + 1] : ' ';
-        if (dollar != std::string::npos && (next == '{' || next == '_' || std::isalpha(static_cast<unsigned char>(next))))
+        if (dollar != std::string::npos &&
+            (next == '{' || next == '_' || std::isalpha(static_cast<unsigned char>(next))))
           return fmt::format("'{}' holds a $ that no shell has replaced: write the path out", text);
         return {};
       },

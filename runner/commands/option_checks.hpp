@@ -72,8 +72,8 @@ CLI::Validator whole(std::int64_t least, std::uint64_t most);
 /// Checks that the text is not empty; `expected` says what it names ("a folder").
 CLI::Validator not_empty(const std::string& expected);
 
-/// Checks that the text names a path as it stands there: a shell has replaced `~` and `$NAME`, a file's text or a quoted one it has not.
-/// Empty text passes if `may_be_empty`.
+/// Checks that the text names a path as it stands there: a shell has replaced `~` and `$NAME`, a file's text or a
+/// quoted one it has not. Empty text passes if `may_be_empty`.
 CLI::Validator path_text(const std::string& expected, bool may_be_empty = false);
 
 /// True if both names are of one file, there or not.

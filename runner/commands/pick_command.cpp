@@ -20,9 +20,11 @@ struct PickOptions {
 
 int run_pick(const PickOptions& o) {
   namespace fs = std::filesystem;
-  if (fs::path(o.run).extension() != ".h5") fail("{}: expected a run file (NAME.h5), the one beside the result file", o.run);
+  if (fs::path(o.run).extension() != ".h5")
+    fail("{}: expected a run file (NAME.h5), the one beside the result file", o.run);
   const RunData run = read_run(o.run);
-  const fs::path out = o.out.empty() ? fs::path(o.run).replace_extension(fmt::format("top{}.json", o.top_index)) : fs::path(o.out);
+  const fs::path out =
+      o.out.empty() ? fs::path(o.run).replace_extension(fmt::format("top{}.json", o.top_index)) : fs::path(o.out);
   if (fs::exists(out)) fail("{} is there already: remove it or give another --out", out.string());
   write_candidate(out, run, o.top_index);
   fmt::print("JSON: {}\n", out.string());
@@ -33,10 +35,13 @@ int run_pick(const PickOptions& o) {
 
 void setup_pick(CLI::App& program, int& exit_code) {
   auto options = std::make_shared<PickOptions>();
-  CLI::App* app = program.add_subcommand("pick", "Make a result file of any candidate of a finished search, for evaluate and repair");
+  CLI::App* app = program.add_subcommand(
+      "pick", "Make a result file of any candidate of a finished search, for evaluate and repair");
   app->add_option("run", options->run, "Run file (NAME.h5)")->required()->check(path_text("a run file"));
-  app->add_option("top_index", options->top_index, "Which candidate: its row of /top, the top_index of NAME.pareto.csv")->required();
-  app->add_option("--out", options->out, "Result file (default: NAME.topN.json beside NAME.h5)")->check(path_text("a file"));
+  app->add_option("top_index", options->top_index, "Which candidate: its row of /top, the top_index of NAME.pareto.csv")
+      ->required();
+  app->add_option("--out", options->out, "Result file (default: NAME.topN.json beside NAME.h5)")
+      ->check(path_text("a file"));
   app->callback([=, &exit_code] { exit_code = run_pick(*options); });
 }
 

@@ -40,10 +40,12 @@ class LogSink final : public spdlog::sinks::base_sink<spdlog::details::null_mute
   void flush_() override { std::fflush(stderr); }
 };
 
-/// Opens the standard streams that the caller has closed. Else the next file opened would take their place, and what is meant for
-/// people would be written into it. A closed standard output becomes one that no one can write to, so that it is noticed.
+/// Opens the standard streams that the caller has closed. Else the next file opened would take their place, and what is
+/// meant for people would be written into it. A closed standard output becomes one that no one can write to, so that it
+/// is noticed.
 void open_standard_streams() {
-  for (const auto& [fd, flags] : {std::pair(STDIN_FILENO, O_RDONLY), {STDOUT_FILENO, O_RDONLY}, {STDERR_FILENO, O_WRONLY}})
+  for (const auto& [fd, flags] :
+       {std::pair(STDIN_FILENO, O_RDONLY), {STDOUT_FILENO, O_RDONLY}, {STDERR_FILENO, O_WRONLY}})
     if (::fcntl(fd, F_GETFD) == -1 && errno == EBADF) {
       const int opened = ::open("/dev/null", flags);
       if (opened >= 0 && opened != fd) {
@@ -58,14 +60,16 @@ int after_output(int exit_code) {
   errno = 0;
   const bool arrived = std::cout.flush().good() && std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
   if (arrived) return exit_code;
-  report_error(fmt::format("cannot write to standard output: {}", errno ? std::strerror(errno) : "an earlier write failed"));
+  report_error(
+      fmt::format("cannot write to standard output: {}", errno ? std::strerror(errno) : "an earlier write failed"));
   return exit_code ? exit_code : 1;
 }
 
 /// What the line says of a command line without a known subcommand.
 std::string subcommand_expected(const CLI::App& program, int argc, char** argv) {
   std::string names;
-  for (const CLI::App* subcommand : program.get_subcommands({})) names += (names.empty() ? "" : ", ") + subcommand->get_name();
+  for (const CLI::App* subcommand : program.get_subcommands({}))
+    names += (names.empty() ? "" : ", ") + subcommand->get_name();
   return "expected a subcommand, one of " + names + "; found " + (argc > 1 ? "'" + std::string(argv[1]) + "'" : "none");
 }
 
@@ -79,7 +83,8 @@ std::string message_of(const CLI::ParseError& error, const CLI::App& program, in
     std::stable_partition(extras.begin(), extras.end(), [](const std::string& word) { return word.starts_with('-'); });
     const std::string word = extras.front();
     if (word.starts_with('-'))
-      return fmt::format("unknown option '{}': triseg {} --help lists them", word.substr(0, word.find('=')), subcommand);
+      return fmt::format("unknown option '{}': triseg {} --help lists them", word.substr(0, word.find('=')),
+                         subcommand);
     return fmt::format("unexpected argument '{}': triseg {} --help says what it takes", word, subcommand);
   }
   const std::string text = error.what();
@@ -103,7 +108,8 @@ bool joins_ranks(const CLI::App& program) {
 void report_refused(const CLI::App& program, const std::string& message) {
   if (!joins_ranks(program)) return report_shared_error(message);
   try {
-    make_transport(TransportKind::automatic, EngineKind::reference, RankOptions().rank_timeout, std::make_exception_ptr(Error(message)));
+    make_transport(TransportKind::automatic, EngineKind::reference, RankOptions().rank_timeout,
+                   std::make_exception_ptr(Error(message)));
   } catch (const std::exception& error) {
     report_shared_error(triseg::message_of(error));
   }

@@ -1,4 +1,5 @@
-// What the two programs share: parses the command line, runs the chosen subcommand, turns an exception into one line and an exit code.
+// What the two programs share: parses the command line, runs the chosen subcommand, turns an exception into one line
+// and an exit code.
 #pragma once
 
 #include <initializer_list>

@@ -44,8 +44,10 @@ DataSet load_data(const StudentOptions& o, const ResultOrigin& origin, bool data
     fail("{} was found on the data in {}, which is no folder any more: give its folder with --data", o.result, o.data);
   DataSet data = load_data_set(o.data);
   if (!origin.data_sha256.empty() && origin.data_sha256 != data.sha256)
-    fail("{} was found on other data (sha256 {:.12}...) than {} holds now (sha256 {:.12}...): give the right folder with --data",
-         o.result, origin.data_sha256, o.data, data.sha256);
+    fail(
+        "{} was found on other data (sha256 {:.12}...) than {} holds now (sha256 {:.12}...): give the right folder "
+        "with --data",
+        o.result, origin.data_sha256, o.data, data.sha256);
   return data;
 }
 
@@ -54,8 +56,10 @@ void check_teacher(const StudentOptions& o, const ResultStudent& student) {
   const ResultOrigin& origin = student.file.origin();
   if (origin.model_sha256.empty() || origin.model_sha256 == student.model_sha256) return;
   if (o.teacher.empty() || !student.repair.repair.empty())
-    fail("{} was found with another teacher (sha256 {:.12}...) than {} (sha256 {:.12}...): give its model file with --teacher", o.result,
-         origin.model_sha256, student.model_path.string(), student.model_sha256);
+    fail(
+        "{} was found with another teacher (sha256 {:.12}...) than {} (sha256 {:.12}...): give its model file with "
+        "--teacher",
+        o.result, origin.model_sha256, student.model_path.string(), student.model_sha256);
   spdlog::warn("warning: {} was found with another teacher: its accuracies need not come out again", o.result);
 }
 
@@ -75,22 +79,26 @@ void check_is_a_result(const fs::path& path) {
     fail("{}: expected a result file (NAME.json), found a model file, which --teacher takes", path.string());
   const fs::path result = fs::path(path).replace_extension(".json");
   fail("{}: expected a result file (NAME.json), found the name of a run file: {}", path.string(),
-       fs::exists(result) ? fmt::format("its result is {}", result.string()) : "its result is written when the run is finished");
+       fs::exists(result) ? fmt::format("its result is {}", result.string())
+                          : "its result is written when the run is finished");
 }
 
 }  // namespace
 
 void declare_student_options(CLI::App& app, StudentOptions& o) {
   o.command = app.get_name();
-  app.add_option("result", o.result, "Result file (NAME.json), triseg's or the Python original's")->check(path_text("a result file"));
+  app.add_option("result", o.result, "Result file (NAME.json), triseg's or the Python original's")
+      ->check(path_text("a result file"));
   app.add_option("--model", o.model, "Network (default: the result file's, or alexnet)")->check(not_empty("a network"));
   app.add_option_function<std::string>(
          "--backend", [&o](const std::string& text) { o.backend = parse_scheme(text); },
          "Quantization scheme: fbgemm or qnnpack (default: the result file's, or fbgemm)")
       ->check(not_empty("fbgemm or qnnpack"));
-  app.add_option("--data", o.data, "Data set: fashion-mnist, shapes, or a folder (default: the result file's, or fashion-mnist)")
+  app.add_option("--data", o.data,
+                 "Data set: fashion-mnist, shapes, or a folder (default: the result file's, or fashion-mnist)")
       ->check(path_text("a data set or a folder"));
-  app.add_option("--teacher", o.teacher, "Model file of the teacher (default: the shipped one)")->check(path_text("a model file"));
+  app.add_option("--teacher", o.teacher, "Model file of the teacher (default: the shipped one)")
+      ->check(path_text("a model file"));
   app.add_option("--kd-T", o.temperature, "Temperature of the distillation term (default: the result file's, or 2)")
       ->check(within(least_temperature, largest_temperature));
   app.add_option("--attention-layers", o.attention_layers,
@@ -100,7 +108,8 @@ void declare_student_options(CLI::App& app, StudentOptions& o) {
 
 ResultStudent load_student(StudentOptions& o) {
   if (o.result.empty())
-    throw CLI::ParseError(o.command + ": expected the name of a result file (NAME.json)", CLI::ExitCodes::RequiredError);
+    throw CLI::ParseError(o.command + ": expected the name of a result file (NAME.json)",
+                          CLI::ExitCodes::RequiredError);
   check_is_a_result(o.result);
   ResultFile file(o.result);
   const bool model_given = !o.model.empty(), data_given = !o.data.empty();
@@ -118,10 +127,13 @@ ResultStudent load_student(StudentOptions& o) {
   } catch (const Error& error) {
     fail("{}: {}", o.result, error.what());
   }
-  ResultStudent student{std::move(file), std::move(data), {std::move(teacher.network), std::move(sites.sites), attention},
-                        teacher.sha256, teacher.path, std::move(sites.codes), std::move(repair)};
+  ResultStudent student{
+      std::move(file),  std::move(data), {std::move(teacher.network), std::move(sites.sites), attention},
+      teacher.sha256,   teacher.path,    std::move(sites.codes),
+      std::move(repair)};
   const ResultOrigin& origin = student.file.origin();
-  if (!model_given && !origin.model) spdlog::info("{} names no model: taking {}; --model changes it", o.result, o.model);
+  if (!model_given && !origin.model)
+    spdlog::info("{} names no model: taking {}; --model changes it", o.result, o.model);
   check_teacher(o, student);
   if (origin.model && *origin.model != o.model)
     spdlog::warn("warning: {} was found on {}, not on {}", o.result, *origin.model, o.model);

@@ -18,7 +18,8 @@ class App;
 
 namespace triseg {
 
-/// A result file, and what the command line says in place of it. Empty or 0: what the result file says, else a search's default.
+/// A result file, and what the command line says in place of it. Empty or 0: what the result file says, else a search's
+/// default.
 struct StudentOptions {
   std::string command;  ///< the subcommand, for messages
   std::string result;
@@ -32,15 +33,16 @@ void declare_student_options(CLI::App& app, StudentOptions& options);
 struct ResultStudent {
   ResultFile file;
   DataSet data;
-  Problem problem;            ///< the teacher, with the result's sites and the attention layers asked for
-  std::string model_sha256;   ///< of the teacher's file
+  Problem problem;           ///< the teacher, with the result's sites and the attention layers asked for
+  std::string model_sha256;  ///< of the teacher's file
   std::filesystem::path model_path;
-  std::vector<Codes> codes;   ///< (sites)
-  StoredRepair repair;        ///< the result's own
+  std::vector<Codes> codes;  ///< (sites)
+  StoredRepair repair;       ///< the result's own
 };
 
-/// Loads it all and fills in what the options left open. Throws Error, or CLI::ParseError if no result file is named; also if
-/// the result was found with another teacher, unless that was asked for and the result has no repair. Warns of that, and of other images.
+/// Loads it all and fills in what the options left open. Throws Error, or CLI::ParseError if no result file is named;
+/// also if the result was found with another teacher, unless that was asked for and the result has no repair. Warns of
+/// that, and of other images.
 ResultStudent load_student(StudentOptions& options);
 
 /// All images of a split for one student.

@@ -15,9 +15,11 @@ namespace {
 /// calibrated: both were measured at the same tmax.
 std::string kd_line(double kd, double mse_kd, bool calibrated) {
   const double ratio = kd / mse_kd;
-  const std::string compared = std::isfinite(ratio) ? fmt::format("{:.2f} times the MSE optimum's {:.5f}", ratio, mse_kd)
-                                                    : fmt::format("the MSE optimum's is {:.5g}: no ratio", mse_kd);
-  return fmt::format("KD {:.5f}, {}{}\n", kd, compared, calibrated ? "" : " at the calibrated tmax, where another share passes");
+  const std::string compared = std::isfinite(ratio)
+                                   ? fmt::format("{:.2f} times the MSE optimum's {:.5f}", ratio, mse_kd)
+                                   : fmt::format("the MSE optimum's is {:.5g}: no ratio", mse_kd);
+  return fmt::format("KD {:.5f}, {}{}\n", kd, compared,
+                     calibrated ? "" : " at the calibrated tmax, where another share passes");
 }
 
 }  // namespace
@@ -27,11 +29,13 @@ std::string accuracy_lines(const Score& score, std::string_view split) {
   const Interval student = wilson_95(score.both_right + score.student_only, score.images);
   const Interval drop = drop_95(score);
   return fmt::format("on {} {} images, with 95 % confidence intervals:\n", score.images, split) +
-         fmt::format("teacher accuracy {:6.2f} %  [{:.2f}, {:.2f}]\n", score.teacher_accuracy(), teacher.low, teacher.high) +
-         fmt::format("student accuracy {:6.2f} %  [{:.2f}, {:.2f}]\n", score.student_accuracy(), student.low, student.high) +
+         fmt::format("teacher accuracy {:6.2f} %  [{:.2f}, {:.2f}]\n", score.teacher_accuracy(), teacher.low,
+                     teacher.high) +
+         fmt::format("student accuracy {:6.2f} %  [{:.2f}, {:.2f}]\n", score.student_accuracy(), student.low,
+                     student.high) +
          fmt::format("accuracy drop    {:6.2f} points  [{:.2f}, {:.2f}]\n", accuracy_drop(score), drop.low, drop.high) +
-         fmt::format("McNemar's test: {} images only the teacher has right, {} only the student, p = {:.3g}\n", score.teacher_only,
-                     score.student_only, mcnemar_p(score));
+         fmt::format("McNemar's test: {} images only the teacher has right, {} only the student, p = {:.3g}\n",
+                     score.teacher_only, score.student_only, mcnemar_p(score));
 }
 
 std::string results_table(const RunData& run) {
@@ -50,15 +54,16 @@ std::string results_table(const RunData& run) {
   for (std::size_t i = 0; i < run.sites.size(); ++i) calibrated &= chosen.codes[i].tmax == run.sites[i].tmax;
   table += kd_line(test.mean_kd(), run.selected.test_mse.mean_kd(), calibrated);
   const Gap gap = validation_gap(chosen.validation, test, run.attention_weight);
-  table += fmt::format("test less validation: KD {:+.5f}, student accuracy {:+.2f}, accuracy drop {:+.2f} points\n", gap.kd,
-                       gap.student_accuracy, gap.accuracy_drop);
+  table += fmt::format("test less validation: KD {:+.5f}, student accuracy {:+.2f}, accuracy drop {:+.2f} points\n",
+                       gap.kd, gap.student_accuracy, gap.accuracy_drop);
   table += fmt::format("{} of {} candidates are within 1.96 standard errors of the best reward on validation\n",
                        count_within_error(run.top), run.top.size());
   const NetworkCost cost = network_cost(run.network, run.sites, chosen.codes, run.energy);
-  table += fmt::format("coverage {:.1f} %, {:.2f} bits an activation, multiplications {:.1f} % skipped and {:.1f} % by constants, "
-                       "energy {:.1f} % of exact, {:.1f} % of exact with zeros skipped (estimates)\n",
-                       100 * cost.coverage, cost.coded_bits, 100 * cost.skipped, 100 * cost.constant,
-                       100 * cost.energy.staircase / cost.energy.exact, 100 * cost.energy.staircase / cost.energy.exact_skipping);
+  table += fmt::format(
+      "coverage {:.1f} %, {:.2f} bits an activation, multiplications {:.1f} % skipped and {:.1f} % by constants, "
+      "energy {:.1f} % of exact, {:.1f} % of exact with zeros skipped (estimates)\n",
+      100 * cost.coverage, cost.coded_bits, 100 * cost.skipped, 100 * cost.constant,
+      100 * cost.energy.staircase / cost.energy.exact, 100 * cost.energy.staircase / cost.energy.exact_skipping);
   return table;
 }
 

@@ -8,11 +8,12 @@
 
 namespace triseg {
 
-/// Accuracies of teacher and student and the drop, with 95 % confidence intervals and McNemar's p-value, on images of the split called `split`.
+/// Accuracies of teacher and student and the drop, with 95 % confidence intervals and McNemar's p-value, on images of
+/// the split called `split`.
 std::string accuracy_lines(const Score& score, std::string_view split);
 
-/// A line if no candidate met --max-acc-drop; the selected codes, a line a site; and what the student does on the test split,
-/// beside the teacher and the MSE optimum. Several lines, each ended.
+/// A line if no candidate met --max-acc-drop; the selected codes, a line a site; and what the student does on the test
+/// split, beside the teacher and the MSE optimum. Several lines, each ended.
 std::string results_table(const RunData& run);
 
 }  // namespace triseg

@@ -1,4 +1,5 @@
-// triseg score: answers requests for scores of codes, line by line, so that foreign searchers can be compared with triseg's.
+// triseg score: answers requests for scores of codes, line by line, so that foreign searchers can be compared with
+// triseg's.
 #include "core/error.hpp"
 #include "core/text.hpp"
 #include "learner/image_order.hpp"
@@ -45,8 +46,8 @@ void answer(const Json& json) {
 
 Json four(const Codes& c) { return {c.t1, c.v1, c.t2, c.v2}; }
 
-/// The options of a search that make its problem, or where and how fast it is answered. What else a configuration file says of how
-/// to search has no effect here, so that a search's file serves.
+/// The options of a search that make its problem, or where and how fast it is answered. What else a configuration file
+/// says of how to search has no effect here, so that a search's file serves.
 struct ScoreOptions {
   ProblemOptions problem;
   IterationOptions iteration;
@@ -74,7 +75,11 @@ Json describe(const ScoreOptions& o, const Inputs& inputs, const std::vector<Sit
     json["starts"].push_back({{"name", start.name}, {"codes", codes}});
   }
   for (const SiteData& site : sites)
-    json["sites"].push_back({{"name", site.name}, {"tmax", site.tmax}, {"init", four(site.init)}, {"mse", four(site.mse)}, {"start", four(site.start)}});
+    json["sites"].push_back({{"name", site.name},
+                             {"tmax", site.tmax},
+                             {"init", four(site.init)},
+                             {"mse", four(site.mse)},
+                             {"start", four(site.start)}});
   return json;
 }
 
@@ -89,8 +94,9 @@ Codes parse_codes(const Json& json, const SiteData& site, std::size_t candidate)
     values[i] = json[i].get<std::uint8_t>();
   }
   const Codes codes{values[0], values[1], values[2], values[3], values[4]};
-  if (!is_legal(codes)) fail("codes of candidate {}, site {}: {} are not legal: expected 1 <= t1 < v1 <= t2 < v2 <= tmax", candidate,
-                             site.name, to_string(codes));
+  if (!is_legal(codes))
+    fail("codes of candidate {}, site {}: {} are not legal: expected 1 <= t1 < v1 <= t2 < v2 <= tmax", candidate,
+         site.name, to_string(codes));
   return codes;
 }
 
@@ -106,21 +112,31 @@ std::vector<std::vector<Codes>> parse_candidates(const Json& json, const std::ve
   return candidates;
 }
 
-/// The images that the request names: those of an iteration, as a search with this seed would draw them, or a whole split.
-ScoreRequest parse_request(const std::string& line, const IterationOptions& o, const DataSet& data, const std::vector<SiteData>& sites) {
+/// The images that the request names: those of an iteration, as a search with this seed would draw them, or a whole
+/// split.
+ScoreRequest parse_request(const std::string& line, const IterationOptions& o, const DataSet& data,
+                           const std::vector<SiteData>& sites) {
   const Json json = Json::parse(line, nullptr, false);
   if (json.is_discarded()) fail("expected a line of JSON, found {}", excerpt(line));
-  if (!json.is_object() || json.size() != 2 || !json.contains("codes") || json.contains("iteration") == json.contains("split"))
+  if (!json.is_object() || json.size() != 2 || !json.contains("codes") ||
+      json.contains("iteration") == json.contains("split"))
     fail("expected the keys \"codes\" and either \"iteration\" or \"split\", found {}", excerpt(json));
   ScoreRequest request;
   if (json.contains("iteration")) {
     const Json& iteration = json["iteration"];
-    if (!iteration.is_number_unsigned()) fail("iteration: expected a whole number from 0, found {}", excerpt(iteration));
-    request = {Split::search, o.batch_size,
-               iteration_images(data.split_size(Split::search), o.batch_size, o.seed, iteration.get<std::uint64_t>()), {}, {}, {}, "score"};
+    if (!iteration.is_number_unsigned())
+      fail("iteration: expected a whole number from 0, found {}", excerpt(iteration));
+    request = {Split::search,
+               o.batch_size,
+               iteration_images(data.split_size(Split::search), o.batch_size, o.seed, iteration.get<std::uint64_t>()),
+               {},
+               {},
+               {},
+               "score"};
   } else {
     const Json& split = json["split"];
-    if (split != "validation" && split != "test") fail("split: expected \"validation\" or \"test\", found {}", excerpt(split));
+    if (split != "validation" && split != "test")
+      fail("split: expected \"validation\" or \"test\", found {}", excerpt(split));
     const Split which = parse_split(split.get<std::string>());
     request = image_range(which, split_batch, 0, data.split_size(which), "score");
   }
@@ -149,7 +165,8 @@ int run_score(CLI::App& app, ScoreOptions& o) {
   spdlog::set_level(spdlog::level::warn);  // answers alone
   const auto given = given_options(app);
   const auto passed_over = apply_config_file(app);
-  if (const auto repair = passed_over.find("repair"); repair != passed_over.end() && repair->second != name_of(repair_modes, RepairMode::none))
+  if (const auto repair = passed_over.find("repair");
+      repair != passed_over.end() && repair->second != name_of(repair_modes, RepairMode::none))
     fail("--repair {}: score repairs no candidate: expected none", repair->second);
   SearchOptions search;  // whose problem it is
   search.problem = o.problem;
@@ -157,14 +174,16 @@ int run_score(CLI::App& app, ScoreOptions& o) {
   search.strategy.start = o.start;
   check_options(search, given);
   if (o.iteration.tmax.mode == TmaxMode::search)
-    fail("--tmax-mode search: score describes a problem of given tmax: expected percentile or fixed; a fifth code of a site is its tmax");
+    fail(
+        "--tmax-mode search: score describes a problem of given tmax: expected percentile or fixed; a fifth code of a "
+        "site is its tmax");
   const auto transport = make_local_transport();
   const Inputs inputs = load_inputs(o.problem, o.iteration, {}, o.engine, *transport);
   complete_options(o.iteration, *inputs.problem);
   Rollout rollout(*transport, *inputs.scorer, false);
   auto sites = calibrate(rollout, *inputs.problem, o.iteration);
-  const std::uint64_t start_images = choose_starts(rollout, *inputs.problem, o.iteration, o.start.warm_start, o.problem.attention_weight,
-                                                   std::array{&sites});
+  const std::uint64_t start_images = choose_starts(rollout, *inputs.problem, o.iteration, o.start.warm_start,
+                                                   o.problem.attention_weight, std::array{&sites});
   Json problem = describe(o, inputs, sites);
   problem["start_images"] = start_images;
   answer(problem);
@@ -186,7 +205,8 @@ int run_score(CLI::App& app, ScoreOptions& o) {
 void setup_score(CLI::App& program, int& exit_code) {
   auto options = std::make_shared<ScoreOptions>();
   CLI::App* app = program.add_subcommand(
-      "score", "Score the codes of a foreign searcher: requests on standard input, answers on standard output, JSON lines");
+      "score",
+      "Score the codes of a foreign searcher: requests on standard input, answers on standard output, JSON lines");
   declare_problem(*app, options->problem);
   declare_iteration(*app, options->iteration);
   declare_start(*app, options->start);

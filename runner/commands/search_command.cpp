@@ -36,15 +36,17 @@ void announce(const Problem& problem, const RunData& run, const Inputs& inputs) 
   const auto convolutions = std::count_if(problem.sites.begin(), problem.sites.end(), [&](std::size_t l) {
     return problem.network().layers[l].kind == LayerKind::convolution;
   });
-  spdlog::info("Using {} with {} layers ({} conv + {} fc)", problem.network().display_name, problem.sites.size(), convolutions,
-               static_cast<std::ptrdiff_t>(problem.sites.size()) - convolutions);
+  spdlog::info("Using {} with {} layers ({} conv + {} fc)", problem.network().display_name, problem.sites.size(),
+               convolutions, static_cast<std::ptrdiff_t>(problem.sites.size()) - convolutions);
   if (!run.attention_layers.empty())
-    spdlog::info("Attention Transfer: {} layers ({})", run.attention_layers.size(), fmt::join(run.attention_layers, ", "));
+    spdlog::info("Attention Transfer: {} layers ({})", run.attention_layers.size(),
+                 fmt::join(run.attention_layers, ", "));
   spdlog::info("Engine {}: {}; transport {}: {} ranks x {} threads", run.engine, inputs.scorer->engine_description(),
                run.transport, run.ranks, run.threads_per_rank);
 }
 
-/// True if the run in the file is there and finished: then there is nothing to write, and no place to write to is needed.
+/// True if the run in the file is there and finished: then there is nothing to write, and no place to write to is
+/// needed.
 bool is_finished(const fs::path& run_file) {
   std::error_code ignored;
   if (!fs::exists(run_file, ignored)) return false;
@@ -55,13 +57,15 @@ bool is_finished(const fs::path& run_file) {
   }
 }
 
-/// Writes a file that follows from a finished run, unless it is there: what differs from the run's own was edited or picked, and stays.
+/// Writes a file that follows from a finished run, unless it is there: what differs from the run's own was edited or
+/// picked, and stays.
 void write_if_missing(const fs::path& path, bool just_finished, const std::string& text) {
   std::error_code ignored;
   if (just_finished || !fs::exists(path, ignored)) return commit_file(path, text);
   const std::vector<std::byte> bytes = read_file(path);
   if (std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()) != text)
-    spdlog::warn("warning: {} is not what the run makes it: it stays; remove it to have it written again", path.string());
+    spdlog::warn("warning: {} is not what the run makes it: it stays; remove it to have it written again",
+                 path.string());
 }
 
 /// The learner's part, once all ranks have loaded their inputs.
@@ -76,24 +80,29 @@ int learn(const SearchOptions& o, Inputs& inputs, RunData run, Rollout& rollout,
     Search search(o, *inputs.problem, *inputs.data, rollout, std::move(run), files.run);
     const int exit_code = search.run();
     const SearchSeconds& s = search.seconds();
-    spdlog::info("Seconds: calibration {:.2f}, repair {:.2f}, scoring {:.2f}, learner {:.2f}, files {:.2f}, final scoring {:.2f}",
-                 s.calibration, s.repair, s.scoring, s.learner, s.files, s.final_scoring);
+    spdlog::info(
+        "Seconds: calibration {:.2f}, repair {:.2f}, scoring {:.2f}, learner {:.2f}, files {:.2f}, final scoring "
+        "{:.2f}",
+        s.calibration, s.repair, s.scoring, s.learner, s.files, s.final_scoring);
     run = search.data();
     if (exit_code != 0) {
-      spdlog::info("Stopped by a signal at episode {} of {}; the same command continues", run.episodes.size(), run.episodes_total);
+      spdlog::info("Stopped by a signal at episode {} of {}; the same command continues", run.episodes.size(),
+                   run.episodes_total);
       return exit_code;
     }
   }
   write_if_missing(files.result, !was_finished, result_text(run));
   write_if_missing(files.pareto, !was_finished, pareto_csv(run));
   std::fputs(results_table(run).c_str(), stdout);
-  fmt::print("JSON: {}\nHDF5: {}\nPareto front: {}\n", files.result.string(), files.run.string(), files.pareto.string());
+  fmt::print("JSON: {}\nHDF5: {}\nPareto front: {}\n", files.result.string(), files.run.string(),
+             files.pareto.string());
   return 0;
 }
 
 int run_on(Transport& transport, std::string_view why, CLI::App& app, SearchOptions& o) {
   RunData run;
-  Inputs inputs = load_agreed_inputs(transport, o, [&](const SearchOptions& completed) { return option_texts(app, completed); }, run);
+  Inputs inputs = load_agreed_inputs(
+      transport, o, [&](const SearchOptions& completed) { return option_texts(app, completed); }, run);
   const RunFiles files = run_files(o.output);
   std::optional<RunLock> lock;
   agree(transport, [&] {
@@ -103,7 +112,8 @@ int run_on(Transport& transport, std::string_view why, CLI::App& app, SearchOpti
       lock.emplace(files.run);
     }
     take_place(run, o, inputs, transport);
-    if (resolve_engine(o.engine.engine) == EngineKind::cuda && transport.size() > 1) spdlog::info("Transport {}: {}", transport.name(), why);
+    if (resolve_engine(o.engine.engine) == EngineKind::cuda && transport.size() > 1)
+      spdlog::info("Transport {}: {}", transport.name(), why);
   });
   Rollout rollout(transport, *inputs.scorer, o.ranks.dedicated_learner);
   if (transport.rank() != 0) return rollout.serve();

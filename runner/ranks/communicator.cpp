@@ -32,7 +32,9 @@ std::vector<std::vector<std::byte>> gather_everywhere(MPI_Comm communicator, con
     total += lengths[r];
   }
   std::vector<std::byte> all(total);
-  check_mpi(MPI_Allgatherv(mine.data(), length, MPI_BYTE, all.data(), lengths.data(), offsets.data(), MPI_BYTE, communicator), "exchange");
+  check_mpi(
+      MPI_Allgatherv(mine.data(), length, MPI_BYTE, all.data(), lengths.data(), offsets.data(), MPI_BYTE, communicator),
+      "exchange");
   std::vector<std::vector<std::byte>> messages;
   for (int r = 0; r < size; ++r) messages.emplace_back(all.begin() + offsets[r], all.begin() + offsets[r] + lengths[r]);
   return messages;
@@ -60,7 +62,8 @@ std::vector<std::string> hosts_of(MPI_Comm communicator) {
   WireWriter writer;
   writer.text(std::string_view(name, length));
   std::vector<std::string> hosts;
-  for (const auto& message : gather_everywhere(communicator, std::move(writer).bytes())) hosts.push_back(WireReader(message).text());
+  for (const auto& message : gather_everywhere(communicator, std::move(writer).bytes()))
+    hosts.push_back(WireReader(message).text());
   return hosts;
 }
 
@@ -89,10 +92,12 @@ Communicator::Communicator(std::shared_ptr<MpiSession> session)
         return world;
       }()) {
   Handle host;
-  check_mpi(MPI_Comm_split_type(handle_->communicator, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &host.communicator), "MPI_Comm_split_type");
+  check_mpi(MPI_Comm_split_type(handle_->communicator, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &host.communicator),
+            "MPI_Comm_split_type");
   check_mpi(MPI_Comm_rank(host.communicator, &local_rank_), "MPI_Comm_rank");
   std::vector<Cores> cores;
-  for (const auto& message : gather_everywhere(host.communicator, encode(cores_of_this_process()))) cores.push_back(decode_cores(message));
+  for (const auto& message : gather_everywhere(host.communicator, encode(cores_of_this_process())))
+    cores.push_back(decode_cores(message));
   threads_ = threads_of(cores, local_rank_);
 }
 
@@ -111,7 +116,9 @@ Communicator Communicator::split(int group) const {
 
 Communicator::Poll Communicator::begin_send(int to, std::span<const std::byte> message) const {
   const auto request = std::make_shared<MPI_Request>(MPI_REQUEST_NULL);
-  check_mpi(MPI_Isend(message.data(), checked_count(message.size()), MPI_BYTE, to, 0, handle_->communicator, request.get()), "send");
+  check_mpi(
+      MPI_Isend(message.data(), checked_count(message.size()), MPI_BYTE, to, 0, handle_->communicator, request.get()),
+      "send");
   return [request] {
     int sent = 0;
     check_mpi(MPI_Test(request.get(), &sent, MPI_STATUS_IGNORE), "send");

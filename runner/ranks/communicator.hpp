@@ -14,13 +14,15 @@ namespace triseg {
 
 class Communicator {
  public:
-  /// All ranks of the session, which lives on as long as one of its communicators. Every rank calls it at the same time.
+  /// All ranks of the session, which lives on as long as one of its communicators. Every rank calls it at the same
+  /// time.
   explicit Communicator(std::shared_ptr<MpiSession> session);
   ~Communicator();
   Communicator(Communicator&&) noexcept;
   Communicator& operator=(Communicator&&) noexcept;
 
-  /// The ranks that give the same group, in the order of their ranks here. Every rank of this one calls it at the same time.
+  /// The ranks that give the same group, in the order of their ranks here. Every rank of this one calls it at the same
+  /// time.
   Communicator split(int group) const;
 
   int rank() const { return rank_; }
@@ -34,8 +36,8 @@ class Communicator {
 
   /// Moves a message on and says whether it has arrived. Throws Error if MPI fails.
   using Poll = std::function<bool()>;
-  /// Messages of at most 2^31 - 1 bytes (else Error); those between two ranks arrive in order. `message` stays until its Poll
-  /// returns true; after an Error in between only abort may follow.
+  /// Messages of at most 2^31 - 1 bytes (else Error); those between two ranks arrive in order. `message` stays until
+  /// its Poll returns true; after an Error in between only abort may follow.
   Poll begin_send(int to, std::span<const std::byte> message) const;
   /// The message is as long as it was sent.
   Poll begin_receive(int from, std::vector<std::byte>& message) const;

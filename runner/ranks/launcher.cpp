@@ -20,7 +20,9 @@ int launched_tasks() {
   return 0;
 }
 
-bool launched_by_slurm() { return std::getenv("OMPI_COMM_WORLD_SIZE") == nullptr && std::getenv("SLURM_STEP_ID") != nullptr; }
+bool launched_by_slurm() {
+  return std::getenv("OMPI_COMM_WORLD_SIZE") == nullptr && std::getenv("SLURM_STEP_ID") != nullptr;
+}
 
 bool launcher_speaks_to_mpi() { return !launched_by_slurm() || std::getenv("PMIX_RANK") || std::getenv("PMI_RANK"); }
 

@@ -5,8 +5,8 @@
 
 namespace triseg {
 
-/// MPI in this process: at most one, once. While it lives, this thread alone may use MPI. A process that joins a world of
-/// several as another rank than 0 leaves errors that all ranks share to rank 0 from then on (report_error.hpp).
+/// MPI in this process: at most one, once. While it lives, this thread alone may use MPI. A process that joins a world
+/// of several as another rank than 0 leaves errors that all ranks share to rank 0 from then on (report_error.hpp).
 class MpiSession {
  public:
   /// Waits for all processes that the launcher started. Throws Error if MPI does not start.

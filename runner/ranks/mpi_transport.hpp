@@ -6,8 +6,8 @@
 
 namespace triseg {
 
-/// Several may be there at once, each on a communicator of its own. Messages go between rank 0 and each other rank, so that one
-/// that is missing has a name; rank 0 waits `timeout` seconds for it (watch.hpp has the limits of the others).
+/// Several may be there at once, each on a communicator of its own. Messages go between rank 0 and each other rank, so
+/// that one that is missing has a name; rank 0 waits `timeout` seconds for it (watch.hpp has the limits of the others).
 class MpiTransport final : public Transport {
  public:
   MpiTransport(Communicator ranks, double timeout);

@@ -21,7 +21,8 @@ std::string version(int number) { return fmt::format("{}.{}.{}", number / 10000,
 
 class NcclTransport final : public Transport {
  public:
-  NcclTransport(std::shared_ptr<MpiTransport> mpi, double timeout) : mpi_(std::move(mpi)), watch_("NCCL", mpi_->communicator(), timeout) {
+  NcclTransport(std::shared_ptr<MpiTransport> mpi, double timeout)
+      : mpi_(std::move(mpi)), watch_("NCCL", mpi_->communicator(), timeout) {
     ncclUniqueId id{};
     agree(*mpi_, [&] {
       device_ = device_of(mpi_->local_rank());
@@ -34,7 +35,8 @@ class NcclTransport final : public Transport {
     std::vector<std::byte> bytes(sizeof id);
     std::memcpy(bytes.data(), &id, sizeof id);
     mpi_->broadcast(bytes);
-    if (bytes.size() != sizeof id) fail("NCCL: start failed: an identifier of {} bytes, expected {}", bytes.size(), sizeof id);
+    if (bytes.size() != sizeof id)
+      fail("NCCL: start failed: an identifier of {} bytes, expected {}", bytes.size(), sizeof id);
     std::memcpy(&id, bytes.data(), sizeof id);
     ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
     config.blocking = 0;
@@ -52,8 +54,7 @@ class NcclTransport final : public Transport {
         settle();
         ncclCommDestroy(communicator_);
       }
-    } catch (const Error&) {
-    }
+    } catch (const Error&) {}
     cudaStreamDestroy(stream_);
   }
 
@@ -221,7 +222,9 @@ namespace triseg {
 
 bool nccl_in_this_build() { return false; }
 NcclVersions nccl_versions() { return {}; }
-std::unique_ptr<Transport> make_nccl_transport(std::shared_ptr<MpiTransport>, double) { fail("this build has no NCCL"); }
+std::unique_ptr<Transport> make_nccl_transport(std::shared_ptr<MpiTransport>, double) {
+  fail("this build has no NCCL");
+}
 
 }  // namespace triseg
 #endif

@@ -17,15 +17,16 @@ class SharedError : public Error {
   using Error::Error;
 };
 
-/// Calls `work` on every rank. If it throws anywhere, all ranks throw SharedError with the first such rank's message, so that one
-/// line is printed and none waits for another.
+/// Calls `work` on every rank. If it throws anywhere, all ranks throw SharedError with the first such rank's message,
+/// so that one line is printed and none waits for another.
 void agree(Transport& transport, const std::function<void()>& work);
 
 /// What `work` throws, or null.
 std::exception_ptr failure_of(const std::function<void()>& work);
 
-/// Returns what `work` does on this rank, if it ends in good order or by a SharedError. Any other failure is this rank's alone and
-/// the others may wait for it in a collective call: it is reported, and all ranks are ended with exit code 1.
+/// Returns what `work` does on this rank, if it ends in good order or by a SharedError. Any other failure is this
+/// rank's alone and the others may wait for it in a collective call: it is reported, and all ranks are ended with exit
+/// code 1.
 int together(Transport& transport, const std::function<int()>& work);
 
 /// Throws SharedError, on every rank, unless all ranks pass the same text: "rank R: MESSAGE".

@@ -7,7 +7,8 @@
 
 namespace triseg {
 
-/// What an exception says, with a subject where the library that threw it names none: "PATH: File name too long", "out of memory: ...".
+/// What an exception says, with a subject where the library that threw it names none: "PATH: File name too long", "out
+/// of memory: ...".
 std::string message_of(const std::exception& error);
 
 /// "triseg: error: MESSAGE" on stderr, line breaks in the message turned into blanks.

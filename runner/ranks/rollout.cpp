@@ -49,14 +49,17 @@ std::vector<T> Rollout::totals(Task task, const ScoreRequest& request) {
     auto theirs = r == 0 ? decode_answer<T>(all[r]) : decode_answer<T>(all[r], r, total.size());
     stop_requested_ = stop_requested_ || theirs.stop;
     if (r == 0) total = std::move(theirs.records);
-    else for (std::size_t i = 0; i < total.size(); ++i) total[i] += theirs.records[i];
+    else
+      for (std::size_t i = 0; i < total.size(); ++i) total[i] += theirs.records[i];
   }
   return total;
 }
 
 std::vector<Moments> Rollout::moments(const ScoreRequest& request) { return totals<Moments>(Task::moments, request); }
 
-std::vector<Histogram> Rollout::histograms(const ScoreRequest& request) { return totals<Histogram>(Task::histograms, request); }
+std::vector<Histogram> Rollout::histograms(const ScoreRequest& request) {
+  return totals<Histogram>(Task::histograms, request);
+}
 
 void Rollout::finish(int exit_code) {
   auto message = encode(Task::finish, exit_code, {});

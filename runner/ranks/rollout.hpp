@@ -11,7 +11,8 @@
 
 namespace triseg {
 
-/// Joins a transport and a scorer. Rank 0 calls score, moments, histograms and at last finish; the other ranks call serve.
+/// Joins a transport and a scorer. Rank 0 calls score, moments, histograms and at last finish; the other ranks call
+/// serve.
 class Rollout {
  public:
   /// dedicated_learner: rank 0 takes no share of the work, unless it is the only rank.
@@ -21,8 +22,8 @@ class Rollout {
   /// One record per item of the request, in item order, whatever the number of ranks. Rank 0 only.
   std::vector<Score> score(const ScoreRequest& request);
 
-  /// Moments of every candidate's accumulators over the whole request (Scorer::moments): (candidates, channels of all layers).
-  /// Sums of integers: the same for any number of ranks. Rank 0 only.
+  /// Moments of every candidate's accumulators over the whole request (Scorer::moments): (candidates, channels of all
+  /// layers). Sums of integers: the same for any number of ranks. Rank 0 only.
   std::vector<Moments> moments(const ScoreRequest& request);
 
   /// Per site, the histogram of the first candidate's codes before the staircase over the whole request. Rank 0 only.

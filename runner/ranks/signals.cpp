@@ -34,7 +34,8 @@ void remember(int number) {
 
 void catch_stop_signals(std::string_view unit) {
   const bool behind_a_progress_bar = ::isatty(STDERR_FILENO);
-  notice = fmt::format("{}triseg: stopping after this {}; Ctrl-C ends it at once\n", behind_a_progress_bar ? "\n" : "", unit);
+  notice = fmt::format("{}triseg: stopping after this {}; Ctrl-C ends it at once\n", behind_a_progress_bar ? "\n" : "",
+                       unit);
   struct sigaction action {};
   action.sa_handler = remember;
   action.sa_flags = SA_RESTART;

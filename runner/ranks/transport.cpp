@@ -24,7 +24,9 @@ class LocalTransport final : public Transport {
   int local_rank() const override { return 0; }
   int threads() const override { return available_cores(); }
   void broadcast(std::vector<std::byte>&) override {}
-  std::vector<std::vector<std::byte>> gather(std::span<const std::byte> mine) override { return {{mine.begin(), mine.end()}}; }
+  std::vector<std::vector<std::byte>> gather(std::span<const std::byte> mine) override {
+    return {{mine.begin(), mine.end()}};
+  }
   [[noreturn]] void abort(int exit_code) override { std::_Exit(exit_code); }
 };
 
@@ -35,7 +37,9 @@ void check_possible(TransportKind kind) {
 /// Empty if every rank runs the cuda engine on a GPU of its own, else why not; the same on all ranks.
 std::string why_not_a_gpu_each(Transport& transport, bool cuda) {
   const auto gpus = devices();
-  const auto uuids = gather_texts(transport, !cuda ? "-" : gpus.empty() ? "" : gpus[device_of(transport.local_rank())].uuid);
+  const auto uuids = gather_texts(transport, !cuda          ? "-"
+                                             : gpus.empty() ? ""
+                                                            : gpus[device_of(transport.local_rank())].uuid);
   std::string verdict;
   std::map<std::string, std::size_t> ranks;
   for (std::size_t r = 0; r < uuids.size() && verdict.empty(); ++r) {
@@ -59,7 +63,8 @@ std::shared_ptr<Transport> choose(const std::shared_ptr<MpiTransport>& mpi, Tran
   bool cuda = true;
   agree(*mpi, [&] { cuda = kind == TransportKind::nccl || resolve_engine(engine) == EngineKind::cuda; });
   if (const std::string obstacle = why_not_a_gpu_each(*mpi, cuda); !obstacle.empty()) {
-    if (kind == TransportKind::nccl) throw SharedError(fmt::format("--transport nccl: {}: start one rank per GPU, or use --transport mpi", obstacle));
+    if (kind == TransportKind::nccl)
+      throw SharedError(fmt::format("--transport nccl: {}: start one rank per GPU, or use --transport mpi", obstacle));
     reason = obstacle;
     return mpi;
   }

@@ -31,7 +31,8 @@ class Transport {
   /// Rank 0's message, of any length, reaches all: the others' argument is replaced by it.
   virtual void broadcast(std::vector<std::byte>& message) = 0;
 
-  /// Every rank sends a message of its own, of any length; rank 0 gets all of them in rank order, the others an empty vector.
+  /// Every rank sends a message of its own, of any length; rank 0 gets all of them in rank order, the others an empty
+  /// vector.
   virtual std::vector<std::vector<std::byte>> gather(std::span<const std::byte> mine) = 0;
 
   /// What the ranks are at, "iteration 17", for the messages of failures.
@@ -42,23 +43,29 @@ class Transport {
 };
 
 /// What joins the ranks.
-///   local  one rank in one process, also where a launcher started several: they know nothing of each other; needs no MPI
+///   local  one rank in one process, also where a launcher started several: they know nothing of each other;
+///          needs no MPI
 ///   mpi    the ranks that a launcher (mpirun, srun) started
 ///   nccl   the same, each with a GPU of its own
-///   automatic  local without a launcher; nccl if `engine` is cuda and every one of several ranks has its own GPU; else mpi
+///   automatic  local without a launcher; nccl if `engine` is cuda and every one of several ranks has its own GPU;
+///          else mpi
 enum class TransportKind { automatic, local, mpi, nccl };
 
 /// What --transport takes.
 inline constexpr std::array<std::pair<std::string_view, TransportKind>, 4> transport_names = {
-    {{"auto", TransportKind::automatic}, {"local", TransportKind::local}, {"mpi", TransportKind::mpi}, {"nccl", TransportKind::nccl}}};
+    {{"auto", TransportKind::automatic},
+     {"local", TransportKind::local},
+     {"mpi", TransportKind::mpi},
+     {"nccl", TransportKind::nccl}}};
 
-/// Joins the ranks of a run. A rank that does not answer within `timeout` seconds ends all with one line that names it (watch.hpp).
+/// Joins the ranks of a run. A rank that does not answer within `timeout` seconds ends all with one line that names it
+/// (watch.hpp).
 ///
-/// `problem`: what this process has found wrong before, or null. Where one process is to run, it is thrown here; where several
-/// are, they join first, so that all end with one line: it becomes a SharedError on those that have none of their own. The same
-/// holds for a kind that is impossible here, and for ranks of different builds.
-/// `why`, if not null, becomes the reason of the choice in a few words.
-/// Throws Error where a launcher started several processes that MPI does not join to one world.
+/// `problem`: what this process has found wrong before, or null. Where one process is to run, it is thrown here; where
+/// several are, they join first, so that all end with one line: it becomes a SharedError on those that have none of
+/// their own. The same holds for a kind that is impossible here, and for ranks of different builds. `why`, if not null,
+/// becomes the reason of the choice in a few words. Throws Error where a launcher started several processes that MPI
+/// does not join to one world.
 std::shared_ptr<Transport> make_transport(TransportKind kind, EngineKind engine, double timeout,
                                           std::exception_ptr problem, std::string* why = nullptr);
 

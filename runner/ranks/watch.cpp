@@ -27,7 +27,8 @@ void Watch::wait(int peer, const std::function<bool()>& done) const {
     const auto now = Clock::now();
     if (now > deadline_)
       fail("{}: {}: {} did not answer within {:g} s ({})", library_, operation_,
-           peer == any_rank ? "another rank" : fmt::format("rank {} on host {}", peer, ranks_->host(peer)), limit_, phase());
+           peer == any_rank ? "another rank" : fmt::format("rank {} on host {}", peer, ranks_->host(peer)), limit_,
+           phase());
     if (now - start > without_pause) std::this_thread::sleep_for(std::chrono::microseconds(100));
   }
 }

@@ -13,8 +13,8 @@ namespace triseg {
 
 /// Seconds that one operation may take.
 ///   rank 0   `timeout`: it is to find out first, and says whom it missed
-///   others   three times as long, for rank 0 may wait, then work by itself, then wait again; and a second more each rank, so that
-///            one alone says that rank 0 is missing
+///   others   three times as long, for rank 0 may wait, then work by itself, then wait again; and a second more
+///            each rank, so that one alone says that rank 0 is missing
 /// Before the first phase every rank has a minute at least: GPUs and their libraries start slowly.
 double limit_of(int rank, double timeout, bool started);
 
@@ -35,8 +35,9 @@ class Watch {
   void begin(std::string_view operation);
   const std::string& operation() const { return operation_; }
 
-  /// Returns once done() is true. It is asked without pause for two milliseconds, then every 0.1 ms, so that the core is free in
-  /// between. Throws Error "MPI: gather: rank 2 on host H did not answer within 600 s (iteration 17)"; peer: that rank.
+  /// Returns once done() is true. It is asked without pause for two milliseconds, then every 0.1 ms, so that the core
+  /// is free in between. Throws Error "MPI: gather: rank 2 on host H did not answer within 600 s (iteration 17)"; peer:
+  /// that rank.
   void wait(int peer, const std::function<bool()>& done) const;
 
  private:

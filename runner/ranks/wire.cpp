@@ -19,16 +19,19 @@ Repair read_repair(WireReader& reader) {
     if (reader.value<std::uint8_t>() == 0) continue;
     layer = Requantization{reader.list<float>(), reader.list<std::int32_t>()};
     if (layer->multiplier.size() != layer->bias.size())
-      fail("a message between ranks has a repair of {} multipliers and {} biases", layer->multiplier.size(), layer->bias.size());
+      fail("a message between ranks has a repair of {} multipliers and {} biases", layer->multiplier.size(),
+           layer->bias.size());
   }
   return repair;
 }
 
 void check(const ScoreRequest& request) {
-  if (request.split > Split::test) fail("a message between ranks names split {}", static_cast<std::uint32_t>(request.split));
+  if (request.split > Split::test)
+    fail("a message between ranks names split {}", static_cast<std::uint32_t>(request.split));
   if (request.batch_size == 0) fail("a message between ranks asks for batches of no image");
   if (!request.repair_of.empty() && request.repair_of.size() != request.candidates.size())
-    fail("a message between ranks has {} candidates and repairs of {}", request.candidates.size(), request.repair_of.size());
+    fail("a message between ranks has {} candidates and repairs of {}", request.candidates.size(),
+         request.repair_of.size());
   for (const std::uint32_t repair : request.repair_of)
     if (repair != no_repair && repair >= request.repairs.size())
       fail("a message between ranks names repair {} of {}", repair, request.repairs.size());

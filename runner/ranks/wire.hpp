@@ -1,7 +1,7 @@
 // What ranks send one another, as bytes: every number in this machine's order, every list after its length.
 //
-// Ranks run the same build on machines of one byte order (build_identity.hpp), so the format has no versions. Reading trusts
-// nothing all the same: it allocates no more than the message has bytes for, and what does not fit is an Error.
+// Ranks run the same build on machines of one byte order (build_identity.hpp), so the format has no versions. Reading
+// trusts nothing all the same: it allocates no more than the message has bytes for, and what does not fit is an Error.
 #pragma once
 
 #include "core/error.hpp"
@@ -18,18 +18,20 @@
 
 namespace triseg {
 
-/// True for types whose bytes are their value: numbers, and structs without holes, pointers or rules that a byte could break.
+/// True for types whose bytes are their value: numbers, and structs without holes, pointers or rules that a byte could
+/// break.
 template <class T>
-inline constexpr bool travels_as_bytes =
-    std::is_floating_point_v<T> || (std::is_trivially_copyable_v<T> && std::has_unique_object_representations_v<T>);
+inline constexpr bool travels_as_bytes = std::is_floating_point_v<T> || (std::is_trivially_copyable_v<T> &&
+                                                                         std::has_unique_object_representations_v<T>);
 static_assert(travels_as_bytes<Codes> && sizeof(Codes) == 5);
 static_assert(travels_as_bytes<Moments> && sizeof(Moments) == 32);
 static_assert(travels_as_bytes<Histogram> && sizeof(Histogram) == 256 * 8);
 // Doubles have several representations of a value, never holes.
 template <>
 inline constexpr bool travels_as_bytes<Score> = std::is_trivially_copyable_v<Score>;
-static_assert(sizeof(Score) == 48 && offsetof(Score, kd) == 0 && offsetof(Score, attention) == 8 && offsetof(Score, images) == 16 &&
-              offsetof(Score, both_right) == 24 && offsetof(Score, teacher_only) == 32 && offsetof(Score, student_only) == 40);
+static_assert(sizeof(Score) == 48 && offsetof(Score, kd) == 0 && offsetof(Score, attention) == 8 &&
+              offsetof(Score, images) == 16 && offsetof(Score, both_right) == 24 &&
+              offsetof(Score, teacher_only) == 32 && offsetof(Score, student_only) == 40);
 
 /// Puts values one behind the other.
 class WireWriter {

@@ -35,9 +35,9 @@ namespace fs = std::filesystem;
 struct RepairCommandOptions {
   StudentOptions student;
   RepairMode repair = RepairMode::channel;
-  RepairOptions training;         ///< its mode and temperature are set by run_repair
-  std::string out;                ///< empty: NAME.repaired.json beside the result
-  std::string checkpoint;         ///< empty: OUT.checkpoint
+  RepairOptions training;  ///< its mode and temperature are set by run_repair
+  std::string out;         ///< empty: NAME.repaired.json beside the result
+  std::string checkpoint;  ///< empty: OUT.checkpoint
   EngineKind engine = EngineKind::automatic;
   double progress_every = 30;
 };
@@ -53,27 +53,39 @@ void declare_options(CLI::App& app, RepairCommandOptions& o) {
   };
   RepairOptions& t = o.training;
   add_choice(app, changes_results, "--repair", o.repair, std::span(repair_modes).subspan(1),
-             "channel: a factor for the multiplier of every channel; layer: one for all of a layer. Each channel's bias is trained in "
+             "channel: a factor for the multiplier of every channel; layer: one for all of a layer. Each channel's "
+             "bias is trained in "
              "any case");
   results("--epochs", t.epochs, "Passes over the search split")->check(whole(1, 1'000'000));
   results("--batch-size", t.batch_size, "Images a step")->check(whole(1, 1'000'000));
-  results("--lr", t.learning_rate, "First learning rate of multipliers, as logarithms: half a cosine to 0")->check(positive);
-  results("--bias-lr", t.bias_learning_rate, "First learning rate of biases, in codes of the layer's output")->check(positive);
-  results("--smoothing", t.smoothing, "Width of a jump of a staircase for gradients, in heights of the jump, at least half a code")
+  results("--lr", t.learning_rate, "First learning rate of multipliers, as logarithms: half a cosine to 0")
+      ->check(positive);
+  results("--bias-lr", t.bias_learning_rate, "First learning rate of biases, in codes of the layer's output")
+      ->check(positive);
+  results("--smoothing", t.smoothing,
+          "Width of a jump of a staircase for gradients, in heights of the jump, at least half a code")
       ->check(within(0, 1e3));
-  results("--shift", t.augmentation.shift, "Images move by up to this many pixels; 0: none do")->check(whole(0, 1'000'000));
+  results("--shift", t.augmentation.shift, "Images move by up to this many pixels; 0: none do")
+      ->check(whole(0, 1'000'000));
   app.add_flag("--flip,!--no-flip", t.augmentation.flip, "Mirror half of the images (default)")->group(changes_results);
-  results("--seed", t.seed, "Seed of image order and augmentation")->check(whole(0, std::numeric_limits<std::uint64_t>::max()));
+  results("--seed", t.seed, "Seed of image order and augmentation")
+      ->check(whole(0, std::numeric_limits<std::uint64_t>::max()));
 
-  app.add_option("--out", o.out, "Result file with the repair, if it lowers KD on validation (default: NAME.repaired.json beside NAME.json)")
-      ->group(changes_speed)->check(path_text("a file"));
+  app.add_option(
+         "--out", o.out,
+         "Result file with the repair, if it lowers KD on validation (default: NAME.repaired.json beside NAME.json)")
+      ->group(changes_speed)
+      ->check(path_text("a file"));
   app.add_option("--checkpoint", o.checkpoint,
                  "State between epochs, removed once the result is written (default: OUT.checkpoint)")
-      ->group(changes_speed)->check(path_text("a file"));
+      ->group(changes_speed)
+      ->check(path_text("a file"));
   speed("--device", t.device, "What trains: auto, cpu or cuda");
-  speed("--threads", t.threads, "Threads; 0: one per core. Another number changes the last bits of sums")->check(whole(0, 1024));
+  speed("--threads", t.threads, "Threads; 0: one per core. Another number changes the last bits of sums")
+      ->check(whole(0, 1024));
   add_engine(app, o.engine, "What scores before and after");
-  speed("--progress-every", o.progress_every, "Seconds between progress lines where there is no terminal")->check(positive);
+  speed("--progress-every", o.progress_every, "Seconds between progress lines where there is no terminal")
+      ->check(positive);
 }
 
 /// Fills in what was left empty and checks what can be checked without the data.
@@ -89,9 +101,10 @@ void resolve(RepairCommandOptions& o) {
 
 /// What makes the result: the result it was given, its teacher and images, the options.
 std::string describe(const RepairCommandOptions& o, const ResultStudent& student) {
-  return configuration(o.training) + fmt::format("attention_layers = {}\nresult_sha256 = {}\nmodel_sha256 = {}\ndata_sha256 = {}\n",
-                                                 o.student.attention_layers, sha256_hex(student.file.text()), student.model_sha256,
-                                                 student.data.sha256);
+  return configuration(o.training) +
+         fmt::format("attention_layers = {}\nresult_sha256 = {}\nmodel_sha256 = {}\ndata_sha256 = {}\n",
+                     o.student.attention_layers, sha256_hex(student.file.text()), student.model_sha256,
+                     student.data.sha256);
 }
 
 /// True if `out` is the finished result of this very training. Throws Error if it is anything else.
@@ -102,7 +115,10 @@ bool is_done(const std::string& out, const std::string& description) {
   if (stored.empty()) fail("--out: {} is there already and no repair made it; remove it or choose another --out", out);
   const std::string differs = difference(parse_work(stored), parse_work(description));
   if (!differs.empty())
-    fail("--out: {} is there already, made by other options or for another student: {}; remove it or choose another --out", out, differs);
+    fail(
+        "--out: {} is there already, made by other options or for another student: {}; remove it or choose another "
+        "--out",
+        out, differs);
   return true;
 }
 
@@ -114,7 +130,8 @@ RepairListener listener_of(const RepairCommandOptions& o, std::uint64_t images, 
   };
   listener.progress = [=, &o, &display](int epoch, std::size_t done, double kd) {
     const std::uint64_t before = std::uint64_t(epoch - 1) * images;
-    if (!display) display = std::make_unique<Progress>("images", before, std::uint64_t(epochs) * images, o.progress_every);
+    if (!display)
+      display = std::make_unique<Progress>("images", before, std::uint64_t(epochs) * images, o.progress_every);
     display->update(before + done, fmt::format("epoch {}/{}, KD {:.4f}", epoch, epochs, kd));
   };
   listener.epoch = [&display](int epoch, double kd, double seconds) {
@@ -166,26 +183,31 @@ int run_repair(RepairCommandOptions o) {
   trained.before = total_score(scorer, before);
   trained.passed_before = passed_in(scorer, before);
   if (stop_signal_received()) return stopped_training(o.checkpoint, o.training.epochs);
-  spdlog::info("Repairing {}: KD {:.4f} on validation; {} epochs of {} images, --device {}, {} threads, scored by {}", o.student.result,
-               trained.before.mean_kd(), o.training.epochs, student.data.split_size(Split::search), o.training.device, threads,
-               scorer.engine_description());
+  spdlog::info("Repairing {}: KD {:.4f} on validation; {} epochs of {} images, --device {}, {} threads, scored by {}",
+               o.student.result, trained.before.mean_kd(), o.training.epochs, student.data.split_size(Split::search),
+               o.training.device, threads, scorer.engine_description());
   std::unique_ptr<Progress> display;
   const RepairListener listener = listener_of(o, student.data.split_size(Split::search), display);
-  const auto repair =
-      train_repair({problem, student.codes, student.repair.repair}, student.data, o.training, description, o.checkpoint, listener);
+  const auto repair = train_repair({problem, student.codes, student.repair.repair}, student.data, o.training,
+                                   description, o.checkpoint, listener);
   display.reset();
   if (!repair || stop_signal_received()) return stopped_training(o.checkpoint, o.training.epochs);
   trained.repair = *repair;
   const auto after = whole_split(student, Split::validation, trained.repair);
   trained.validation = total_score(scorer, after);
   trained.passed = passed_in(scorer, after);
-  spdlog::info("Validation: KD {:.4f} before, {:.4f} with the repair; accuracy drop {:.2f} and {:.2f} points; passed through "
-               "{:.2f} % and {:.2f} % of activations", trained.before.mean_kd(), trained.validation.mean_kd(), accuracy_drop(trained.before),
-               accuracy_drop(trained.validation), 100 * trained.passed_before, 100 * trained.passed);
+  spdlog::info(
+      "Validation: KD {:.4f} before, {:.4f} with the repair; accuracy drop {:.2f} and {:.2f} points; passed through "
+      "{:.2f} % and {:.2f} % of activations",
+      trained.before.mean_kd(), trained.validation.mean_kd(), accuracy_drop(trained.before),
+      accuracy_drop(trained.validation), 100 * trained.passed_before, 100 * trained.passed);
   if (!(trained.validation.mean_kd() < trained.before.mean_kd())) {
     fs::remove(o.checkpoint);
-    fail("the repair is no gain on validation (KD {:.4f}, {:.4f} before): {} is not written; try another --lr, --bias-lr or "
-         "--epochs", trained.validation.mean_kd(), trained.before.mean_kd(), o.out);
+    fail(
+        "the repair is no gain on validation (KD {:.4f}, {:.4f} before): {} is not written; try another --lr, "
+        "--bias-lr or "
+        "--epochs",
+        trained.validation.mean_kd(), trained.before.mean_kd(), o.out);
   }
   trained.test = total_score(scorer, whole_split(student, Split::test, trained.repair));
   describe_student(trained, o, student);
@@ -203,7 +225,8 @@ int run_repair(RepairCommandOptions o) {
 
 void setup_repair(CLI::App& program, int& exit_code) {
   auto options = std::make_shared<RepairCommandOptions>();
-  CLI::App* app = program.add_subcommand("repair", "Train the multipliers and biases of a result's student, its codes as they are");
+  CLI::App* app =
+      program.add_subcommand("repair", "Train the multipliers and biases of a result's student, its codes as they are");
   declare_options(*app, *options);
   app->callback([options, &exit_code] { exit_code = run_repair(*options); });
 }

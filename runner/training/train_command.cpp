@@ -54,8 +54,11 @@ bool is_done(const std::string& out, const std::string& wanted) {
   const ModelFile file = load_model_file(out);
   const auto stored = work_of(file);
   if (!stored)
-    fail("--out: {} holds a model of another configuration, made by a command that this version cannot read: {}; remove it or choose "
-         "another --out", out, file.provenance.command_line);
+    fail(
+        "--out: {} holds a model of another configuration, made by a command that this version cannot read: {}; remove "
+        "it or choose "
+        "another --out",
+        out, file.provenance.command_line);
   const std::string differs = difference(*stored, parse_work(wanted));
   if (!differs.empty())
     fail("--out: {} holds a model of another configuration: {}; remove it or choose another --out", out, differs);
@@ -63,8 +66,7 @@ bool is_done(const std::string& out, const std::string& wanted) {
 }
 
 double int8_test_accuracy(const QuantizedNetwork& network, const DataSet& data, const TrainOptions& options) {
-  const int threads = options.training.threads > 0 ? options.training.threads
-                                                   : available_cores();
+  const int threads = options.training.threads > 0 ? options.training.threads : available_cores();
   const Problem problem = make_problem(network);
   Scorer scorer(problem, data, engine_factory(options.engine, problem), threads, 1.0);
   ScoreRequest request = image_range(Split::test, test_batch, 0, data.split_size(Split::test), {});
@@ -82,7 +84,8 @@ void report_bounds(const QuantizedNetwork& network) {
     const double share = double(accumulator_bound(network.layers[i])) / exact;
     const std::string& name = network.network.layers[i].name;
     if (share < 1) spdlog::info("Accumulators of {} reach at most {:.3f} of 2^24", name, share);
-    else spdlog::warn("Accumulators of {} can reach {:.3f} of 2^24: float32 engines must split this layer", name, share);
+    else
+      spdlog::warn("Accumulators of {} can reach {:.3f} of 2^24: float32 engines must split this layer", name, share);
   }
 }
 
@@ -116,8 +119,10 @@ class Report {
   void progress(const TrainingProgress& p) {
     const std::uint64_t done = std::uint64_t(p.epoch - 1) * p.images_total + p.images;
     if (!display_)
-      display_ = std::make_unique<Progress>("images", done - p.images, std::uint64_t(p.epochs) * p.images_total, interval_seconds_);
-    display_->update(done, fmt::format("epoch {}/{}{}, loss {:.4f}", p.epoch, p.epochs, p.quantized ? " (INT8)" : "", p.loss));
+      display_ = std::make_unique<Progress>("images", done - p.images, std::uint64_t(p.epochs) * p.images_total,
+                                            interval_seconds_);
+    display_->update(
+        done, fmt::format("epoch {}/{}{}, loss {:.4f}", p.epoch, p.epochs, p.quantized ? " (INT8)" : "", p.loss));
   }
 
   void epoch(const EpochRecord& r) {
@@ -155,26 +160,32 @@ void declare_train_options(CLI::App& app, TrainOptions& o) {
   results("--qat-epochs", t.qat_epochs, "Quantization-aware epochs after that; 0: only calibrate the ranges")
       ->check(whole(0, 1'000'000));
   results("--batch-size", t.batch_size, "Images a step")->check(whole(2, 1'000'000));
-  results("--lr", t.learning_rate, "Peak learning rate of the float epochs: warm-up, then half a cosine to 0")->check(positive);
+  results("--lr", t.learning_rate, "Peak learning rate of the float epochs: warm-up, then half a cosine to 0")
+      ->check(positive);
   results("--qat-lr", t.qat_learning_rate, "First learning rate of the quantization-aware epochs: half a cosine to 0")
       ->check(positive);
   results("--momentum", t.momentum, "Nesterov momentum")->check(within(0, 0.999999));
   results("--weight-decay", t.weight_decay, "Decay of weights")->check(within(0, 1e12));
   results("--shift", t.augmentation.shift, "Training images move by up to this many pixels; 0: none do")
       ->check(whole(0, largest_shift()));
-  app.add_flag("--flip,!--no-flip", t.augmentation.flip, "Mirror half of the training images (default)")->group(changes_results);
+  app.add_flag("--flip,!--no-flip", t.augmentation.flip, "Mirror half of the training images (default)")
+      ->group(changes_results);
   results("--seed", t.seed, "Seed of initial weights, image order, augmentation and dropout")
       ->check(whole(0, std::numeric_limits<std::uint64_t>::max()));
 
   app.add_option("--out", o.out, "Model file (default: models/MODEL-DATA.h5, with qnnpack MODEL-DATA-qnnpack.h5)")
-      ->group(changes_speed)->check(path_text("a file"));
-  app.add_option("--checkpoint", o.checkpoint, "State between epochs, removed once the model is written (default: OUT.checkpoint)")
-      ->group(changes_speed)->check(path_text("a file"));
+      ->group(changes_speed)
+      ->check(path_text("a file"));
+  app.add_option("--checkpoint", o.checkpoint,
+                 "State between epochs, removed once the model is written (default: OUT.checkpoint)")
+      ->group(changes_speed)
+      ->check(path_text("a file"));
   speed("--device", t.device, "What trains: auto, cpu or cuda");
   speed("--threads", t.threads, "Threads; 0: one per core. Another number changes the last bits of sums")
       ->check(whole(0, 1024));
   add_engine(app, o.engine, "What measures the INT8 test accuracy");
-  speed("--progress-every", o.progress_every, "Seconds between progress lines where there is no terminal")->check(positive);
+  speed("--progress-every", o.progress_every, "Seconds between progress lines where there is no terminal")
+      ->check(positive);
 }
 
 void resolve_train_options(TrainOptions& o) {
@@ -182,10 +193,10 @@ void resolve_train_options(TrainOptions& o) {
   o.training.scheme = parse_scheme(o.backend);
   check(o.training);
   if (o.out.empty())
-    o.out = fmt::format("models/{}-{}{}.h5", o.model, data_set_name(o.data), o.training.scheme == Scheme::qnnpack ? "-qnnpack" : "");
+    o.out = fmt::format("models/{}-{}{}.h5", o.model, data_set_name(o.data),
+                        o.training.scheme == Scheme::qnnpack ? "-qnnpack" : "");
   if (o.checkpoint.empty()) o.checkpoint = o.out + ".checkpoint";
-  if (same_file(o.checkpoint, o.out))
-    fail("--checkpoint and --out name the same file");
+  if (same_file(o.checkpoint, o.out)) fail("--checkpoint and --out name the same file");
 }
 
 int run_train(const TrainOptions& given) {
@@ -209,7 +220,8 @@ int run_train(const TrainOptions& given) {
   }
   const int cores = available_cores();
   if (options.training.threads > cores)
-    spdlog::warn("--threads {} on {} cores: LibTorch's threads will wait for one another", options.training.threads, cores);
+    spdlog::warn("--threads {} on {} cores: LibTorch's threads will wait for one another", options.training.threads,
+                 cores);
   Report report(options.progress_every, options.checkpoint);
   auto trained = train(recipe, data, options.training, options.checkpoint, report.listener());
   report.end();

@@ -1,4 +1,5 @@
-// The program triseg-train, which `triseg train` and `triseg repair` run: alone it loads LibTorch, which takes most of a second.
+// The program triseg-train, which `triseg train` and `triseg repair` run: alone it loads LibTorch, which takes most of
+// a second.
 #include "runner/commands/commands.hpp"
 #include "runner/commands/program.hpp"
 

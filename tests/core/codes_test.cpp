@@ -70,7 +70,8 @@ TEST(Staircase, IsTheDefinitionOrAnErrorForAllSmallCodes) {
 TEST(Staircase, OfLegalCodesIsMonotoneAndKeepsZero) {
   for (int tmax : {3, 15, 35, 127, 254, 255}) {
     for (int i = 1; i < 200; ++i) {
-      const int v2 = 3 + (i * 7) % (tmax - 2), t2 = 2 + (i * 5) % (v2 - 2), v1 = 2 + (i * 3) % (t2 - 1), t1 = 1 + i % (v1 - 1);
+      const int v2 = 3 + (i * 7) % (tmax - 2), t2 = 2 + (i * 5) % (v2 - 2), v1 = 2 + (i * 3) % (t2 - 1),
+                t1 = 1 + i % (v1 - 1);
       const Codes c = make(t1, v1, t2, v2, tmax);
       ASSERT_TRUE(is_legal(c)) << to_string(c);
       const Table table = staircase(c);
@@ -85,9 +86,9 @@ TEST(Staircase, AnErrorNamesTheCodes) {
   const std::string text = error_of([] { staircase(make(7, 30, 21, 28, 35)); });
   EXPECT_THAT(text, HasSubstr("t1=7, v1=30, t2=21, v2=28, tmax=35"));
   EXPECT_THAT(text, HasSubstr("monotone"));
-  EXPECT_THROW(staircase(make(22, 14, 21, 28, 35)), Error);   // t1 > t2
-  EXPECT_THROW(staircase(make(7, 14, 36, 28, 35)), Error);    // t2 > tmax
-  EXPECT_THROW(staircase(make(7, 14, 21, 37, 35)), Error);    // v2 above the codes that pass through
+  EXPECT_THROW(staircase(make(22, 14, 21, 28, 35)), Error);  // t1 > t2
+  EXPECT_THROW(staircase(make(7, 14, 36, 28, 35)), Error);   // t2 > tmax
+  EXPECT_THROW(staircase(make(7, 14, 21, 37, 35)), Error);   // v2 above the codes that pass through
   EXPECT_NO_THROW(staircase(make(7, 14, 21, 36, 35)));
 }
 

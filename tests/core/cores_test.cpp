@@ -35,7 +35,8 @@ TEST(Cores, RanksOfOneMaskDivideIt) {
 
 TEST(Cores, RanksBoundApartKeepTheirOwn) {
   EXPECT_EQ(threads({{range(0, 4), {}}, {range(4, 6), {}}}), std::vector<int>({4, 2}));
-  EXPECT_EQ(threads({{range(0, 4), {}}, {range(2, 6), {}}}), std::vector<int>({3, 3})) << "two of their own, two shared";
+  EXPECT_EQ(threads({{range(0, 4), {}}, {range(2, 6), {}}}), std::vector<int>({3, 3}))
+      << "two of their own, two shared";
   EXPECT_EQ(threads({{range(0, 8), {}}, {range(0, 1), {}}}), std::vector<int>({7, 1}));
 }
 
@@ -47,13 +48,15 @@ TEST(Cores, TheQuotaBoundsThem) {
   EXPECT_EQ(threads({{range(0, 8), {0.1, "/job"}}}), std::vector<int>({1}));
   EXPECT_EQ(threads({{range(0, 2), {64, "/job"}}}), std::vector<int>({2}));
   EXPECT_EQ(threads(std::vector<Cores>(2, {range(0, 8), {6, "/job"}})), std::vector<int>({3, 3})) << "they share it";
-  EXPECT_EQ(threads({{range(0, 8), {3, "/a"}}, {range(8, 16), {5, "/b"}}}), std::vector<int>({3, 5})) << "each has its own";
+  EXPECT_EQ(threads({{range(0, 8), {3, "/a"}}, {range(8, 16), {5, "/b"}}}), std::vector<int>({3, 5}))
+      << "each has its own";
 }
 
 TEST(Cores, TextsOfQuotas) {
   EXPECT_EQ(quota_of_cpu_max("150000 100000\n"), 1.5);
   EXPECT_EQ(quota_of_cfs("50000\n", "100000\n"), 0.5);
-  for (const char* none : {"max 100000\n", "", "100000", "0 100000", "100000 0", "words"}) EXPECT_TRUE(std::isinf(quota_of_cpu_max(none))) << none;
+  for (const char* none : {"max 100000\n", "", "100000", "0 100000", "100000 0", "words"})
+    EXPECT_TRUE(std::isinf(quota_of_cpu_max(none))) << none;
   EXPECT_TRUE(std::isinf(quota_of_cfs("-1\n", "100000\n")));
   EXPECT_TRUE(std::isinf(quota_of_cfs("", "")));
 }
@@ -109,7 +112,8 @@ TEST_F(CpuQuotaIn, AContainerSeesItsOwnGroupAtTheMount) {
   write("proc/self/mountinfo", "31 23 0:28 /docker/abc /sys/fs/cgroup ro - cgroup2 cgroup rw\n");
   write("sys/fs/cgroup/cpu.max", "400000 100000\n");
   write("sys/fs/cgroup/inner/cpu.max", "200000 100000\n");
-  for (const auto& [group, cores] : {std::pair("0::/docker/abc\n", 4), {"0::/docker/abc/inner\n", 2}, {"0::/../abc\n", 4}, {"0::/\n", 4}}) {
+  for (const auto& [group, cores] :
+       {std::pair("0::/docker/abc\n", 4), {"0::/docker/abc/inner\n", 2}, {"0::/../abc\n", 4}, {"0::/\n", 4}}) {
     write("proc/self/cgroup", group);
     EXPECT_EQ(cpu_quota(root_).cores, cores) << group;
   }

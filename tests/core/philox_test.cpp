@@ -15,7 +15,8 @@ using Counter = std::array<std::uint32_t, 4>;
 TEST(Philox, GivesThePublishedAnswers) {
   EXPECT_EQ(philox4x32({0, 0, 0, 0}, {0, 0}), (Counter{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
   constexpr std::uint32_t ones = 0xffffffff;
-  EXPECT_EQ(philox4x32({ones, ones, ones, ones}, {ones, ones}), (Counter{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
+  EXPECT_EQ(philox4x32({ones, ones, ones, ones}, {ones, ones}),
+            (Counter{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
   EXPECT_EQ(philox4x32({0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0}),
             (Counter{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
 }
@@ -53,7 +54,8 @@ TEST(Philox, EveryPartOfTheKeyCounts) {
   std::set<double> seen;
   std::size_t draws = 0;
   for (std::uint64_t seed : {0ull, 1ull, 1ull << 32})
-    for (Stream stream : {Stream::action, Stream::image_order, Stream::shapes, Stream::self_test, Stream::initial_weights})
+    for (Stream stream :
+         {Stream::action, Stream::image_order, Stream::shapes, Stream::self_test, Stream::initial_weights})
       for (std::uint64_t a : {0ull, 1ull, 1ull << 32})
         for (std::uint32_t b : {0u, 1u, 255u})
           for (std::uint32_t c : {0u, 1u, 255u, 65536u}) {

@@ -16,14 +16,17 @@ TEST(SameWork, LinesAreNamesAndValues) {
 }
 
 TEST(SameWork, EveryDifferenceIsNamedAsItsOption) {
-  EXPECT_EQ(difference(parse_work("kd_T = 2\nqat_epochs = 4\nseed = 1\n"), parse_work("kd_T = 4\nqat_epochs = 5\nseed = 1\n")),
+  EXPECT_EQ(difference(parse_work("kd_T = 2\nqat_epochs = 4\nseed = 1\n"),
+                       parse_work("kd_T = 4\nqat_epochs = 5\nseed = 1\n")),
             "--kd-T (2 instead of 4), --qat-epochs (4 instead of 5)");
 }
 
 TEST(SameWork, DigestsAreNotShown) {
-  EXPECT_EQ(difference({{"data_sha256", "aa"}, {"model_sha256", "cc"}}, {{"data_sha256", "bb"}, {"model_sha256", "dd"}}),
-            "--data (other images or labels), --teacher (another model file)");
-  EXPECT_EQ(difference({{"x", "1"}}, {{"x", "2"}}, {{"x", {"--energy-table", "other energies"}}}), "--energy-table (other energies)");
+  EXPECT_EQ(
+      difference({{"data_sha256", "aa"}, {"model_sha256", "cc"}}, {{"data_sha256", "bb"}, {"model_sha256", "dd"}}),
+      "--data (other images or labels), --teacher (another model file)");
+  EXPECT_EQ(difference({{"x", "1"}}, {{"x", "2"}}, {{"x", {"--energy-table", "other energies"}}}),
+            "--energy-table (other energies)");
 }
 
 TEST(SameWork, WhatOnlyOneOfThemSaysIsADifference) {

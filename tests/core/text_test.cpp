@@ -6,7 +6,8 @@ namespace triseg {
 namespace {
 
 TEST(ValidUtf8, KeepsCharactersOfEveryLength) {
-  for (const std::string text : {"", "plain", "\xc3\xa4\xe2\x82\xac", "\xf0\x9f\x98\x80!", "\xed\x9f\xbf\xee\x80\x80", "\xf4\x8f\xbf\xbf"})
+  for (const std::string text :
+       {"", "plain", "\xc3\xa4\xe2\x82\xac", "\xf0\x9f\x98\x80!", "\xed\x9f\xbf\xee\x80\x80", "\xf4\x8f\xbf\xbf"})
     EXPECT_EQ(valid_utf8(text), text);
 }
 

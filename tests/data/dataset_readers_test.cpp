@@ -64,7 +64,8 @@ class ReaderTest : public DataFolder {
     write(test_labels, idx_labels(7));
   }
   void write_cifar10() const {
-    for (int batch = 1; batch <= 5; ++batch) write("data_batch_" + std::to_string(batch) + ".bin", cifar_batch(3, batch));
+    for (int batch = 1; batch <= 5; ++batch)
+      write("data_batch_" + std::to_string(batch) + ".bin", cifar_batch(3, batch));
     write("test_batch.bin", cifar_batch(4, 6));
   }
   void write_cifar100() const {
@@ -115,7 +116,8 @@ TEST_F(IdxFolder, EveryTruncationNamesFileAndOffset) {
     const Bytes whole = read(name);
     for (std::size_t size = 0; size < whole.size(); size += size < 20 ? 1 : 997) {
       write(name, Bytes(whole.begin(), whole.begin() + size));
-      ASSERT_THAT(error(), AllOf(HasSubstr(path(name) + ": offset " + std::to_string(size) + ": the file ends here"), HasSubstr("expected")));
+      ASSERT_THAT(error(), AllOf(HasSubstr(path(name) + ": offset " + std::to_string(size) + ": the file ends here"),
+                                 HasSubstr("expected")));
     }
     write(name, whole);
   }
@@ -129,7 +131,8 @@ TEST_F(IdxFolder, TrailingDataIsAnError) {
     Bytes longer = whole;
     longer.push_back(0);
     write(name, longer);
-    EXPECT_THAT(error(), HasSubstr(path(name) + ": offset " + std::to_string(whole.size()) + ": expected the end of the file"));
+    EXPECT_THAT(error(),
+                HasSubstr(path(name) + ": offset " + std::to_string(whole.size()) + ": expected the end of the file"));
     write(name, whole);
   }
 }
@@ -150,7 +153,8 @@ TEST_F(IdxFolder, ForeignFilesAreErrors) {
 TEST_F(IdxFolder, CountsAndSidesAreChecked) {
   write_idx();
   write(train_labels, idx_labels(29));
-  EXPECT_THAT(error(), HasSubstr(path(train_labels) + ": offset 4: 29 labels, expected 30 as in " + path(train_images)));
+  EXPECT_THAT(error(),
+              HasSubstr(path(train_labels) + ": offset 4: 29 labels, expected 30 as in " + path(train_images)));
   write_idx();
   Bytes bytes = read(train_images);
   bytes[8] = 0xff;  // rows
@@ -163,7 +167,8 @@ TEST_F(IdxFolder, CountsAndSidesAreChecked) {
   bytes[15] = 28;
   for (int i : {4, 5, 6, 7}) bytes[i] = 0xff;  // 4,294,967,295 images: terabytes, if the header were believed
   write(train_images, bytes);
-  EXPECT_THAT(error(), AllOf(HasSubstr(train_images), HasSubstr("the file ends here, expected 4294967295 images of 28 x 28")));
+  EXPECT_THAT(error(),
+              AllOf(HasSubstr(train_images), HasSubstr("the file ends here, expected 4294967295 images of 28 x 28")));
 }
 
 TEST_F(IdxFolder, LabelsMayBeAnyByte) {
@@ -222,7 +227,8 @@ TEST_F(IdxFolder, DamagedGzipIsAnErrorWherever) {
   std::size_t errors = 0;
   for (std::size_t size = 0; size < whole.size(); ++size) {
     write(name, Bytes(whole.begin(), whole.begin() + size));
-    ASSERT_THAT(error(), AllOf(HasSubstr(path(name) + ": offset "), HasSubstr("expected"))) << size << " of " << whole.size() << " bytes";
+    ASSERT_THAT(error(), AllOf(HasSubstr(path(name) + ": offset "), HasSubstr("expected")))
+        << size << " of " << whole.size() << " bytes";
   }
   for (std::size_t i = 10; i < whole.size(); ++i) {  // behind the header, whose time and system bytes mean nothing
     Bytes damaged = whole;
@@ -255,7 +261,8 @@ TEST_F(IdxFolder, GzipDataWithoutTheirChecksumAreAnError) {
     remove(name);
     Bytes cut(whole.begin(), whole.end() - 8);
     write(name + ".gz", cut);
-    EXPECT_THAT(error(), HasSubstr(path(name) + ".gz: offset " + std::to_string(plain.size()) + ": the file is cut off"));
+    EXPECT_THAT(error(),
+                HasSubstr(path(name) + ".gz: offset " + std::to_string(plain.size()) + ": the file is cut off"));
     Bytes longer = whole;
     longer.push_back('x');
     write(name + ".gz", longer);
@@ -275,7 +282,8 @@ TEST_F(IdxFolder, AChangedPixelInGzipDataIsAnError) {
   Bytes wrong = gzipped(changed);
   std::copy(right.end() - 8, right.end(), wrong.end() - 8);
   write(test_images + ".gz", wrong);
-  EXPECT_THAT(error(), HasSubstr(": offset " + std::to_string(plain.size()) + ": damaged gzip data (incorrect data check)"));
+  EXPECT_THAT(error(),
+              HasSubstr(": offset " + std::to_string(plain.size()) + ": damaged gzip data (incorrect data check)"));
 }
 
 TEST_F(IdxFolder, GzipMembersAreReadAsOneFile) {
@@ -299,7 +307,8 @@ TEST_F(IdxFolder, FilesSideBySideMustBeCopies) {
   write_idx();
   const DataSet plain = load();
   const std::string dotted = "train-images.idx3-ubyte";
-  for (const std::string& name : {train_images, train_labels, test_images, test_labels}) write_gz(name + ".gz", read(name));
+  for (const std::string& name : {train_images, train_labels, test_images, test_labels})
+    write_gz(name + ".gz", read(name));
   write(dotted, read(train_images));
   EXPECT_EQ(load().sha256, plain.sha256);
   Bytes other = read(train_images);
@@ -311,13 +320,15 @@ TEST_F(IdxFolder, FilesSideBySideMustBeCopies) {
   EXPECT_THAT(error(), HasSubstr(path(train_images) + ".gz: offset 20: expected the content of " + path(train_images)));
   write_gz(train_images + ".gz", read(train_images));
   write("test-labels-idx1-ubyte", idx_labels(6));
-  EXPECT_THAT(error(), HasSubstr(path("test-labels-idx1-ubyte") + ": offset 7: expected the content of " + path(test_labels)));
+  EXPECT_THAT(error(),
+              HasSubstr(path("test-labels-idx1-ubyte") + ": offset 7: expected the content of " + path(test_labels)));
 }
 
 TEST_F(IdxFolder, TrainingAndTestImagesHaveOneSize) {
   write_idx();
   write(test_images, idx_images(7, 28, 27, 9));
-  EXPECT_THAT(error(), HasSubstr(path(train_images) + " has images of 1 x 28 x 28, " + path(test_images) + " of 1 x 28 x 27"));
+  EXPECT_THAT(error(),
+              HasSubstr(path(train_images) + " has images of 1 x 28 x 28, " + path(test_images) + " of 1 x 28 x 27"));
   write(test_images, idx(0x804, {7, 3, 28, 28}, pattern(7 * 3 * 28 * 28, 1)));
   EXPECT_THAT(error(), HasSubstr(path(test_images) + " of 3 x 28 x 28"));
 }
@@ -325,7 +336,8 @@ TEST_F(IdxFolder, TrainingAndTestImagesHaveOneSize) {
 TEST_F(IdxFolder, OtherUsualNamesAreRead) {
   write_idx();
   const DataSet plain = load();
-  for (const auto& [prefix, test] : {std::pair{"", "t10k"}, {"", "test"}, {"emnist-letters-", "test"}, {"emnist-letters-", "t10k"}})
+  for (const auto& [prefix, test] :
+       {std::pair{"", "t10k"}, {"", "test"}, {"emnist-letters-", "test"}, {"emnist-letters-", "t10k"}})
     for (const std::string separator : {"-", "."})
       for (const bool packed : {false, true}) {
         std::filesystem::remove_all(folder);
@@ -381,7 +393,8 @@ TEST_F(IdxFolder, ColourImagesHaveTheirChannelsFirstOrLast) {
 TEST_F(IdxFolder, ChannelsThatCouldBeEitherAxisAreAnError) {
   write_idx();
   write(train_images, idx(0x804, {30, 3, 5, 4}, pattern(30 * 60, 1)));
-  EXPECT_THAT(error(), HasSubstr(path(train_images) + ": offset 8: images of 3 x 5 x 4, expected 1, 3 or 4 channels as the first or "
+  EXPECT_THAT(error(), HasSubstr(path(train_images) +
+                                 ": offset 8: images of 3 x 5 x 4, expected 1, 3 or 4 channels as the first or "
                                  "the last dimension, not as both"));
   write(train_images, idx(0x804, {30, 6, 3, 5}, pattern(30 * 90, 1)));
   EXPECT_THAT(error(), HasSubstr("offset 8: images of 6 x 3 x 5, expected 1, 3 or 4 channels"));
@@ -444,10 +457,13 @@ TEST_F(Cifar100Folder, DamageIsAnError) {
   write_cifar100();
   const std::string name = "train.bin";
   const Bytes whole = read(name);
-  for (const auto& [size, expected] : {std::pair{1, "the fine label of record 0"}, {2, "the 3072 pixels of record 0"},
-                                       {3075, "the fine label of record 1"}, {6000, "the 3072 pixels of record 1"}}) {
+  for (const auto& [size, expected] : {std::pair{1, "the fine label of record 0"},
+                                       {2, "the 3072 pixels of record 0"},
+                                       {3075, "the fine label of record 1"},
+                                       {6000, "the 3072 pixels of record 1"}}) {
     write(name, Bytes(whole.begin(), whole.begin() + size));
-    EXPECT_THAT(error(), HasSubstr(path(name) + ": offset " + std::to_string(size) + ": the file ends here, expected " + expected));
+    EXPECT_THAT(error(), HasSubstr(path(name) + ": offset " + std::to_string(size) + ": the file ends here, expected " +
+                                   expected));
   }
   Bytes foreign = whole;
   foreign[3074] = 20;
@@ -467,7 +483,8 @@ TEST_F(Cifar100Folder, DamageIsAnError) {
 TEST_F(AFolder, OfTwoKindsIsAnError) {
   write_cifar10();
   write_cifar100();
-  EXPECT_THAT(error(), AllOf(HasSubstr(folder.string()), HasSubstr("CIFAR-10's data_batch_1.bin and CIFAR-100's train.bin")));
+  EXPECT_THAT(error(),
+              AllOf(HasSubstr(folder.string()), HasSubstr("CIFAR-10's data_batch_1.bin and CIFAR-100's train.bin")));
   remove("train.bin");
   write(test_labels, idx_labels(7));
   EXPECT_THAT(error(), HasSubstr("IDX files and CIFAR-10's data_batch_1.bin"));

@@ -33,11 +33,13 @@ std::uint32_t checksum(const std::vector<std::uint8_t>& bytes) {
 
 TEST(Split, NamesRoundTrip) {
   for (Split split : {Split::search, Split::validation, Split::test}) EXPECT_EQ(parse_split(split_name(split)), split);
-  EXPECT_THAT(error_of([] { parse_split("train"); }), HasSubstr("unknown split 'train': expected search, validation or test"));
+  EXPECT_THAT(error_of([] { parse_split("train"); }),
+              HasSubstr("unknown split 'train': expected search, validation or test"));
 }
 
 TEST(Split, TheLastImagesAreValidation) {
-  for (const auto& [train, validation] : {std::pair{60000, 10000}, {70000, 10000}, {50000, 8333}, {12000, 2000}, {6, 1}}) {
+  for (const auto& [train, validation] :
+       {std::pair{60000, 10000}, {70000, 10000}, {50000, 8333}, {12000, 2000}, {6, 1}}) {
     DataSet data;
     data.train.labels.resize(train);
     data.test.labels.resize(17);
@@ -102,13 +104,15 @@ TEST(Warnings, EverySplitThatLacksAClassOfAnother) {
   DataSet data = small_data(1, 2, 12, 3);  // validation: the last two
   data.train.labels = {0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2};
   data.test.labels = {2, 1, 0};
-  EXPECT_THAT(warnings(data), testing::ElementsAre(HasSubstr("the validation split of small has no image of class 0: are the")));
+  EXPECT_THAT(warnings(data),
+              testing::ElementsAre(HasSubstr("the validation split of small has no image of class 0: are the")));
   data.train.labels = {0, 1, 0, 0, 1, 0, 0, 1, 0, 0, 2, 3};
-  EXPECT_THAT(warnings(data), testing::ElementsAre(
-      HasSubstr("the search split of small has no image of the classes 2, 3: are the training images sorted by class? Validation is "
-                "the last 2 of them"),
-      HasSubstr("the validation split of small has no image of the classes 0, 1: "),
-      testing::StrEq("the test split of small has no image of class 3")));
+  EXPECT_THAT(warnings(data),
+              testing::ElementsAre(HasSubstr("the search split of small has no image of the classes 2, 3: are the "
+                                             "training images sorted by class? Validation is "
+                                             "the last 2 of them"),
+                                   HasSubstr("the validation split of small has no image of the classes 0, 1: "),
+                                   testing::StrEq("the test split of small has no image of class 3")));
   data = small_data(1, 2, 60, 20);
   for (std::size_t i = 0; i < 60; ++i) data.train.labels[i] = i / 5 % 2 ? 1000 : 1001;
   data.test.labels.assign(20, 1000);
@@ -134,7 +138,8 @@ TEST(LoadDataSet, FashionMnistIsTheOneOfItsPackage) {
     EXPECT_EQ(std::count(data.train.labels.begin(), data.train.labels.end(), label), 6000);
     EXPECT_EQ(std::count(data.test.labels.begin(), data.test.labels.end(), label), 1000);
   }
-  EXPECT_NEAR(std::accumulate(data.train.pixels.begin(), data.train.pixels.end(), 0.0) / data.train.pixels.size(), 72.94, 0.01);
+  EXPECT_NEAR(std::accumulate(data.train.pixels.begin(), data.train.pixels.end(), 0.0) / data.train.pixels.size(),
+              72.94, 0.01);
   EXPECT_NO_THROW(check_fit(make_recipe("alexnet").network, data));
 }
 
@@ -156,7 +161,8 @@ TEST(LoadDataSet, ShapesAreTheSameBytesEveryTime) {
 }
 
 TEST(LoadDataSet, UnknownNamesAreErrors) {
-  EXPECT_THAT(error_of([] { load_data_set("imagenet"); }), HasSubstr("unknown data set 'imagenet': expected fashion-mnist, shapes"));
+  EXPECT_THAT(error_of([] { load_data_set("imagenet"); }),
+              HasSubstr("unknown data set 'imagenet': expected fashion-mnist, shapes"));
 }
 
 TEST(CheckFit, RefusesWhatTheNetworkCannotTake) {
@@ -171,7 +177,8 @@ TEST(CheckFit, RefusesWhatTheNetworkCannotTake) {
   EXPECT_THAT(error_of([&] { check_fit(n, data); }), HasSubstr("has 4 x 28 x 28"));
   data = small_data(1, 28, 6, 1);
   data.train.labels[4] = 10;
-  EXPECT_THAT(error_of([&] { check_fit(n, data); }), HasSubstr("AlexNet tells 10 classes apart; data set small has label 10 at image 4"));
+  EXPECT_THAT(error_of([&] { check_fit(n, data); }),
+              HasSubstr("AlexNet tells 10 classes apart; data set small has label 10 at image 4"));
 }
 
 TEST(FitImage, CentresPadsAndRepeatsGrey) {

@@ -64,14 +64,16 @@ TEST_F(InputFileTest, OnlyAnotherMemberMayFollow) {
     Bytes longer = member;
     append(longer, foreign);
     write("a.gz", longer);
-    EXPECT_THAT(read_error("a.gz"), HasSubstr(path("a.gz") + ": offset 2500: foreign data behind the gzip data, expected the end of "
-                                              "the file or another gzip member"));
+    EXPECT_THAT(read_error("a.gz"),
+                HasSubstr(path("a.gz") + ": offset 2500: foreign data behind the gzip data, expected the end of "
+                                         "the file or another gzip member"));
   }
   for (std::size_t size = 1; size < member.size(); ++size) {
     Bytes longer = member;
     longer.insert(longer.end(), member.begin(), member.begin() + size);
     write("a.gz", longer);
-    ASSERT_THAT(read_error("a.gz"), AllOf(HasSubstr(path("a.gz") + ": offset "), HasSubstr("expected numbers"))) << size;
+    ASSERT_THAT(read_error("a.gz"), AllOf(HasSubstr(path("a.gz") + ": offset "), HasSubstr("expected numbers")))
+        << size;
   }
 }
 
@@ -93,11 +95,13 @@ TEST_F(InputFileTest, CrcAndLengthAreChecked) {
     Bytes damaged = packed;
     damaged[packed.size() - from_end] ^= 1;
     write("a.gz", damaged);
-    EXPECT_THAT(read_error("a.gz"), HasSubstr(": offset 2500: damaged gzip data (incorrect data check), expected numbers"));
+    EXPECT_THAT(read_error("a.gz"),
+                HasSubstr(": offset 2500: damaged gzip data (incorrect data check), expected numbers"));
   }
   packed[packed.size() - 4] ^= 1;
   write("a.gz", packed);
-  EXPECT_THAT(read_error("a.gz"), HasSubstr(": offset 2500: damaged gzip data (incorrect length check), expected numbers"));
+  EXPECT_THAT(read_error("a.gz"),
+              HasSubstr(": offset 2500: damaged gzip data (incorrect length check), expected numbers"));
 }
 
 TEST_F(InputFileTest, TheNameSaysWhetherItIsPacked) {
@@ -111,8 +115,9 @@ TEST_F(InputFileTest, AVectorGrowsNoFurtherThanTheFile) {
   write("a", pattern(1000, 1));
   InputFile file(folder / "a");
   EXPECT_EQ(file.read_vector(400, "numbers"), pattern(400, 1));
-  EXPECT_THAT(error_of([&] { file.read_vector(std::size_t{1} << 60, "numbers"); }),  // an exabyte does not fit any memory
-              HasSubstr(path("a") + ": offset 1000: the file ends here, expected numbers"));
+  EXPECT_THAT(
+      error_of([&] { file.read_vector(std::size_t{1} << 60, "numbers"); }),  // an exabyte does not fit any memory
+      HasSubstr(path("a") + ": offset 1000: the file ends here, expected numbers"));
 }
 
 TEST_F(InputFileTest, WhatIsBehindTheEndIsNotUnpacked) {
@@ -122,7 +127,8 @@ TEST_F(InputFileTest, WhatIsBehindTheEndIsNotUnpacked) {
   write("a.gz", bomb);
   InputFile file(folder / "a.gz");
   EXPECT_EQ(file.read_vector(10, "numbers"), Bytes(10));
-  EXPECT_THAT(error_of([&] { file.expect_end(); }), HasSubstr("a.gz: offset 10: expected the end of the file, found more data"));
+  EXPECT_THAT(error_of([&] { file.expect_end(); }),
+              HasSubstr("a.gz: offset 10: expected the end of the file, found more data"));
 }
 
 TEST_F(InputFileTest, CopiesAreToldFromOthers) {

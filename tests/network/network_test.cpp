@@ -38,9 +38,12 @@ TEST(Network, AlexNetIsTheOneDescribed) {
   EXPECT_THAT(record_keys(n),
               ElementsAre("block_output.conv1", "block_output.conv2", "block_output.conv3", "block_output.conv4",
                           "block_output.conv5", "classifier.fc1.out", "classifier.fc2.out"));
-  struct Shape { int in, out, kernel, in_side, out_side, pooled_side; };
-  const Shape expected[] = {{3, 64, 5, 32, 16, 8},   {64, 192, 5, 8, 8, 4},  {192, 384, 3, 4, 4, 4}, {384, 256, 3, 4, 4, 4},
-                            {256, 256, 3, 4, 4, 2},  {1024, 512, 1, 1, 1, 1}, {512, 256, 1, 1, 1, 1}, {256, 10, 1, 1, 1, 1}};
+  struct Shape {
+    int in, out, kernel, in_side, out_side, pooled_side;
+  };
+  const Shape expected[] = {{3, 64, 5, 32, 16, 8},  {64, 192, 5, 8, 8, 4},  {192, 384, 3, 4, 4, 4},
+                            {384, 256, 3, 4, 4, 4}, {256, 256, 3, 4, 4, 2}, {1024, 512, 1, 1, 1, 1},
+                            {512, 256, 1, 1, 1, 1}, {256, 10, 1, 1, 1, 1}};
   ASSERT_EQ(n.layers.size(), std::size(expected));
   for (std::size_t i = 0; i < n.layers.size(); ++i) {
     SCOPED_TRACE(n.layers[i].name);
@@ -57,8 +60,8 @@ TEST(Network, AlexNetIsTheOneDescribed) {
   EXPECT_DOUBLE_EQ(recipe.training[5].dropout, 0.5);
   EXPECT_DOUBLE_EQ(recipe.training[6].dropout, 0.5);
   // conv1 .. conv5, fc1 .. fc3, by hand.
-  EXPECT_DOUBLE_EQ(n.macs(), 256.0 * 64 * 75 + 64.0 * 192 * 1600 + 16.0 * 384 * 1728 + 16.0 * 256 * 3456 + 16.0 * 256 * 2304 +
-                                 1024.0 * 512 + 512.0 * 256 + 2560);
+  EXPECT_DOUBLE_EQ(n.macs(), 256.0 * 64 * 75 + 64.0 * 192 * 1600 + 16.0 * 384 * 1728 + 16.0 * 256 * 3456 +
+                                 16.0 * 256 * 2304 + 1024.0 * 512 + 512.0 * 256 + 2560);
   EXPECT_NEAR(n.macs() / 1e6, 55.8, 0.1);
 }
 
@@ -67,7 +70,8 @@ TEST(Network, LeNet5HasFourSites) {
   EXPECT_EQ(n.display_name, "LeNet-5");
   EXPECT_THAT(site_names(n), ElementsAre("conv1", "conv2", "fc1", "fc2"));
   EXPECT_THAT(attention_names(n), ElementsAre("conv1", "conv2"));
-  EXPECT_THAT(record_keys(n), ElementsAre("block_output.conv1", "block_output.conv2", "classifier.fc1.out", "classifier.fc2.out"));
+  EXPECT_THAT(record_keys(n),
+              ElementsAre("block_output.conv1", "block_output.conv2", "classifier.fc1.out", "classifier.fc2.out"));
   EXPECT_EQ(n.layers[1].out_side, 10);
   EXPECT_EQ(n.layers[1].output_size(), 400);
 }
@@ -75,13 +79,14 @@ TEST(Network, LeNet5HasFourSites) {
 TEST(Network, VggHasFiveBlocks) {
   const Network n = make_recipe("vgg16").network;
   EXPECT_EQ(n.display_name, "VGG-16");
-  EXPECT_THAT(site_names(n), ElementsAre("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv3_3", "conv4_1",
-                                         "conv4_2", "conv4_3", "conv5_1", "conv5_2", "conv5_3"));
+  EXPECT_THAT(site_names(n), ElementsAre("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv3_3",
+                                         "conv4_1", "conv4_2", "conv4_3", "conv5_1", "conv5_2", "conv5_3"));
   EXPECT_THAT(attention_names(n), ElementsAre("conv3_1", "conv4_1", "conv5_1"));
   EXPECT_EQ(record_keys(n).front(), "block_output.conv1_1");
   // By hand, a block a line: positions x outputs x 9 inputs.
-  EXPECT_DOUBLE_EQ(n.macs(), 1024.0 * 64 * 9 * (3 + 64) + 256.0 * 128 * 9 * (64 + 128) + 64.0 * 256 * 9 * (128 + 2 * 256) +
-                                 16.0 * 512 * 9 * (256 + 2 * 512) + 4.0 * 512 * 9 * (3 * 512) + 512.0 * 10);
+  EXPECT_DOUBLE_EQ(n.macs(), 1024.0 * 64 * 9 * (3 + 64) + 256.0 * 128 * 9 * (64 + 128) +
+                                 64.0 * 256 * 9 * (128 + 2 * 256) + 16.0 * 512 * 9 * (256 + 2 * 512) +
+                                 4.0 * 512 * 9 * (3 * 512) + 512.0 * 10);
   const Network deeper = make_recipe("vgg19").network;
   EXPECT_EQ(deeper.display_name, "VGG-19");
   EXPECT_THAT(site_names(deeper), testing::SizeIs(16));
@@ -137,8 +142,10 @@ TEST(Connect, RefusesWhatDoesNotFit) {
   EXPECT_THAT(error_after([](Network& n) { n.layers.clear(); }), HasSubstr("at least one layer"));
   EXPECT_THAT(error_after([](Network& n) { n.layers[1].name = "conv1"; }), HasSubstr("two layers are called 'conv1'"));
   for (const char* name : {"", "a/b", "a,b", "a\n", ".."})
-    EXPECT_THAT(error_after([&](Network& n) { n.layers[1].name = name; }), HasSubstr("expected a name without")) << name;
-  EXPECT_THAT(error_after([](Network& n) { n.layers[1].in_channels = 7; }), HasSubstr("layer conv2: takes 7 channels but gets 6"));
+    EXPECT_THAT(error_after([&](Network& n) { n.layers[1].name = name; }), HasSubstr("expected a name without"))
+        << name;
+  EXPECT_THAT(error_after([](Network& n) { n.layers[1].in_channels = 7; }),
+              HasSubstr("layer conv2: takes 7 channels but gets 6"));
   EXPECT_THAT(error_after([](Network& n) { n.layers[0].kernel = 99; }), HasSubstr("layer conv1: kernel 99"));
   EXPECT_THAT(error_after([](Network& n) { n.layers[0].stride = 0; }), HasSubstr("stride 0"));
   EXPECT_THAT(error_after([](Network& n) { n.layers[0].pool = 0; }), HasSubstr("pool 0"));
@@ -151,7 +158,8 @@ TEST(Connect, RefusesWhatDoesNotFit) {
   EXPECT_THAT(error_after([](Network& n) { n.input_side = 0; }), HasSubstr("an input of 3 x 0 x 0"));
   EXPECT_THAT(error_after([](Network& n) { n.layers[0].out_channels = 0; }), HasSubstr("0 output channels"));
   EXPECT_THAT(error_after([](Network& n) { n.default_attention = {"conv7"}; }), HasSubstr("no layer 'conv7'"));
-  EXPECT_THAT(error_after([](Network& n) { n.default_attention = {"fc3"}; }), HasSubstr("attention layer fc3 makes the logits"));
+  EXPECT_THAT(error_after([](Network& n) { n.default_attention = {"fc3"}; }),
+              HasSubstr("attention layer fc3 makes the logits"));
 }
 
 TEST(SelectSites, KeepsWhatIsNamed) {

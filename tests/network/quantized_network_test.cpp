@@ -150,20 +150,32 @@ TEST(Check, NamesLayerAndField) {
   EXPECT_THAT(text([](auto& n) { n.mean.pop_back(); }), HasSubstr("normalization"));
   EXPECT_THAT(text([](auto& n) { n.standard_deviation[1] = 0; }), HasSubstr("normalization"));
   EXPECT_THAT(text([](auto& n) { n.mean[1] = std::nan(""); }), HasSubstr("normalization"));
-  EXPECT_THAT(text([](auto& n) { n.layers[1].weights.pop_back(); }), HasSubstr("layer conv2: expected 16 x 150 weights, found 2399"));
-  EXPECT_THAT(text([](auto& n) { n.layers[2].weight_scale.pop_back(); }), HasSubstr("layer fc1: expected 120 weight scales"));
-  EXPECT_THAT(text([](auto& n) { n.layers[2].requantization.bias.push_back(0); }), HasSubstr("layer fc1: expected 120"));
-  EXPECT_THAT(text([](auto& n) { n.layers[2].requantization.multiplier.clear(); }), HasSubstr("layer fc1: expected 120"));
-  EXPECT_THAT(text([](auto& n) { n.layers[3].output.scale = -1; }), HasSubstr("layer fc2: expected positive input and output scales"));
-  EXPECT_THAT(text([](auto& n) { n.layers[0].input.scale = std::numeric_limits<double>::infinity(); }), HasSubstr("layer conv1"));
-  EXPECT_THAT(text([](auto& n) { n.layers[0].input.zero_point = 256; }), HasSubstr("layer conv1: expected zero points in 0..255"));
-  EXPECT_THAT(text([](auto& n) { n.layers[4].output.zero_point = -1; }), HasSubstr("layer fc3: expected zero points in 0..255"));
-  EXPECT_THAT(text([](auto& n) { n.layers[1].output.zero_point = 1; }), HasSubstr("layer conv2: a ReLU output must have zero point 0"));
+  EXPECT_THAT(text([](auto& n) { n.layers[1].weights.pop_back(); }),
+              HasSubstr("layer conv2: expected 16 x 150 weights, found 2399"));
+  EXPECT_THAT(text([](auto& n) { n.layers[2].weight_scale.pop_back(); }),
+              HasSubstr("layer fc1: expected 120 weight scales"));
+  EXPECT_THAT(text([](auto& n) { n.layers[2].requantization.bias.push_back(0); }),
+              HasSubstr("layer fc1: expected 120"));
+  EXPECT_THAT(text([](auto& n) { n.layers[2].requantization.multiplier.clear(); }),
+              HasSubstr("layer fc1: expected 120"));
+  EXPECT_THAT(text([](auto& n) { n.layers[3].output.scale = -1; }),
+              HasSubstr("layer fc2: expected positive input and output scales"));
+  EXPECT_THAT(text([](auto& n) { n.layers[0].input.scale = std::numeric_limits<double>::infinity(); }),
+              HasSubstr("layer conv1"));
+  EXPECT_THAT(text([](auto& n) { n.layers[0].input.zero_point = 256; }),
+              HasSubstr("layer conv1: expected zero points in 0..255"));
+  EXPECT_THAT(text([](auto& n) { n.layers[4].output.zero_point = -1; }),
+              HasSubstr("layer fc3: expected zero points in 0..255"));
+  EXPECT_THAT(text([](auto& n) { n.layers[1].output.zero_point = 1; }),
+              HasSubstr("layer conv2: a ReLU output must have zero point 0"));
   EXPECT_THAT(text([](auto& n) { n.layers[2].input.scale *= 2; }), HasSubstr("layer fc1: its input scale differs"));
   EXPECT_THAT(text([](auto& n) { n.layers[2].input.zero_point = 3; }), HasSubstr("layer fc1: its input scale differs"));
-  EXPECT_THAT(text([](auto& n) { n.layers[0].weight_scale[3] = 0; }), HasSubstr("layer conv1: weight scale of channel 3"));
-  EXPECT_THAT(text([](auto& n) { n.layers[0].requantization.multiplier[5] *= 1.0000002f; }), HasSubstr("layer conv1: multiplier of channel 5"));
-  EXPECT_THAT(text([](auto& n) { n.layers[0].requantization.multiplier[5] = std::nanf(""); }), HasSubstr("multiplier of channel 5"));
+  EXPECT_THAT(text([](auto& n) { n.layers[0].weight_scale[3] = 0; }),
+              HasSubstr("layer conv1: weight scale of channel 3"));
+  EXPECT_THAT(text([](auto& n) { n.layers[0].requantization.multiplier[5] *= 1.0000002f; }),
+              HasSubstr("layer conv1: multiplier of channel 5"));
+  EXPECT_THAT(text([](auto& n) { n.layers[0].requantization.multiplier[5] = std::nanf(""); }),
+              HasSubstr("multiplier of channel 5"));
   EXPECT_THAT(text([](auto& n) {
                 n.layers[0].weight_scale[2] = 1e-60;
                 n.layers[0].requantization.multiplier[2] = 0;
@@ -172,11 +184,14 @@ TEST(Check, NamesLayerAndField) {
   EXPECT_THAT(text([](auto& n) {
                 n.layers[0].output.scale = n.layers[1].input.scale = 1e36;
                 for (std::size_t c = 0; c < n.layers[0].weight_scale.size(); ++c)
-                  n.layers[0].requantization.multiplier[c] = static_cast<float>(n.layers[0].input.scale * n.layers[0].weight_scale[c] / 1e36);
+                  n.layers[0].requantization.multiplier[c] =
+                      static_cast<float>(n.layers[0].input.scale * n.layers[0].weight_scale[c] / 1e36);
               }),
               HasSubstr("layer conv1: multiplier of channel 0 is not positive or not in the range of float32"));
-  EXPECT_THAT(text([](auto& n) { n.layers[4].output.scale = 1e-40; }), HasSubstr("layer fc3: expected positive input and output scales"));
-  EXPECT_THAT(text([](auto& n) { n.layers[4].output.scale = 1e39; }), HasSubstr("layer fc3: expected positive input and output scales"));
+  EXPECT_THAT(text([](auto& n) { n.layers[4].output.scale = 1e-40; }),
+              HasSubstr("layer fc3: expected positive input and output scales"));
+  EXPECT_THAT(text([](auto& n) { n.layers[4].output.scale = 1e39; }),
+              HasSubstr("layer fc3: expected positive input and output scales"));
   EXPECT_THAT(text([](auto& n) { n.standard_deviation[0] = 1e-46; }), HasSubstr("normalization"));
   EXPECT_THAT(text([](auto& n) { n.mean[0] = 1e39; }), HasSubstr("normalization"));
 }
@@ -184,7 +199,8 @@ TEST(Check, NamesLayerAndField) {
 TEST(Check, QnnpackHasOneWeightScaleALayer) {
   QuantizedNetwork n = valid_network();
   n.scheme = Scheme::qnnpack;
-  EXPECT_THAT(error_of([&] { check(n); }), HasSubstr("layer conv1: weight scale of channel 1 is not that of channel 0"));
+  EXPECT_THAT(error_of([&] { check(n); }),
+              HasSubstr("layer conv1: weight scale of channel 1 is not that of channel 0"));
   for (QuantizedLayer& layer : n.layers)
     for (std::size_t c = 0; c < layer.weight_scale.size(); ++c) {
       layer.weight_scale[c] = layer.weight_scale[0];
@@ -228,11 +244,15 @@ TEST(CheckRepair, NamesLayerAndChannel) {
     return error_of([&] { check_repair(n, repair); });
   };
   EXPECT_NO_THROW(check_repair(n, {}));
-  EXPECT_THAT(text([](auto& r) { r.bias.pop_back(); }), HasSubstr("repair: layer fc2: expected 84 multipliers and biases"));
-  EXPECT_THAT(text([](auto& r) { r.bias[7] = INT32_MAX; }), HasSubstr("repair: layer fc2: accumulators of channel 7 can leave 32 bits"));
-  EXPECT_THAT(text([](auto& r) { r.bias[7] = INT32_MIN; }), HasSubstr("repair: layer fc2: accumulators of channel 7 can leave 32 bits"));
+  EXPECT_THAT(text([](auto& r) { r.bias.pop_back(); }),
+              HasSubstr("repair: layer fc2: expected 84 multipliers and biases"));
+  EXPECT_THAT(text([](auto& r) { r.bias[7] = INT32_MAX; }),
+              HasSubstr("repair: layer fc2: accumulators of channel 7 can leave 32 bits"));
+  EXPECT_THAT(text([](auto& r) { r.bias[7] = INT32_MIN; }),
+              HasSubstr("repair: layer fc2: accumulators of channel 7 can leave 32 bits"));
   for (const float m : {0.0f, -1.0f, 1e-40f, std::nanf(""), std::numeric_limits<float>::infinity()})
-    EXPECT_THAT(text([&](auto& r) { r.multiplier[2] = m; }), HasSubstr("of channel 2 is not positive or not in the range of float32"));
+    EXPECT_THAT(text([&](auto& r) { r.multiplier[2] = m; }),
+                HasSubstr("of channel 2 is not positive or not in the range of float32"));
 }
 
 }  // namespace

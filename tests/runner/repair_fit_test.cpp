@@ -23,15 +23,17 @@ class Alone final : public Transport {
   int local_rank() const override { return 0; }
   int threads() const override { return 1; }
   void broadcast(std::vector<std::byte>&) override {}
-  std::vector<std::vector<std::byte>> gather(std::span<const std::byte> mine) override { return {{mine.begin(), mine.end()}}; }
+  std::vector<std::vector<std::byte>> gather(std::span<const std::byte> mine) override {
+    return {{mine.begin(), mine.end()}};
+  }
   void abort(int code) override { std::exit(code); }
 };
 
 Problem small_problem() {
   using namespace triseg::testing;
   return random_problem(chain("small", 1, 28,
-                              {convolution("conv1", 4, 5, 3, 0, 2), convolution("conv2", 8, 3, 1, 0, 1), fully_connected("fc1", 12),
-                               fully_connected("fc2", 10)},
+                              {convolution("conv1", 4, 5, 3, 0, 2), convolution("conv2", 8, 3, 1, 0, 1),
+                               fully_connected("fc1", 12), fully_connected("fc2", 10)},
                               {}),
                         Scheme::fbgemm, 5);
 }
@@ -76,7 +78,8 @@ TEST_P(RepairPasses, EqualTheFitLayerByLayer) {
   Repair repair;
   for (std::size_t p = 1; p <= 3; ++p) {
     EXPECT_TRUE(fit.pass(codes_, repair));
-    EXPECT_TRUE(std::equal(strict.begin(), strict.begin() + 1 + p, repair.begin())) << "the first layers after pass " << p;
+    EXPECT_TRUE(std::equal(strict.begin(), strict.begin() + 1 + p, repair.begin()))
+        << "the first layers after pass " << p;
     EXPECT_EQ(repair == strict, p == 3) << "pass " << p;
   }
   EXPECT_FALSE(fit.pass(codes_, repair)) << "a fitted student stays as it is";
@@ -105,7 +108,8 @@ TEST_P(RepairPasses, GiveAccumulatorsTheTeachersMoments) {
     double teacher_mean = 0, before_mean = 0, after_mean = 0;
     for (std::size_t c = 0; c < own.bias.size(); ++c, ++at) {
       const auto mean = [](const Moments& m) { return double(m.sum) / double(m.count); };
-      const double t = own.multiplier[c] * (mean(exact[at]) + own.bias[c]), b = own.multiplier[c] * (mean(before[at]) + own.bias[c]);
+      const double t = own.multiplier[c] * (mean(exact[at]) + own.bias[c]),
+                   b = own.multiplier[c] * (mean(before[at]) + own.bias[c]);
       const double a = fitted.multiplier[c] * (mean(after[at]) + fitted.bias[c]);
       if (GetParam() == RepairMode::channel) {
         worst_before = std::max(worst_before, std::abs(b - t));

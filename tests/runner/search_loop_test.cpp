@@ -58,7 +58,8 @@ TEST(SearchLoop, ARewardThatIsNotFiniteEndsIt) {
   model.layers.back().output.scale = 1e300;  // no model file has it
   SearchOptions o = small_search();
   o.problem.temperature = 1e-12;
-  EXPECT_THAT(error_of_search(o, model, folder / "run.h5"), HasSubstr("iteration 0, episode 0: the reward is not finite (KD "));
+  EXPECT_THAT(error_of_search(o, model, folder / "run.h5"),
+              HasSubstr("iteration 0, episode 0: the reward is not finite (KD "));
   const RunData run = read_run(folder / "run.h5");
   EXPECT_EQ(run.episodes.size(), 0u);
   expect_finite(run);

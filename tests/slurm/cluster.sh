@@ -9,7 +9,7 @@ export SLURM_CONF=$cluster/slurm.conf
 start_cluster() {
   local user host port program
   for program in munged slurmctld slurmd sbatch; do
-    command -v "$program" > /dev/null || fail "$program is not installed: run scripts/install-dependencies.sh --with-slurm"
+    command -v "$program" > /dev/null || fail "$program is not installed: run scripts/install-dependencies.sh --for-tests"
   done
   user=$(id -un) host=$(hostname -s) port=$((20000 + $$ % 10000 * 2))
 

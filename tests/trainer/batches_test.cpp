@@ -58,7 +58,8 @@ TEST(Batches, EveryImageIsMovedAndMirroredAndKeepsItsLabel) {
     for (int dx : {-1, 0, 1})
       for (bool flip : {false, true}) expected[moved(dy, dx, flip)] = 0;
   ASSERT_EQ(expected.size(), 18u);
-  for (std::size_t i = 0; i < set.size(); ++i) ++found[std::string(pixels.begin() + i * 16, pixels.begin() + (i + 1) * 16)];
+  for (std::size_t i = 0; i < set.size(); ++i)
+    ++found[std::string(pixels.begin() + i * 16, pixels.begin() + (i + 1) * 16)];
   ASSERT_EQ(found.size(), 18u);
   for (const auto& [image, count] : found) {
     EXPECT_TRUE(expected.count(image));
@@ -78,7 +79,8 @@ TEST(Batches, ShiftsUpToTheSideAndBeyond) {
     for (std::uint32_t i = 0; i < set.size(); ++i) {
       std::vector<std::uint8_t> pixels(3 * size, 0xAA);
       std::vector<std::uint16_t> label(1);
-      training_batch(set, std::vector{i}, {.shift = shift, .flip = true}, 7, 3, std::span(pixels).subspan(size, size), label);
+      training_batch(set, std::vector{i}, {.shift = shift, .flip = true}, 7, 3, std::span(pixels).subspan(size, size),
+                     label);
       const std::string out(pixels.begin() + size, pixels.begin() + 2 * size), untouched(size, '\xAA');
       EXPECT_EQ(std::string(pixels.begin(), pixels.begin() + size), untouched);
       EXPECT_EQ(std::string(pixels.begin() + 2 * size, pixels.end()), untouched);
@@ -121,7 +123,8 @@ TEST(Batches, PixelStatistics) {
   PixelSet set = numbered(2);
   const PixelStatistics statistics = pixel_statistics(set);
   EXPECT_NEAR(statistics.mean[0], 8.5 / 255, 1e-12);
-  EXPECT_NEAR(statistics.standard_deviation[0], std::sqrt(255.0 / 12) / 255, 1e-12);  // uniform on 1..16: (n^2 - 1) / 12
+  EXPECT_NEAR(statistics.standard_deviation[0], std::sqrt(255.0 / 12) / 255,
+              1e-12);  // uniform on 1..16: (n^2 - 1) / 12
   std::fill(set.pixels.begin(), set.pixels.end(), std::uint8_t{9});
   EXPECT_EQ(pixel_statistics(set).standard_deviation[0], 1.0);
 }

@@ -18,7 +18,9 @@ TrainingCheckpoint example() {
   TrainingCheckpoint c;
   c.configuration = "model = lenet5\nseed = 3\n";
   c.folded = true;
-  c.tensors = {{"conv1.weight", {1.5f, -2.25f, 0.0f}}, {"conv1.weight.momentum", {0.1f, 0.2f, 0.3f}}, {"conv1.range", {0.0f, 7.5f}}};
+  c.tensors = {{"conv1.weight", {1.5f, -2.25f, 0.0f}},
+               {"conv1.weight.momentum", {0.1f, 0.2f, 0.3f}},
+               {"conv1.range", {0.0f, 7.5f}}};
   c.best = {{"conv1.weight", {9.0f}}};
   c.float_validation_accuracy = 91.25;
   c.float_test_accuracy = 90.5;

@@ -47,7 +47,8 @@ TrainedNetwork constant_network(const Network& network, float weight, float bias
   trained.input = {0.25, 3};
   for (const Layer& shape : network.layers)
     trained.layers.push_back({std::vector<float>(shape.out_channels * shape.fan_in(), weight),
-                              std::vector<float>(shape.out_channels, bias), {0.5, 0}});
+                              std::vector<float>(shape.out_channels, bias),
+                              {0.5, 0}});
   return trained;
 }
 
@@ -68,7 +69,8 @@ TEST(Conversion, WeightsBiasesAndMultipliers) {
 
 TEST(Conversion, BiasBeyond32BitsIsAnError) {
   const Network network = make_recipe("lenet5").network;
-  const std::string text = error_of([&] { convert(network, Scheme::fbgemm, "shapes", constant_network(network, 1e-6f, 1e9f)); });
+  const std::string text =
+      error_of([&] { convert(network, Scheme::fbgemm, "shapes", constant_network(network, 1e-6f, 1e9f)); });
   EXPECT_THAT(text, HasSubstr("conv1"));
 }
 
@@ -77,7 +79,8 @@ struct LogitCodes {
   std::vector<int> int8, fake;
 };
 
-LogitCodes logit_codes(const QuantizedNetwork& quantized, TrainableNetwork& trainable, const DataSet& data, int images) {
+LogitCodes logit_codes(const QuantizedNetwork& quantized, TrainableNetwork& trainable, const DataSet& data,
+                       int images) {
   const Problem problem = make_problem(quantized);
   std::vector<std::uint32_t> indices(images);
   std::iota(indices.begin(), indices.end(), 0);
@@ -98,8 +101,8 @@ LogitCodes logit_codes(const QuantizedNetwork& quantized, TrainableNetwork& trai
   return result;
 }
 
-/// A network whose scales are all powers of two and whose weights and biases lie on their grids: float arithmetic is exact
-/// then, in whatever order it adds, so fake quantization must give the codes of INT8 to the last, ties included.
+/// A network whose scales are all powers of two and whose weights and biases lie on their grids: float arithmetic is
+/// exact then, in whatever order it adds, so fake quantization must give the codes of INT8 to the last, ties included.
 void expect_exact(const std::string& model, Scheme scheme, int images) {
   set_training_threads(1);
   constexpr double scale = 1.0 / 64, weight_scale = 1.0 / 128, logit_scale = 1.0 / 32;
@@ -147,11 +150,11 @@ TEST(Conversion, Int8EqualsFakeQuantizationWhereFloatIsExact) {
   }
 }
 
-/// With trained scales the two round differently: biases are rounded, multipliers are float32, sums are added in another
-/// order. Now and then a code differs by one, later layers carry that on, and how many of the logits it reaches differs
-/// from network to network, so from processor to processor too. What holds is that the codes stay close: over 16 seeds and
-/// several instruction sets the root mean square of the differences was below 1 code and none above 2, where the logits
-/// themselves deviate by 15 and more from their mean.
+/// With trained scales the two round differently: biases are rounded, multipliers are float32, sums are added in
+/// another order. Now and then a code differs by one, later layers carry that on, and how many of the logits it reaches
+/// differs from network to network, so from processor to processor too. What holds is that the codes stay close: over
+/// 16 seeds and several instruction sets the root mean square of the differences was below 1 code and none above 2,
+/// where the logits themselves deviate by 15 and more from their mean.
 void compare_with_fake_quantization(const std::string& model, Scheme scheme, int images, double learning_rate) {
   set_training_threads(1);
   const DataSet data = small_shapes(600, 60);
@@ -161,7 +164,9 @@ void compare_with_fake_quantization(const std::string& model, Scheme scheme, int
   const PixelStatistics statistics = pixel_statistics(training);
   TrainableNetwork trainable(recipe, scheme, statistics.mean, statistics.standard_deviation, 1, "cpu");
   trainable.seed_dropout(1);
-  const auto batch = [&](int i, int n) { return std::span(training.pixels).subspan(i * n * training.image_size(), n * training.image_size()); };
+  const auto batch = [&](int i, int n) {
+    return std::span(training.pixels).subspan(i * n * training.image_size(), n * training.image_size());
+  };
   for (int i = 0; i < 10; ++i)
     trainable.step(batch(i, 16), std::span(training.labels).subspan(i * 16, 16), {.learning_rate = learning_rate});
   trainable.fold();

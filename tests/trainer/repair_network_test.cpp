@@ -35,7 +35,8 @@ struct Fixture {
     const PixelStatistics statistics = pixel_statistics(training);
     TrainableNetwork trainable(make_recipe(name), scheme, statistics.mean, statistics.standard_deviation, 1, "cpu");
     for (int i = 0; i < 12; ++i)
-      trainable.step(pixels(i % 4), std::span(training.labels).subspan((i % 4) * batch, batch), {.learning_rate = 0.02});
+      trainable.step(pixels(i % 4), std::span(training.labels).subspan((i % 4) * batch, batch),
+                     {.learning_rate = 0.02});
     trainable.fold();
     trainable.calibrate(pixels(0));
     problem = make_problem(convert(network, scheme, "shapes", trainable.trained()));
@@ -75,7 +76,8 @@ void expect_the_distillation_of_the_int8_engine(const Fixture& f) {
 }
 
 TEST(RepairNetwork, ComputesTheDistillationOfTheInt8Engine) {
-  for (Scheme scheme : {Scheme::fbgemm, Scheme::qnnpack}) expect_the_distillation_of_the_int8_engine(Fixture("lenet5", scheme));
+  for (Scheme scheme : {Scheme::fbgemm, Scheme::qnnpack})
+    expect_the_distillation_of_the_int8_engine(Fixture("lenet5", scheme));
   expect_the_distillation_of_the_int8_engine(Fixture("alexnet", Scheme::fbgemm));
 }
 
@@ -127,7 +129,8 @@ TEST(RepairNetwork, OneSlopeKeepsTheRatiosOfMultipliers) {
     const Requantization &own = f.model.layers[l].requantization, &fitted = repair[l].value();
     const float ratio = fitted.multiplier[0] / own.multiplier[0];
     EXPECT_NE(ratio, 1.0f);
-    for (std::size_t c = 0; c < own.bias.size(); ++c) EXPECT_NEAR(fitted.multiplier[c] / own.multiplier[c], ratio, 1e-6 * ratio);
+    for (std::size_t c = 0; c < own.bias.size(); ++c)
+      EXPECT_NEAR(fitted.multiplier[c] / own.multiplier[c], ratio, 1e-6 * ratio);
   }
 }
 
@@ -169,7 +172,7 @@ TEST(RepairNetwork, GradientsPointDownhill) {
     const double slope = (scaled(1.1f) - scaled(1 / 1.1f)) / (2 * std::log(1.1));
     if (std::abs(slope) < 0.02) continue;
     ++shown;
-    EXPECT_EQ(stepped[l]->multiplier[0] < own.multiplier[0], slope > 0) << f.network.layers[l].name << " " << slope;
+    EXPECT_EQ(stepped[l]->multiplier[0]<own.multiplier[0], slope> 0) << f.network.layers[l].name << " " << slope;
   }
   EXPECT_GE(shown, 3);
 }

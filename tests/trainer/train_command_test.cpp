@@ -30,9 +30,7 @@ std::string text_of(const std::filesystem::path& path) {
 /// The real program with `arguments`, in a folder of its own.
 class TrainCommand : public testing::Test {
  protected:
-  void SetUp() override {
-    folder_ = scratch_folder(testing::UnitTest::GetInstance()->current_test_info()->name());
-  }
+  void SetUp() override { folder_ = scratch_folder(testing::UnitTest::GetInstance()->current_test_info()->name()); }
   void TearDown() override { std::filesystem::remove_all(folder_); }
 
   pid_t start(std::vector<std::string> arguments) {
@@ -79,8 +77,9 @@ class TrainCommand : public testing::Test {
   std::filesystem::path folder_;
 };
 
-const std::vector<std::string> small = {"--model", "lenet5", "--data", "shapes", "--epochs", "2", "--qat-epochs", "1",
-                                        "--threads", "1", "--device", "cpu", "--batch-size", "32", "--lr", "0.01"};
+const std::vector<std::string> small = {"--model",      "lenet5", "--data",    "shapes", "--epochs", "2",
+                                        "--qat-epochs", "1",      "--threads", "1",      "--device", "cpu",
+                                        "--batch-size", "32",     "--lr",      "0.01"};
 
 std::vector<std::string> with(std::vector<std::string> arguments, const std::vector<std::string>& more) {
   arguments.insert(arguments.end(), more.begin(), more.end());
@@ -132,7 +131,8 @@ TEST_F(TrainCommand, KilledAndResumedEqualsUninterrupted) {
   ASSERT_EQ(run(with(small, {"--out", "a.h5"})), 0) << error();
   EXPECT_THAT(error(), HasSubstr("nothing to do"));
   EXPECT_EQ(files(), before);
-  EXPECT_THAT(refused(with(small, {"--out", "a.h5", "--weight-decay", "0"})), HasSubstr("another configuration: --weight-decay (0.0005 instead of 0)"));
+  EXPECT_THAT(refused(with(small, {"--out", "a.h5", "--weight-decay", "0"})),
+              HasSubstr("another configuration: --weight-decay (0.0005 instead of 0)"));
   EXPECT_THAT(refused(with(small, {"--out", "a.h5", "--seed", "2"})), HasSubstr("remove it or choose another --out"));
 }
 
@@ -153,13 +153,15 @@ TEST_F(TrainCommand, BadInputIsOneLine) {
 
 TEST_F(TrainCommand, NumbersOutOfRangeAreOneLine) {
   const auto expect = [&](const char* option, const char* value, const std::string& expected) {
-    EXPECT_THAT(refused({option, value}, 2), HasSubstr(fmt::format("{}: expected {}, found '{}'", option, expected, value)));
+    EXPECT_THAT(refused({option, value}, 2),
+                HasSubstr(fmt::format("{}: expected {}, found '{}'", option, expected, value)));
   };
   for (const char* value : {"0", "-1", "many", "1.5", "1e3", "99999999999", "99999999999999999999999", ""})
     expect("--epochs", value, "a whole number from 1 to 1000000");
   expect("--qat-epochs", "-1", "a whole number from 0 to 1000000");
   expect("--batch-size", "1", "a whole number from 2 to 1000000");
-  for (const char* value : {"-1", "18446744073709551616"}) expect("--seed", value, "a whole number from 0 to 18446744073709551615");
+  for (const char* value : {"-1", "18446744073709551616"})
+    expect("--seed", value, "a whole number from 0 to 18446744073709551615");
   for (const char* value : {"-1", "32", "33", "100000"}) expect("--shift", value, "a whole number from 0 to 31");
   for (const char* value : {"-1", "20000"}) expect("--threads", value, "a whole number from 0 to 1024");
   for (const char* value : {"0", "-0.1", "nan", "inf", "fast"}) expect("--lr", value, "a number from 1e-12 to 1e+12");

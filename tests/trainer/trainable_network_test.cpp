@@ -78,7 +78,8 @@ TEST(TrainableNetwork, FoldIsExactForAnyRunningStatistics) {
   for (int c : {0, 7, 191}) {
     const double gain = unfolded.at("conv2.norm_weight")[c] / std::sqrt(unfolded.at("conv2.norm_variance")[c] + 1e-5);
     EXPECT_NEAR(folded.at("conv2.weight")[c * fan_in + 3], gain * unfolded.at("conv2.weight")[c * fan_in + 3], 1e-6);
-    EXPECT_NEAR(folded.at("conv2.bias")[c], unfolded.at("conv2.norm_bias")[c] - gain * unfolded.at("conv2.norm_mean")[c], 1e-6);
+    EXPECT_NEAR(folded.at("conv2.bias")[c],
+                unfolded.at("conv2.norm_bias")[c] - gain * unfolded.at("conv2.norm_mean")[c], 1e-6);
   }
 }
 

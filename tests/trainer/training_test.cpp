@@ -26,7 +26,8 @@ TrainingOptions quick() {
 }
 
 bool equal(const QuantizedNetwork& a, const QuantizedNetwork& b) {
-  if (a.mean != b.mean || a.standard_deviation != b.standard_deviation || a.layers.size() != b.layers.size()) return false;
+  if (a.mean != b.mean || a.standard_deviation != b.standard_deviation || a.layers.size() != b.layers.size())
+    return false;
   for (std::size_t i = 0; i < a.layers.size(); ++i) {
     const QuantizedLayer &x = a.layers[i], &y = b.layers[i];
     if (x.weights != y.weights || x.weight_scale != y.weight_scale || x.requantization.bias != y.requantization.bias ||
@@ -63,21 +64,26 @@ TEST(Training, InterruptedRunsEndLikeUninterruptedOnes) {
     int left = 40 + 3 * runs;
     try {
       const TrainingResult parts = train(recipe, data, quick(), folder / "parts",
-                                         {[&](const TrainingProgress&) { ++steps; if (--left == 0) throw Stop(); }, {}}).value();
+                                         {[&](const TrainingProgress&) {
+                                            ++steps;
+                                            if (--left == 0) throw Stop();
+                                          },
+                                          {}})
+                                       .value();
       EXPECT_TRUE(equal(whole.network, parts.network));
       EXPECT_EQ(whole.checkpoint.tensors, parts.checkpoint.tensors);
       EXPECT_EQ(whole.checkpoint.history.back().loss, parts.checkpoint.history.back().loss);
       EXPECT_EQ(whole.checkpoint.best_epoch, parts.checkpoint.best_epoch);
       finished = true;
-    } catch (const Stop&) {
-    }
+    } catch (const Stop&) {}
     ASSERT_LT(runs, 20);
   }
   EXPECT_GE(runs, 4);
 
   // A finished run takes no further step.
   steps = 0;
-  const TrainingResult again = train(recipe, data, quick(), folder / "parts", {[&](const TrainingProgress&) { ++steps; }, {}}).value();
+  const TrainingResult again =
+      train(recipe, data, quick(), folder / "parts", {[&](const TrainingProgress&) { ++steps; }, {}}).value();
   EXPECT_EQ(steps, 0);
   EXPECT_TRUE(equal(whole.network, again.network));
   std::filesystem::remove_all(folder);
@@ -134,14 +140,16 @@ TEST(Training, CheckpointOfOtherDataIsRefused) {
   const auto line = old.configuration.find("data_sha256 = ");
   old.configuration.replace(line, old.configuration.find('\n', line) - line, "data = renamed");
   save_checkpoint(folder / "c", old);
-  EXPECT_THAT(error_of([&] { train(recipe, data, options, folder / "c", {}); }), HasSubstr("--data (no digest there); remove it"));
+  EXPECT_THAT(error_of([&] { train(recipe, data, options, folder / "c", {}); }),
+              HasSubstr("--data (no digest there); remove it"));
   std::filesystem::remove_all(folder);
 }
 
 /// Ends a training of `options` that dies: its error. It must leave no checkpoint, also of the epochs before.
 std::string death_of(const TrainingOptions& options) {
   const auto folder = scratch_folder("death");
-  const std::string error = error_of([&] { train(make_recipe("lenet5"), small_shapes(600, 50), options, folder / "c", {}); });
+  const std::string error =
+      error_of([&] { train(make_recipe("lenet5"), small_shapes(600, 50), options, folder / "c", {}); });
   EXPECT_FALSE(std::filesystem::exists(folder / "c"));
   std::filesystem::remove_all(folder);
   return error;
@@ -150,22 +158,25 @@ std::string death_of(const TrainingOptions& options) {
 TEST(Training, DivergenceIsAnError) {
   TrainingOptions options = quick();
   options.learning_rate = 1e6;
-  EXPECT_THAT(death_of(options), testing::MatchesRegex("training died in epoch 1: .*; choose a smaller --lr \\(found 1000000\\)"));
+  EXPECT_THAT(death_of(options),
+              testing::MatchesRegex("training died in epoch 1: .*; choose a smaller --lr \\(found 1000000\\)"));
 }
 
 TEST(Training, ALayerThatGivesNothingIsNamedInItsEpoch) {
   TrainingOptions options = quick();
   options.learning_rate = 5;
   options.momentum = 0.5;
-  EXPECT_THAT(death_of(options), testing::MatchesRegex("training died in epoch [123]: layer (conv|fc)[123] gives 0 for every image of the "
-                                                       "validation split; choose a smaller --lr \\(found 5\\)"));
+  EXPECT_THAT(death_of(options),
+              testing::MatchesRegex("training died in epoch [123]: layer (conv|fc)[123] gives 0 for every image of the "
+                                    "validation split; choose a smaller --lr \\(found 5\\)"));
 }
 
 TEST(Training, TheRateOfTheDeadPhaseIsNamed) {
   TrainingOptions options = quick();
   options.epochs = 1;
   options.qat_learning_rate = 1e4;
-  EXPECT_THAT(death_of(options), testing::MatchesRegex("training died in epoch [23]: .*; choose a smaller --qat-lr \\(found 10000\\)"));
+  EXPECT_THAT(death_of(options),
+              testing::MatchesRegex("training died in epoch [23]: .*; choose a smaller --qat-lr \\(found 10000\\)"));
 }
 
 TEST(Training, StoppedRunsEndLikeUninterruptedOnes) {

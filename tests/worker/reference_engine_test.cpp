@@ -55,9 +55,9 @@ Problem tiny() {
 TEST(ReferenceEngine, ComputesATinyNetworkByHand) {
   const Problem problem = tiny();
   const auto engine = make_reference_engine(problem);
-  const std::vector<std::uint8_t> image{2, 3, 4,   // q - z: 1 2 3
-                                        5, 6, 7,   //        4 5 6
-                                        8, 9, 11}; //        7 8 10
+  const std::vector<std::uint8_t> image{2, 3, 4,    // q - z: 1 2 3
+                                        5, 6, 7,    //        4 5 6
+                                        8, 9, 11};  //        7 8 10
   engine->load_images(image, 1);
   Student s = teacher(problem);
   s.tables[0] = staircase({.t1 = 8, .v1 = 9, .t2 = 16, .v2 = 17, .tmax = 38});

@@ -17,9 +17,10 @@ namespace {
 
 Problem small_problem() {
   using namespace triseg::testing;
-  return random_problem(chain("small", 1, 28, {convolution("conv1", 4, 5, 3, 0, 2), fully_connected("fc1", 12), fully_connected("fc2", 10)},
-                              {0, 1}),
-                        Scheme::fbgemm, 5);
+  return random_problem(
+      chain("small", 1, 28,
+            {convolution("conv1", 4, 5, 3, 0, 2), fully_connected("fc1", 12), fully_connected("fc2", 10)}, {0, 1}),
+      Scheme::fbgemm, 5);
 }
 
 const DataSet& shapes() {
@@ -32,7 +33,8 @@ ScoreRequest request(std::size_t images, std::uint32_t batch) {
   std::iota(r.images.begin(), r.images.end(), 3u);
   for (int tmax : {20, 90, 200}) {
     const auto code = [&](int k) { return static_cast<std::uint8_t>(tmax * k / 5); };
-    r.candidates.push_back({{code(1), code(2), code(3), code(4), code(5)}, {code(1), code(2), code(3), code(4), code(5)}});
+    r.candidates.push_back(
+        {{code(1), code(2), code(3), code(4), code(5)}, {code(1), code(2), code(3), code(4), code(5)}});
   }
   return r;
 }
@@ -112,7 +114,8 @@ Quad quad_log(Quad x) {
 }
 
 /// T^2 KL(teacher || student) by its definition.
-Quad quad_kd(std::span<const std::uint8_t> teacher, std::span<const std::uint8_t> student, double scale, double temperature) {
+Quad quad_kd(std::span<const std::uint8_t> teacher, std::span<const std::uint8_t> student, double scale,
+             double temperature) {
   const auto logarithms = [&](std::span<const std::uint8_t> codes) {
     const int largest = *std::max_element(codes.begin(), codes.end());
     std::vector<Quad> result;
@@ -158,7 +161,8 @@ TEST(Distillation, IsExactAtEveryTemperature) {
           expected = (squares - mean * mean) / 2;
         }
         const double tolerance = 1e-9 * expected + (ratio < 1.0 / 256 ? 0 : 1e-10 * scale * scale);
-        EXPECT_NEAR(score.kd, expected, tolerance) << "scale " << scale << ", temperature " << temperature << ", spread " << spread;
+        EXPECT_NEAR(score.kd, expected, tolerance)
+            << "scale " << scale << ", temperature " << temperature << ", spread " << spread;
       }
 }
 
@@ -194,7 +198,9 @@ TEST(Scorer, DoesNotDependOnThreadsOrOnHowItemsAreShared) {
   const ScoreRequest r = request(25, 8);  // 4 batches, the last of one image, by 4 candidates
   ASSERT_EQ(r.items(), 16u);
   const auto whole = Scorer(problem, shapes(), engine_factory(EngineKind::reference, problem), 1, 2.0).score(r, 0, 16);
-  for (int threads : {2, 3, 5}) EXPECT_EQ(Scorer(problem, shapes(), engine_factory(EngineKind::reference, problem), threads, 2.0).score(r, 0, 16), whole);
+  for (int threads : {2, 3, 5})
+    EXPECT_EQ(Scorer(problem, shapes(), engine_factory(EngineKind::reference, problem), threads, 2.0).score(r, 0, 16),
+              whole);
   Scorer scorer(problem, shapes(), engine_factory(EngineKind::automatic, problem), 2, 2.0);
   std::vector<Score> parts;
   for (auto [first, count] : {std::pair<std::size_t, std::size_t>{0, 5}, {5, 0}, {5, 2}, {7, 9}})
@@ -206,14 +212,16 @@ TEST(Scorer, CandidatesCarryTheirRepair) {
   const Problem problem = small_problem();
   ScoreRequest r = request(16, 8);
   r.candidates.push_back(r.candidates[1]);
-  const auto without = Scorer(problem, shapes(), engine_factory(EngineKind::automatic, problem), 1, 2.0).score(r, 0, r.items());
+  const auto without =
+      Scorer(problem, shapes(), engine_factory(EngineKind::automatic, problem), 1, 2.0).score(r, 0, r.items());
   Repair own(3), other(3);
   own[2] = problem.model.layers[2].requantization;
   other[1] = problem.model.layers[1].requantization;
   for (float& m : other[1]->multiplier) m *= 1.5f;
   r.repairs = {own, other};
   r.repair_of = {no_repair, 0, no_repair, 0, 1};
-  const auto with = Scorer(problem, shapes(), engine_factory(EngineKind::automatic, problem), 2, 2.0).score(r, 0, r.items());
+  const auto with =
+      Scorer(problem, shapes(), engine_factory(EngineKind::automatic, problem), 2, 2.0).score(r, 0, r.items());
   for (std::size_t i = 0; i < with.size(); ++i) EXPECT_EQ(with[i] == without[i], i % 5 != 4) << "item " << i;
 }
 
@@ -226,7 +234,8 @@ TEST(Scorer, MomentsDoNotDependOnThreadsOrOnHowItemsAreShared) {
   r.repair_of = {no_repair, no_repair, no_repair, 0};
   const std::size_t channels = problem.network().channels();
   ASSERT_EQ(channels, 26u);
-  const auto whole = Scorer(problem, shapes(), engine_factory(EngineKind::reference, problem), 1, 2.0).moments(r, 0, r.items());
+  const auto whole =
+      Scorer(problem, shapes(), engine_factory(EngineKind::reference, problem), 1, 2.0).moments(r, 0, r.items());
   ASSERT_EQ(whole.size(), 4 * channels);
   EXPECT_EQ(whole[0].count, 25u * 64) << "images by positions";
   EXPECT_EQ(whole.back().count, 25u);
@@ -247,7 +256,8 @@ TEST(Scorer, MomentsDoNotDependOnThreadsOrOnHowItemsAreShared) {
 TEST(Scorer, TheTeacherScoresZeroAgainstItself) {
   const Problem problem = small_problem();
   const ScoreRequest r = request(16, 16);
-  const auto scores = Scorer(problem, shapes(), engine_factory(EngineKind::automatic, problem), 1, 2.0).score(r, 0, r.items());
+  const auto scores =
+      Scorer(problem, shapes(), engine_factory(EngineKind::automatic, problem), 1, 2.0).score(r, 0, r.items());
   EXPECT_EQ(scores[0].kd, 0.0);
   EXPECT_EQ(scores[0].attention, 0.0);
   EXPECT_EQ(scores[0].teacher_only + scores[0].student_only, 0u);
@@ -272,7 +282,8 @@ TEST(Scorer, HistogramsCountTheCodesBeforeTheStaircase) {
   const Problem problem = small_problem();
   ScoreRequest r = request(10, 4);
   r.candidates = {r.candidates[1]};
-  const auto histograms = Scorer(problem, shapes(), engine_factory(EngineKind::automatic, problem), 2, 2.0).histograms(r, 0, r.batches());
+  const auto histograms =
+      Scorer(problem, shapes(), engine_factory(EngineKind::automatic, problem), 2, 2.0).histograms(r, 0, r.batches());
   std::vector<Histogram> expected(2);
   const auto engine = make_engine(EngineKind::reference, problem);
   std::vector<std::uint32_t> indices(r.images);
@@ -294,10 +305,12 @@ TEST(Scorer, ThreadsThatCannotStartAreNamed) {
   ASSERT_EQ(pthread_getattr_default_np(&huge), 0);
   ASSERT_EQ(pthread_attr_setstacksize(&huge, std::size_t{1} << 46), 0);
   ASSERT_EQ(pthread_setattr_default_np(&huge), 0);
-  const std::string error = error_of([&] { Scorer(problem, shapes(), engine_factory(EngineKind::reference, problem), 4, 2.0); });
+  const std::string error =
+      error_of([&] { Scorer(problem, shapes(), engine_factory(EngineKind::reference, problem), 4, 2.0); });
   pthread_setattr_default_np(&before);
   // Which of them is refused first is the system's affair.
-  EXPECT_THAT(error, ::testing::MatchesRegex("cannot start 3 scoring threads: thread [2-4]: Resource temporarily unavailable; choose a smaller --threads"));
+  EXPECT_THAT(error, ::testing::MatchesRegex("cannot start 3 scoring threads: thread [2-4]: Resource temporarily "
+                                             "unavailable; choose a smaller --threads"));
 }
 
 }  // namespace

@@ -120,9 +120,9 @@ class OneDnnEngine final : public Engine {
     OneDnnLayer product;
     CodeLayout output;
     LaneRequantization own;
-    int site;       // index into Student::tables; -1: exact
-    int attention;  // index into ForwardResult::attention; -1: none
-    int map_size;   // positions of its attention map
+    int site;                          // index into Student::tables; -1: exact
+    int attention;                     // index into ForwardResult::attention; -1: none
+    int map_size;                      // positions of its attention map
     std::vector<std::int32_t> offset;  // (lanes): makes sums of plain codes those of q - z_in
     LaneMoments moments{};             // of the call at work
 
@@ -168,7 +168,8 @@ class OneDnnEngine final : public Engine {
           if (i % tile == 0) stage.product.run(in + i * in_size, sums_.data());
           const std::int32_t* const sums = sums_of(l, i % tile);
           if (sink) show(l, requantization, sums, *sink);
-          if (moments) kernels_.add_moments(sums, shape(l).positions(), stage.output.lanes, stage.offset.data(), stage.moments);
+          if (moments)
+            kernels_.add_moments(sums, shape(l).positions(), stage.output.lanes, stage.offset.data(), stage.moments);
           std::uint8_t* const codes = late ? unpooled_.data() : out + i * stage.output.size();
           kernels_.requantize(sums, shape(l).out_side, late ? 1 : shape(l).pool, requantization, codes);
           finish(l, table, codes, first + i, out + i * stage.output.size(), result);
@@ -191,16 +192,12 @@ class OneDnnEngine final : public Engine {
     const bool late = stage.pools_late(shape(l));
     std::uint8_t* const behind = late ? unpooled_.data() : out;
     const std::size_t size = late ? std::size_t(shape(l).positions()) * stage.output.lanes : stage.output.size();
-    if (table)
-      kernels_.apply_table(*table, codes, size, behind);
-    else if (codes != behind)
-      std::memcpy(behind, codes, size);
+    if (table) kernels_.apply_table(*table, codes, size, behind);
+    else if (codes != behind) std::memcpy(behind, codes, size);
     if (result && stage.attention >= 0) {
       std::uint32_t* const map = &result->attention[stage.attention][std::size_t(image) * stage.map_size];
-      if (shape(l).kind == LayerKind::fully_connected)
-        kernels_.squares(behind, stage.map_size, 1, 1, map);
-      else
-        kernels_.squares(behind, stage.map_size, stage.output.lanes, stage.output.channels, map);
+      if (shape(l).kind == LayerKind::fully_connected) kernels_.squares(behind, stage.map_size, 1, 1, map);
+      else kernels_.squares(behind, stage.map_size, stage.output.lanes, stage.output.channels, map);
     }
     if (late) kernels_.pool(behind, shape(l).out_side, shape(l).pool, stage.output.lanes, out);
   }
@@ -225,9 +222,9 @@ class OneDnnEngine final : public Engine {
   CodeLayout input_;
   std::vector<Stage> stages_;
   int images_ = 0;
-  std::vector<OwnedForwardResult> owned_;  // of the last call
-  std::vector<std::uint8_t> input_codes_;     // (images rounded up to tiles, input_.size())
-  std::vector<std::uint8_t> shared_codes_;    // (images, shared_size_): the first layer's codes before the table
+  std::vector<OwnedForwardResult> owned_;   // of the last call
+  std::vector<std::uint8_t> input_codes_;   // (images rounded up to tiles, input_.size())
+  std::vector<std::uint8_t> shared_codes_;  // (images, shared_size_): the first layer's codes before the table
   std::size_t shared_size_ = 0;
   int shared_pool_ = 1;                       // the pooling that shared_codes_ have behind them
   std::vector<std::int32_t> sums_;            // (tile, positions, lanes) of the layer at work
@@ -238,8 +235,6 @@ class OneDnnEngine final : public Engine {
 
 }  // namespace
 
-std::unique_ptr<Engine> make_onednn_engine(const Problem& problem) {
-  return std::make_unique<OneDnnEngine>(problem);
-}
+std::unique_ptr<Engine> make_onednn_engine(const Problem& problem) { return std::make_unique<OneDnnEngine>(problem); }
 
 }  // namespace triseg

@@ -45,7 +45,8 @@ auto convolution(const memory::desc& source, const memory::desc& weights, const 
                                              pad);
 #else
   return convolution_forward::primitive_desc({dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct,
-                                              source, weights, sums, strides, pad, pad}, cpu());
+                                              source, weights, sums, strides, pad, pad},
+                                             cpu());
 #endif
 }
 

@@ -19,13 +19,13 @@ struct LaneRequantization {
   std::vector<std::int32_t> bias;  // (lanes)
   std::vector<float> multiplier;   // (lanes), >= 0
   int zero_point = 0;
-  int lowest = 0;                  // 0 or zero_point
+  int lowest = 0;  // 0 or zero_point
 };
 
 /// Moments of a layer's lanes, as struct Moments has them, lane by lane for the loops; the count is the caller's.
 struct LaneMoments {
-  std::vector<std::int64_t> sum;                          // (lanes)
-  std::vector<std::uint64_t> squares_low, squares_high;   // (lanes)
+  std::vector<std::int64_t> sum;                         // (lanes)
+  std::vector<std::uint64_t> squares_low, squares_high;  // (lanes)
 
   void clear(int lanes) {
     sum.assign(lanes, 0);
@@ -54,7 +54,8 @@ struct RequantizeKernels {
   void (*pool)(const std::uint8_t* codes, int side, int pool, int lanes, std::uint8_t* out);
 
   /// Adds the moments of sum + offset[c]. sums: (positions, lanes); offset: (lanes).
-  void (*add_moments)(const std::int32_t* sums, int positions, int lanes, const std::int32_t* offset, LaneMoments& moments);
+  void (*add_moments)(const std::int32_t* sums, int positions, int lanes, const std::int32_t* offset,
+                      LaneMoments& moments);
 };
 
 /// The instruction sets this CPU has, the fastest first; the last one is always the portable one.

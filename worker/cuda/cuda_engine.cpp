@@ -19,18 +19,22 @@ struct DeviceLayer {
   Epilogue epilogue{};
   DeviceArray<std::int8_t> weights;
   DeviceArray<Tap> taps;
-  Requantization own;                      // padded, bias corrected
-  std::vector<std::int32_t> correction;    // (channels): -z_in * sum of the channel's weights
+  Requantization own;                    // padded, bias corrected
+  std::vector<std::int32_t> correction;  // (channels): -z_in * sum of the channel's weights
   DeviceArray<std::int32_t> device_correction;
   DeviceArray<float> own_multiplier;
   DeviceArray<std::int32_t> own_bias;
   DeviceArray<std::uint8_t> output;
-  std::ptrdiff_t attention = -1;           // index of its map
+  std::ptrdiff_t attention = -1;  // index of its map
   std::ptrdiff_t site = -1;
 
-  std::size_t output_bytes() const { return std::size_t(shape.pooled_side) * shape.pooled_side * shape.padded_channels; }
+  std::size_t output_bytes() const {
+    return std::size_t(shape.pooled_side) * shape.pooled_side * shape.padded_channels;
+  }
   /// Elements of one image's attention map.
-  std::size_t map_size() const { return epilogue.attention_per_channel ? shape.channels : std::size_t(shape.side) * shape.side; }
+  std::size_t map_size() const {
+    return epilogue.attention_per_channel ? shape.channels : std::size_t(shape.side) * shape.side;
+  }
 };
 
 /// A stream and the graphs captured on it, on one device.
@@ -90,10 +94,12 @@ struct Mirrored {
     device.reserve(size);
   }
   void upload(std::size_t count, cudaStream_t stream) {
-    check_cuda(cudaMemcpyAsync(device.data(), host.data(), count * sizeof(T), cudaMemcpyHostToDevice, stream), "copy to the device");
+    check_cuda(cudaMemcpyAsync(device.data(), host.data(), count * sizeof(T), cudaMemcpyHostToDevice, stream),
+               "copy to the device");
   }
   void download(std::size_t count, cudaStream_t stream, std::size_t to = 0) {
-    check_cuda(cudaMemcpyAsync(host.data() + to, device.data(), count * sizeof(T), cudaMemcpyDeviceToHost, stream), "copy from the device");
+    check_cuda(cudaMemcpyAsync(host.data() + to, device.data(), count * sizeof(T), cudaMemcpyDeviceToHost, stream),
+               "copy from the device");
   }
 };
 
@@ -108,8 +114,8 @@ class CudaEngine final : public Engine {
       fail("engine cuda: GPU {} ({}) has compute capability {}.{}, at least 8.0 is needed", device, properties.name,
            properties.major, properties.minor);
     if (const cudaError_t code = find_kernels(); code != cudaSuccess)
-      fail("engine cuda: this build has no code for GPU {} ({}): {}; configure with -DCMAKE_CUDA_ARCHITECTURES={}{}", device,
-           properties.name, cudaGetErrorString(code), properties.major, properties.minor);
+      fail("engine cuda: this build has no code for GPU {} ({}): {}; configure with -DCMAKE_CUDA_ARCHITECTURES={}{}",
+           device, properties.name, cudaGetErrorString(code), properties.major, properties.minor);
     for (std::size_t l = 0; l < model_.layers.size(); ++l) layers_.push_back(make_layer(l));
     for (const DeviceLayer& layer : layers_) {
       bytes_per_image_ += layer.output_bytes();
@@ -137,11 +143,13 @@ class CudaEngine final : public Engine {
       const Layer& shape = model_.network.layers.front();
       const bool flat = shape.kind == LayerKind::fully_connected;
       const int side = model_.network.input_side;
-      check_cuda(launch_input_windows({input_.device.data(), windows_.data(), images, model_.network.input_channels, side,
-                                       flat ? side : shape.kernel, shape.stride, shape.padding, shape.out_side,
-                                       first.convolution.inner, static_cast<std::uint8_t>(model_.input().zero_point)}, stream_),
+      check_cuda(launch_input_windows({input_.device.data(), windows_.data(), images, model_.network.input_channels,
+                                       side, flat ? side : shape.kernel, shape.stride, shape.padding, shape.out_side,
+                                       first.convolution.inner, static_cast<std::uint8_t>(model_.input().zero_point)},
+                                      stream_),
                  "gathering of the input");
-      // The gathered matrix is an image of out_side x out_side with a window a position; its sums are kept, not its codes.
+      // The gathered matrix is an image of out_side x out_side with a window a position; its sums are kept, not its
+      // codes.
       Convolution product = first.convolution;
       product.input = windows_.data();
       product.sums = first_sums_.data();
@@ -174,19 +182,23 @@ class CudaEngine final : public Engine {
     prepare(std::span(&student, 1));
     std::size_t largest = 0;
     for (const DeviceLayer& layer : layers_)
-      largest = std::max(largest, std::size_t(images_) * layer.shape.side * layer.shape.side * layer.shape.padded_channels);
+      largest =
+          std::max(largest, std::size_t(images_) * layer.shape.side * layer.shape.side * layer.shape.padded_channels);
     trace_sums_.device.reserve(largest);
     moments_.reserve(moments.size() * 3);
-    check_cuda(cudaMemsetAsync(moments_.device.data(), 0, moments.size() * 3 * sizeof(unsigned long long), stream_), "clearing of moments");
+    check_cuda(cudaMemsetAsync(moments_.device.data(), 0, moments.size() * 3 * sizeof(unsigned long long), stream_),
+               "clearing of moments");
     upload();
     std::size_t channels = 0;  // of the layers before
     for (std::size_t l = 0; l < layers_.size(); ++l) {
       const DeviceLayer& layer = layers_[l];
       enqueue_layer(l, 1, nullptr, trace_sums_.device.data());
       check_cuda(launch_moments({l == 0 ? first_sums_.data() : trace_sums_.device.data(),
-                                 static_cast<long long>(images_) * layer.shape.side * layer.shape.side, layer.shape.channels,
-                                 layer.shape.padded_channels, layer.device_correction.data(),
-                                 moments_.device.data() + channels * 3}, stream_), "sums of moments");
+                                 static_cast<long long>(images_) * layer.shape.side * layer.shape.side,
+                                 layer.shape.channels, layer.shape.padded_channels, layer.device_correction.data(),
+                                 moments_.device.data() + channels * 3},
+                                stream_),
+                 "sums of moments");
       channels += layer.shape.channels;
     }
     moments_.download(channels * 3, stream_);
@@ -194,7 +206,8 @@ class CudaEngine final : public Engine {
     const unsigned long long* from = moments_.host.data();
     for (const DeviceLayer& layer : layers_)
       for (int c = 0; c < layer.shape.channels; ++c, from += 3, moments = moments.subspan(1))
-        moments.front() += {std::uint64_t(images_) * layer.shape.side * layer.shape.side, static_cast<std::int64_t>(from[0]), from[1], from[2]};
+        moments.front() += {std::uint64_t(images_) * layer.shape.side * layer.shape.side,
+                            static_cast<std::int64_t>(from[0]), from[1], from[2]};
   }
 
   void trace(const Student& student, const TraceSink& sink) override {
@@ -210,13 +223,15 @@ class CudaEngine final : public Engine {
       enqueue_layer(l, 1, trace_codes_.device.data(), trace_sums_.device.data());
       if (l == 0)
         check_cuda(cudaMemcpyAsync(trace_sums_.device.data(), first_sums_.data(), padded * sizeof(std::int32_t),
-                                   cudaMemcpyDeviceToDevice, stream_), "copy of sums");
+                                   cudaMemcpyDeviceToDevice, stream_),
+                   "copy of sums");
       trace_codes_.download(padded, stream_);
       trace_sums_.download(padded, stream_);
       stream_.wait();
 
       const int channels = layer.shape.channels, stride = layer.shape.padded_channels;
-      const std::int32_t* bias = requantization_mask_[l] ? bias_.host.data() + requantization_offset_[l] : layer.own.bias.data();
+      const std::int32_t* bias =
+          requantization_mask_[l] ? bias_.host.data() + requantization_offset_[l] : layer.own.bias.data();
       std::vector<std::int32_t> accumulators(positions * channels);
       std::vector<std::uint8_t> codes(positions * channels);
       for (std::size_t p = 0; p < positions; ++p)
@@ -243,7 +258,8 @@ class CudaEngine final : public Engine {
     d.shape.padded_channels = round_up(shape.out_channels, channel_vector);
 
     if (shape.pool > largest_pool)
-      fail("engine cuda: layer {}: pooling by {} is not supported, at most {} is", shape.name, shape.pool, largest_pool);
+      fail("engine cuda: layer {}: pooling by {} is not supported, at most {} is", shape.name, shape.pool,
+           largest_pool);
 
     // Order of the inner dimension: for the first layer as the weights have it, else by position and then channel, as
     // the activations lie. A fully connected layer is a convolution over the whole image before it.
@@ -251,14 +267,16 @@ class CudaEngine final : public Engine {
     const int side = first ? shape.out_side : flat ? layers_.back().shape.pooled_side : shape.in_side;
     const int kernel = flat && !first ? side : shape.kernel;
     const int area = first ? 1 : kernel * kernel;
-    const int in_channels = shape.fan_in() / area, padded_in = first ? round_up(in_channels, inner_block) : round_up(in_channels, channel_vector);
+    const int in_channels = shape.fan_in() / area,
+              padded_in = first ? round_up(in_channels, inner_block) : round_up(in_channels, channel_vector);
     d.convolution.side = side;
     d.convolution.channels = padded_in;
     d.convolution.stride = first ? 1 : shape.stride;
     d.convolution.padding = first ? 0 : shape.padding;
     d.convolution.inner = round_up(area * padded_in, inner_block);
     if (!first && shape.padding > 0 && layer.input.zero_point != 0)
-      fail("engine cuda: layer {}: border padding with input zero point {} is not supported", shape.name, layer.input.zero_point);
+      fail("engine cuda: layer {}: border padding with input zero point {} is not supported", shape.name,
+           layer.input.zero_point);
 
     const int inner = d.convolution.inner;
     std::vector<std::int8_t> weights(std::size_t(d.shape.padded_channels + output_block) * inner, 0);
@@ -276,10 +294,8 @@ class CudaEngine final : public Engine {
     for (int v = 0; v * channel_vector < area * padded_in; ++v) {
       const int at = v * channel_vector / padded_in, channel = v * channel_vector % padded_in;
       const int dy = at / kernel, dx = at % kernel;
-      if (first)
-        taps[v] = {channel, 0, 0};
-      else
-        taps[v] = {(dy * side + dx) * padded_in + channel, static_cast<short>(dy), static_cast<short>(dx)};
+      if (first) taps[v] = {channel, 0, 0};
+      else taps[v] = {(dy * side + dx) * padded_in + channel, static_cast<short>(dy), static_cast<short>(dx)};
     }
     d.weights = on_device(std::span<const std::int8_t>(weights));
     d.device_correction = on_device(std::span<const std::int32_t>(d.correction));
@@ -370,7 +386,8 @@ class CudaEngine final : public Engine {
       bias_.upload(requantizations_, stream_);
     }
     if (map_elements_ > 0)
-      check_cuda(cudaMemsetAsync(attention_.device.data(), 0, map_elements_ * sizeof(std::uint32_t), stream_), "clearing of maps");
+      check_cuda(cudaMemsetAsync(attention_.device.data(), 0, map_elements_ * sizeof(std::uint32_t), stream_),
+                 "clearing of maps");
   }
 
   /// codes and sums: where to store them untabled and unfinished, or null.
@@ -380,7 +397,8 @@ class CudaEngine final : public Engine {
     const OutputShape shape = shape_for(layer, students * images_);
     Epilogue epilogue = layer.epilogue;
     const bool replaced = requantization_mask_[l];
-    epilogue.multiplier = replaced ? multiplier_.device.data() + requantization_offset_[l] : layer.own_multiplier.data();
+    epilogue.multiplier =
+        replaced ? multiplier_.device.data() + requantization_offset_[l] : layer.own_multiplier.data();
     epilogue.bias = replaced ? bias_.device.data() + requantization_offset_[l] : layer.own_bias.data();
     epilogue.requantization_stride = replaced ? shape.padded_channels : 0;
     epilogue.tables = layer.site >= 0 ? tables_.device.data() + layer.site * sizeof(Table) : nullptr;
@@ -425,12 +443,14 @@ class CudaEngine final : public Engine {
       for (int i = 0; i < images_; ++i)
         std::copy_n(logits_.host.data() + logits_before + (s * images_ + i) * last.padded_channels, last.channels,
                     logit_codes_.begin() + (before + s * images_ + i) * last.channels);
-      results[s].logit_codes = std::span(logit_codes_).subspan((before + s * images_) * last.channels, std::size_t(images_) * last.channels);
+      results[s].logit_codes =
+          std::span(logit_codes_).subspan((before + s * images_) * last.channels, std::size_t(images_) * last.channels);
       results[s].attention.resize(problem_.attention.size());
       for (std::size_t l = 0; l < layers_.size(); ++l) {
         if (layers_[l].attention < 0) continue;
         const std::size_t size = images_ * layers_[l].map_size();
-        const std::uint32_t* map = attention_.host.data() + maps_before + map_offset(l, students.size() * images_) + s * size;
+        const std::uint32_t* map =
+            attention_.host.data() + maps_before + map_offset(l, students.size() * images_) + s * size;
         results[s].attention[layers_[l].attention] = {map, size};
       }
     }
@@ -451,9 +471,9 @@ class CudaEngine final : public Engine {
   DeviceArray<std::int32_t> first_sums_;  // (images, positions, padded_channels)
 
   // What the students of the current call bring along.
-  Mirrored<std::uint8_t> tables_;  // (students, sites, 256)
-  std::vector<std::uint8_t> requantization_mask_;       // (layers): whether any student has its own
-  std::vector<std::size_t> requantization_offset_;      // (layers): into multiplier_ and bias_
+  Mirrored<std::uint8_t> tables_;                   // (students, sites, 256)
+  std::vector<std::uint8_t> requantization_mask_;   // (layers): whether any student has its own
+  std::vector<std::size_t> requantization_offset_;  // (layers): into multiplier_ and bias_
   Mirrored<float> multiplier_;
   Mirrored<std::int32_t> bias_;
   Mirrored<std::uint32_t> attention_;

@@ -9,11 +9,11 @@ namespace triseg {
 /// True if some GPU can be used by this build.
 bool cuda_engine_runs_here();
 
-/// An engine on GPU `device`, as devices() numbers them. Integer products need no bound on the weights. The first layer,
-/// which no staircase precedes, is computed once for all students of the loaded images.
-/// Throws Error if there is no such device, if it is older than compute capability 8.0 or this build has no code for it, and,
-/// naming the layer, for border padding of a layer whose input zero point is not 0, the first excepted, and for pooling by more
-/// than 11. `problem` must outlive the engine.
+/// An engine on GPU `device`, as devices() numbers them. Integer products need no bound on the weights. The first
+/// layer, which no staircase precedes, is computed once for all students of the loaded images. Throws Error if there is
+/// no such device, if it is older than compute capability 8.0 or this build has no code for it, and, naming the layer,
+/// for border padding of a layer whose input zero point is not 0, the first excepted, and for pooling by more than 11.
+/// `problem` must outlive the engine.
 ///
 /// activation_bytes: device memory for the students' activations; those that do not fit at once run in several parts.
 std::unique_ptr<Engine> make_cuda_engine(const Problem& problem, int device,

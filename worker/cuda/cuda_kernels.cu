@@ -5,7 +5,8 @@
 namespace triseg {
 namespace {
 
-// ---- requantization, table, attention, pooling ------------------------------------------------------------------------
+// ---- requantization, table, attention, pooling
+// ------------------------------------------------------------------------
 
 /// A row of the product: one output position. Rows are ordered by instance, then pooling window, then position within
 /// the window, so that a window's rows are neighbours.
@@ -19,7 +20,9 @@ struct Row {
     x = window % s.windows * s.pool + at % s.pool;
   }
   __device__ bool valid(const OutputShape& s) const { return instance < s.instances && y < s.side && x < s.side; }
-  __device__ long long position(const OutputShape& s) const { return (static_cast<long long>(instance) * s.side + y) * s.side + x; }
+  __device__ long long position(const OutputShape& s) const {
+    return (static_cast<long long>(instance) * s.side + y) * s.side + x;
+  }
 };
 
 /// The contract's q = clamp(rint(float32(acc) * m) + z, lo, 255), every operation rounded as on the CPU.
@@ -59,7 +62,8 @@ __device__ void add_attention(uint4 q, const Row& row, int channel, const Output
 __device__ void store_pooled(uint4 q, const Row& row, int channel, const OutputShape& s, const Epilogue& e) {
   const int y = row.y / s.pool, x = row.x / s.pool;
   if (y >= s.pooled_side || x >= s.pooled_side) return;
-  const long long at = ((static_cast<long long>(row.instance) * s.pooled_side + y) * s.pooled_side + x) * s.padded_channels + channel;
+  const long long at =
+      ((static_cast<long long>(row.instance) * s.pooled_side + y) * s.pooled_side + x) * s.padded_channels + channel;
   *reinterpret_cast<uint4*>(e.output + at) = q;
 }
 
@@ -77,7 +81,8 @@ __global__ void run_epilogue(const std::int32_t* sums, const OutputShape s, cons
       const int candidate = row.instance / s.images, image = row.instance % s.images;
       const long long position = (static_cast<long long>(image) * s.side + row.y) * s.side + row.x;
       const int4* from = reinterpret_cast<const int4*>(sums + position * s.padded_channels + channel);
-      const float4* multiplier = reinterpret_cast<const float4*>(e.multiplier + candidate * e.requantization_stride + channel);
+      const float4* multiplier =
+          reinterpret_cast<const float4*>(e.multiplier + candidate * e.requantization_stride + channel);
       const int4* bias = reinterpret_cast<const int4*>(e.bias + candidate * e.requantization_stride + channel);
       std::uint32_t before[4], after[4];
       for (int i = 0; i < 4; ++i) {
@@ -104,7 +109,8 @@ __global__ void run_epilogue(const std::int32_t* sums, const OutputShape s, cons
   }
 }
 
-// ---- the product ------------------------------------------------------------------------------------------------------
+// ---- the product
+// ------------------------------------------------------------------------------------------------------
 
 __device__ __forceinline__ std::uint32_t shared_address(const void* pointer) {
   return static_cast<std::uint32_t>(__cvta_generic_to_shared(pointer));
@@ -112,7 +118,8 @@ __device__ __forceinline__ std::uint32_t shared_address(const void* pointer) {
 
 /// 16 bytes from global to shared memory, zeros if not `inside`; asynchronous.
 __device__ __forceinline__ void copy_async(void* to, const void* from, bool inside) {
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)), "l"(from), "r"(inside ? 16 : 0));
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)), "l"(from),
+               "r"(inside ? 16 : 0));
 }
 __device__ __forceinline__ void commit_copies() { asm volatile("cp.async.commit_group;"); }
 template <int Pending>
@@ -137,80 +144,94 @@ __device__ __forceinline__ void load_matrices(std::uint32_t (&r)[4], const void*
 }
 
 /// c += a (16 x 32, u8) * b (32 x 8, s8).
-__device__ __forceinline__ void multiply(std::int32_t (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1) {
+__device__ __forceinline__ void multiply(std::int32_t (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0,
+                                         std::uint32_t b1) {
   asm volatile("mma.sync.aligned.m16n8k32.row.col.s32.u8.s8.s32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
                : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3])
                : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 #else
 #define TRISEG_FOUR(i) "+r"(c[i][0]), "+r"(c[i][1]), "+r"(c[i][2]), "+r"(c[i][3])
-/// c += a (64 x 32, u8) * b (32 x N, s8), both in shared memory as descriptors say; asynchronous. Row r of the product lies in
-/// warp r / 16 as rows of multiply() do.
+/// c += a (64 x 32, u8) * b (32 x N, s8), both in shared memory as descriptors say; asynchronous. Row r of the product
+/// lies in warp r / 16 as rows of multiply() do.
 template <int N>
 __device__ void warpgroup_multiply(std::int32_t (&c)[N / 8][4], std::uint64_t a, std::uint64_t b);
 template <>
 __device__ __forceinline__ void warpgroup_multiply<32>(std::int32_t (&c)[4][4], std::uint64_t a, std::uint64_t b) {
-  asm volatile("wgmma.mma_async.sync.aligned.m64n32k32.s32.u8.s8 {"
-               "%0, %1, %2, %3, %4, %5, %6, %7, "
-               "%8, %9, %10, %11, %12, %13, %14, %15}, "
-               "%16, %17, 1;"
-               : TRISEG_FOUR(0), TRISEG_FOUR(1), TRISEG_FOUR(2), TRISEG_FOUR(3)
-               : "l"(a), "l"(b));
+  asm volatile(
+      "wgmma.mma_async.sync.aligned.m64n32k32.s32.u8.s8 {"
+      "%0, %1, %2, %3, %4, %5, %6, %7, "
+      "%8, %9, %10, %11, %12, %13, %14, %15}, "
+      "%16, %17, 1;"
+      : TRISEG_FOUR(0), TRISEG_FOUR(1), TRISEG_FOUR(2), TRISEG_FOUR(3)
+      : "l"(a), "l"(b));
 }
 template <>
 __device__ __forceinline__ void warpgroup_multiply<64>(std::int32_t (&c)[8][4], std::uint64_t a, std::uint64_t b) {
-  asm volatile("wgmma.mma_async.sync.aligned.m64n64k32.s32.u8.s8 {"
-               "%0, %1, %2, %3, %4, %5, %6, %7, "
-               "%8, %9, %10, %11, %12, %13, %14, %15, "
-               "%16, %17, %18, %19, %20, %21, %22, %23, "
-               "%24, %25, %26, %27, %28, %29, %30, %31}, "
-               "%32, %33, 1;"
-               : TRISEG_FOUR(0), TRISEG_FOUR(1), TRISEG_FOUR(2), TRISEG_FOUR(3), TRISEG_FOUR(4), TRISEG_FOUR(5), TRISEG_FOUR(6), TRISEG_FOUR(7)
-               : "l"(a), "l"(b));
+  asm volatile(
+      "wgmma.mma_async.sync.aligned.m64n64k32.s32.u8.s8 {"
+      "%0, %1, %2, %3, %4, %5, %6, %7, "
+      "%8, %9, %10, %11, %12, %13, %14, %15, "
+      "%16, %17, %18, %19, %20, %21, %22, %23, "
+      "%24, %25, %26, %27, %28, %29, %30, %31}, "
+      "%32, %33, 1;"
+      : TRISEG_FOUR(0), TRISEG_FOUR(1), TRISEG_FOUR(2), TRISEG_FOUR(3), TRISEG_FOUR(4), TRISEG_FOUR(5), TRISEG_FOUR(6),
+        TRISEG_FOUR(7)
+      : "l"(a), "l"(b));
 }
 template <>
 __device__ __forceinline__ void warpgroup_multiply<128>(std::int32_t (&c)[16][4], std::uint64_t a, std::uint64_t b) {
-  asm volatile("wgmma.mma_async.sync.aligned.m64n128k32.s32.u8.s8 {"
-               "%0, %1, %2, %3, %4, %5, %6, %7, "
-               "%8, %9, %10, %11, %12, %13, %14, %15, "
-               "%16, %17, %18, %19, %20, %21, %22, %23, "
-               "%24, %25, %26, %27, %28, %29, %30, %31, "
-               "%32, %33, %34, %35, %36, %37, %38, %39, "
-               "%40, %41, %42, %43, %44, %45, %46, %47, "
-               "%48, %49, %50, %51, %52, %53, %54, %55, "
-               "%56, %57, %58, %59, %60, %61, %62, %63}, "
-               "%64, %65, 1;"
-               : TRISEG_FOUR(0), TRISEG_FOUR(1), TRISEG_FOUR(2), TRISEG_FOUR(3), TRISEG_FOUR(4), TRISEG_FOUR(5), TRISEG_FOUR(6), TRISEG_FOUR(7), TRISEG_FOUR(8), TRISEG_FOUR(9), TRISEG_FOUR(10), TRISEG_FOUR(11), TRISEG_FOUR(12), TRISEG_FOUR(13), TRISEG_FOUR(14), TRISEG_FOUR(15)
-               : "l"(a), "l"(b));
+  asm volatile(
+      "wgmma.mma_async.sync.aligned.m64n128k32.s32.u8.s8 {"
+      "%0, %1, %2, %3, %4, %5, %6, %7, "
+      "%8, %9, %10, %11, %12, %13, %14, %15, "
+      "%16, %17, %18, %19, %20, %21, %22, %23, "
+      "%24, %25, %26, %27, %28, %29, %30, %31, "
+      "%32, %33, %34, %35, %36, %37, %38, %39, "
+      "%40, %41, %42, %43, %44, %45, %46, %47, "
+      "%48, %49, %50, %51, %52, %53, %54, %55, "
+      "%56, %57, %58, %59, %60, %61, %62, %63}, "
+      "%64, %65, 1;"
+      : TRISEG_FOUR(0), TRISEG_FOUR(1), TRISEG_FOUR(2), TRISEG_FOUR(3), TRISEG_FOUR(4), TRISEG_FOUR(5), TRISEG_FOUR(6),
+        TRISEG_FOUR(7), TRISEG_FOUR(8), TRISEG_FOUR(9), TRISEG_FOUR(10), TRISEG_FOUR(11), TRISEG_FOUR(12),
+        TRISEG_FOUR(13), TRISEG_FOUR(14), TRISEG_FOUR(15)
+      : "l"(a), "l"(b));
 }
 template <>
 __device__ __forceinline__ void warpgroup_multiply<192>(std::int32_t (&c)[24][4], std::uint64_t a, std::uint64_t b) {
-  asm volatile("wgmma.mma_async.sync.aligned.m64n192k32.s32.u8.s8 {"
-               "%0, %1, %2, %3, %4, %5, %6, %7, "
-               "%8, %9, %10, %11, %12, %13, %14, %15, "
-               "%16, %17, %18, %19, %20, %21, %22, %23, "
-               "%24, %25, %26, %27, %28, %29, %30, %31, "
-               "%32, %33, %34, %35, %36, %37, %38, %39, "
-               "%40, %41, %42, %43, %44, %45, %46, %47, "
-               "%48, %49, %50, %51, %52, %53, %54, %55, "
-               "%56, %57, %58, %59, %60, %61, %62, %63, "
-               "%64, %65, %66, %67, %68, %69, %70, %71, "
-               "%72, %73, %74, %75, %76, %77, %78, %79, "
-               "%80, %81, %82, %83, %84, %85, %86, %87, "
-               "%88, %89, %90, %91, %92, %93, %94, %95}, "
-               "%96, %97, 1;"
-               : TRISEG_FOUR(0), TRISEG_FOUR(1), TRISEG_FOUR(2), TRISEG_FOUR(3), TRISEG_FOUR(4), TRISEG_FOUR(5), TRISEG_FOUR(6), TRISEG_FOUR(7), TRISEG_FOUR(8), TRISEG_FOUR(9), TRISEG_FOUR(10), TRISEG_FOUR(11), TRISEG_FOUR(12), TRISEG_FOUR(13), TRISEG_FOUR(14), TRISEG_FOUR(15), TRISEG_FOUR(16), TRISEG_FOUR(17), TRISEG_FOUR(18), TRISEG_FOUR(19), TRISEG_FOUR(20), TRISEG_FOUR(21), TRISEG_FOUR(22), TRISEG_FOUR(23)
-               : "l"(a), "l"(b));
+  asm volatile(
+      "wgmma.mma_async.sync.aligned.m64n192k32.s32.u8.s8 {"
+      "%0, %1, %2, %3, %4, %5, %6, %7, "
+      "%8, %9, %10, %11, %12, %13, %14, %15, "
+      "%16, %17, %18, %19, %20, %21, %22, %23, "
+      "%24, %25, %26, %27, %28, %29, %30, %31, "
+      "%32, %33, %34, %35, %36, %37, %38, %39, "
+      "%40, %41, %42, %43, %44, %45, %46, %47, "
+      "%48, %49, %50, %51, %52, %53, %54, %55, "
+      "%56, %57, %58, %59, %60, %61, %62, %63, "
+      "%64, %65, %66, %67, %68, %69, %70, %71, "
+      "%72, %73, %74, %75, %76, %77, %78, %79, "
+      "%80, %81, %82, %83, %84, %85, %86, %87, "
+      "%88, %89, %90, %91, %92, %93, %94, %95}, "
+      "%96, %97, 1;"
+      : TRISEG_FOUR(0), TRISEG_FOUR(1), TRISEG_FOUR(2), TRISEG_FOUR(3), TRISEG_FOUR(4), TRISEG_FOUR(5), TRISEG_FOUR(6),
+        TRISEG_FOUR(7), TRISEG_FOUR(8), TRISEG_FOUR(9), TRISEG_FOUR(10), TRISEG_FOUR(11), TRISEG_FOUR(12),
+        TRISEG_FOUR(13), TRISEG_FOUR(14), TRISEG_FOUR(15), TRISEG_FOUR(16), TRISEG_FOUR(17), TRISEG_FOUR(18),
+        TRISEG_FOUR(19), TRISEG_FOUR(20), TRISEG_FOUR(21), TRISEG_FOUR(22), TRISEG_FOUR(23)
+      : "l"(a), "l"(b));
 }
 #undef TRISEG_FOUR
 
-/// Describes rows of 128 bytes, swizzled within groups of 8 rows that begin at multiples of 1024 bytes (PTX ISA, "Matrix
-/// descriptor"): address and stride between the groups in units of 16 bytes, swizzling mode 1.
+/// Describes rows of 128 bytes, swizzled within groups of 8 rows that begin at multiples of 1024 bytes (PTX ISA,
+/// "Matrix descriptor"): address and stride between the groups in units of 16 bytes, swizzling mode 1.
 __device__ __forceinline__ std::uint64_t descriptor(const void* rows) {
-  return (shared_address(rows) & 0x3ffff) >> 4 | std::uint64_t{1} << 16 | std::uint64_t{1024 >> 4} << 32 | std::uint64_t{1} << 62;
+  return (shared_address(rows) & 0x3ffff) >> 4 | std::uint64_t{1} << 16 | std::uint64_t{1024 >> 4} << 32 |
+         std::uint64_t{1} << 62;
 }
 __device__ __forceinline__ void begin_warpgroup_products() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
-__device__ __forceinline__ void commit_warpgroup_products() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
+__device__ __forceinline__ void commit_warpgroup_products() {
+  asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
+}
 template <int Pending>
 __device__ __forceinline__ void wait_for_warpgroup_products() {
   asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(Pending) : "memory");
@@ -234,7 +255,7 @@ struct Tile {
   static constexpr int chunks = K / channel_vector;  // of a row
   static constexpr int stage_bytes = (M + N) * K;
 #if TRISEG_WARPGROUPS
-  static constexpr int warps_n = 1;  // a warp computes 16 rows x all channels
+  static constexpr int warps_n = 1;         // a warp computes 16 rows x all channels
   static constexpr int ahead = Stages - 2;  // steps that copies run ahead: one step more is still being read
 #else
   static constexpr int warps_n = N >= 128 ? 4 : 2;
@@ -242,16 +263,18 @@ struct Tile {
 #endif
   static constexpr int WM = M / (threads / 32 / warps_n), WN = N / warps_n;  // of a warp
   static constexpr int code_stride = N + 16;  // of the tile of codes that the epilogue lays over the stages
-  static constexpr int shared_bytes = std::max(Stages * stage_bytes, M * code_stride);
+  static constexpr int shared_bytes = std::max(Stages * stage_bytes, M* code_stride);
 
-  /// Where 16-byte chunk `chunk` of row `row` lies; rotated so that a chunk of 8 rows lies in 8 different groups of banks.
+  /// Where 16-byte chunk `chunk` of row `row` lies; rotated so that a chunk of 8 rows lies in 8 different groups of
+  /// banks.
   __device__ static int offset(int row, int chunk) { return row * K + ((chunk ^ (row & 7)) << 4); }
   /// Rows that a tile uses: whole pooling windows.
   __host__ __device__ static int rows(const OutputShape& s) { return M - M % (s.pool * s.pool); }
 };
 
 template <class T>
-__global__ void __launch_bounds__(T::threads, T::Blocks) convolve(const Convolution c, const OutputShape s, const Epilogue e) {
+__global__ void __launch_bounds__(T::threads, T::Blocks)
+    convolve(const Convolution c, const OutputShape s, const Epilogue e) {
   constexpr int M = T::M, N = T::N, WM = T::WM, WN = T::WN;
   constexpr int load_rows = T::threads / T::chunks;  // that all threads load at once
   static_assert(M % load_rows == 0 && N % load_rows == 0 && inner_block == T::K);
@@ -273,7 +296,8 @@ __global__ void __launch_bounds__(T::threads, T::Blocks) convolve(const Convolut
     const bool used = in_tile < T::rows(s) && row.valid(s);
     first_y[i] = used ? row.y * c.stride - c.padding : -2 * no_tap;
     first_x[i] = row.x * c.stride - c.padding;
-    source[i] = c.input + ((static_cast<long long>(row.instance) * c.side + first_y[i]) * c.side + first_x[i]) * c.channels;
+    source[i] =
+        c.input + ((static_cast<long long>(row.instance) * c.side + first_y[i]) * c.side + first_x[i]) * c.channels;
   }
   const std::int8_t* weights = c.weights + static_cast<long long>(n0 + load_row) * c.inner + chunk * channel_vector;
   const Tap* taps = c.taps + chunk;
@@ -284,7 +308,8 @@ __global__ void __launch_bounds__(T::threads, T::Blocks) convolve(const Convolut
     std::uint8_t* b = a + M * T::K;
 #pragma unroll
     for (int i = 0; i < M / load_rows; ++i) {
-      const bool inside = static_cast<unsigned>(first_y[i] + tap.dy) < c.side && static_cast<unsigned>(first_x[i] + tap.dx) < c.side;
+      const bool inside =
+          static_cast<unsigned>(first_y[i] + tap.dy) < c.side && static_cast<unsigned>(first_x[i] + tap.dx) < c.side;
       copy_async(a + T::offset(load_row + i * load_rows, chunk), inside ? source[i] + tap.offset : c.input, inside);
     }
 #pragma unroll
@@ -323,7 +348,8 @@ __global__ void __launch_bounds__(T::threads, T::Blocks) convolve(const Convolut
     for (int k = 0; k < T::K / 32; ++k) {
       std::uint32_t fa[WM / 16][4], fb[WN / 16][4];
 #pragma unroll
-      for (int i = 0; i < WM / 16; ++i) load_matrices(fa[i], a + T::offset(warp_m + i * 16 + lane % 16, k * 2 + lane / 16));
+      for (int i = 0; i < WM / 16; ++i)
+        load_matrices(fa[i], a + T::offset(warp_m + i * 16 + lane % 16, k * 2 + lane / 16));
 #pragma unroll
       for (int j = 0; j < WN / 16; ++j)
         load_matrices(fb[j], b + T::offset(warp_n + j * 16 + lane / 16 * 8 + lane % 8, k * 2 + lane / 8 % 2));
@@ -341,7 +367,8 @@ __global__ void __launch_bounds__(T::threads, T::Blocks) convolve(const Convolut
   wait_for_copies<0>();
   __syncthreads();
 
-  // Accumulators to codes, into shared memory. A thread holds rows g and g + 8 of each 16 x 8 product, two channels each.
+  // Accumulators to codes, into shared memory. A thread holds rows g and g + 8 of each 16 x 8 product, two channels
+  // each.
   const int pair = lane % 4 * 2;
 #pragma unroll
   for (int i = 0; i < WM / 16; ++i) {
@@ -476,7 +503,8 @@ cudaError_t launch_convolution(const Convolution& c, const OutputShape& s, const
   if (s.padded_channels % Wider::N == 0) {
     int device = 0, shared_limit = 0;  // of a block: less than on data centre cards in others
     cudaError_t code = cudaGetDevice(&device);
-    if (code == cudaSuccess) code = cudaDeviceGetAttribute(&shared_limit, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+    if (code == cudaSuccess)
+      code = cudaDeviceGetAttribute(&shared_limit, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
     if (code != cudaSuccess) return code;
     if (Wider::shared_bytes <= shared_limit) return launch_tiles<Wider>(c, s, e, stream);
   }
@@ -484,7 +512,8 @@ cudaError_t launch_convolution(const Convolution& c, const OutputShape& s, const
 }
 
 cudaError_t launch_epilogue(const std::int32_t* sums, const OutputShape& s, const Epilogue& e, cudaStream_t stream) {
-  const long long items = static_cast<long long>(s.instances) * s.windows * s.windows * (s.padded_channels / channel_vector);
+  const long long items =
+      static_cast<long long>(s.instances) * s.windows * s.windows * (s.padded_channels / channel_vector);
   run_epilogue<<<blocks_for(items, 128), 128, 0, stream>>>(sums, s, e);
   return cudaGetLastError();
 }

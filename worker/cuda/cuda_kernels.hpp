@@ -1,5 +1,5 @@
-// What the CUDA engine runs on the device. Codes lie as (instances, side, side, channels), channels rounded up to 16 and
-// filled with anything: the weights there are 0. An instance is one image of one candidate.
+// What the CUDA engine runs on the device. Codes lie as (instances, side, side, channels), channels rounded up to 16
+// and filled with anything: the weights there are 0. An instance is one image of one candidate.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -28,21 +28,22 @@ inline constexpr short no_tap = 0x4000;
 
 /// From accumulators to codes, for the layer that is run.
 struct Epilogue {
-  const float* multiplier;        // (candidates or 1, padded_channels)
-  const std::int32_t* bias;       // likewise; holds the correction for the input's zero point, too
-  int requantization_stride;      // between candidates: padded_channels, or 0 if all share one
-  int zero_point, lowest;         // of the output codes
-  const std::uint8_t* tables;     // (candidates, 256), or null: not a site
-  int table_stride;               // bytes between candidates
-  std::uint8_t* output;           // (instances, pooled_side, pooled_side, padded_channels)
-  std::uint32_t* attention;       // (instances, positions or channels), zeroed; or null
-  bool attention_per_channel;     // a fully connected layer
-  std::uint8_t* codes;            // (instances, positions, padded_channels) before the table, or null: not traced
+  const float* multiplier;     // (candidates or 1, padded_channels)
+  const std::int32_t* bias;    // likewise; holds the correction for the input's zero point, too
+  int requantization_stride;   // between candidates: padded_channels, or 0 if all share one
+  int zero_point, lowest;      // of the output codes
+  const std::uint8_t* tables;  // (candidates, 256), or null: not a site
+  int table_stride;            // bytes between candidates
+  std::uint8_t* output;        // (instances, pooled_side, pooled_side, padded_channels)
+  std::uint32_t* attention;    // (instances, positions or channels), zeroed; or null
+  bool attention_per_channel;  // a fully connected layer
+  std::uint8_t* codes;         // (instances, positions, padded_channels) before the table, or null: not traced
 };
 
 /// One layer's output.
 struct OutputShape {
-  int side, pool, windows, pooled_side;  // windows = ceil(side / pool): pooling windows a row, the last maybe incomplete
+  int side, pool, windows,
+      pooled_side;  // windows = ceil(side / pool): pooling windows a row, the last maybe incomplete
   int channels, padded_channels;
   int images;     // of each candidate
   int instances;  // candidates * images
@@ -54,9 +55,9 @@ struct Convolution {
   int side, channels, stride, padding;  // input; channels a multiple of channel_vector
   int inner;                            // a multiple of inner_block
   const std::uint8_t* input;
-  const std::int8_t* weights;           // (padded_channels + output_block, inner), zeros beyond
-  const Tap* taps;                      // (inner / channel_vector)
-  std::int32_t* sums;                   // (instances, positions, padded_channels), bias not included; or null: not stored
+  const std::int8_t* weights;  // (padded_channels + output_block, inner), zeros beyond
+  const Tap* taps;             // (inner / channel_vector)
+  std::int32_t* sums;          // (instances, positions, padded_channels), bias not included; or null: not stored
 };
 
 /// Runs the convolution and, unless epilogue.output is null, requantizes, looks up, measures attention and pools.
@@ -65,16 +66,18 @@ struct Convolution {
 /// cudaSuccess if this build has code that runs on the current device.
 [[nodiscard]] cudaError_t find_kernels();
 
-/// The epilogue alone, from stored sums of one candidate's images (images, positions, padded_channels), for all candidates.
+/// The epilogue alone, from stored sums of one candidate's images (images, positions, padded_channels), for all
+/// candidates.
 [[nodiscard]] cudaError_t launch_epilogue(const std::int32_t* sums, const OutputShape&, const Epilogue&, cudaStream_t);
 
 /// Sums over rows of one student's accumulators without bias, for each channel, added with atomics.
 struct MomentSums {
-  const std::int32_t* sums;    // (rows, padded_channels), of plain codes
-  long long rows;              // images * positions
+  const std::int32_t* sums;  // (rows, padded_channels), of plain codes
+  long long rows;            // images * positions
   int channels, padded_channels;
   const std::int32_t* offset;  // (channels): makes them sums of q - z_in
-  unsigned long long* moments; // (channels, 3): sum in two's complement, squares' low and high 32 bits (core/moments.hpp); zeroed
+  unsigned long long*
+      moments;  // (channels, 3): sum in two's complement, squares' low and high 32 bits (core/moments.hpp); zeroed
 };
 [[nodiscard]] cudaError_t launch_moments(const MomentSums&, cudaStream_t);
 

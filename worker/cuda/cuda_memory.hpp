@@ -22,7 +22,8 @@ template <class T, class Memory>
 class CudaArray {
  public:
   CudaArray() = default;
-  CudaArray(CudaArray&& other) noexcept : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+  CudaArray(CudaArray&& other) noexcept
+      : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
   CudaArray& operator=(CudaArray&& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);
@@ -69,7 +70,8 @@ template <class T>
 DeviceArray<T> on_device(std::span<const T> values) {
   DeviceArray<T> array;
   array.reserve(values.size());
-  check_cuda(cudaMemcpy(array.data(), values.data(), values.size_bytes(), cudaMemcpyHostToDevice), "copy to the device");
+  check_cuda(cudaMemcpy(array.data(), values.data(), values.size_bytes(), cudaMemcpyHostToDevice),
+             "copy to the device");
   // From pageable memory the call above may return before the bytes have arrived.
   check_cuda(cudaDeviceSynchronize(), "copy to the device");
   return array;

@@ -27,7 +27,8 @@ bool always() { return true; }
 /// Fastest first: automatic takes the first that runs here.
 constexpr EngineEntry engines[] = {
 #ifdef TRISEG_HAVE_CUDA
-    {EngineKind::cuda, cuda_engine_runs_here, [](const Problem& problem, int device) { return make_cuda_engine(problem, device); }},
+    {EngineKind::cuda, cuda_engine_runs_here,
+     [](const Problem& problem, int device) { return make_cuda_engine(problem, device); }},
 #endif
 #ifdef TRISEG_HAVE_ONEDNN
     {EngineKind::onednn, always, [](const Problem& problem, int) { return make_onednn_engine(problem); }},
@@ -70,7 +71,8 @@ std::vector<Traced> trace_layers(Engine& engine, const Student& student, std::si
 void self_test(Engine& engine, const Problem& problem) {
   const Network& shape = problem.network();
   std::vector<std::uint8_t> image(shape.input_size());
-  for (std::size_t i = 0; i < image.size(); ++i) image[i] = static_cast<std::uint8_t>(uniform_below(256, 0, Stream::self_test, i));
+  for (std::size_t i = 0; i < image.size(); ++i)
+    image[i] = static_cast<std::uint8_t>(uniform_below(256, 0, Stream::self_test, i));
   const Student candidate = student(problem, std::vector<Codes>(problem.sites.size(), Codes{9, 18, 27, 45, 60}));
   const auto reference = make_reference_engine(problem);
   std::array<OwnedForwardResult, 2> results;
@@ -85,10 +87,13 @@ void self_test(Engine& engine, const Problem& problem) {
   }
   for (std::size_t l = 0; l < shape.layers.size(); ++l)
     if (layers[0][l].accumulators != layers[1][l].accumulators || layers[0][l].codes != layers[1][l].codes)
-      fail("engine {}: its start-up self-test of layer {} gives other codes than the reference; --engine reference works",
-           engine.name(), shape.layers[l].name);
+      fail(
+          "engine {}: its start-up self-test of layer {} gives other codes than the reference; --engine reference "
+          "works",
+          engine.name(), shape.layers[l].name);
   if (results[0] != results[1])
-    fail("engine {}: its start-up self-test gives other codes than the reference; --engine reference works", engine.name());
+    fail("engine {}: its start-up self-test gives other codes than the reference; --engine reference works",
+         engine.name());
 }
 
 }  // namespace

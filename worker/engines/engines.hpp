@@ -19,9 +19,9 @@ std::span<const std::pair<std::string_view, EngineKind>> engine_names();
 /// What automatic stands for; another engine itself.
 EngineKind resolve_engine(EngineKind kind);
 
-/// The engine, self-tested against the reference layer by layer on random codes. device: the GPU of an engine that runs on one.
-/// Throws Error if this build lacks it, if its device is missing or if no exact way to run a layer is left. `problem` must outlive
-/// the engine.
+/// The engine, self-tested against the reference layer by layer on random codes. device: the GPU of an engine that runs
+/// on one. Throws Error if this build lacks it, if its device is missing or if no exact way to run a layer is left.
+/// `problem` must outlive the engine.
 std::unique_ptr<Engine> make_engine(EngineKind kind, const Problem& problem, int device = 0);
 
 /// The same for several threads: each call makes another engine.

@@ -120,7 +120,8 @@ TEST(AtomicFile, KeepsOwnerAndGroup) {
 TEST(AtomicFile, ReplacesFilesOnly) {
   const TemporaryFolder folder;
   ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
-  EXPECT_THAT(error_of([&] { commit_file(folder / "pipe", "text"); }), HasSubstr("pipe: it is there and is not a file"));
+  EXPECT_THAT(error_of([&] { commit_file(folder / "pipe", "text"); }),
+              HasSubstr("pipe: it is there and is not a file"));
   EXPECT_TRUE(std::filesystem::is_fifo(folder / "pipe"));
   EXPECT_EQ(files_in(folder.path()), 1);
 }
@@ -131,7 +132,8 @@ TEST(AtomicFile, FailureLeavesNothing) {
   EXPECT_THAT(error_of([&] { commit_file(folder / "a", "text"); }), HasSubstr("a: it is there and is not a file"));
   EXPECT_TRUE(std::filesystem::is_directory(folder / "a/b"));
   EXPECT_EQ(files_in(folder.path()), 1);
-  EXPECT_THAT(error_of([&] { commit_file(folder / "none/x", "text"); }), HasSubstr("none/x: open failed: No such file"));
+  EXPECT_THAT(error_of([&] { commit_file(folder / "none/x", "text"); }),
+              HasSubstr("none/x: open failed: No such file"));
   EXPECT_THAT(error_of([&] { commit_file(folder.path() / "", "text"); }), HasSubstr("expected the name of a file"));
 }
 
@@ -200,8 +202,10 @@ TEST(AtomicFile, UnwritableFoldersAreNamed) {
   ensure_writable_folder(folder / "new/deep");
   commit_file(folder / "file", "text");
   EXPECT_THAT(error_of([&] { ensure_writable_folder(folder / "file"); }), HasSubstr((folder / "file").string()));
-  EXPECT_THAT(error_of([&] { ensure_writable_folder(folder / "file/below"); }), HasSubstr((folder / "file/below").string()));
-  EXPECT_THAT(error_of([&] { ensure_writable_folder("/proc/triseg"); }), HasSubstr("cannot create folder /proc/triseg"));
+  EXPECT_THAT(error_of([&] { ensure_writable_folder(folder / "file/below"); }),
+              HasSubstr((folder / "file/below").string()));
+  EXPECT_THAT(error_of([&] { ensure_writable_folder("/proc/triseg"); }),
+              HasSubstr("cannot create folder /proc/triseg"));
   EXPECT_THAT(error_of([&] { ensure_writable_folder("/proc/self"); }), HasSubstr("cannot write to folder /proc/self"));
 }
 

@@ -38,7 +38,8 @@ Codes random_codes(int tmax) {
 
 std::vector<Codes> random_codes(const RunData& run) {
   std::vector<Codes> codes;
-  for (const SiteData& site : run.sites) codes.push_back(random_codes(site.tmax_searched ? 20 + int(random(236)) : site.tmax));
+  for (const SiteData& site : run.sites)
+    codes.push_back(random_codes(site.tmax_searched ? 20 + int(random(236)) : site.tmax));
   return codes;
 }
 
@@ -184,7 +185,8 @@ QuantizedNetwork example_model(std::string_view name, Scheme scheme) {
     q.input = input;
     q.output = {0.01 + double(random(1000)) / 7777, layer.relu ? 0 : 60};
     input = q.output;
-    for (int i = 0; i < layer.out_channels * layer.fan_in(); ++i) q.weights.push_back(std::int8_t(int(random(255)) - 127));
+    for (int i = 0; i < layer.out_channels * layer.fan_in(); ++i)
+      q.weights.push_back(std::int8_t(int(random(255)) - 127));
     const double same = 1e-3 / (1 + double(random(100)));
     for (int c = 0; c < layer.out_channels; ++c) {
       q.weight_scale.push_back(scheme == Scheme::qnnpack ? same : 1e-3 / (1 + double(random(100))));
@@ -198,7 +200,10 @@ QuantizedNetwork example_model(std::string_view name, Scheme scheme) {
 namespace {
 
 // The structured bindings fail to compile when a struct gains or loses a member.
-auto members(const CodeScale& x) { const auto& [a, b] = x; return std::tie(a, b); }
+auto members(const CodeScale& x) {
+  const auto& [a, b] = x;
+  return std::tie(a, b);
+}
 
 auto members(const SiteData& x) {
   const auto& [name, key, kind, scale, tmax, searched, init, mse, start, state, histogram] = x;
@@ -212,10 +217,22 @@ auto members(const Update& x) {
   const auto& [a, b, c, d, e, f, g, h, i, j, k, l, m] = x;
   return std::tie(a, b, c, d, e, f, g, h, i, j, k, l, m);
 }
-auto members(const Evaluation& x) { const auto& [a, b, c] = x; return std::tie(a, b, c); }
-auto members(const Candidate& x) { const auto& [a, b, c, d, e, f] = x; return std::tie(a, b, c, d, e, f); }
-auto members(const Selected& x) { const auto& [a, b, c, d, e, f] = x; return std::tie(a, b, c, d, e, f); }
-auto members(const StoredTensor& x) { const auto& [a, b] = x; return std::tie(a, b); }
+auto members(const Evaluation& x) {
+  const auto& [a, b, c] = x;
+  return std::tie(a, b, c);
+}
+auto members(const Candidate& x) {
+  const auto& [a, b, c, d, e, f] = x;
+  return std::tie(a, b, c, d, e, f);
+}
+auto members(const Selected& x) {
+  const auto& [a, b, c, d, e, f] = x;
+  return std::tie(a, b, c, d, e, f);
+}
+auto members(const StoredTensor& x) {
+  const auto& [a, b] = x;
+  return std::tie(a, b);
+}
 
 template <class Row>
 bool same_rows(const std::vector<Row>& a, const std::vector<Row>& b) {
@@ -227,11 +244,12 @@ bool same_rows(const std::vector<Row>& a, const std::vector<Row>& b) {
 
 std::string difference(const RunData& a, const RunData& b) {
   const auto split = [](const RunData& run) {
-    const auto& [network, backend, selection, sha, data_sha, seed, temperature, weight, total, repair, images, attention, energy,
-                 config, hash, data, engine, transport, command, ranks, threads, finished, sites, episodes, updates, evaluations,
-                 finalists, top, selected, checkpoint] = run;
+    const auto& [network, backend, selection, sha, data_sha, seed, temperature, weight, total, repair, images,
+                 attention, energy, config, hash, data, engine, transport, command, ranks, threads, finished, sites,
+                 episodes, updates, evaluations, finalists, top, selected, checkpoint] = run;
     return std::tuple(std::tie(network, backend, selection, sha, data_sha, seed, temperature, weight, total, repair,
-                               images, attention, config, hash, data, engine, transport, command, ranks, threads, finished));
+                               images, attention, config, hash, data, engine, transport, command, ranks, threads,
+                               finished));
   };
   if (split(a) != split(b)) return "a scalar";
   if (a.energy != b.energy) return "energy";
@@ -248,7 +266,8 @@ std::string difference(const RunData& a, const RunData& b) {
   const auto same_tensor = [](const auto& x, const auto& y) {
     return x.first == y.first && members(x.second) == members(y.second);
   };
-  if (!std::equal(tensors_a.begin(), tensors_a.end(), tensors_b.begin(), tensors_b.end(), same_tensor)) return "tensors";
+  if (!std::equal(tensors_a.begin(), tensors_a.end(), tensors_b.begin(), tensors_b.end(), same_tensor))
+    return "tensors";
   return "";
 }
 
@@ -281,7 +300,8 @@ TemporaryFolder::~TemporaryFolder() {
 }
 
 void write_bytes(const std::filesystem::path& path, std::span<const std::byte> bytes) {
-  std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(bytes.data()), std::streamsize(bytes.size()));
+  std::ofstream(path, std::ios::binary)
+      .write(reinterpret_cast<const char*>(bytes.data()), std::streamsize(bytes.size()));
 }
 
 int run_python(const std::string& script, const std::vector<std::string>& arguments, std::string& output) {

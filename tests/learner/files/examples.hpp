@@ -48,8 +48,8 @@ std::string error_of(Function function) {
 
 void write_bytes(const std::filesystem::path& path, std::span<const std::byte> bytes);
 
-/// Runs a Python script of this folder (or a path below the repository) with arguments; returns its exit status, and its
-/// output, both streams, in `output`.
+/// Runs a Python script of this folder (or a path below the repository) with arguments; returns its exit status, and
+/// its output, both streams, in `output`.
 int run_python(const std::string& script, const std::vector<std::string>& arguments, std::string& output);
 
 }  // namespace triseg

@@ -19,8 +19,8 @@ struct Outcome {
 
 /// Gives `read` the damaged bytes as a file. `read` returns how its content differs from the original's.
 template <class Read>
-void try_damaged(const std::filesystem::path& path, const std::vector<std::byte>& bytes, Read read, const std::string& damage,
-                 Outcome& outcome) {
+void try_damaged(const std::filesystem::path& path, const std::vector<std::byte>& bytes, Read read,
+                 const std::string& damage, Outcome& outcome) {
   write_bytes(path, bytes);
   try {
     EXPECT_EQ(read(path), "") << damage;

@@ -1,5 +1,5 @@
-// Our writers, read by h5py; our model reader on a file that h5py wrote. The expected values are listed here by hand, not
-// taken from the schema under test.
+// Our writers, read by h5py; our model reader on a file that h5py wrote. The expected values are listed here by hand,
+// not taken from the schema under test.
 #include "core/atomic_file.hpp"
 #include "core/error.hpp"
 #include "tests/learner/files/examples.hpp"
@@ -51,8 +51,10 @@ class Expected {
     };
     one("kd", "float64", [](const Score& s) { return s.kd / double(s.images); });
     one("attention", "float64", [](const Score& s) { return s.attention / double(s.images); });
-    one(student_accuracy, "float64", [](const Score& s) { return 100.0 * double(s.both_right + s.student_only) / double(s.images); });
-    one("accuracy_teacher", "float64", [](const Score& s) { return 100.0 * double(s.both_right + s.teacher_only) / double(s.images); });
+    one(student_accuracy, "float64",
+        [](const Score& s) { return 100.0 * double(s.both_right + s.student_only) / double(s.images); });
+    one("accuracy_teacher", "float64",
+        [](const Score& s) { return 100.0 * double(s.both_right + s.teacher_only) / double(s.images); });
     one("images", "uint64", [](const Score& s) { return s.images; });
     one("kd_sum", "float64", [](const Score& s) { return s.kd; });
     one("attention_sum", "float64", [](const Score& s) { return s.attention; });
@@ -63,7 +65,8 @@ class Expected {
   /// Turns the one-row columns below a group into scalars.
   void make_scalars(const std::string& group) {
     for (auto& [path, entry] : json_.items())
-      if (path.starts_with(group) && entry["values"].is_array() && entry["values"].size() == 1) entry["values"] = Json(entry["values"][0]);
+      if (path.starts_with(group) && entry["values"].is_array() && entry["values"].size() == 1)
+        entry["values"] = Json(entry["values"][0]);
   }
   std::string dump() const { return json_.dump(); }
 
@@ -91,7 +94,8 @@ Expected expected_content(const RunData& r) {
   e.add("@episodes_total", "uint64", r.episodes_total);
   e.add("@repair", "string", "channel");
   e.add("@student_images", "uint64", r.student_images);
-  for (const auto& [name, pj] : {std::pair("add8", 0.03), {"add32", 0.1}, {"multiply8", 0.25}, {"multiply32", 3.1}, {"sram_read64", 10.0}})
+  for (const auto& [name, pj] :
+       {std::pair("add8", 0.03), {"add32", 0.1}, {"multiply8", 0.25}, {"multiply32", 3.1}, {"sram_read64", 10.0}})
     e.add(std::string("@energy_") + name, "float64", pj);
   e.add("@config", "string", r.config);
   e.add("@config_hash", "string", r.config_hash);
@@ -100,7 +104,8 @@ Expected expected_content(const RunData& r) {
   e.add("@ranks", "int32", r.ranks);
   e.add("@threads_per_rank", "int32", r.threads_per_rank);
   e.add("@command_line", "string", r.command_line);
-  e.add("@may_differ", "string", "file_time,content_sha256,config,data,engine,transport,ranks,threads_per_rank,command_line");
+  e.add("@may_differ", "string",
+        "file_time,content_sha256,config,data,engine,transport,ranks,threads_per_rank,command_line");
 
   e.add("/network/input_channels", "int32", 3);
   e.add("/network/input_side", "int32", 32);
@@ -137,12 +142,17 @@ Expected expected_content(const RunData& r) {
   e.column("/episodes/tmax", "uint8", r.episodes, [](const Episode& x) { return tmax_json(x.codes); });
   e.scores("/episodes/", r.episodes, [](const Episode& x) { return x.score; });
 
-  const std::pair<const char*, double Update::*> columns[] = {
-      {"pass_share", &Update::pass_share},
-      {"mean_reward", &Update::mean_reward}, {"best_reward", &Update::best_reward}, {"reference_reward", &Update::reference_reward},
-      {"policy_loss", &Update::policy_loss}, {"value_loss", &Update::value_loss},   {"entropy", &Update::entropy},
-      {"approx_kl", &Update::approx_kl},     {"clip_fraction", &Update::clip_fraction},
-      {"update_seconds", &Update::update_seconds}, {"iteration_seconds", &Update::iteration_seconds}};
+  const std::pair<const char*, double Update::*> columns[] = {{"pass_share", &Update::pass_share},
+                                                              {"mean_reward", &Update::mean_reward},
+                                                              {"best_reward", &Update::best_reward},
+                                                              {"reference_reward", &Update::reference_reward},
+                                                              {"policy_loss", &Update::policy_loss},
+                                                              {"value_loss", &Update::value_loss},
+                                                              {"entropy", &Update::entropy},
+                                                              {"approx_kl", &Update::approx_kl},
+                                                              {"clip_fraction", &Update::clip_fraction},
+                                                              {"update_seconds", &Update::update_seconds},
+                                                              {"iteration_seconds", &Update::iteration_seconds}};
   e.column("/updates/branch", "uint64", r.updates, [](const Update& x) { return x.branch; });
   e.column("/updates/iteration", "uint64", r.updates, [](const Update& x) { return x.iteration; });
   for (const auto& [name, member] : columns)
@@ -167,20 +177,26 @@ Expected expected_content(const RunData& r) {
     return reward_difference(x.record_rewards, r.top[0].record_rewards, x.validation.images);
   };
   e.column("/top/validation_difference", "float64", r.top, [&](const Candidate& x) { return difference(x).mean; });
-  e.column("/top/validation_difference_error", "float64", r.top, [&](const Candidate& x) { return difference(x).error; });
+  e.column("/top/validation_difference_error", "float64", r.top,
+           [&](const Candidate& x) { return difference(x).error; });
   e.scores("/top/validation_", r.top, [](const Candidate& x) { return x.validation; });
 
   const Score& test = r.selected.test;
-  e.scores("/selected/test_", std::vector{r.selected}, [](const Selected& x) { return x.test; }, "accuracy_student");
-  e.scores("/selected/test_mse_", std::vector{r.selected}, [](const Selected& x) { return x.test_mse; }, "accuracy_student");
-  e.scores("/selected/test_mse_repaired_", std::vector{r.selected}, [](const Selected& x) { return x.test_mse_repaired; }, "accuracy_student");
+  e.scores(
+      "/selected/test_", std::vector{r.selected}, [](const Selected& x) { return x.test; }, "accuracy_student");
+  e.scores(
+      "/selected/test_mse_", std::vector{r.selected}, [](const Selected& x) { return x.test_mse; }, "accuracy_student");
+  e.scores(
+      "/selected/test_mse_repaired_", std::vector{r.selected}, [](const Selected& x) { return x.test_mse_repaired; },
+      "accuracy_student");
   e.make_scalars("/selected/");
   const Score& validation = r.top[r.selected.top_index].validation;
   e.add("/selected/test_mcnemar_p", "float64", mcnemar_p(test));
   e.add("/selected/within_error_of_best", "uint64", count_within_error(r.top));
   e.add("/selected/gap_kd", "float64", test.kd / 10000 - validation.kd / 10000);
-  e.add("/selected/gap_reward", "float64", -(test.kd / 10000 + r.attention_weight * (test.attention / 10000)) -
-                                               -(validation.kd / 10000 + r.attention_weight * (validation.attention / 10000)));
+  e.add("/selected/gap_reward", "float64",
+        -(test.kd / 10000 + r.attention_weight * (test.attention / 10000)) -
+            -(validation.kd / 10000 + r.attention_weight * (validation.attention / 10000)));
   e.add("/selected/gap_accuracy_student", "float64", test.student_accuracy() - validation.student_accuracy());
   e.add("/selected/gap_accuracy_drop", "float64", accuracy_drop(test) - accuracy_drop(validation));
   const Network& network = r.network;
@@ -192,16 +208,25 @@ Expected expected_content(const RunData& r) {
   const std::vector<std::size_t> front = non_dominated(objectives);
   e.column("/pareto/top_index", "uint64", front, [](std::size_t row) { return row; });
   e.column("/pareto/coverage", "float64", front, [&](std::size_t row) { return cost_of(r.top[row]).coverage; });
-  e.column("/pareto/validation_kd", "float64", front, [&](std::size_t row) { return r.top[row].validation.kd / 10000; });
-  e.column("/pareto/validation_accuracy", "float64", front, [&](std::size_t row) { return r.top[row].validation.student_accuracy(); });
+  e.column("/pareto/validation_kd", "float64", front,
+           [&](std::size_t row) { return r.top[row].validation.kd / 10000; });
+  e.column("/pareto/validation_accuracy", "float64", front,
+           [&](std::size_t row) { return r.top[row].validation.student_accuracy(); });
   e.column("/pareto/energy", "float64", front, [&](std::size_t row) { return cost_of(r.top[row]).energy.staircase; });
   const NetworkCost cost = cost_of(r.top[r.selected.top_index]);
-  const std::pair<const char*, double> figures[] = {
-      {"coverage", cost.coverage}, {"entropy_bits", cost.entropy_bits}, {"coded_bits", cost.coded_bits},
-      {"multiplications", cost.multiplications}, {"skipped", cost.skipped}, {"constant", cost.constant},
-      {"energy", cost.energy.staircase}, {"energy_exact", cost.energy.exact}, {"energy_exact_skipping", cost.energy.exact_skipping}};
+  const std::pair<const char*, double> figures[] = {{"coverage", cost.coverage},
+                                                    {"entropy_bits", cost.entropy_bits},
+                                                    {"coded_bits", cost.coded_bits},
+                                                    {"multiplications", cost.multiplications},
+                                                    {"skipped", cost.skipped},
+                                                    {"constant", cost.constant},
+                                                    {"energy", cost.energy.staircase},
+                                                    {"energy_exact", cost.energy.exact},
+                                                    {"energy_exact_skipping", cost.energy.exact_skipping}};
   for (const auto& [name, value] : figures) e.add(std::string("/selected/") + name, "float64", value);
-  const auto site = [&](const std::string& name, auto get) { e.column("/selected/site_" + name, "float64", cost.sites, get); };
+  const auto site = [&](const std::string& name, auto get) {
+    e.column("/selected/site_" + name, "float64", cost.sites, get);
+  };
   site("zero", [](const SiteCost& s) { return s.shares.zero; });
   site("v1", [](const SiteCost& s) { return s.shares.v1; });
   site("v2", [](const SiteCost& s) { return s.shares.v2; });
@@ -230,10 +255,14 @@ Expected expected_content(const RunData& r) {
   e.add("/selected/repair_channels", "int32", channels);
   e.add("/selected/repair_multiplier", "float32", multiplier);
   e.add("/selected/repair_bias", "int32", bias);
-  e.add("/selected/test_accuracy_student_low", "float64", wilson_95(test.both_right + test.student_only, test.images).low);
-  e.add("/selected/test_accuracy_student_high", "float64", wilson_95(test.both_right + test.student_only, test.images).high);
-  e.add("/selected/test_accuracy_teacher_low", "float64", wilson_95(test.both_right + test.teacher_only, test.images).low);
-  e.add("/selected/test_accuracy_teacher_high", "float64", wilson_95(test.both_right + test.teacher_only, test.images).high);
+  e.add("/selected/test_accuracy_student_low", "float64",
+        wilson_95(test.both_right + test.student_only, test.images).low);
+  e.add("/selected/test_accuracy_student_high", "float64",
+        wilson_95(test.both_right + test.student_only, test.images).high);
+  e.add("/selected/test_accuracy_teacher_low", "float64",
+        wilson_95(test.both_right + test.teacher_only, test.images).low);
+  e.add("/selected/test_accuracy_teacher_high", "float64",
+        wilson_95(test.both_right + test.teacher_only, test.images).high);
   e.add("/selected/test_accuracy_drop_low", "float64", drop_95(test).low);
   e.add("/selected/test_accuracy_drop_high", "float64", drop_95(test).high);
 
@@ -255,8 +284,12 @@ TEST(H5py, ReadsEveryValueOfARun) {
   write_run(folder / "run.h5", run);
   commit_file(folder / "expected.json", expected_content(run).dump());
   std::string output;
-  EXPECT_EQ(run_python("check_file.py", {(folder / "run.h5").string(), (folder / "expected.json").string(),
-                                         "@creator_version,@file_time,@content_sha256"}, output), 0) << output;
+  EXPECT_EQ(run_python("check_file.py",
+                       {(folder / "run.h5").string(), (folder / "expected.json").string(),
+                        "@creator_version,@file_time,@content_sha256"},
+                       output),
+            0)
+      << output;
 }
 
 /// The comparison above must be able to fail.
@@ -267,8 +300,10 @@ TEST(H5py, CheckFailsOnAnotherRun) {
   std::string output;
   const auto check = [&] {
     commit_file(folder / "expected.json", expected_content(run).dump());
-    return run_python("check_file.py", {(folder / "run.h5").string(), (folder / "expected.json").string(),
-                                        "@creator_version,@file_time,@content_sha256"}, output);
+    return run_python("check_file.py",
+                      {(folder / "run.h5").string(), (folder / "expected.json").string(),
+                       "@creator_version,@file_time,@content_sha256"},
+                      output);
   };
   run.checkpoint.tensors["adam/step"].values[0] += 1;
   EXPECT_EQ(check(), 1);
@@ -343,10 +378,16 @@ TEST(H5py, ReadsEveryValueOfAModel) {
   }
   commit_file(folder / "expected.json", e.dump());
   std::string output;
-  EXPECT_EQ(run_python("check_file.py", {(folder / "model.h5").string(), (folder / "expected.json").string(),
-                                         "@creator_version,@file_time,@content_sha256"}, output), 0) << output;
+  EXPECT_EQ(run_python("check_file.py",
+                       {(folder / "model.h5").string(), (folder / "expected.json").string(),
+                        "@creator_version,@file_time,@content_sha256"},
+                       output),
+            0)
+      << output;
 
-  ASSERT_EQ(run_python("rewrite_model.py", {(folder / "model.h5").string(), (folder / "theirs.h5").string()}, output), 0) << output;
+  ASSERT_EQ(run_python("rewrite_model.py", {(folder / "model.h5").string(), (folder / "theirs.h5").string()}, output),
+            0)
+      << output;
   EXPECT_NE(read_file(folder / "model.h5"), read_file(folder / "theirs.h5"));
   EXPECT_EQ(difference(load_model(folder / "theirs.h5"), n), "");
 }
@@ -387,11 +428,14 @@ TEST(RewrittenFiles, UnknownFiltersAreNamed) {
   const TemporaryFolder folder;
   write_run(folder / "run.h5", example_run());
   std::string output;
-  const std::string edit = "x = f['checkpoint/tensors/policy/encoder.0.bias'][()]; del f['checkpoint/tensors/policy/encoder.0.bias']; "
-                           "f.create_dataset('checkpoint/tensors/policy/encoder.0.bias', data=x, compression='lzf')";
+  const std::string edit =
+      "x = f['checkpoint/tensors/policy/encoder.0.bias'][()]; del f['checkpoint/tensors/policy/encoder.0.bias']; "
+      "f.create_dataset('checkpoint/tensors/policy/encoder.0.bias', data=x, compression='lzf')";
   ASSERT_EQ(run_python("edit_file.py", {(folder / "run.h5").string(), edit}, output), 0) << output;
-  EXPECT_THAT(error_of([&] { read_run(folder / "run.h5"); }),
-              testing::MatchesRegex(".*encoder.0.bias: the HDF5 library .* has no filter 32000 \\(lzf\\): rewrite the file with gzip .*"));
+  EXPECT_THAT(
+      error_of([&] { read_run(folder / "run.h5"); }),
+      testing::MatchesRegex(
+          ".*encoder.0.bias: the HDF5 library .* has no filter 32000 \\(lzf\\): rewrite the file with gzip .*"));
 }
 
 }  // namespace

@@ -19,7 +19,8 @@ TEST(ModelFile, ReadsBackExactlyWhatWasWritten) {
   for (const std::string& name : recipe_names()) {
     for (const Scheme scheme : {Scheme::fbgemm, Scheme::qnnpack}) {
       const QuantizedNetwork model = example_model(name, scheme);
-      save_model(folder / "model.h5", model, {"triseg train --model " + name, 0xffffffffffffffffu, 30, 92.75, 92.5, {}, {}, {}});
+      save_model(folder / "model.h5", model,
+                 {"triseg train --model " + name, 0xffffffffffffffffu, 30, 92.75, 92.5, {}, {}, {}});
       const ModelFile read = load_model_file(folder / "model.h5");
       EXPECT_EQ(difference(read.network, model), "") << name;
       EXPECT_EQ(difference(load_model(folder / "model.h5"), model), "") << name;
@@ -40,7 +41,8 @@ TEST(ModelFile, BadModelsAreNotWritten) {
   const TemporaryFolder folder;
   QuantizedNetwork model = example_model();
   model.layers[1].requantization.multiplier[3] *= 2;
-  EXPECT_THAT(error_of([&] { save_model(folder / "model.h5", model, {}); }), HasSubstr("conv2: multiplier of channel 3"));
+  EXPECT_THAT(error_of([&] { save_model(folder / "model.h5", model, {}); }),
+              HasSubstr("conv2: multiplier of channel 3"));
   EXPECT_FALSE(std::filesystem::exists(folder / "model.h5"));
 }
 
@@ -61,20 +63,27 @@ TEST(ModelFile, EditsAreFound) {
   EXPECT_EQ(after_edit("pass"), "");
   EXPECT_THAT(after_edit("f['layers/conv1/weights'][0, 0, 0, 0] ^= 1"), HasSubstr("does not have the digest"));
   EXPECT_THAT(after_edit("f.attrs.modify('seed', numpy.uint64(9))"), HasSubstr("does not have the digest"));
-  EXPECT_THAT(after_edit("del f['layers/conv2/bias']"), HasSubstr("/layers/conv2/bias: expected a dataset of this name"));
+  EXPECT_THAT(after_edit("del f['layers/conv2/bias']"),
+              HasSubstr("/layers/conv2/bias: expected a dataset of this name"));
   EXPECT_THAT(after_edit("del f['layers/fc1']"), HasSubstr("/layers/fc1"));
   EXPECT_THAT(after_edit("del f.attrs['seed']"), HasSubstr("attribute seed: expected an attribute of this name"));
-  EXPECT_THAT(after_edit("f['layers/fc1/bias'].resize((119,))"), HasSubstr("/layers/fc1/bias: expected s32 [120], found s32 [119]"));
+  EXPECT_THAT(after_edit("f['layers/fc1/bias'].resize((119,))"),
+              HasSubstr("/layers/fc1/bias: expected s32 [120], found s32 [119]"));
   EXPECT_THAT(after_edit("f['network/out_channels'][0] = 7"), HasSubstr("layer conv2: takes 6 channels but gets 7"));
-  EXPECT_THAT(after_edit("f['network/kernel'][1] = 3; f['network/in_channels'][2] = 576"), HasSubstr("/layers/conv2/weights: expected s8 [16,6,3,3]"));
+  EXPECT_THAT(after_edit("f['network/kernel'][1] = 3; f['network/in_channels'][2] = 576"),
+              HasSubstr("/layers/conv2/weights: expected s8 [16,6,3,3]"));
   EXPECT_THAT(after_edit("f['network/kind'][1] = b'lstm'"), HasSubstr("unknown kind of layer 'lstm'"));
   EXPECT_THAT(after_edit("f['network/kind'].resize((4,))"), HasSubstr("/network/kind: expected 5 kinds, found 4"));
-  EXPECT_THAT(after_edit("f['network/stride'].resize((4,))"), HasSubstr("/network/stride: expected s32 [5], found s32 [4]"));
-  EXPECT_THAT(after_edit("f['network'].attrs.modify('classes', numpy.int32(9))"), HasSubstr("makes 10 logits for 9 classes"));
+  EXPECT_THAT(after_edit("f['network/stride'].resize((4,))"),
+              HasSubstr("/network/stride: expected s32 [5], found s32 [4]"));
+  EXPECT_THAT(after_edit("f['network'].attrs.modify('classes', numpy.int32(9))"),
+              HasSubstr("makes 10 logits for 9 classes"));
   EXPECT_THAT(after_edit("f.attrs['backend'] = numpy.bytes_('int4')"), HasSubstr("unknown backend 'int4'"));
-  EXPECT_THAT(after_edit("f.attrs['format'] = numpy.bytes_('triseg-run')"), HasSubstr("expected a model file (format \"triseg-model\")"));
+  EXPECT_THAT(after_edit("f.attrs['format'] = numpy.bytes_('triseg-run')"),
+              HasSubstr("expected a model file (format \"triseg-model\")"));
   EXPECT_THAT(after_edit("f.attrs.modify('schema_version', numpy.int32(4))"), HasSubstr("has schema version 4"));
-  EXPECT_THAT(after_edit("f.attrs.modify('data_sha256', numpy.bytes_('e' * 64))"), HasSubstr("does not have the digest"));
+  EXPECT_THAT(after_edit("f.attrs.modify('data_sha256', numpy.bytes_('e' * 64))"),
+              HasSubstr("does not have the digest"));
   EXPECT_THAT(after_edit("del f.attrs['format']"), HasSubstr("without the attribute format"));
 }
 
@@ -85,7 +94,10 @@ TEST(ModelFile, ReadsTheVersionsBefore) {
   save_model(folder / "model.h5", model, {});
   std::string output;
   for (const char* version : {"3", "2", "1"}) {
-    ASSERT_EQ(run_python("rewrite_model.py", {(folder / "model.h5").string(), (folder / "old.h5").string(), version}, output), 0) << output;
+    ASSERT_EQ(
+        run_python("rewrite_model.py", {(folder / "model.h5").string(), (folder / "old.h5").string(), version}, output),
+        0)
+        << output;
     if (std::string_view(version) == "1") model.data_sha256.clear();
     EXPECT_EQ(difference(load_model(folder / "old.h5"), model), "") << version;
   }

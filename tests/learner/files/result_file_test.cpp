@@ -52,16 +52,22 @@ TEST(ResultFile, HoldsTheKeysOfTheOriginal) {
   int lines = 0;
   for (std::size_t at = text.find("tmax_code"); at != std::string::npos; at = text.find("tmax_code", at + 1)) ++lines;
   EXPECT_EQ(lines, 7);
-  EXPECT_TRUE(std::regex_search(text, std::regex("\n +\"t1_code\": [0-9]+,\n +\"v1_code\": [0-9]+,\n +\"t2_code\": [0-9]+,\n"
-                                                 " +\"v2_code\": [0-9]+,\n +\"tmax_code\": [0-9]+,\n"))) << text;
+  EXPECT_TRUE(
+      std::regex_search(text, std::regex("\n +\"t1_code\": [0-9]+,\n +\"v1_code\": [0-9]+,\n +\"t2_code\": [0-9]+,\n"
+                                         " +\"v2_code\": [0-9]+,\n +\"tmax_code\": [0-9]+,\n")))
+      << text;
 
   const Json json = Json::parse(text);
   std::vector<std::string> keys;
   for (const auto& [key, value] : json["layers"].items()) keys.push_back(key);
   EXPECT_THAT(keys, testing::ElementsAre("conv1", "conv2", "conv3", "conv4", "conv5", "fc1", "fc2"));
   const Codes& c = run.top[1].codes[6];
-  EXPECT_EQ(json["layers"]["fc2"], (Json{{"t1_code", c.t1}, {"v1_code", c.v1}, {"t2_code", c.t2}, {"v2_code", c.v2},
-                                         {"tmax_code", c.tmax}, {"record_key", "classifier.fc2.out"}}));
+  EXPECT_EQ(json["layers"]["fc2"], (Json{{"t1_code", c.t1},
+                                         {"v1_code", c.v1},
+                                         {"t2_code", c.t2},
+                                         {"v2_code", c.v2},
+                                         {"tmax_code", c.tmax},
+                                         {"record_key", "classifier.fc2.out"}}));
   EXPECT_EQ(json["layers"]["conv1"]["record_key"], "block_output.conv1");
   EXPECT_EQ(json["backend"], "fbgemm");
   EXPECT_EQ(json["model"], "alexnet");
@@ -128,24 +134,33 @@ TEST(ResultFile, MalformedRepairsAreExplained) {
   EXPECT_THAT(error_of_repair(R"({"mode": "layer"})"), HasSubstr("repair: expected an object with layers"));
   EXPECT_THAT(error_of_repair(fc3(R"({"bias": [1]})")), HasSubstr("repair.layers.fc3.multiplier: expected an array"));
   EXPECT_THAT(error_of_repair(fc3(R"({"multiplier": [0], "bias": [1]})")), HasSubstr("repair.layers.fc3.multiplier"));
-  EXPECT_THAT(error_of_repair(fc3(R"({"multiplier": )" + ten + R"(, "bias": [1.5]})")), HasSubstr("repair.layers.fc3.bias"));
-  EXPECT_THAT(error_of_repair(fc3(R"({"multiplier": )" + ten + R"(, "bias": [3000000000]})")), HasSubstr("repair.layers.fc3.bias"));
+  EXPECT_THAT(error_of_repair(fc3(R"({"multiplier": )" + ten + R"(, "bias": [1.5]})")),
+              HasSubstr("repair.layers.fc3.bias"));
+  EXPECT_THAT(error_of_repair(fc3(R"({"multiplier": )" + ten + R"(, "bias": [3000000000]})")),
+              HasSubstr("repair.layers.fc3.bias"));
   for (const char* bias : {"18446744073709551615", "2147483648", "-2147483649", "4294967296", "1e400"})
-    EXPECT_THAT(error_of_repair(fc3(R"({"multiplier": )" + ten + R"(, "bias": [)" + bias + "]}")), HasSubstr("result.json: ")) << bias;
+    EXPECT_THAT(error_of_repair(fc3(R"({"multiplier": )" + ten + R"(, "bias": [)" + bias + "]}")),
+                HasSubstr("result.json: "))
+        << bias;
   for (const char* multiplier : {"1e-40", "1e39", "-1", "true"})
     EXPECT_THAT(error_of_repair(fc3(std::string(R"({"multiplier": [)") + multiplier + R"(], "bias": [1]})")),
-                HasSubstr("repair.layers.fc3.multiplier")) << multiplier;
-  EXPECT_THAT(error_of_repair(fc3(R"({"multiplier": [1], "bias": [1]})")), HasSubstr("layer fc3: expected 10 multipliers"));
-  EXPECT_THAT(error_of_repair(R"({"mode": "layer", "layers": {"fc9": {"multiplier": [1], "bias": [1]}}})"), HasSubstr("no layer 'fc9'"));
+                HasSubstr("repair.layers.fc3.multiplier"))
+        << multiplier;
+  EXPECT_THAT(error_of_repair(fc3(R"({"multiplier": [1], "bias": [1]})")),
+              HasSubstr("layer fc3: expected 10 multipliers"));
+  EXPECT_THAT(error_of_repair(R"({"mode": "layer", "layers": {"fc9": {"multiplier": [1], "bias": [1]}}})"),
+              HasSubstr("no layer 'fc9'"));
 }
 
 TEST(ResultFile, UnfinishedRunsHaveNone) {
   const TemporaryFolder folder;
-  EXPECT_THAT(error_of([&] { write_result(folder / "result.json", example_run(false)); }), HasSubstr("the run is not finished"));
+  EXPECT_THAT(error_of([&] { write_result(folder / "result.json", example_run(false)); }),
+              HasSubstr("the run is not finished"));
   EXPECT_FALSE(std::filesystem::exists(folder / "result.json"));
 }
 
-/// As the Python original writes it: plain names, a string as selection, no new keys, layers in any order, integers perhaps as floats.
+/// As the Python original writes it: plain names, a string as selection, no new keys, layers in any order, integers
+/// perhaps as floats.
 TEST(ResultFile, ReadsTheOriginals) {
   const Network network = make_recipe("alexnet").network;
   const SiteCodes read = read_text(R"({
@@ -153,7 +168,8 @@ TEST(ResultFile, ReadsTheOriginals) {
       "fc1": {"t1_code": 3.0, "v1_code": 6.0, "t2_code": 9.0, "v2_code": 12.0, "tmax_code": 15.0},
       "conv2": {"t1_code": 0, "v1_code": 14, "t2_code": 21, "v2_code": 28, "tmax_code": 255}
     },
-    "backend": "fbgemm", "model": "AlexNet", "selection": "best_by_test_acc"})", network);
+    "backend": "fbgemm", "model": "AlexNet", "selection": "best_by_test_acc"})",
+                                   network);
   EXPECT_EQ(read.codes, (std::vector<Codes>{{0, 14, 21, 28, 255}, {3, 6, 9, 12, 15}}));
   EXPECT_EQ(read.sites, (std::vector<std::size_t>{1, 5}));
 }
@@ -161,7 +177,8 @@ TEST(ResultFile, ReadsTheOriginals) {
 /// Earlier versions named sites by their record keys.
 TEST(ResultFile, ReadsRecordKeys) {
   const Network network = make_recipe("lenet5").network;
-  const SiteCodes read = read_text(R"({"layers": {"block_output.conv2": )" + good_site + R"(, "classifier.fc1.out": )" + good_site + "}}", network);
+  const SiteCodes read = read_text(
+      R"({"layers": {"block_output.conv2": )" + good_site + R"(, "classifier.fc1.out": )" + good_site + "}}", network);
   EXPECT_EQ(read.sites, (std::vector<std::size_t>{1, 2}));
   EXPECT_THAT(error_of_text(R"({"layers": {"conv1": )" + good_site + R"(, "block_output.conv1": )" + good_site + "}}"),
               HasSubstr("layers.block_output.conv1: the site conv1 is there already by its plain name"));
@@ -171,8 +188,10 @@ TEST(ResultFile, ReadsRecordKeys) {
 TEST(ResultFile, ARepairedOldFileHasPlainNames) {
   const TemporaryFolder folder;
   const Network network = make_recipe("lenet5").network;
-  write_repaired(folder / "r.json", R"({"layers": {"block_output.conv1": )" + good_site + R"(}, "selection": {"rule": "best", "images": 5}})",
-                 network, {});
+  write_repaired(
+      folder / "r.json",
+      R"({"layers": {"block_output.conv1": )" + good_site + R"(}, "selection": {"rule": "best", "images": 5}})",
+      network, {});
   const Json json = Json::parse(text_of(folder / "r.json"));
   EXPECT_EQ(json["layers"].size(), 1u);
   EXPECT_EQ(json["layers"]["conv1"]["t2_code"], 21);
@@ -187,20 +206,26 @@ TEST(ResultFile, MalformedFilesAreExplained) {
   EXPECT_THAT(error_of_text(with_conv1(good_site) + "x"), HasSubstr("syntax error"));
   EXPECT_THAT(error_of_text("[1]"), HasSubstr("top level: expected an object, found [1]"));
   EXPECT_THAT(error_of_text("{}"), HasSubstr("expected the key 'layers'"));
-  EXPECT_THAT(error_of_text("{\"layers\": {}}"), HasSubstr("layers: expected an object with the codes of each site, found {}"));
+  EXPECT_THAT(error_of_text("{\"layers\": {}}"),
+              HasSubstr("layers: expected an object with the codes of each site, found {}"));
   EXPECT_THAT(error_of_text("{\"layers\": [1, 2]}"), HasSubstr("layers: expected an object"));
-  EXPECT_THAT(error_of_text(with_conv1("5")), HasSubstr("layers.block_output.conv1: expected an object with five codes, found 5"));
-  EXPECT_THAT(error_of_text(with_conv1(R"({"t1_code": 7})")), HasSubstr("conv1.v1_code: expected an integer 0..255, found nothing"));
+  EXPECT_THAT(error_of_text(with_conv1("5")),
+              HasSubstr("layers.block_output.conv1: expected an object with five codes, found 5"));
+  EXPECT_THAT(error_of_text(with_conv1(R"({"t1_code": 7})")),
+              HasSubstr("conv1.v1_code: expected an integer 0..255, found nothing"));
   for (const char* bad : {"-1", "256", "7.5", "\"7\"", "null", "true", "1e300", "[7]"})
     EXPECT_THAT(error_of_text(with_conv1(std::regex_replace(good_site, std::regex("14"), bad))),
-                HasSubstr("layers.block_output.conv1.v1_code: expected an integer 0..255, found ")) << bad;
+                HasSubstr("layers.block_output.conv1.v1_code: expected an integer 0..255, found "))
+        << bad;
   EXPECT_THAT(error_of_text(with_conv1(std::regex_replace(good_site, std::regex("21"), "36"))),
               HasSubstr("layers.block_output.conv1: the codes t1=7, v1=14, t2=36"));
   EXPECT_THAT(error_of_text(R"({"layers": {"conv9": )" + good_site + "}}"),
               HasSubstr("layers.conv9: LeNet-5 has no such site: expected one of conv1, "));
   EXPECT_THAT(error_of_text(R"({"layers": {"classifier.fc3.out": )" + good_site + "}}"), HasSubstr("has no such site"));
-  EXPECT_THAT(error_of_text(R"({"model": 5, "layers": {"block_output.conv1": )" + good_site + "}}"), HasSubstr("model: expected a string"));
-  EXPECT_THAT(error_of_text(R"({"layers": {"block_output.conv1": )" + good_site + R"(, "block_output.conv1": )" + good_site + "}}"),
+  EXPECT_THAT(error_of_text(R"({"model": 5, "layers": {"block_output.conv1": )" + good_site + "}}"),
+              HasSubstr("model: expected a string"));
+  EXPECT_THAT(error_of_text(R"({"layers": {"block_output.conv1": )" + good_site + R"(, "block_output.conv1": )" +
+                            good_site + "}}"),
               HasSubstr("the key 'block_output.conv1' is given twice"));
   EXPECT_THAT(error_of_text("{\"layers\": {\"\xff\xfe\": 1}}"), HasSubstr("syntax error"));
 }
@@ -218,8 +243,10 @@ TEST(ResultFile, ItsOriginIsReadAndItsTemperatureChecked) {
   EXPECT_EQ(origin.temperature, run.temperature);
   for (const char* bad : {"-1", "0", "1e+300", "\"hot\"", "null", "[2]"}) {
     commit_file(folder / "bad.json", fmt::format("{{\"temperature\": {}}}", bad));
-    EXPECT_THAT(error_of([&] { ResultFile(folder / "bad.json"); }),
-                HasSubstr(fmt::format("bad.json: temperature: expected a number from 1e-12 to 1e+12, found {}", bad).substr(0, 80)));
+    EXPECT_THAT(
+        error_of([&] { ResultFile(folder / "bad.json"); }),
+        HasSubstr(
+            fmt::format("bad.json: temperature: expected a number from 1e-12 to 1e+12, found {}", bad).substr(0, 80)));
   }
 }
 

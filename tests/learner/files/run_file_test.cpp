@@ -73,7 +73,8 @@ TEST(RunFile, TheOldFileSurvivesContentThatContradictsItself) {
   EXPECT_THAT(error_of([&] { write_run(folder / "run.h5", bad); }), HasSubstr("site conv3"));
   bad = run;
   bad.top[1].record_rewards.pop_back();
-  EXPECT_THAT(error_of([&] { write_run(folder / "run.h5", bad); }), HasSubstr("row 1: 79 records where other rows have 80"));
+  EXPECT_THAT(error_of([&] { write_run(folder / "run.h5", bad); }),
+              HasSubstr("row 1: 79 records where other rows have 80"));
   bad = run;
   bad.checkpoint.tensors["policy//x"] = {{1}, {0.f}};
   EXPECT_THAT(error_of([&] { write_run(folder / "run.h5", bad); }), HasSubstr("policy//x"));
@@ -95,7 +96,8 @@ TEST(RunFile, ForeignFilesAreNamedAsSuch) {
   hdf5::File plain = hdf5::File::create();
   plain.write_dataset("/data", Values::scalar(1.0));
   write_bytes(folder / "plain.h5", plain.close());
-  EXPECT_THAT(error_of([&] { read_run(folder / "plain.h5"); }), HasSubstr("without the attribute format = \"triseg-run\""));
+  EXPECT_THAT(error_of([&] { read_run(folder / "plain.h5"); }),
+              HasSubstr("without the attribute format = \"triseg-run\""));
 
   hdf5::File model = hdf5::File::create();
   model.write_attribute("/", "format", Values::string("triseg-model"));
@@ -131,43 +133,76 @@ TEST(RunFile, ValidatorFindsWrongContent) {
     return validate_run(folder / "run.h5");
   };
   const auto nan = std::nan("");
-  EXPECT_THAT(violations([](RunData& r) { r.episodes[9].codes[1].v1 = 0; }), Contains(HasSubstr("/episodes/codes: row 9, site conv2: illegal")));
-  EXPECT_THAT(violations([](RunData& r) { r.episodes[9].iteration = 7; }), Contains(HasSubstr("/episodes/iteration: row 10: 1 after 7")));
-  EXPECT_THAT(violations([](RunData& r) { r.episodes[9].reward += 1; }), Contains(HasSubstr("/episodes/reward: row 9")));
-  EXPECT_THAT(violations([&](RunData& r) { r.updates[2].entropy = nan; }), Contains(HasSubstr("/updates/entropy: element 2 is nan")));
+  EXPECT_THAT(violations([](RunData& r) { r.episodes[9].codes[1].v1 = 0; }),
+              Contains(HasSubstr("/episodes/codes: row 9, site conv2: illegal")));
+  EXPECT_THAT(violations([](RunData& r) { r.episodes[9].iteration = 7; }),
+              Contains(HasSubstr("/episodes/iteration: row 10: 1 after 7")));
+  EXPECT_THAT(violations([](RunData& r) { r.episodes[9].reward += 1; }),
+              Contains(HasSubstr("/episodes/reward: row 9")));
+  EXPECT_THAT(violations([&](RunData& r) { r.updates[2].entropy = nan; }),
+              Contains(HasSubstr("/updates/entropy: element 2 is nan")));
   EXPECT_THAT(violations([&](RunData& r) { r.checkpoint.tensors["adam/step"].values[0] = INFINITY; }),
               Contains(HasSubstr("/checkpoint/tensors/adam/step: element 0 is inf")));
-  EXPECT_THAT(violations([](RunData& r) { r.updates[2].iteration = 0; }), Contains(HasSubstr("/updates/iteration: row 2")));
-  EXPECT_THAT(violations([](RunData& r) { r.top[0].episode = 40; }), Contains(HasSubstr("/top/episode: row 0: episode 40 of 40")));
-  EXPECT_THAT(violations([](RunData& r) { r.top[0].codes[0].v2 = r.top[0].codes[0].t2; }), Contains(HasSubstr("/top/codes: row 0")));
-  EXPECT_THAT(violations([](RunData& r) { r.top[0].reward = -9; }), Contains(HasSubstr("/top: row 0: codes or reward")));
-  EXPECT_THAT(violations([](RunData& r) { r.repair = "glue"; }), Contains(HasSubstr("/@repair: unknown repair 'glue'")));
-  EXPECT_THAT(violations([](RunData& r) { r.repair = "none"; }), Contains(HasSubstr("/selected/repair_layer: expected the layers behind the first site ()")));
-  EXPECT_THAT(violations([](RunData& r) { r.selected.repair.erase(r.selected.repair.begin()); }), Contains(HasSubstr("found (conv3,")));
-  EXPECT_THAT(violations([](RunData& r) { r.selected.repair[1].requantization = {{1.f}, {1}}; }),
+  EXPECT_THAT(violations([](RunData& r) { r.updates[2].iteration = 0; }),
+              Contains(HasSubstr("/updates/iteration: row 2")));
+  EXPECT_THAT(violations([](RunData& r) { r.top[0].episode = 40; }),
+              Contains(HasSubstr("/top/episode: row 0: episode 40 of 40")));
+  EXPECT_THAT(violations([](RunData& r) { r.top[0].codes[0].v2 = r.top[0].codes[0].t2; }),
+              Contains(HasSubstr("/top/codes: row 0")));
+  EXPECT_THAT(violations([](RunData& r) { r.top[0].reward = -9; }),
+              Contains(HasSubstr("/top: row 0: codes or reward")));
+  EXPECT_THAT(violations([](RunData& r) { r.repair = "glue"; }),
+              Contains(HasSubstr("/@repair: unknown repair 'glue'")));
+  EXPECT_THAT(violations([](RunData& r) { r.repair = "none"; }),
+              Contains(HasSubstr("/selected/repair_layer: expected the layers behind the first site ()")));
+  EXPECT_THAT(violations([](RunData& r) { r.selected.repair.erase(r.selected.repair.begin()); }),
+              Contains(HasSubstr("found (conv3,")));
+  EXPECT_THAT(violations([](RunData& r) {
+                r.selected.repair[1].requantization = {{1.f}, {1}};
+              }),
               Contains(HasSubstr("layer conv3: expected 384 multipliers")));
   EXPECT_THAT(violations([](RunData& r) { r.selected.repair[1].requantization.multiplier[7] = 0; }),
               Contains(HasSubstr("/selected/repair_multiplier: conv3")));
-  EXPECT_THAT(violations([](RunData& r) { r.selected.test_mse_repaired.images = 0; }), Contains(HasSubstr("/selected/test_mse_repaired")));
+  EXPECT_THAT(violations([](RunData& r) { r.selected.test_mse_repaired.images = 0; }),
+              Contains(HasSubstr("/selected/test_mse_repaired")));
   EXPECT_THAT(violations([](RunData& r) { r.top[2].origin = "luck"; }), Contains(HasSubstr("/top/origin: row 2")));
-  EXPECT_THAT(violations([](RunData& r) { r.evaluations[1].validation.both_right = 600; }), Contains(HasSubstr("/evaluations: row 1")));
-  EXPECT_THAT(violations([](RunData& r) { r.finished = false, r.top.clear(), r.finalists = {{{0, 0, 5, 6, 0, 0}, {0}}}; }), Contains(HasSubstr("/finalists: row 0: 6 + 0")));
-  EXPECT_THAT(violations([](RunData& r) { r.finished = false, r.top.clear(), r.finalists = {{{0, 0, 5, 1}, {0}}, {{0, 0, 6, 1}, {0}}}; }),
+  EXPECT_THAT(violations([](RunData& r) { r.evaluations[1].validation.both_right = 600; }),
+              Contains(HasSubstr("/evaluations: row 1")));
+  EXPECT_THAT(violations([](RunData& r) {
+                r.finished = false, r.top.clear(), r.finalists = {{{0, 0, 5, 6, 0, 0}, {0}}};
+              }),
+              Contains(HasSubstr("/finalists: row 0: 6 + 0")));
+  EXPECT_THAT(violations([](RunData& r) {
+                r.finished = false, r.top.clear(), r.finalists = {{{0, 0, 5, 1}, {0}}, {{0, 0, 6, 1}, {0}}};
+              }),
               Contains(HasSubstr("/finalists/images: row 1: 6 after 5")));
-  EXPECT_THAT(violations([](RunData& r) { r.finalists = {{{0, 0, 10000, 1}, std::vector<double>(80)}}; }), Contains(HasSubstr("/finalists: 1 rows in a finished run")));
+  EXPECT_THAT(violations([](RunData& r) {
+                r.finalists = {{{0, 0, 10000, 1}, std::vector<double>(80)}};
+              }),
+              Contains(HasSubstr("/finalists: 1 rows in a finished run")));
   EXPECT_THAT(violations([](RunData& r) { r.top[2].record_rewards[7] += 1; }),
               Contains(HasSubstr("/top/validation_record_rewards: row 2: their sum is")));
-  EXPECT_THAT(violations([](RunData& r) { for (Candidate& c : r.top) c.record_rewards.pop_back(); }),
+  EXPECT_THAT(violations([](RunData& r) {
+                for (Candidate& c : r.top) c.record_rewards.pop_back();
+              }),
               Contains(HasSubstr("/top/validation_record_rewards: row 0: 79 records of 10000 images: expected 80")));
-  EXPECT_THAT(violations([](RunData& r) { r.finished = false, r.top.clear(), r.finalists = {{{0, 0, 5, 1}, {1}}}; }),
+  EXPECT_THAT(violations([](RunData& r) {
+                r.finished = false, r.top.clear(), r.finalists = {{{0, 0, 5, 1}, {1}}};
+              }),
               Contains(HasSubstr("/finalists/record_rewards: row 0: their sum is 1, that of the score")));
-  EXPECT_THAT(violations([](RunData& r) { r.finished = false, r.top.clear(), r.sites[1].name = "conv9"; }), Contains(HasSubstr("/sites/name: 'conv9'")));
-  EXPECT_THAT(violations([](RunData& r) { std::swap(r.sites[0].name, r.sites[1].name); }), Contains(HasSubstr("/sites/name")));
-  EXPECT_THAT(violations([](RunData& r) { r.sites[1].record_key = "conv2"; }), Contains(HasSubstr("/sites/record_key: expected 'block_output.conv2'")));
-  EXPECT_THAT(violations([](RunData& r) { r.finished = false, r.top.clear(), r.network.layers[1].in_channels = 7; }), Contains(HasSubstr("layer conv2: takes 7 channels but gets 64")));
+  EXPECT_THAT(violations([](RunData& r) { r.finished = false, r.top.clear(), r.sites[1].name = "conv9"; }),
+              Contains(HasSubstr("/sites/name: 'conv9'")));
+  EXPECT_THAT(violations([](RunData& r) { std::swap(r.sites[0].name, r.sites[1].name); }),
+              Contains(HasSubstr("/sites/name")));
+  EXPECT_THAT(violations([](RunData& r) { r.sites[1].record_key = "conv2"; }),
+              Contains(HasSubstr("/sites/record_key: expected 'block_output.conv2'")));
+  EXPECT_THAT(violations([](RunData& r) { r.finished = false, r.top.clear(), r.network.layers[1].in_channels = 7; }),
+              Contains(HasSubstr("layer conv2: takes 7 channels but gets 64")));
   EXPECT_THAT(violations([](RunData& r) { r.episodes_total = 39; }), Contains(HasSubstr("40 episodes in a run of 39")));
-  EXPECT_THAT(violations([](RunData& r) { r.checkpoint.next_iteration = 4; }), Contains(HasSubstr("/checkpoint/next_iteration")));
-  EXPECT_THAT(error_of([&] { violations([](RunData& r) { r.selected.top_index = 4; }); }), HasSubstr("selected row 4 of /top"));
+  EXPECT_THAT(violations([](RunData& r) { r.checkpoint.next_iteration = 4; }),
+              Contains(HasSubstr("/checkpoint/next_iteration")));
+  EXPECT_THAT(error_of([&] { violations([](RunData& r) { r.selected.top_index = 4; }); }),
+              HasSubstr("selected row 4 of /top"));
 }
 
 /// Edits a run file as a user with h5py could, and returns what the validator says.
@@ -180,13 +215,15 @@ std::vector<std::string> after_edit(const std::string& edit) {
 }
 
 TEST(RunFile, ValidatorFindsEdits) {
-  EXPECT_THAT(after_edit("del f['episodes/reward']"), Contains(HasSubstr("/episodes/reward: missing: expected f64 [N] with N = 40")));
+  EXPECT_THAT(after_edit("del f['episodes/reward']"),
+              Contains(HasSubstr("/episodes/reward: missing: expected f64 [N] with N = 40")));
   EXPECT_THAT(after_edit("f['episodes/extra'] = 1"), Contains(HasSubstr("/episodes/extra: unexpected")));
   EXPECT_THAT(after_edit("f.create_group('notes')"), Contains(HasSubstr("/notes: unexpected")));
   EXPECT_THAT(after_edit("f['link'] = h5py.SoftLink('/sites')"), Contains(HasSubstr("/link: unexpected")));
   EXPECT_THAT(after_edit("f.attrs['note'] = 1"), Contains(HasSubstr("/@note: unexpected")));
   EXPECT_THAT(after_edit("f['sites'].attrs['note'] = 1"), Contains(HasSubstr("/sites: unexpected attribute note")));
-  EXPECT_THAT(after_edit("f['sites/scale'].attrs['note'] = 1"), Contains(HasSubstr("/sites/scale: unexpected attribute note")));
+  EXPECT_THAT(after_edit("f['sites/scale'].attrs['note'] = 1"),
+              Contains(HasSubstr("/sites/scale: unexpected attribute note")));
   EXPECT_THAT(after_edit("f['sites/scale'].attrs.modify('units', numpy.bytes_('m'))"),
               Contains(HasSubstr("/sites/scale: expected the attribute units = \"1\"")));
   EXPECT_THAT(after_edit("f['episodes/reward'].resize((39,))"),
@@ -194,13 +231,19 @@ TEST(RunFile, ValidatorFindsEdits) {
   EXPECT_THAT(after_edit("x = f['sites/tmax'][()]; del f['sites/tmax']; f['sites/tmax'] = x.astype('i8')"),
               Contains(HasSubstr("/sites/tmax: expected u8, s8, s32")));
   EXPECT_THAT(after_edit("f['episodes/reward'][3] += 1"), Contains(HasSubstr("does not have the digest")));
-  EXPECT_THAT(after_edit("f['episodes/kd'][3] += 1"), Contains(HasSubstr("/episodes/kd: element 3 is not what the stored fields make it")));
+  EXPECT_THAT(after_edit("f['episodes/kd'][3] += 1"),
+              Contains(HasSubstr("/episodes/kd: element 3 is not what the stored fields make it")));
   EXPECT_THAT(after_edit("f['selected/codes'][3, 1] += 1"), Contains(HasSubstr("/selected/codes: element 13")));
-  EXPECT_THAT(after_edit("f['selected/test_accuracy_student_low'][()] += 1"), Contains(HasSubstr("/selected/test_accuracy_student_low")));
-  EXPECT_THAT(after_edit("f['selected/test_accuracy_drop_low'][()] += 1"), Contains(HasSubstr("/selected/test_accuracy_drop_low")));
-  EXPECT_THAT(after_edit("x = h5py.string_dtype(); del f['sites/kind']; f.create_dataset('sites/kind', data=['conv']*7, dtype=x)"),
-              Contains(HasSubstr("/sites/kind: expected u8, s8")));
-  EXPECT_THAT(after_edit("f.attrs.modify('status', numpy.bytes_('running'))"), Contains(HasSubstr("/selected: unexpected")));
+  EXPECT_THAT(after_edit("f['selected/test_accuracy_student_low'][()] += 1"),
+              Contains(HasSubstr("/selected/test_accuracy_student_low")));
+  EXPECT_THAT(after_edit("f['selected/test_accuracy_drop_low'][()] += 1"),
+              Contains(HasSubstr("/selected/test_accuracy_drop_low")));
+  EXPECT_THAT(
+      after_edit(
+          "x = h5py.string_dtype(); del f['sites/kind']; f.create_dataset('sites/kind', data=['conv']*7, dtype=x)"),
+      Contains(HasSubstr("/sites/kind: expected u8, s8")));
+  EXPECT_THAT(after_edit("f.attrs.modify('status', numpy.bytes_('running'))"),
+              Contains(HasSubstr("/selected: unexpected")));
   EXPECT_THAT(after_edit("f['checkpoint/tensors/adam/step'].attrs['x'] = 1"), IsEmpty());
 }
 
@@ -223,7 +266,9 @@ TEST(RunFile, TextOfOtherBytesIsSpelledOut) {
 TEST(RunFile, ReadsWhatH5pyWroteByTheDocumentation) {
   const TemporaryFolder folder;
   std::string output;
-  ASSERT_EQ(run_python("write_run.py", {TRISEG_SOURCE_DIR "/docs/run-file.md", (folder / "run.h5").string()}, output), 0) << output;
+  ASSERT_EQ(run_python("write_run.py", {TRISEG_SOURCE_DIR "/docs/run-file.md", (folder / "run.h5").string()}, output),
+            0)
+      << output;
   EXPECT_THAT(validate_run(folder / "run.h5"), IsEmpty());
   const RunData run = read_run(folder / "run.h5");
   Network lenet = make_recipe("lenet5").network;
@@ -242,7 +287,8 @@ TEST(RunFile, ReadsWhatH5pyWroteByTheDocumentation) {
     EXPECT_EQ(run.episodes[i].score.kd, double(i + 1) / 3);
     for (std::size_t s = 0; s < 4; ++s) {
       const auto t1 = std::uint8_t(1 + i + s);
-      EXPECT_EQ(run.episodes[i].codes[s], (Codes{t1, std::uint8_t(t1 + 1), std::uint8_t(t1 + 2), std::uint8_t(t1 + 3), 40}));
+      EXPECT_EQ(run.episodes[i].codes[s],
+                (Codes{t1, std::uint8_t(t1 + 1), std::uint8_t(t1 + 2), std::uint8_t(t1 + 3), 40}));
     }
   }
   EXPECT_EQ(run.updates[1].clip_fraction, 0.25);
@@ -255,8 +301,10 @@ TEST(RunFile, DocumentationHoldsTheSchemaTable) {
   std::ifstream stream(TRISEG_SOURCE_DIR "/docs/run-file.md");
   std::stringstream text;
   text << stream.rdbuf();
-  EXPECT_TRUE(text.str().find("<!-- schema begin -->\n" + run_schema_markdown() + "<!-- schema end -->\n") != std::string::npos)
-      << "paste this between the markers of docs/run-file.md:\n" << run_schema_markdown();
+  EXPECT_TRUE(text.str().find("<!-- schema begin -->\n" + run_schema_markdown() + "<!-- schema end -->\n") !=
+              std::string::npos)
+      << "paste this between the markers of docs/run-file.md:\n"
+      << run_schema_markdown();
 }
 
 TEST(RunFile, TenThousandEpisodesAreFast) {
@@ -285,14 +333,18 @@ TEST(RunFile, CompareRunsIgnoresOnlyWhatMayDiffer) {
   };
   std::string output;
   EXPECT_EQ(compare([](RunData&) {}, output), 0) << output;
-  EXPECT_EQ(compare([](RunData& r) {
-              r.ranks = 9;
-              r.engine = "cuda";
-              r.command_line += " x";
-              r.data = "/moved";
-              r.updates[1].update_seconds = 5;
-              r.updates[0].iteration_seconds = 6;
-            }, output), 0) << output;
+  EXPECT_EQ(compare(
+                [](RunData& r) {
+                  r.ranks = 9;
+                  r.engine = "cuda";
+                  r.command_line += " x";
+                  r.data = "/moved";
+                  r.updates[1].update_seconds = 5;
+                  r.updates[0].iteration_seconds = 6;
+                },
+                output),
+            0)
+      << output;
   EXPECT_EQ(compare([](RunData& r) { r.updates[1].entropy *= 1 + 1e-15; }, output), 1);
   EXPECT_THAT(output, HasSubstr("/updates/entropy"));
   EXPECT_EQ(compare([](RunData& r) { r.seed += 1; }, output), 1);
@@ -301,7 +353,8 @@ TEST(RunFile, CompareRunsIgnoresOnlyWhatMayDiffer) {
   EXPECT_THAT(output, HasSubstr("/checkpoint/tensors/adam/step"));
   EXPECT_EQ(compare([](RunData& r) { r.episodes.pop_back(); }, output), 1);
   EXPECT_EQ(compare([](RunData& r) { r.finished = false, r.top.clear(); }, output), 1);
-  EXPECT_EQ(run_python("analysis/compare_runs.py", {(folder / "a.h5").string(), (folder / "none.h5").string()}, output), 2);
+  EXPECT_EQ(run_python("analysis/compare_runs.py", {(folder / "a.h5").string(), (folder / "none.h5").string()}, output),
+            2);
 }
 
 /// The same digest by the documentation alone.

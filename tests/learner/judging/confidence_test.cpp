@@ -10,7 +10,9 @@
 namespace triseg {
 namespace {
 
-Score disagreements(std::uint64_t teacher_only, std::uint64_t student_only) { return {0, 0, 10000, 5000, teacher_only, student_only}; }
+Score disagreements(std::uint64_t teacher_only, std::uint64_t student_only) {
+  return {0, 0, 10000, 5000, teacher_only, student_only};
+}
 
 Interval drop_of(std::uint64_t images, std::uint64_t teacher_only, std::uint64_t student_only) {
   return drop_95({0, 0, images, 0, teacher_only, student_only});
@@ -32,18 +34,21 @@ double most_likely_share(double images, double b, double c, double drop) {
   double low = std::max(0.0, -drop), high = (1 - drop) / 2;
   for (int i = 0; i < 200; ++i) {
     const double left = low + (high - low) * 0.49, right = low + (high - low) * 0.51;
-    (log_likelihood(left) < log_likelihood(right) ? low : high) = log_likelihood(left) < log_likelihood(right) ? left : right;
+    (log_likelihood(left) < log_likelihood(right) ? low : high) =
+        log_likelihood(left) < log_likelihood(right) ? left : right;
   }
   return (low + high) / 2;
 }
 
 TEST(DropInterval, EndsWhereTheScoreTestRejects) {
-  for (const auto& [n, b, c] : {std::tuple(40, 3, 9), {40, 0, 9}, {40, 9, 0}, {40, 20, 20}, {40, 12, 1}, {10000, 150, 80}, {10000, 2, 2}}) {
+  for (const auto& [n, b, c] :
+       {std::tuple(40, 3, 9), {40, 0, 9}, {40, 9, 0}, {40, 20, 20}, {40, 12, 1}, {10000, 150, 80}, {10000, 2, 2}}) {
     const Interval interval = drop_of(n, b, c);
     for (const double bound : {interval.low / 100, interval.high / 100}) {
       const double q = most_likely_share(n, b, c, bound);
       const double statistic = (b - c - n * bound) / std::sqrt(n * (2 * q + bound * (1 - bound)));
-      EXPECT_NEAR(statistic, bound < double(b - c) / n ? 1.959964 : -1.959964, 1e-3) << n << " images, " << b << ", " << c;
+      EXPECT_NEAR(statistic, bound < double(b - c) / n ? 1.959964 : -1.959964, 1e-3)
+          << n << " images, " << b << ", " << c;
     }
   }
 }
@@ -75,8 +80,9 @@ TEST(DropInterval, HoldsTheTrueDropInAbout95Percent) {
     double covered = 0;
     for (int b = 0; b <= n; ++b)
       for (int c = 0; b + c <= n; ++c) {
-        const double log_p = std::lgamma(n + 1.0) - std::lgamma(b + 1.0) - std::lgamma(c + 1.0) - std::lgamma(n - b - c + 1.0) +
-                             b * std::log(teacher_only) + c * std::log(student_only) + (n - b - c) * std::log(1 - teacher_only - student_only);
+        const double log_p = std::lgamma(n + 1.0) - std::lgamma(b + 1.0) - std::lgamma(c + 1.0) -
+                             std::lgamma(n - b - c + 1.0) + b * std::log(teacher_only) + c * std::log(student_only) +
+                             (n - b - c) * std::log(1 - teacher_only - student_only);
         const Interval interval = drop_of(n, b, c);
         const double drop = 100 * (teacher_only - student_only);
         if (interval.low <= drop && drop <= interval.high) covered += std::exp(log_p);

@@ -45,10 +45,13 @@ TEST(ParetoCsv, HoldsTheFrontOfTheFinalists) {
   const auto candidate = [](std::string origin, double kd, Codes codes) {
     return Candidate{std::move(origin), 7, 0, {kd * 100, 0, 100, 90, 5, 2}, {codes}, {}};
   };
-  // The same codes twice with less and more KD: the second is beaten. The third makes more zeros and so needs less energy.
-  run.top = {candidate("episode", 0.25, {1, 2, 3, 4, 9}), candidate("init", 0.5, {1, 2, 3, 4, 9}), candidate("mse", 0.75, {2, 3, 4, 5, 9})};
+  // The same codes twice with less and more KD: the second is beaten. The third makes more zeros and so needs less
+  // energy.
+  run.top = {candidate("episode", 0.25, {1, 2, 3, 4, 9}), candidate("init", 0.5, {1, 2, 3, 4, 9}),
+             candidate("mse", 0.75, {2, 3, 4, 5, 9})};
   const std::string csv = pareto_csv(run);
-  const std::string start = "top_index,origin,episode,coverage,passed,validation_kd,validation_accuracy,energy_pj,fc1\n0,episode,7,0.0184";
+  const std::string start =
+      "top_index,origin,episode,coverage,passed,validation_kd,validation_accuracy,energy_pj,fc1\n0,episode,7,0.0184";
   EXPECT_EQ(csv.substr(0, start.size()), start) << csv << "120 of 6508 activations are covered";
   EXPECT_NE(csv.find(",0.25,92,"), std::string::npos) << csv;
   EXPECT_NE(csv.find(",1 2 3 4 9\n2,mse,,0.0184"), std::string::npos) << csv;

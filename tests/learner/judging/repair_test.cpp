@@ -67,8 +67,8 @@ TEST(FitRepair, GivesEveryChannelTheTeachersMeanAndDeviation) {
 TEST(FitRepair, LayersShareOneRatioAndOneShift) {
   Problem problem = small_problem();
   problem.model.layers[1].requantization = {{0.5f, 0.25f}, {0, 0}};
-  // Outputs in codes. Teacher: 5 +- 2 and -1 +- 2, pooled mean 2, variance 4 + 9. Student: 5 +- 1 and 3 +- 1.5, pooled mean 4,
-  // variance (1 + 2.25) / 2 + 1.
+  // Outputs in codes. Teacher: 5 +- 2 and -1 +- 2, pooled mean 2, variance 4 + 9. Student: 5 +- 1 and 3 +- 1.5, pooled
+  // mean 4, variance (1 + 2.25) / 2 + 1.
   const std::vector<Moments> teacher = {moments({0}), moments({6, 14}), moments({-12, 4})};
   const std::vector<Moments> student = {moments({0}), moments({8, 12}), moments({6, 18})};
   const Repair repair = fit_repair(problem, RepairMode::layer, teacher, student);
@@ -76,7 +76,8 @@ TEST(FitRepair, LayersShareOneRatioAndOneShift) {
   EXPECT_FLOAT_EQ(repair[1]->multiplier[0], 0.5 * ratio);
   EXPECT_FLOAT_EQ(repair[1]->multiplier[1], 0.25 * ratio);
   const double shift = 2 / ratio - 4;
-  EXPECT_EQ(repair[1]->bias, (std::vector<std::int32_t>{int(std::nearbyint(shift / 0.5)), int(std::nearbyint(shift / 0.25))}));
+  EXPECT_EQ(repair[1]->bias,
+            (std::vector<std::int32_t>{int(std::nearbyint(shift / 0.5)), int(std::nearbyint(shift / 0.25))}));
   EXPECT_EQ(repair[1]->bias, (std::vector<std::int32_t>{-6, -12}));
 }
 
@@ -103,7 +104,8 @@ TEST(FitRepair, KeepsBiasesWhereSumsStayIn32Bits) {
   problem.model.layers[1].requantization.bias = {100'000'000, -100'000'000};
   const std::vector<Moments> teacher = {moments({0}), moments({0, 1}), moments({0, 1})};
   const std::vector<Moments> student = {moments({0}), moments({0, 100}), moments({0, 100})};
-  EXPECT_EQ(fit_repair(problem, RepairMode::channel, teacher, student)[1]->bias, (std::vector<std::int32_t>{1 << 30, -(1 << 30)}));
+  EXPECT_EQ(fit_repair(problem, RepairMode::channel, teacher, student)[1]->bias,
+            (std::vector<std::int32_t>{1 << 30, -(1 << 30)}));
 }
 
 TEST(FitRepair, LeavesRoomForTheWeightsSums) {
@@ -131,7 +133,8 @@ TEST(StoredRepair, IsExactInACheckpoint) {
     EXPECT_EQ(stored_repair(checkpoint, problem), repair);
   }
   checkpoint.tensors.at("repair/multiplier").shape = {3};
-  EXPECT_THAT(error_of([&] { stored_repair(checkpoint, problem); }), testing::HasSubstr("'repair/multiplier' has another shape"));
+  EXPECT_THAT(error_of([&] { stored_repair(checkpoint, problem); }),
+              testing::HasSubstr("'repair/multiplier' has another shape"));
 }
 
 TEST(LayerRepairs, GoByName) {

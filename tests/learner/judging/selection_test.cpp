@@ -10,7 +10,9 @@
 namespace triseg {
 namespace {
 
-Episode episode(std::uint64_t iteration, double reward, std::uint8_t t1) { return {iteration, reward, {}, {Codes{t1, 20, 30, 40, 50}}}; }
+Episode episode(std::uint64_t iteration, double reward, std::uint8_t t1) {
+  return {iteration, reward, {}, {Codes{t1, 20, 30, 40, 50}}};
+}
 
 Update reference(double reward) {
   Update u;
@@ -21,13 +23,15 @@ Update reference(double reward) {
 TEST(BestEpisodes, CountsTheGainOverTheReferenceOnTheSameImages) {
   // Iteration 1 has easy images: its rewards are high, but so is the reference's.
   const std::vector<Update> updates = {reference(-0.5), reference(-0.1)};
-  const std::vector<Episode> episodes = {episode(0, -0.30, 1), episode(0, -0.45, 2), episode(1, -0.05, 3), episode(1, -0.12, 4)};
+  const std::vector<Episode> episodes = {episode(0, -0.30, 1), episode(0, -0.45, 2), episode(1, -0.05, 3),
+                                         episode(1, -0.12, 4)};
   EXPECT_EQ(best_episodes(episodes, updates, 3), (std::vector<std::size_t>{0, 2, 1}));
 }
 
 TEST(BestEpisodes, TakesEqualCodesOnceAndTheEarlierOfEqualGains) {
   const std::vector<Update> updates = {reference(-1)};
-  const std::vector<Episode> episodes = {episode(0, -0.5, 1), episode(0, -0.4, 2), episode(0, -0.4, 2), episode(0, -0.4, 3)};
+  const std::vector<Episode> episodes = {episode(0, -0.5, 1), episode(0, -0.4, 2), episode(0, -0.4, 2),
+                                         episode(0, -0.4, 3)};
   EXPECT_EQ(best_episodes(episodes, updates, 30), (std::vector<std::size_t>{1, 3, 0}));
 }
 
@@ -36,7 +40,8 @@ TEST(BestEpisodes, TakesAsManyOfEveryPart) {
   std::vector<Update> updates(4);
   for (std::size_t i = 0; i < 4; ++i) updates[i].branch = i % 2;
   std::vector<Episode> episodes;
-  for (std::uint8_t i = 0; i < 16; ++i) episodes.push_back(episode(i / 4, (i / 4 % 2 ? -5.0 : -1.0) - i / 100.0, std::uint8_t(1 + i)));
+  for (std::uint8_t i = 0; i < 16; ++i)
+    episodes.push_back(episode(i / 4, (i / 4 % 2 ? -5.0 : -1.0) - i / 100.0, std::uint8_t(1 + i)));
   EXPECT_EQ(best_episodes(episodes, updates, 5), (std::vector<std::size_t>{0, 1, 4, 5})) << "5 / 2 of each, best first";
   EXPECT_EQ(best_episodes(episodes, updates, 1), (std::vector<std::size_t>{0, 4})) << "at least one of each";
 }
@@ -107,7 +112,8 @@ TEST(RewardDifference, AShortLastRecordCountsByItsImages) {
   EXPECT_DOUBLE_EQ(d.mean, 2);
   EXPECT_NEAR(d.error, 0, 1e-12);
   EXPECT_EQ(reward_difference(std::vector<double>{8}, std::vector<double>{4}, 2).mean, 2);
-  EXPECT_EQ(reward_difference(std::vector<double>{8}, std::vector<double>{4}, 2).error, 0) << "one record tells no spread";
+  EXPECT_EQ(reward_difference(std::vector<double>{8}, std::vector<double>{4}, 2).error, 0)
+      << "one record tells no spread";
 }
 
 TEST(CountWithinError, CountsThoseThatNoiseMayPutBelowTheFirst) {

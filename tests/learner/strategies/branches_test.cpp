@@ -49,7 +49,8 @@ TEST(PassTarget, OfWhatPassesMovesNothing) {
     sites[0].histogram.counts[36] = 21;
     sites[0].histogram.counts[1] = total - 21;
     const auto codes = initial(sites);
-    EXPECT_EQ(PassTarget(sites, passed_share(sites, codes)).meet(codes)[0].tmax, 3) << "less may be covered: 21 pass under any tmax";
+    EXPECT_EQ(PassTarget(sites, passed_share(sites, codes)).meet(codes)[0].tmax, 3)
+        << "less may be covered: 21 pass under any tmax";
     sites[0].histogram.counts[35] = 100;
     EXPECT_EQ(PassTarget(sites, passed_share(sites, codes)).meet(codes), codes) << total;
   }
@@ -73,7 +74,9 @@ class BranchesTest : public ::testing::Test {
     }
     return all;
   }
-  std::unique_ptr<Strategy> make(StrategyKind kind = StrategyKind::ppo) const { return make_branches({.kind = kind}, branches(), 3); }
+  std::unique_ptr<Strategy> make(StrategyKind kind = StrategyKind::ppo) const {
+    return make_branches({.kind = kind}, branches(), 3);
+  }
 };
 
 TEST_F(BranchesTest, TakeTurnsAndKeepTheirShare) {
@@ -87,7 +90,8 @@ TEST_F(BranchesTest, TakeTurnsAndKeepTheirShare) {
         for (const Codes& c : codes) EXPECT_TRUE(is_legal(c)) << name << " " << to_string(c);
       }
       EXPECT_EQ(one_iteration(*searches, sites_, i, 32).branch, i % 3) << name;
-      EXPECT_LE(passed_share(sites_, searches->most_probable()), passed) << name << ": the codes of the branch whose turn it was";
+      EXPECT_LE(passed_share(sites_, searches->most_probable()), passed)
+          << name << ": the codes of the branch whose turn it was";
     }
   }
 }

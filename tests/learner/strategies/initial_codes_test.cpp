@@ -35,8 +35,8 @@ TEST(MseOptimum, EqualsBruteForceOverAllLegalCodes) {
         for (int v1 = t1 + 1; v1 <= tmax; ++v1)
           for (int t2 = v1; t2 <= tmax; ++t2)
             for (int v2 = t2 + 1; v2 <= tmax; ++v2)
-              least = std::min(least, squared_error(h, {std::uint8_t(t1), std::uint8_t(v1), std::uint8_t(t2), std::uint8_t(v2),
-                                                        std::uint8_t(tmax)}));
+              least = std::min(least, squared_error(h, {std::uint8_t(t1), std::uint8_t(v1), std::uint8_t(t2),
+                                                        std::uint8_t(v2), std::uint8_t(tmax)}));
       const Codes found = mse_optimum(h, tmax);
       EXPECT_TRUE(is_legal(found));
       EXPECT_EQ(squared_error(h, found), least) << "seed " << seed << ", tmax " << tmax;

@@ -1,4 +1,5 @@
-// PPO on toy problems: draws are legal and keyed by episode alone, it learns, and it continues from a checkpoint exactly.
+// PPO on toy problems: draws are legal and keyed by episode alone, it learns, and it continues from a checkpoint
+// exactly.
 #include "learner/strategies/ppo.hpp"
 
 #include "learner/strategies/action_space.hpp"
@@ -35,7 +36,9 @@ TEST_P(PpoDraws, AreLegalForEverySite) {
 
 INSTANTIATE_TEST_SUITE_P(Starts, PpoDraws, ::testing::Values(WarmStart::mse, WarmStart::init, WarmStart::none),
                          [](const auto& start) -> std::string {
-                           return start.param == WarmStart::mse ? "mse" : start.param == WarmStart::init ? "init" : "none";
+                           return start.param == WarmStart::mse    ? "mse"
+                                  : start.param == WarmStart::init ? "init"
+                                                                   : "none";
                          });
 
 TEST(Ppo, DrawsOfAnEpisodeDependOnItsNumberAlone) {
@@ -91,8 +94,8 @@ TEST(Ppo, TheFirstPassHasTheValuesOfTheFormulas) {
   const std::vector<Episode> episodes = {{0, -1.0, {}, codes[0]}, {0, -3.0, {}, codes[1]}};
   Update update;
   strategy->learn(episodes, update);
-  // Rewards normalize to +1 and -1; the returns of the three sites are those times 0.25, 0.5 and 1; the critic starts at 0,
-  // and the ratio is 1.
+  // Rewards normalize to +1 and -1; the returns of the three sites are those times 0.25, 0.5 and 1; the critic starts
+  // at 0, and the ratio is 1.
   EXPECT_NEAR(update.value_loss, (0.0625 + 0.25 + 1.0) / 3, 1e-6);
   EXPECT_NEAR(update.policy_loss, 0.0, 1e-6);
   EXPECT_NEAR(update.approx_kl, 0.0, 1e-6);
@@ -112,7 +115,8 @@ TEST(Ppo, OneStepMakesGoodDrawsLikelierAndBadOnesLessLikely) {
   };
   const double before = share();
   std::vector<Episode> episodes;
-  for (auto& codes : strategy->propose(0, 64)) episodes.push_back({0, codes[0].v1 > sites[0].mse.v1 ? 1.0 : 0.0, {}, codes});
+  for (auto& codes : strategy->propose(0, 64))
+    episodes.push_back({0, codes[0].v1 > sites[0].mse.v1 ? 1.0 : 0.0, {}, codes});
   Update update;
   strategy->learn(episodes, update);
   EXPECT_GT(share(), before + 0.02);
@@ -123,7 +127,8 @@ struct FirstStep {
   std::array<Update, 2> updates;
   Checkpoint before, after;
 
-  FirstStep(const std::vector<SiteData>& sites, PpoOptions options, const StartOptions& start = {}) : entropy_coefficient_(options.entropy_coefficient) {
+  FirstStep(const std::vector<SiteData>& sites, PpoOptions options, const StartOptions& start = {})
+      : entropy_coefficient_(options.entropy_coefficient) {
     for (int epochs : {1, 2}) {
       options.epochs = epochs;
       const auto strategy = make_ppo(sites, options, start, 3);
@@ -146,8 +151,8 @@ struct FirstStep {
 };
 
 TEST(Ppo, MeansAndWidthsGoAlongTheNaturalGradient) {
-  // The step is rate times gradient over Fisher information (1 / width^2 and 2, of a loss that is the mean over sites), so the
-  // steps themselves tell the gradient, and with it what a small step does to the loss.
+  // The step is rate times gradient over Fisher information (1 / width^2 and 2, of a loss that is the mean over sites),
+  // so the steps themselves tell the gradient, and with it what a small step does to the loss.
   const auto sites = three_sites();
   PpoOptions options;
   options.value_coefficient = 0;
@@ -158,7 +163,8 @@ TEST(Ppo, MeansAndWidthsGoAlongTheNaturalGradient) {
     const FirstStep first(sites, options);
     double expected = 0;
     for (std::size_t k = 0; k < sites.size() * 4; ++k) {
-      const double width = std::exp(first.before.tensors.at("policy/log_width").values[k]), count = double(sites.size());
+      const double width = std::exp(first.before.tensors.at("policy/log_width").values[k]),
+                   count = double(sites.size());
       const double by_mean = first.step("policy/mean", k), by_width = first.step("policy/log_width", k);
       if (mean_rate > 0) expected -= by_mean * by_mean / (mean_rate * count * width * width);
       if (width_rate > 0) expected -= 2 * by_width * by_width / (width_rate * count);
@@ -169,8 +175,8 @@ TEST(Ppo, MeansAndWidthsGoAlongTheNaturalGradient) {
 }
 
 TEST(Ppo, AColdPolicyGoesDownTheGradientOfItsLoss) {
-  // Adam's first moment is a tenth of the gradient, and its first step the learning rate along its sign: the loss falls by the
-  // learning rate times the gradient's 1-norm, if the gradient is that of the loss in every parameter.
+  // Adam's first moment is a tenth of the gradient, and its first step the learning rate along its sign: the loss falls
+  // by the learning rate times the gradient's 1-norm, if the gradient is that of the loss in every parameter.
   const auto sites = three_sites();
   PpoOptions options;
   options.value_coefficient = 0;
@@ -220,7 +226,8 @@ TEST(Ppo, ADrawFarOutMovesMeanAndWidthWithinBounds) {
   Checkpoint after;
   strategy->save(after);
   for (float m : after.tensors.at("policy/mean").values) EXPECT_TRUE(m >= 1 && m <= 255) << m;
-  for (float w : after.tensors.at("policy/log_width").values) EXPECT_TRUE(w >= std::log(0.29f) && w <= std::log(0.3f) + 2.01f) << w;
+  for (float w : after.tensors.at("policy/log_width").values)
+    EXPECT_TRUE(w >= std::log(0.29f) && w <= std::log(0.3f) + 2.01f) << w;
   for (const auto& codes : strategy->propose(20, 50)) EXPECT_TRUE(is_legal(codes[0]));
 }
 

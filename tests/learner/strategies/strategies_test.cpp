@@ -47,10 +47,8 @@ TEST_P(EveryStrategy, DrawsLegalCodesWithASearchedTmax) {
       }
     one_iteration(*strategy, sites_, iteration, 40);
   }
-  if (GetParam() == "mse")
-    EXPECT_EQ(drawn.size(), 3u) << "nothing is drawn";
-  else
-    EXPECT_GT(drawn.size(), 6u);
+  if (GetParam() == "mse") EXPECT_EQ(drawn.size(), 3u) << "nothing is drawn";
+  else EXPECT_GT(drawn.size(), 6u);
 }
 
 TEST_P(EveryStrategy, ContinuesASearchForTmaxToTheSameCodes) {
@@ -140,7 +138,8 @@ TEST_P(LearningStrategy, MovesTmaxToWhereItIsBest) {
     }
     strategy->learn(episodes, update);
   }
-  EXPECT_LT(distance(strategy->most_probable()), GetParam() == "random" ? 60 : 18) << "36 at first, some 250 of a uniform draw";
+  EXPECT_LT(distance(strategy->most_probable()), GetParam() == "random" ? 60 : 18)
+      << "36 at first, some 250 of a uniform draw";
 }
 
 TEST_P(EveryStrategy, SurvivesAShortLastIteration) {

@@ -14,7 +14,8 @@ inline SiteData site(std::size_t index, std::size_t sites, int tmax) {
   SiteData s;
   s.name = "site" + std::to_string(index);
   s.tmax = tmax;
-  for (int q = 0; q < 256; ++q) s.histogram.counts[q] = static_cast<std::uint64_t>(10000 * std::exp(-q / (10.0 + double(index))));
+  for (int q = 0; q < 256; ++q)
+    s.histogram.counts[q] = static_cast<std::uint64_t>(10000 * std::exp(-q / (10.0 + double(index))));
   s.init = initial_codes(tmax);
   s.mse = s.start = mse_optimum(s.histogram, tmax);
   s.state = site_state(s.histogram, index, sites);
@@ -40,7 +41,8 @@ inline double toy_reward(const std::vector<SiteData>& sites, const std::vector<C
   return reward;
 }
 
-inline Update one_iteration(Strategy& strategy, const std::vector<SiteData>& sites, std::uint64_t iteration, std::size_t count = 64) {
+inline Update one_iteration(Strategy& strategy, const std::vector<SiteData>& sites, std::uint64_t iteration,
+                            std::size_t count = 64) {
   std::vector<Episode> episodes;
   for (auto& codes : strategy.propose(iteration * count, count)) {
     Episode e;

@@ -62,7 +62,8 @@ TEST(MpiRanks, RanksOfAHostAreToldApart) {
   EXPECT_EQ(scoring_threads(0, transport), transport.threads());
   EXPECT_EQ(scoring_threads(7, transport), 7);
   for (const std::string& threads : gather_texts(transport, std::to_string(transport.threads())))
-    EXPECT_LE(std::stoi(threads) * transport.size(), std::max<int>(transport.size(), cores_of_this_process().allowed.size()))
+    EXPECT_LE(std::stoi(threads) * transport.size(),
+              std::max<int>(transport.size(), cores_of_this_process().allowed.size()))
         << "ranks of one mask divide it";
 }
 
@@ -71,7 +72,11 @@ TEST(MpiRanks, TheFirstFailureIsThatOfAll) {
   agree(transport, [] {});
   const std::string message = "what went wrong " + std::string(5000, '.') + " here";
   for (int broken = 0; broken < transport.size(); ++broken) {
-    EXPECT_EQ(error_of([&] { agree(transport, [&] { if (transport.rank() >= broken) fail("{} {}", message, transport.rank()); }); }),
+    EXPECT_EQ(error_of([&] {
+                agree(transport, [&] {
+                  if (transport.rank() >= broken) fail("{} {}", message, transport.rank());
+                });
+              }),
               message + " " + std::to_string(broken));
   }
   EXPECT_EQ(error_of([&] { agree(transport, [] { throw std::runtime_error(""); }); }), "an error without a message");
@@ -90,8 +95,10 @@ TEST(MpiRanks, TextsThatDifferAnywhereAreFound) {
 
 Problem problem() {
   using namespace triseg::testing;
-  return random_problem(chain("small", 1, 28, {convolution("conv1", 4, 5, 3, 0, 2), fully_connected("fc1", 12), fully_connected("fc2", 10)}, {0, 1}),
-                        Scheme::fbgemm, 5);
+  return random_problem(
+      chain("small", 1, 28,
+            {convolution("conv1", 4, 5, 3, 0, 2), fully_connected("fc1", 12), fully_connected("fc2", 10)}, {0, 1}),
+      Scheme::fbgemm, 5);
 }
 
 ScoreRequest request(int which) {
@@ -99,7 +106,8 @@ ScoreRequest request(int which) {
   std::iota(r.images.begin(), r.images.end(), static_cast<std::uint32_t>(10 * which));
   for (int c = 1; c < 4 + which % 3; ++c) {
     const auto code = [&](int k) { return static_cast<std::uint8_t>((20 * c + 2 * which) * k / 5); };
-    r.candidates.push_back({{code(1), code(2), code(3), code(4), code(5)}, {code(1), code(2), code(3), code(4), code(5)}});
+    r.candidates.push_back(
+        {{code(1), code(2), code(3), code(4), code(5)}, {code(1), code(2), code(3), code(4), code(5)}});
   }
   return r;
 }
@@ -146,7 +154,12 @@ TEST(MpiGroups, AFailureOfOneIsNotThatOfTheOther) {
   const int group = all.rank() / 2;
   MpiTransport transport(all.split(group), timeout);
   if (group == 0) {
-    EXPECT_EQ(error_of([&] { agree(transport, [&] { if (transport.rank() == 1) fail("of group 0"); }); }), "of group 0");
+    EXPECT_EQ(error_of([&] {
+                agree(transport, [&] {
+                  if (transport.rank() == 1) fail("of group 0");
+                });
+              }),
+              "of group 0");
   } else {
     agree(transport, [] {});
   }

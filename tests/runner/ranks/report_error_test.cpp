@@ -23,9 +23,11 @@ std::string message_of_failure(Action action) {
 
 TEST(MessageOf, HasASubject) {
   const std::string name(300, 'x');
-  EXPECT_EQ(message_of_failure([&] { static_cast<void>(std::filesystem::is_directory(name)); }), name + ": File name too long");
+  EXPECT_EQ(message_of_failure([&] { static_cast<void>(std::filesystem::is_directory(name)); }),
+            name + ": File name too long");
   EXPECT_THAT(message_of_failure([] { throw std::bad_alloc(); }), testing::StartsWith("out of memory: "));
-  EXPECT_THAT(message_of_failure([] { std::vector<double>().reserve(std::size_t(-1)); }), testing::StartsWith("out of memory: "));
+  EXPECT_THAT(message_of_failure([] { std::vector<double>().reserve(std::size_t(-1)); }),
+              testing::StartsWith("out of memory: "));
   EXPECT_EQ(message_of_failure([] { throw std::runtime_error("plain"); }), "plain");
 }
 

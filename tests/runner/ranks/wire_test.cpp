@@ -14,7 +14,8 @@ constexpr std::uint64_t huge[] = {1ull << 31, 1ull << 40, 1ull << 62, 0x33333333
 
 /// A request that has something of everything.
 ScoreRequest full_request() {
-  ScoreRequest r{Split::validation, 16, {5, 4, 3}, {{{1, 2, 3, 4, 5}, {6, 7, 8, 9, 250}}, {}, {{1, 2, 2, 3, 9}, {0, 0, 0, 0, 0}}}};
+  ScoreRequest r{
+      Split::validation, 16, {5, 4, 3}, {{{1, 2, 3, 4, 5}, {6, 7, 8, 9, 250}}, {}, {{1, 2, 2, 3, 9}, {0, 0, 0, 0, 0}}}};
   r.repairs = {{std::nullopt, Requantization{{0.5f, -0.0f}, {-7, 1 << 30}}, Requantization{}}, {}};
   r.repair_of = {1, no_repair, 0};
   r.phase = "a phase whose name is longer than any buffer that somebody might think large enough for it, iteration 17";
@@ -57,7 +58,8 @@ TEST(Wire, EveryTruncatedOrderIsAnError) {
   for (const Task task : {Task::score, Task::finish}) {
     const auto whole = encode(task, 85, full_request());
     for (std::size_t bytes = 0; bytes < whole.size(); ++bytes)
-      EXPECT_THAT(error_of([&] { decode_order(std::span(whole).first(bytes)); }), HasSubstr("too short")) << bytes << " of " << whole.size();
+      EXPECT_THAT(error_of([&] { decode_order(std::span(whole).first(bytes)); }), HasSubstr("too short"))
+          << bytes << " of " << whole.size();
   }
 }
 
@@ -88,10 +90,13 @@ TEST(Wire, HugeCountsAreErrors) {
   EXPECT_GT(refused, 0u);
   for (const std::uint64_t count : huge) {
     constexpr std::size_t of_images = 12;  // behind task, split and batch size
-    EXPECT_THAT(error_of([&] { decode_order(with_number(whole, of_images, count)); }), HasSubstr(std::to_string(count) + " values of 4 bytes"));
+    EXPECT_THAT(error_of([&] { decode_order(with_number(whole, of_images, count)); }),
+                HasSubstr(std::to_string(count) + " values of 4 bytes"));
     const std::size_t of_candidates = of_images + 8 + original.images.size() * 4;
-    EXPECT_THAT(error_of([&] { decode_order(with_number(whole, of_candidates, count)); }), HasSubstr(std::to_string(count)));
-    EXPECT_THAT(error_of([&] { decode_order(with_number(whole, of_candidates + 8, count)); }), HasSubstr(std::to_string(count) + " values of 5 bytes"));
+    EXPECT_THAT(error_of([&] { decode_order(with_number(whole, of_candidates, count)); }),
+                HasSubstr(std::to_string(count)));
+    EXPECT_THAT(error_of([&] { decode_order(with_number(whole, of_candidates + 8, count)); }),
+                HasSubstr(std::to_string(count) + " values of 5 bytes"));
   }
 }
 
@@ -106,7 +111,8 @@ TEST(Wire, OrdersWithoutMeaningAreErrors) {
   EXPECT_THAT(refusal([](ScoreRequest& r) { r.batch_size = 0; }), HasSubstr("batches of no image"));
   EXPECT_THAT(refusal([](ScoreRequest& r) { r.repair_of.pop_back(); }), HasSubstr("3 candidates and repairs of 2"));
   EXPECT_THAT(refusal([](ScoreRequest& r) { r.repair_of[0] = 2; }), HasSubstr("repair 2 of 2"));
-  EXPECT_THAT(refusal([](ScoreRequest& r) { r.repairs[0][1]->bias.pop_back(); }), HasSubstr("2 multipliers and 1 biases"));
+  EXPECT_THAT(refusal([](ScoreRequest& r) { r.repairs[0][1]->bias.pop_back(); }),
+              HasSubstr("2 multipliers and 1 biases"));
   auto message = encode(Task::score, 0, full_request());
   message[0] = std::byte{4};
   EXPECT_THAT(error_of([&] { decode_order(message); }), HasSubstr("task 4"));
@@ -119,16 +125,19 @@ TYPED_TEST_SUITE(Answers, Records);
 
 TYPED_TEST(Answers, ComeBackAsTheyWereOrNotAtAll) {
   std::vector<TypeParam> records(3);
-  for (std::size_t i = 0; i < records.size(); ++i) std::memset(static_cast<void*>(&records[i]), 17 * (int(i) + 1), sizeof(TypeParam));
+  for (std::size_t i = 0; i < records.size(); ++i)
+    std::memset(static_cast<void*>(&records[i]), 17 * (int(i) + 1), sizeof(TypeParam));
   for (const bool stop : {false, true}) {
     auto message = encode_answer(stop, records);
     const auto answer = decode_answer<TypeParam>(message, 2, 3);
     EXPECT_EQ(answer.stop, stop);
     ASSERT_EQ(answer.records.size(), 3u);
     EXPECT_EQ(std::memcmp(answer.records.data(), records.data(), 3 * sizeof(TypeParam)), 0);
-    EXPECT_EQ(error_of([&] { decode_answer<TypeParam>(message, 2, 4); }), "the answer of rank 2 has 3 records, expected 4");
+    EXPECT_EQ(error_of([&] { decode_answer<TypeParam>(message, 2, 4); }),
+              "the answer of rank 2 has 3 records, expected 4");
     for (std::size_t bytes = 0; bytes < message.size(); ++bytes)
-      EXPECT_THAT(error_of([&] { decode_answer<TypeParam>(std::span(message).first(bytes), 2, 3); }), HasSubstr("too short"));
+      EXPECT_THAT(error_of([&] { decode_answer<TypeParam>(std::span(message).first(bytes), 2, 3); }),
+                  HasSubstr("too short"));
     for (const std::uint64_t count : huge)
       EXPECT_THAT(error_of([&] { decode_answer<TypeParam>(with_number(message, 1, count)); }), HasSubstr("too short"));
     message.push_back(std::byte{1});

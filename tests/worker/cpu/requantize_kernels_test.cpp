@@ -86,8 +86,8 @@ TEST_P(RequantizeKernelsTest, AppliesAnyTableInPlaceAndElsewhere) {
 }
 
 TEST_P(RequantizeKernelsTest, SumsSquaresOfTheChannelsOnly) {
-  for (auto [lanes, channels] : {std::pair(1, 1), std::pair(8, 5), std::pair(16, 16), std::pair(16, 9), std::pair(64, 64),
-                                 std::pair(520, 513)}) {
+  for (auto [lanes, channels] : {std::pair(1, 1), std::pair(8, 5), std::pair(16, 16), std::pair(16, 9),
+                                 std::pair(64, 64), std::pair(520, 513)}) {
     constexpr int positions = 3;
     auto codes = random_codes(std::size_t(positions) * lanes, lanes);
     std::fill(codes.begin(), codes.begin() + lanes, std::uint8_t{255});  // the largest sum
@@ -129,7 +129,8 @@ TEST_P(RequantizeKernelsTest, AddsExactMoments) {
     kernels_.add_moments(in.data(), 20, lanes, offset.data(), actual);
     kernels_.add_moments(in.data() + 20 * lanes, positions - 20, lanes, offset.data(), actual);
     for (int c = 0; c < lanes; ++c)
-      EXPECT_EQ((Moments{positions, actual.sum[c], actual.squares_low[c], actual.squares_high[c]}), expected[c]) << lanes << ", lane " << c;
+      EXPECT_EQ((Moments{positions, actual.sum[c], actual.squares_low[c], actual.squares_high[c]}), expected[c])
+          << lanes << ", lane " << c;
   }
 }
 

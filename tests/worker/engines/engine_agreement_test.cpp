@@ -32,7 +32,7 @@ struct Case {
   Network (*network)();
   Scheme scheme;
   bool has_sites;
-  int images;      // that the comparisons with many students run on
+  int images;  // that the comparisons with many students run on
   int students;
 };
 void PrintTo(const Case& c, std::ostream* stream) { *stream << c.name; }
@@ -59,8 +59,8 @@ Network dense() { return chain("dense", 3, 6, {fully_connected("fc1", 21), fully
 /// More channels than a tile of a GPU engine has, not a multiple of it; a window of positions that no tile divides.
 Network wide() {
   return chain("wide", 3, 8,
-               {convolution("conv1", 20, 3, 1, 1, 1), convolution("conv2", 81, 3, 1, 1, 3), convolution("conv3", 200, 2, 1, 0, 1),
-                fully_connected("fc1", 10)},
+               {convolution("conv1", 20, 3, 1, 1, 1), convolution("conv2", 81, 3, 1, 1, 3),
+                convolution("conv3", 200, 2, 1, 0, 1), fully_connected("fc1", 10)},
                {1, 2});
 }
 
@@ -196,9 +196,11 @@ TEST_P(EngineAgreement, AddsTheReferencesMoments) {
     }
   }
   const std::size_t second = model_.network.layers[0].out_channels;
-  EXPECT_TRUE(std::equal(all[0].begin(), all[0].begin() + second, all[1].begin())) << "no staircase before the first layer";
+  EXPECT_TRUE(std::equal(all[0].begin(), all[0].begin() + second, all[1].begin()))
+      << "no staircase before the first layer";
   if (shape().has_sites) {
-    EXPECT_FALSE(std::equal(all[0].begin() + second, all[0].end(), all[1].begin() + second)) << "the test's students do not differ";
+    EXPECT_FALSE(std::equal(all[0].begin() + second, all[0].end(), all[1].begin() + second))
+        << "the test's students do not differ";
   }
 }
 
@@ -213,7 +215,8 @@ TEST_P(EngineAgreement, MomentsAreThoseOfTheTracedAccumulators) {
       const auto& bias = student.requantization.empty() ? own.bias : student.requantization[l].value_or(own).bias;
       for (std::size_t c = 0; c < channels; ++c) {
         Moments m;
-        for (std::size_t i = c; i < traced[l].accumulators.size(); i += channels) m.add(traced[l].accumulators[i] - bias[c]);
+        for (std::size_t i = c; i < traced[l].accumulators.size(); i += channels)
+          m.add(traced[l].accumulators[i] - bias[c]);
         expected.push_back(m);
       }
     }
@@ -225,7 +228,9 @@ TEST_P(EngineAgreement, MomentsAreThoseOfTheTracedAccumulators) {
 /// All but the reference, which they are compared with.
 std::vector<NamedEngine> engines_to_test() {
   std::vector<NamedEngine> engines(engine_names().begin(), engine_names().end());
-  std::erase_if(engines, [](const auto& each) { return each.second == EngineKind::automatic || each.second == EngineKind::reference; });
+  std::erase_if(engines, [](const auto& each) {
+    return each.second == EngineKind::automatic || each.second == EngineKind::reference;
+  });
   return engines;
 }
 
@@ -234,13 +239,14 @@ INSTANTIATE_TEST_SUITE_P(
     Networks, EngineAgreement,
     ::testing::Combine(
         ::testing::ValuesIn(engines_to_test()),
-        ::testing::Values(Case{"alexnet_fbgemm", [] { return make_recipe("alexnet").network; }, Scheme::fbgemm, true, 2, 8},
-                          Case{"alexnet_qnnpack", [] { return make_recipe("alexnet").network; }, Scheme::qnnpack, true, 1, 5},
-                          Case{"lenet5_fbgemm", [] { return make_recipe("lenet5").network; }, Scheme::fbgemm, true, 9, 30},
-                          Case{"lenet5_qnnpack", [] { return make_recipe("lenet5").network; }, Scheme::qnnpack, true, 9, 30},
-                          Case{"odd", odd, Scheme::qnnpack, true, 11, 40}, Case{"three", three, Scheme::fbgemm, true, 11, 40},
-                          Case{"dense", dense, Scheme::qnnpack, true, 11, 40}, Case{"bare", bare, Scheme::qnnpack, false, 11, 2},
-                          Case{"wide", wide, Scheme::qnnpack, true, 11, 20})),
+        ::testing::Values(
+            Case{"alexnet_fbgemm", [] { return make_recipe("alexnet").network; }, Scheme::fbgemm, true, 2, 8},
+            Case{"alexnet_qnnpack", [] { return make_recipe("alexnet").network; }, Scheme::qnnpack, true, 1, 5},
+            Case{"lenet5_fbgemm", [] { return make_recipe("lenet5").network; }, Scheme::fbgemm, true, 9, 30},
+            Case{"lenet5_qnnpack", [] { return make_recipe("lenet5").network; }, Scheme::qnnpack, true, 9, 30},
+            Case{"odd", odd, Scheme::qnnpack, true, 11, 40}, Case{"three", three, Scheme::fbgemm, true, 11, 40},
+            Case{"dense", dense, Scheme::qnnpack, true, 11, 40}, Case{"bare", bare, Scheme::qnnpack, false, 11, 2},
+            Case{"wide", wide, Scheme::qnnpack, true, 11, 20})),
     [](const auto& info) { return fmt::format("{}_{}", std::get<0>(info.param).first, std::get<1>(info.param).name); });
 
 class EveryEngine : public ::testing::TestWithParam<NamedEngine> {
@@ -252,9 +258,9 @@ class EveryEngine : public ::testing::TestWithParam<NamedEngine> {
 
 TEST_P(EveryEngine, IsExactForTheLargestSums) {
   // 1728 weights of 127 or -128 and codes of 255: sums of 56 million, beyond 2^24, where float32 would round.
-  auto model = random_network(
-      chain("large", 192, 4, {convolution("conv1", 8, 3, 1, 1, 1), fully_connected("fc1", 4)}, {0}),
-      Scheme::qnnpack, 5);
+  auto model =
+      random_network(chain("large", 192, 4, {convolution("conv1", 8, 3, 1, 1, 1), fully_connected("fc1", 4)}, {0}),
+                     Scheme::qnnpack, 5);
   auto& layer = model.layers[0];
   const std::size_t fan_in = layer.weights.size() / 8;
   for (std::size_t i = 0; i < layer.weights.size(); ++i) layer.weights[i] = i / fan_in % 2 ? 127 : -128;
@@ -275,9 +281,9 @@ TEST_P(EveryEngine, IsExactForTheLargestSums) {
 }
 
 TEST_P(EveryEngine, NamesTheLayerItCannotPad) {
-  auto model = random_network(
-      chain("n", 3, 6, {convolution("conv1", 8, 3, 1, 1, 1), convolution("conv2", 4, 6, 1, 1, 3)}, {}), Scheme::qnnpack,
-      5);
+  auto model =
+      random_network(chain("n", 3, 6, {convolution("conv1", 8, 3, 1, 1, 1), convolution("conv2", 4, 6, 1, 1, 3)}, {}),
+                     Scheme::qnnpack, 5);
   model.network.layers[0].relu = false;
   model.layers[0].output.zero_point = model.layers[1].input.zero_point = 9;
   const Problem problem{model, {0}, {}};
