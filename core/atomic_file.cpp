@@ -73,8 +73,10 @@ class Temporary {
       if (n < 0 && errno != EINTR) throw_errno("write");
       if (n > 0) bytes = bytes.subspan(n);
     }
-    if (::fsync(fd_) != 0) throw_errno("fsync");
-    if (::close(std::exchange(fd_, -1)) != 0) throw_errno("close");
+    while (::fsync(fd_) != 0)
+      if (errno != EINTR) throw_errno("fsync");
+    // After EINTR the file is closed all the same (close(2)).
+    if (::close(std::exchange(fd_, -1)) != 0 && errno != EINTR) throw_errno("close");
   }
 
   void rename() {
@@ -107,9 +109,15 @@ void sync_folder_of(const std::filesystem::path& path) {
     fail("cannot write {}: {} of its folder failed: {}", path.string(), call, std::strerror(errno));
   };
   const Descriptor fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (fd.get() < 0) throw_errno("open");
-  // Some network file systems do not know fsync of a folder; they say EINVAL and need none.
-  if (::fsync(fd.get()) != 0 && errno != EINVAL) throw_errno("fsync");
+  if (fd.get() < 0) {
+    if (errno == EACCES) return;  // a folder that may be written, but not read: the system syncs it when it does
+    throw_errno("open");
+  }
+  // Some network file systems do not know fsync of a folder; they say so in one of these ways and need none.
+  while (::fsync(fd.get()) != 0) {
+    if (errno == EINVAL || errno == ENOTSUP || errno == ENOSYS) return;
+    if (errno != EINTR) throw_errno("fsync");
+  }
 }
 
 }  // namespace

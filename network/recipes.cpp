@@ -11,7 +11,8 @@ namespace {
 /// Puts a recipe together layer by layer.
 class Builder {
  public:
-  Builder(std::string name, std::string display_name) {
+  Builder(std::string name, std::string display_name, int classes) {
+    recipe_.network.classes = classes;
     recipe_.network.name = std::move(name);
     recipe_.network.display_name = std::move(display_name);
   }
@@ -56,8 +57,8 @@ class Builder {
   Recipe recipe_;
 };
 
-Recipe alexnet() {
-  Builder b("alexnet", "AlexNet");
+Recipe alexnet(int classes) {
+  Builder b("alexnet", "AlexNet", classes);
   b.conv("conv1", 3, 64, 5, 2, 2, 2, true);
   b.conv("conv2", 64, 192, 5, 1, 2, 2, true);
   b.conv("conv3", 192, 384, 3, 1, 1, 1, true);
@@ -69,8 +70,8 @@ Recipe alexnet() {
   return b.finish({"conv3", "conv4", "fc1"});
 }
 
-Recipe lenet5() {
-  Builder b("lenet5", "LeNet-5");
+Recipe lenet5(int classes) {
+  Builder b("lenet5", "LeNet-5", classes);
   b.conv("conv1", 3, 6, 5, 1, 0, 2, false);
   b.conv("conv2", 6, 16, 5, 1, 0, 2, false);
   b.fc("fc1", 400, 120);
@@ -82,8 +83,8 @@ Recipe lenet5() {
 /// Blocks of 3 x 3 convolutions, `depth` of them each, and pooling behind every block; one fully connected layer makes
 /// the logits.
 Recipe vgg(std::string name, std::string display_name, const std::array<int, 5>& depth,
-           std::vector<std::string> attention) {
-  Builder b(std::move(name), std::move(display_name));
+           std::vector<std::string> attention, int classes) {
+  Builder b(std::move(name), std::move(display_name), classes);
   constexpr std::array<int, 5> widths = {64, 128, 256, 512, 512};
   int channels = 3;
   for (std::size_t block = 0; block < depth.size(); ++block) {
@@ -96,10 +97,14 @@ Recipe vgg(std::string name, std::string display_name, const std::array<int, 5>&
   return b.finish(std::move(attention));
 }
 
-Recipe vgg16() { return vgg("vgg16", "VGG-16", {2, 2, 3, 3, 3}, {"conv3_1", "conv4_1", "conv5_1"}); }
-Recipe vgg19() { return vgg("vgg19", "VGG-19", {2, 2, 4, 4, 4}, {"conv3_2", "conv4_2", "conv5_2"}); }
+Recipe vgg16(int classes) {
+  return vgg("vgg16", "VGG-16", {2, 2, 3, 3, 3}, {"conv3_1", "conv4_1", "conv5_1"}, classes);
+}
+Recipe vgg19(int classes) {
+  return vgg("vgg19", "VGG-19", {2, 2, 4, 4, 4}, {"conv3_2", "conv4_2", "conv5_2"}, classes);
+}
 
-constexpr std::pair<std::string_view, Recipe (*)()> recipes[] = {
+constexpr std::pair<std::string_view, Recipe (*)(int classes)> recipes[] = {
     {"alexnet", alexnet}, {"vgg16", vgg16}, {"vgg19", vgg19}, {"lenet5", lenet5}};
 
 }  // namespace
@@ -110,9 +115,9 @@ std::vector<std::string> recipe_names() {
   return names;
 }
 
-Recipe make_recipe(std::string_view name) {
+Recipe make_recipe(std::string_view name, int classes) {
   for (const auto& [known, make] : recipes)
-    if (known == name) return make();
+    if (known == name) return make(classes);
   fail("unknown model '{}': expected one of {}", name, fmt::join(recipe_names(), ", "));
 }
 

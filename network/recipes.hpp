@@ -23,9 +23,9 @@ struct Recipe {
 /// The names make_recipe knows, in the order of the documentation.
 std::vector<std::string> recipe_names();
 
-/// The recipe called `name`, its shapes connected. Throws Error naming it and the known ones.
+/// The recipe called `name` for so many classes, its shapes connected. Throws Error naming it and the known ones.
 /// For training and for readers of files that were written before they carried their network; nobody else looks a name
 /// up.
-Recipe make_recipe(std::string_view name);
+Recipe make_recipe(std::string_view name, int classes = 10);
 
 }  // namespace triseg

@@ -1,8 +1,10 @@
 #include "runner/model_lookup.hpp"
 
 #include "core/error.hpp"
+#include "network/recipes.hpp"
 #include "runner/search_options.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <set>
 #include <vector>
@@ -39,6 +41,17 @@ std::string described(const DataSet& data) {
   return data.source == data.name ? data.name : fmt::format("the data in {}", data.source);
 }
 
+bool is_recipe(const std::string& model) {
+  const auto names = recipe_names();
+  return std::count(names.begin(), names.end(), model) > 0;
+}
+
+/// For messages: the command that makes a teacher for these images.
+std::string how_to_train(const std::string& model, Scheme backend, const DataSet& data) {
+  return fmt::format("train one (triseg train --model {} --data {} --backend {})", model, data.source,
+                     scheme_name(backend));
+}
+
 }  // namespace
 
 fs::path find_model(const std::string& explicit_path, const std::string& model, Scheme backend, const DataSet& data) {
@@ -66,11 +79,9 @@ fs::path find_model(const std::string& explicit_path, const std::string& model, 
   std::set<std::string> there;
   for (const fs::path& folder : folders)
     for (const fs::path& path : models_in(folder, "")) there.insert(path.filename().string());
-  fail(
-      "no model {} in {}, where {}: train one (triseg train --model {} --data {} --backend {}) and name it with "
-      "--teacher",
-      name, looked, there.empty() ? "there is none" : fmt::format("there are {}", fmt::join(there, ", ")), model,
-      data.source, scheme_name(backend));
+  fail("no model {} in {}, where {}: name its file with --teacher{}", name, looked,
+       there.empty() ? "there is none" : fmt::format("there are {}", fmt::join(there, ", ")),
+       is_recipe(model) ? ", or " + how_to_train(model, backend, data) : "");
 }
 
 ModelFile load_teacher(const std::string& explicit_path, const std::string& model, std::optional<Scheme> backend,
@@ -87,12 +98,12 @@ ModelFile load_teacher(const std::string& explicit_path, const std::string& mode
   check_fit(network.network, data);
   const bool has_digest = !network.data_sha256.empty();
   if (has_digest ? network.data_sha256 != data.sha256 : network.data != data.name)
-    fail(
-        "{} was trained on {}{}, not on {} (sha256 {:.12}...): train a teacher for it (triseg train --model {} --data "
-        "{} --backend {}) "
-        "and name it with --teacher",
-        path.string(), network.data, has_digest ? fmt::format(" (sha256 {:.12}...)", network.data_sha256) : "",
-        described(data), data.sha256, network.network.name, data.source, scheme_name(network.scheme));
+    fail("{} was trained on {}{}, not on {} (sha256 {:.12}...): name its images with --data{}", path.string(),
+         network.data, has_digest ? fmt::format(" (sha256 {:.12}...)", network.data_sha256) : "", described(data),
+         data.sha256,
+         is_recipe(network.network.name)
+             ? ", or another teacher with --teacher; " + how_to_train(network.network.name, network.scheme, data)
+             : ", or another teacher with --teacher");
   return file;
 }
 

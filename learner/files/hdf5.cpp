@@ -314,6 +314,14 @@ struct Opened {
   Info info;
 };
 
+/// Throws Error if the dataset's values lie in other files: what a file says is to be in it.
+void check_storage(const Subject& call, hid_t dataset) {
+  const Handle creation(call("H5Dget_create_plist", H5Dget_create_plist(dataset)), close_list);
+  if (call("H5Pget_external_count", H5Pget_external_count(creation.id())) > 0 ||
+      call("H5Pget_layout", H5Pget_layout(creation.id())) == H5D_VIRTUAL)
+    fail("{}: its values lie in other files, which are not read: repack the file", call.name);
+}
+
 /// Throws Error if the dataset passes through a filter that the library does not have, of which it would say less.
 void check_filters(const Subject& call, hid_t dataset) {
   const Handle creation(call("H5Dget_create_plist", H5Dget_create_plist(dataset)), close_list);
@@ -333,6 +341,7 @@ void check_filters(const Subject& call, hid_t dataset) {
 Opened open_dataset(const Subject& call, hid_t file, const std::string& path, std::uint64_t file_size) {
   Opened o;
   o.object = Handle(call("H5Dopen2", H5Dopen2(file, path.c_str(), H5P_DEFAULT)), close_dataset);
+  check_storage(call, o.object.id());
   o.type = Handle(call("H5Dget_type", H5Dget_type(o.object.id())), close_type);
   o.space = Handle(call("H5Dget_space", H5Dget_space(o.object.id())), close_space);
   o.info = make_info(call, o.type.id(), o.space.id(), file_size);

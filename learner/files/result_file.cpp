@@ -7,6 +7,7 @@
 #include "learner/judging/cost_model.hpp"
 #include "learner/judging/repair.hpp"
 #include "learner/judging/selection.hpp"
+#include "network/recipes.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -40,7 +41,8 @@ std::string text_of(const std::filesystem::path& path) {
 /// Parses a file's text, refusing repeated keys, of which the parser would keep the last.
 Json parse(const std::filesystem::path& path, const std::string& text) {
   std::vector<std::set<std::string>> keys;
-  const auto visit = [&](int, Json::parse_event_t event, Json& parsed) {
+  const auto visit = [&](int depth, Json::parse_event_t event, Json& parsed) {
+    if (depth > deepest_json) fail("{}: nested more than {} deep", path.string(), deepest_json);
     if (event == Json::parse_event_t::object_start) keys.emplace_back();
     if (event == Json::parse_event_t::object_end) keys.pop_back();
     if (event == Json::parse_event_t::key && !keys.back().insert(parsed.get<std::string>()).second)
@@ -259,7 +261,10 @@ ResultFile::ResultFile(const std::filesystem::path& path)
              text("config_hash").value_or("")};
   if (json.contains("model") && !origin_.model)
     fail("{}: model: expected a string, found {}", path.string(), excerpt(json["model"]));
-  if (origin_.model) origin_.model = lower_case(*origin_.model);
+  // The Python original writes "LeNet5".
+  if (const auto known = recipe_names();
+      origin_.model && std::count(known.begin(), known.end(), lower_case(*origin_.model)))
+    origin_.model = lower_case(*origin_.model);
   if (json.contains("temperature")) {
     const Json& value = json["temperature"];
     const double number = value.is_number() ? value.get<double>() : 0;

@@ -15,6 +15,9 @@
 
 namespace triseg {
 
+/// JSON nested deeper than this is refused: what reads and prints it is recursive.
+inline constexpr int deepest_json = 64;
+
 /// Writes a finished run's selected codes (commit_file):
 ///   layers.<site name>.{t1_code, v1_code, t2_code, v2_code, tmax_code, record_key}  in network order, one key a line
 ///   backend, model

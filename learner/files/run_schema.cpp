@@ -457,8 +457,11 @@ void add_repair(std::vector<Field>& fields) {
   };
   fields.push_back(with_set(channels, [](RunData& run, const Values& values) {
     const auto counts = values.as<std::int32_t>();
+    constexpr std::int64_t most_channels = 1 << 24;  // of all layers of any network
+    std::int64_t total = 0;
     for (std::size_t i = 0; i < counts.size(); ++i) {
-      if (counts[i] < 1) fail("row {}: {} channels", i, counts[i]);
+      total += counts[i];
+      if (counts[i] < 1 || total > most_channels) fail("row {}: {} channels", i, counts[i]);
       run.selected.repair[i].requantization = {std::vector<float>(counts[i]), std::vector<std::int32_t>(counts[i])};
     }
   }));

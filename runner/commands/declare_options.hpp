@@ -25,7 +25,7 @@ void declare_moment_repair(CLI::App& app, MomentRepairOptions& options);
 void declare_engine(CLI::App& app, EngineOptions& options);
 void declare_ranks(CLI::App& app, RankOptions& options);
 void declare_output(CLI::App& app, OutputOptions& options);
-/// --config, which takes_config_file reads.
+/// --config.
 void declare_config(CLI::App& app);
 
 /// All of them.

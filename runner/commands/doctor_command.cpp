@@ -132,7 +132,7 @@ void check_inputs(Transport& transport, const DescribeOptions& describe, SearchO
   const std::string chosen =
       o.engine.engine == EngineKind::automatic ? fmt::format(" (auto: {})", why_auto(engine)) : "";
   try {
-    agree(transport, [&] { inputs = load_agreed_inputs(transport, o, describe, run); });
+    inputs = load_agreed_inputs(transport, o, describe, run);
   } catch (const SharedError& error) {
     constexpr std::string_view of_engine = "engine ";
     const std::string_view message = error.what();

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <type_traits>
 
 namespace triseg {
 
@@ -55,9 +56,13 @@ CLI::Option* add_choice(CLI::App& app, const char* group, const char* name, E& v
       ->default_str(std::string(name_of(names, value)));
 }
 
-/// The number that is the whole text, if T can hold it.
+/// The number that is the whole text, if T can hold it. A whole number has no leading zero, which some read as octal.
 template <class T>
 std::optional<T> number_in(const std::string& text) {
+  if (std::is_integral_v<T>) {
+    const std::size_t digits = text.starts_with('-');
+    if (text.size() > digits + 1 && text[digits] == '0') return std::nullopt;
+  }
   T number{};
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   return error == std::errc() && end == text.data() + text.size() ? std::optional(number) : std::nullopt;

@@ -1,6 +1,7 @@
 // triseg score: answers requests for scores of codes, line by line, so that foreign searchers can be compared with
 // triseg's.
 #include "core/error.hpp"
+#include "learner/files/result_file.hpp"
 #include "core/text.hpp"
 #include "learner/image_order.hpp"
 #include "learner/judging/selection.hpp"
@@ -116,7 +117,11 @@ std::vector<std::vector<Codes>> parse_candidates(const Json& json, const std::ve
 /// split.
 ScoreRequest parse_request(const std::string& line, const IterationOptions& o, const DataSet& data,
                            const std::vector<SiteData>& sites) {
-  const Json json = Json::parse(line, nullptr, false);
+  const auto visit = [](int depth, Json::parse_event_t, Json&) {
+    if (depth > deepest_json) fail("expected a line of JSON, found one nested more than {} deep", deepest_json);
+    return true;
+  };
+  const Json json = Json::parse(line, visit, false);
   if (json.is_discarded()) fail("expected a line of JSON, found {}", excerpt(line));
   if (!json.is_object() || json.size() != 2 || !json.contains("codes") ||
       json.contains("iteration") == json.contains("split"))

@@ -59,9 +59,9 @@ bool is_finished(const fs::path& run_file) {
 
 /// Writes a file that follows from a finished run, unless it is there: what differs from the run's own was edited or
 /// picked, and stays.
-void write_if_missing(const fs::path& path, bool just_finished, const std::string& text) {
+void write_if_missing(const fs::path& path, const std::string& text) {
   std::error_code ignored;
-  if (just_finished || !fs::exists(path, ignored)) return commit_file(path, text);
+  if (!fs::exists(path, ignored)) return commit_file(path, text);
   const std::vector<std::byte> bytes = read_file(path);
   if (std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()) != text)
     spdlog::warn("warning: {} is not what the run makes it: it stays; remove it to have it written again",
@@ -71,8 +71,7 @@ void write_if_missing(const fs::path& path, bool just_finished, const std::strin
 /// The learner's part, once all ranks have loaded their inputs.
 int learn(const SearchOptions& o, Inputs& inputs, RunData run, Rollout& rollout, const RunFiles& files) {
   announce(*inputs.problem, run, inputs);
-  const bool was_finished = run.finished;
-  if (was_finished) {
+  if (run.finished) {
     spdlog::info("{} is finished: nothing to do", files.run.string());
   } else {
     if (run.checkpoint.next_iteration > 0)
@@ -91,8 +90,8 @@ int learn(const SearchOptions& o, Inputs& inputs, RunData run, Rollout& rollout,
       return exit_code;
     }
   }
-  write_if_missing(files.result, !was_finished, result_text(run));
-  write_if_missing(files.pareto, !was_finished, pareto_csv(run));
+  write_if_missing(files.result, result_text(run));
+  write_if_missing(files.pareto, pareto_csv(run));
   std::fputs(results_table(run).c_str(), stdout);
   fmt::print("JSON: {}\nHDF5: {}\nPareto front: {}\n", files.result.string(), files.run.string(),
              files.pareto.string());

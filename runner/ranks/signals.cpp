@@ -6,6 +6,7 @@
 
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <string>
@@ -13,17 +14,17 @@
 namespace triseg {
 namespace {
 
-volatile std::sig_atomic_t received = 0;
+std::atomic<bool> received = false;  // the handler may run on any thread
+static_assert(std::atomic<bool>::is_always_lock_free, "the handler uses it");
 std::string notice;  // written before the handler is there, then only read
 
 void remember(int number) {
-  if (received) {
+  if (received.exchange(true)) {
     if (number != SIGINT) return;
     std::signal(SIGINT, SIG_DFL);
     std::raise(SIGINT);  // comes once this handler has returned
     return;
   }
-  received = 1;
   if (!speaks_for_all()) return;
   const int before = errno;
   [[maybe_unused]] const auto written = ::write(STDERR_FILENO, notice.data(), notice.size());
@@ -47,6 +48,6 @@ void catch_stop_signals(std::string_view unit) {
   }
 }
 
-bool stop_signal_received() { return received != 0; }
+bool stop_signal_received() { return received; }
 
 }  // namespace triseg

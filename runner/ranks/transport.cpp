@@ -89,8 +89,9 @@ std::shared_ptr<Transport> make_transport(TransportKind kind, EngineKind engine,
   if (alone || kind == TransportKind::local) return make_local_transport();
   if (!launcher_speaks_to_mpi()) fail("srun started {} tasks that MPI cannot join: use srun --mpi=pmix", tasks);
   const auto mpi = std::make_shared<MpiTransport>(Communicator(std::make_shared<MpiSession>()), timeout);
-  if (launched_by_slurm() && tasks != mpi->size())
-    fail("srun started {} tasks but MPI joined {}: use srun --mpi=pmix", tasks, mpi->size());
+  if (tasks != mpi->size())
+    fail("{} started {} tasks but MPI joined {}: use {}", launched_by_slurm() ? "srun" : "the launcher", tasks,
+         mpi->size(), launched_by_slurm() ? "srun --mpi=pmix" : "the mpirun of the MPI that triseg was built with");
   std::shared_ptr<Transport> chosen;
   together(*mpi, [&] {
     agree_on_build(*mpi);

@@ -42,7 +42,8 @@ std::optional<Work> work_of(const ModelFile& file) {
   } catch (const std::exception&) {
     return std::nullopt;
   }
-  Work work = parse_work(configuration(make_recipe(options.model).network, file.network.data_sha256, options.training));
+  Work work = parse_work(configuration(make_recipe(options.model, file.network.network.classes).network,
+                                       file.network.data_sha256, options.training));
   if (file.network.data_sha256.empty()) work.erase("data_sha256");
   return work;
 }
@@ -203,9 +204,9 @@ int run_train(const TrainOptions& given) {
   catch_stop_signals("step");
   TrainOptions options = given;
   resolve_train_options(options);
-  const Recipe recipe = make_recipe(options.model);
-  const Network& network = recipe.network;
   const DataSet data = load_data_set(options.data);
+  const Recipe recipe = make_recipe(options.model, std::max(10, data.classes));
+  const Network& network = recipe.network;
   if (is_done(options.out, configuration(network, data.sha256, options.training))) {
     spdlog::info("{} is there already, made by these options: nothing to do", options.out);
     say_how_to_search(options);

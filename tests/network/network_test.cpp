@@ -141,9 +141,22 @@ TEST(Connect, RefusesWhatDoesNotFit) {
   });
   EXPECT_THAT(error_after([](Network& n) { n.layers.clear(); }), HasSubstr("at least one layer"));
   EXPECT_THAT(error_after([](Network& n) { n.layers[1].name = "conv1"; }), HasSubstr("two layers are called 'conv1'"));
-  for (const char* name : {"", "a/b", "a,b", "a\n", ".."})
-    EXPECT_THAT(error_after([&](Network& n) { n.layers[1].name = name; }), HasSubstr("expected a name without"))
-        << name;
+  for (const char* name : {"", "a/b", "a,b", "a\n", "..", "caf\xe9"}) {
+    EXPECT_THAT(error_after([&](Network& n) { n.layers[1].name = name; }), HasSubstr("expected UTF-8 without")) << name;
+    EXPECT_THAT(error_after([&](Network& n) { n.name = name; }), HasSubstr("network name")) << name;
+  }
+  for (const char* name : {"all", "conv", "none", "default"})
+    EXPECT_THAT(error_after([&](Network& n) { n.layers[1].name = name; }), HasSubstr("means something else by it"));
+  // The product of sides and channels is 2^44, whose lower 32 bits are the 0 channels that the next layer takes.
+  EXPECT_THAT(error_after([](Network& n) {
+                n.input_side = 4096;
+                n.layers[0].kernel = n.layers[0].pool = 1;
+                n.layers[0].padding = 0;
+                n.layers[0].out_channels = 1 << 20;
+                n.layers = {n.layers[0], n.layers[2]};
+                n.layers[1].in_channels = 0;
+              }),
+              HasSubstr("layer conv1: 1048576 output channels of 4096 x 4096"));
   EXPECT_THAT(error_after([](Network& n) { n.layers[1].in_channels = 7; }),
               HasSubstr("layer conv2: takes 7 channels but gets 6"));
   EXPECT_THAT(error_after([](Network& n) { n.layers[0].kernel = 99; }), HasSubstr("layer conv1: kernel 99"));

@@ -39,6 +39,7 @@ class BadInput(ProgramTest):
                 (search + ["--max-acc-drop", "inf"], ["--max-acc-drop", "inf"]),
                 (search + ["--seed", "-1"], ["--seed: expected a whole number from 0 to 18446744073709551615, found '-1'"]),
                 (search + ["--seed", "1.5"], ["--seed: expected a whole number from 0 to 18446744073709551615, found '1.5'"]),
+                (search + ["--seed", "010"], ["--seed: expected a whole number from 0 to 18446744073709551615, found '010'"]),
                 (search + ["--threads", "1.5"], ["--threads: expected a whole number from 0 to 4096, found '1.5'"]),
                 (search + ["--model", "lenet5", "--model", "lenet5"], ["--model: given twice"]),
                 (["evaluate", "a.json", "--split", "test", "--split", "test", "--split", "test"], ["--split: given 3 times"]),

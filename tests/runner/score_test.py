@@ -65,6 +65,7 @@ class Score(ProgramTest):
         good = {"iteration": 0, "codes": [[[1, 2, 3, 4]] * 4]}
         late = [[1, 2, 3, 4], [1, 2, 3, 4], [9, 5, 16, 25], [1, 2, 3, 4]]
         bad = {
+            100000 * "[" + 100000 * "]": ["nested more than 64 deep"],
             "no json": ["expected a line of JSON", "no json"],
             "": ["expected a line of JSON"],
             "[1]": ["expected the keys", "[1]"],

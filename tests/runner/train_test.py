@@ -8,7 +8,7 @@ import unittest
 
 import h5py
 
-from program import PROGRAM, ProgramTest, environment, run, start, write_few_images
+from program import PROGRAM, ProgramTest, environment, result_file, run, start, write_few_images
 
 
 class Train(ProgramTest):
@@ -91,6 +91,17 @@ class Train(ProgramTest):
                                    "another configuration: --data (other images or labels); remove it")
         with open(self.out("a.h5.checkpoint"), "rb") as file:
             self.assertEqual(file.read(), before)
+
+    def test_the_network_has_a_logit_for_every_class_of_the_data(self):
+        shutil.rmtree(self.data)
+        write_few_images(self.data, 1200, 100, relabel=lambda label: 255 if label == 9 else label)
+        self.train("a.h5", "--epochs", "1", "--qat-epochs", "0")
+        with h5py.File(self.out("a.h5"), "r") as file:
+            self.assertEqual(file["/network/classes"][()], 256)
+        self.search("a", "--data", self.data, "--teacher", self.out("a.h5"))
+        for engine in ("auto", "reference"):
+            evaluated = run(["evaluate", result_file(self.out("a")), "--teacher", self.out("a.h5"), "--engine", engine])
+            self.assertEqual(evaluated.returncode, 0, evaluated.stderr)
 
     def test_a_dead_training_ends_in_one_line_and_leaves_nothing_to_continue(self):
         done = self.train("a.h5", "--lr", "1000", expect=1)

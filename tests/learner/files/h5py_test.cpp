@@ -438,5 +438,29 @@ TEST(RewrittenFiles, UnknownFiltersAreNamed) {
           ".*encoder.0.bias: the HDF5 library .* has no filter 32000 \\(lzf\\): rewrite the file with gzip .*"));
 }
 
+/// What lies in other files could be any file of the reader's.
+TEST(RewrittenFiles, ValuesInOtherFilesAreNotRead) {
+  const TemporaryFolder folder;
+  write_run(folder / "run.h5", example_run());
+  const std::string path = "'checkpoint/tensors/policy/encoder.0.bias'";
+  const std::string other = (folder / "other").string();
+  for (const std::string& moved :
+       {std::string("h5py.h5d.create(f.id, name, h5py.h5t.NATIVE_DOUBLE, h5py.h5s.create_simple(x.shape), "
+                    "dcpl=external)"),
+        std::string("f.create_virtual_dataset(name.decode(), layout)")}) {
+    const std::string edit =
+        "import h5py; name = " + path + ".encode(); x = f[name][()]; del f[name]; external = " +
+        "h5py.h5p.create(h5py.h5p.DATASET_CREATE); external.set_external(b'" + other +
+        "', 0, x.nbytes); layout = h5py.VirtualLayout(x.shape, x.dtype); layout[:] = " + "h5py.VirtualSource('" +
+        other + "', 'x', x.shape, x.dtype); " + moved;
+    std::filesystem::copy_file(folder / "run.h5", folder / "edited.h5",
+                               std::filesystem::copy_options::overwrite_existing);
+    std::string output;
+    ASSERT_EQ(run_python("edit_file.py", {(folder / "edited.h5").string(), edit}, output), 0) << output;
+    EXPECT_THAT(error_of([&] { read_run(folder / "edited.h5"); }),
+                testing::HasSubstr("encoder.0.bias: its values lie in other files"));
+  }
+}
+
 }  // namespace
 }  // namespace triseg

@@ -227,6 +227,8 @@ TEST(ResultFile, MalformedFilesAreExplained) {
   EXPECT_THAT(error_of_text(R"({"layers": {"block_output.conv1": )" + good_site + R"(, "block_output.conv1": )" +
                             good_site + "}}"),
               HasSubstr("the key 'block_output.conv1' is given twice"));
+  EXPECT_THAT(error_of_text("{\"layers\": " + std::string(100'000, '[') + std::string(100'000, ']') + "}"),
+              HasSubstr("nested more than 64 deep"));
   EXPECT_THAT(error_of_text("{\"layers\": {\"\xff\xfe\": 1}}"), HasSubstr("syntax error"));
 }
 
