@@ -30,6 +30,13 @@ class LocalTransport final : public Transport {
   [[noreturn]] void abort(int exit_code) override { std::_Exit(exit_code); }
 };
 
+/// MPI in this process, which ends when the process does: MPI_Finalize waits for all ranks, so none of them ends, and
+/// lets mpirun end the others, before rank 0 has said why.
+const std::shared_ptr<MpiSession>& mpi_session() {
+  static const auto session = std::make_shared<MpiSession>();
+  return session;
+}
+
 void check_possible(TransportKind kind) {
   if (kind == TransportKind::nccl && !nccl_in_this_build()) fail("--transport nccl: this build has no NCCL; mpi works");
 }
@@ -88,7 +95,7 @@ std::shared_ptr<Transport> make_transport(TransportKind kind, EngineKind engine,
   if (alone) reason = "one process";
   if (alone || kind == TransportKind::local) return make_local_transport();
   if (!launcher_speaks_to_mpi()) fail("srun started {} tasks that MPI cannot join: use srun --mpi=pmix", tasks);
-  const auto mpi = std::make_shared<MpiTransport>(Communicator(std::make_shared<MpiSession>()), timeout);
+  const auto mpi = std::make_shared<MpiTransport>(Communicator(mpi_session()), timeout);
   if (tasks != mpi->size())
     fail("{} started {} tasks but MPI joined {}: use {}", launched_by_slurm() ? "srun" : "the launcher", tasks,
          mpi->size(), launched_by_slurm() ? "srun --mpi=pmix" : "the mpirun of the MPI that triseg was built with");

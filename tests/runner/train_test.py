@@ -97,7 +97,7 @@ class Train(ProgramTest):
         write_few_images(self.data, 1200, 100, relabel=lambda label: 255 if label == 9 else label)
         self.train("a.h5", "--epochs", "1", "--qat-epochs", "0")
         with h5py.File(self.out("a.h5"), "r") as file:
-            self.assertEqual(file["/network/classes"][()], 256)
+            self.assertEqual(file["/network"].attrs["classes"], 256)
         self.search("a", "--data", self.data, "--teacher", self.out("a.h5"))
         for engine in ("auto", "reference"):
             evaluated = run(["evaluate", result_file(self.out("a")), "--teacher", self.out("a.h5"), "--engine", engine])

@@ -142,7 +142,7 @@ TEST_F(TrainCommand, BadInputIsOneLine) {
   EXPECT_THAT(refused({"--data", "nowhere"}), HasSubstr("nowhere"));
   EXPECT_THAT(refused({"--backend", "tflite"}), HasSubstr("tflite"));
   EXPECT_THAT(refused({"--device", "abacus"}), HasSubstr("abacus"));
-  EXPECT_THAT(refused({"--engine", "steam"}), HasSubstr("steam"));
+  EXPECT_THAT(refused({"--engine", "steam"}, 2), HasSubstr("steam"));
   EXPECT_THAT(refused({"--data", "shapes", "--out", "file"}), HasSubstr("file"));
   EXPECT_THAT(refused({"--data", "shapes", "--out", "file/model.h5"}), HasSubstr("file"));
   EXPECT_THAT(refused({"--data", "shapes", "--out", "a.h5", "--checkpoint", "a.h5"}), HasSubstr("--checkpoint"));

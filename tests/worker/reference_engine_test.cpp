@@ -42,7 +42,7 @@ TEST(Requantize, RoundsTheAccumulatorToFloatFirst) {
 /// 3 x 3 input of one channel, zero point 1; one 2 x 2 kernel; padding 1, stride 2: four windows, each over a corner.
 Problem tiny() {
   QuantizedNetwork n = random_network(
-      chain("tiny", 1, 3, {convolution("conv", 2, 2, 2, 1, 1), fully_connected("fc", 2)}, {0}), Scheme::qnnpack, 1);
+      chain("tiny", 1, 3, {convolution("conv1", 2, 2, 2, 1, 1), fully_connected("fc", 2)}, {0}), Scheme::qnnpack, 1);
   n.layers[0].input.zero_point = 1;
   n.layers[0].weights = {1, 2, 3, 4, -1, 0, 0, 1};
   n.layers[0].requantization = {{0.5f, 1.0f}, {10, 0}};
@@ -96,7 +96,7 @@ TEST(ReferenceEngine, ComputesATinyNetworkByHand) {
 
 TEST(ReferenceEngine, PoolsBehindTheAttentionMap) {
   QuantizedNetwork n = random_network(
-      chain("pooled", 1, 3, {convolution("conv", 1, 1, 1, 0, 2), fully_connected("fc", 1)}, {0}), Scheme::qnnpack, 1);
+      chain("pooled", 1, 3, {convolution("conv1", 1, 1, 1, 0, 2), fully_connected("fc", 1)}, {0}), Scheme::qnnpack, 1);
   n.layers[0].input.zero_point = 0;
   n.layers[0].weights = {1};
   n.layers[0].requantization = {{1.0f}, {0}};
