@@ -451,7 +451,7 @@ TEST(RewrittenFiles, ValuesInOtherFilesAreNotRead) {
     const std::string edit =
         "import h5py; name = " + path + ".encode(); x = f[name][()]; del f[name]; external = " +
         "h5py.h5p.create(h5py.h5p.DATASET_CREATE); external.set_external(b'" + other +
-        "', 0, x.nbytes); layout = h5py.VirtualLayout(x.shape, x.dtype); layout[:] = " + "h5py.VirtualSource('" +
+        "', 0, 8 * x.size); layout = h5py.VirtualLayout(x.shape, x.dtype); layout[:] = " + "h5py.VirtualSource('" +
         other + "', 'x', x.shape, x.dtype); " + moved;
     std::filesystem::copy_file(folder / "run.h5", folder / "edited.h5",
                                std::filesystem::copy_options::overwrite_existing);
