@@ -2,7 +2,9 @@
 
 #include "core/error.hpp"
 
+#include <algorithm>
 #include <array>
+#include <iterator>
 #include <utility>
 
 namespace triseg {
@@ -113,6 +115,10 @@ std::vector<std::string> recipe_names() {
   std::vector<std::string> names;
   for (const auto& [name, make] : recipes) names.emplace_back(name);
   return names;
+}
+
+bool is_recipe(std::string_view name) {
+  return std::any_of(std::begin(recipes), std::end(recipes), [&](const auto& each) { return each.first == name; });
 }
 
 Recipe make_recipe(std::string_view name, int classes) {

@@ -23,6 +23,9 @@ struct Recipe {
 /// The names make_recipe knows, in the order of the documentation.
 std::vector<std::string> recipe_names();
 
+/// True if make_recipe knows the name.
+bool is_recipe(std::string_view name);
+
 /// The recipe called `name` for so many classes, its shapes connected. Throws Error naming it and the known ones.
 /// For training and for readers of files that were written before they carried their network; nobody else looks a name
 /// up.

@@ -4,7 +4,6 @@
 #include "network/recipes.hpp"
 #include "runner/search_options.hpp"
 
-#include <algorithm>
 #include <cstdlib>
 #include <set>
 #include <vector>
@@ -39,11 +38,6 @@ std::set<fs::path> models_in(const fs::path& folder, const std::string& model) {
 /// For messages: what --data takes.
 std::string described(const DataSet& data) {
   return data.source == data.name ? data.name : fmt::format("the data in {}", data.source);
-}
-
-bool is_recipe(const std::string& model) {
-  const auto names = recipe_names();
-  return std::count(names.begin(), names.end(), model) > 0;
 }
 
 /// For messages: the command that makes a teacher for these images.

@@ -262,9 +262,7 @@ ResultFile::ResultFile(const std::filesystem::path& path)
   if (json.contains("model") && !origin_.model)
     fail("{}: model: expected a string, found {}", path.string(), excerpt(json["model"]));
   // The Python original writes "LeNet5".
-  if (const auto known = recipe_names();
-      origin_.model && std::count(known.begin(), known.end(), lower_case(*origin_.model)))
-    origin_.model = lower_case(*origin_.model);
+  if (origin_.model && is_recipe(lower_case(*origin_.model))) origin_.model = lower_case(*origin_.model);
   if (json.contains("temperature")) {
     const Json& value = json["temperature"];
     const double number = value.is_number() ? value.get<double>() : 0;

@@ -39,7 +39,7 @@ class BadInput(ProgramTest):
                 (search + ["--max-acc-drop", "inf"], ["--max-acc-drop", "inf"]),
                 (search + ["--seed", "-1"], ["--seed: expected a whole number from 0 to 18446744073709551615, found '-1'"]),
                 (search + ["--seed", "1.5"], ["--seed: expected a whole number from 0 to 18446744073709551615, found '1.5'"]),
-                (search + ["--seed", "010"], ["--seed: expected a whole number from 0 to 18446744073709551615, found '010'"]),
+                (search + ["--seed", "010"], ["--seed: expected a whole number from 0 to ", "found '010'"]),
                 (search + ["--threads", "1.5"], ["--threads: expected a whole number from 0 to 4096, found '1.5'"]),
                 (search + ["--model", "lenet5", "--model", "lenet5"], ["--model: given twice"]),
                 (["evaluate", "a.json", "--split", "test", "--split", "test", "--split", "test"], ["--split: given 3 times"]),
@@ -79,7 +79,8 @@ class BadInput(ProgramTest):
                 (search + ["--strategy", "luck"], ["--strategy: expected one of ppo, cma-es, coordinate, random, mse, found 'luck'"]),
                 (search + ["--strategy", "random", "--warm-start", "none"], ["--warm-start none", "random"]),
                 (search + ["--engine", "tpu"], ["--engine: expected one of auto, ", "reference, found 'tpu'"]),
-                (search + ["--transport", "pigeon"], ["--transport: expected one of auto, local, mpi, nccl, found 'pigeon'"]),
+                (search + ["--transport", "pigeon"],
+                 ["--transport: expected one of auto, local, mpi, nccl, found 'pigeon'"]),
                 (search + ["--episodes-per-update", "8", "--update-timestep", "8"], ["--update-timestep"]),
                 (search + ["--result-file", "a/b.json"], ["--result-file", "--out"]),
                 (search + ["--result-file", "../b.json"], ["--result-file"]),
@@ -121,7 +122,8 @@ class BadInput(ProgramTest):
     def test_a_failure_of_one_rank_alone_ends_all(self):
         for broken in (0, 1):
             with self.subTest(rank=broken):
-                done = run_with_one_broken_rank(quick("--data", "fashion-mnist", "--out", self.out("a")), broken, {"TRISEG_FASHION_MNIST": self.out("nowhere")})
+                done = run_with_one_broken_rank(quick("--data", "fashion-mnist", "--out", self.out("a")), broken,
+                                                {"TRISEG_FASHION_MNIST": self.out("nowhere")})
                 self.assertNotEqual(done.returncode, 0)
                 errors = [line for line in done.stderr.splitlines() if line.startswith("triseg: error: ")]
                 self.assertEqual(len(errors), 1, done.stderr)
@@ -204,7 +206,9 @@ class BadInput(ProgramTest):
             text = file.read()
         with open(self.out("resnet.json"), "w") as file:
             file.write(text.replace('"model": "lenet5"', '"model": "resnet"'))
-        self.refused(["evaluate", self.out("resnet.json")], "no model resnet-few.h5")
+        done = run(["evaluate", self.out("resnet.json")])
+        self.assert_one_line_error(done, "no model resnet-few.h5")
+        self.assertTrue(done.stderr.endswith(": name its file with --teacher\n"), "triseg train makes no resnet")
 
 
 if __name__ == "__main__":

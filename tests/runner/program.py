@@ -17,16 +17,15 @@ PROGRAM = os.environ["TRISEG_PROGRAM"]
 SOURCE = os.environ["TRISEG_SOURCE_DIR"]
 FASHION_MNIST = os.environ.get("TRISEG_FASHION_MNIST", "/usr/share/datasets/fashion-mnist")
 
-# Few images and a teacher of them, made once for all tests of this folder: most of a short search is the final scoring of
-# its candidates, which takes the whole validation split.
+# Few images and a teacher of them, made once for all tests of this folder: most of a short search is the final scoring
+# of its candidates, which takes the whole validation split.
 FEW = os.environ["TRISEG_FEW_IMAGES"]
 FEW_DATA, FEW_TEACHER = os.path.join(FEW, "few"), os.path.join(FEW, "lenet5-few.h5")
 SEARCH_IMAGES, VALIDATION_IMAGES, TEST_IMAGES = 2167, 433, 300
 
 # A search of half a second: LeNet-5, few episodes, few candidates to score again.
-LENET5 = ["search", "--model", "lenet5", "--episodes", "192", "--episodes-per-update", "32", "--batch-size", "16",
-          "--calib-batches", "4", "--top-k", "2", "--eval-every", "3", "--result-file", "quick.json"]
-QUICK = [*LENET5, "--data", FEW_DATA]
+QUICK = ["search", "--model", "lenet5", "--data", FEW_DATA, "--episodes", "192", "--episodes-per-update", "32",
+         "--batch-size", "16", "--calib-batches", "4", "--top-k", "2", "--eval-every", "3", "--result-file", "quick.json"]
 
 
 def quick(*more):
@@ -94,9 +93,17 @@ def children(pid):
     return sorted(found)
 
 
+def is_running(pid):
+    """False of a process that has ended, whether somebody has waited for it or not."""
+    try:
+        return bool(os.readlink(f"/proc/{pid}/exe"))
+    except OSError:
+        return False
+
+
 def wait_for_end(pids, seconds=60):
     deadline = time.monotonic() + seconds
-    while any(os.path.exists(f"/proc/{pid}") for pid in pids):
+    while any(map(is_running, pids)):
         if time.monotonic() > deadline:
             raise AssertionError(f"of the processes {pids} some still run after {seconds} s")
         time.sleep(0.01)
@@ -207,8 +214,8 @@ def main():
     shutil.rmtree(FEW, ignore_errors=True)
     os.makedirs(FEW)
     write_few_images(FEW_DATA, SEARCH_IMAGES + VALIDATION_IMAGES, TEST_IMAGES)
-    sys.exit(subprocess.run([PROGRAM, "train", "--model", "lenet5", "--data", FEW_DATA, "--epochs", "5", "--qat-epochs", "1",
-                             "--out", FEW_TEACHER]).returncode)
+    sys.exit(subprocess.run([PROGRAM, "train", "--model", "lenet5", "--data", FEW_DATA, "--epochs", "5",
+                             "--qat-epochs", "1", "--out", FEW_TEACHER]).returncode)
 
 
 if __name__ == "__main__":

@@ -124,11 +124,17 @@ class Errors(ProgramTest):
                                       env=environment() | {"OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": "2", "PMIX_RANK": "1"})
                 self.assert_one_line_error(done)
 
+    def test_processes_that_another_mpi_started_are_refused(self):
+        done = subprocess.run([PROGRAM, *quick("--out", self.out("a"))], capture_output=True, text=True, timeout=60,
+                              env=environment() | {"PMI_SIZE": "2"})
+        self.assert_one_line_error(done, "the launcher started 2 tasks but MPI joined 1")
+
     def test_ranks_say_together_what_is_wrong_with_their_options(self):
         with open(self.out("bad.toml"), "w") as file:
             file.write("nosuch = 1\n")
         for more, fragment in ((["--config", self.out("bad.toml")], "nosuch"), (["--engine", "tpu"], "found 'tpu'"),
-                               (["--transport", "pigeon"], "found 'pigeon'"), (["--sites", "conv9"], "conv9"), (["--episodes", "0"], "--episodes"), (["--nosuch"], "unknown option '--nosuch'")):
+                               (["--transport", "pigeon"], "found 'pigeon'"), (["--sites", "conv9"], "conv9"),
+                               (["--episodes", "0"], "--episodes"), (["--nosuch"], "unknown option '--nosuch'")):
             with self.subTest(more):
                 done = run(quick("--out", self.out("a"), *more), 3)
                 self.assertIn(done.returncode, (1, 2))

@@ -118,7 +118,8 @@ class OnFewImages(ProgramTest):
         process.communicate()
         self.assertFalse(os.path.exists(self.out("killed.json")), "killed before its end")
         other = self.repair("killed.json", "--epochs", "9", expect=1)
-        self.assert_one_line_error(other, "killed.json.checkpoint", "another configuration: --epochs (6 instead of 9); remove it")
+        self.assert_one_line_error(other, "killed.json.checkpoint",
+                                   "another configuration: --epochs (6 instead of 9); remove it")
         process = start(self.command("killed.json", *long))
         process.stderr.readline()  # it has begun to score or to train
         process.send_signal(signal.SIGTERM)
@@ -152,12 +153,14 @@ class OnFewImages(ProgramTest):
                                once["repair"]["training"]["validation"]["kd"], delta=1e-12)
 
     def assert_evaluates_to_its_metrics(self, name):
-        done = run(["evaluate", self.out(name), "--teacher", FEW_TEACHER, "--format", "json"])
-        self.assertEqual(done.returncode, 0, done.stderr)
-        found, metrics = json.loads(done.stdout), load(self.out(name))["metrics"]
-        self.assertNotIn("was found", done.stderr, "with another model or on other images")
-        for key in ("kd", "attention", "acc_student", "acc_drop"):
-            self.assertEqual(found[key], metrics[key], key)
+        metrics = load(self.out(name))["metrics"]
+        for engine in ("auto", "reference"):
+            done = run(["evaluate", self.out(name), "--teacher", FEW_TEACHER, "--engine", engine, "--format", "json"])
+            self.assertEqual(done.returncode, 0, done.stderr)
+            found = json.loads(done.stdout)
+            self.assertNotIn("was found", done.stderr, "with another model or on other images")
+            for key in ("kd", "attention", "acc_student", "acc_teacher", "acc_drop", "images"):
+                self.assertEqual(found[key], metrics[key], f"{key} by engine {engine}")
 
     def test_a_result_is_of_its_teacher(self):
         def altered(path, name):
@@ -172,7 +175,8 @@ class OnFewImages(ProgramTest):
             self.assertIn("warning: ", asked.stderr)
             self.assertIn("found with another teacher", asked.stderr)
         self.repair("mine.json")
-        done = run(["evaluate", altered(self.out("mine.json"), "alien.json"), "--teacher", FEW_TEACHER, "--threads", "1"])
+        alien = altered(self.out("mine.json"), "alien.json")
+        done = run(["evaluate", alien, "--teacher", FEW_TEACHER, "--threads", "1"])
         self.assert_one_line_error(done, "alien.json", "another teacher", "--teacher")
 
     def test_the_file_says_what_its_metrics_were_measured_with(self):
@@ -219,21 +223,26 @@ class OnFewImages(ProgramTest):
         self.assert_evaluates_to_its_metrics("repaired.json")
 
     def test_what_cannot_be_is_refused_in_one_line(self):
-        for options, fragments in ((["--repair", "none"], ["--repair: expected one of layer, channel, found 'none'"]),
-                                   (["--repair", "kernel"], ["kernel", "expected"]),
-                                   (["--out", self.result], ["--out", "the result itself"]),
+        for options in (["--repair", "none"], ["--repair", "kernel"], ["--engine", "abacus"]):
+            with self.subTest(options):
+                done = run(self.command("x.json", *options))
+                self.assertEqual(done.returncode, 2, done.stderr)
+                self.assert_one_line_error(done, f"{options[0]}: expected one of ", f"found '{options[1]}'")
+                self.assertFalse(os.path.exists(self.out("x.json")))
+        for options, fragments in ((["--out", self.result], ["--out", "the result itself"]),
                                    (["--checkpoint", self.result], ["--checkpoint", "result file"]),
                                    (["--checkpoint", self.folder], ["--checkpoint", "folder"]),
                                    (["--checkpoint", os.path.relpath(self.out("x.json"))], ["--checkpoint", "result file"]),
                                    (["--batch-size", str(SEARCH_IMAGES + 1)], ["--batch-size", str(SEARCH_IMAGES)]),
                                    (["--shift", "32"], ["--shift", "0 to 31"]),
-                                   (["--device", "tpu"], ["--device", "tpu"]),
-                                   (["--engine", "abacus"], ["abacus"])):
+                                   (["--device", "tpu"], ["--device", "tpu"])):
             with self.subTest(options):
                 done = run(self.command("x.json", *options))
+                self.assertEqual(done.returncode, 1, done.stderr)
                 self.assert_one_line_error(done, *fragments)
                 self.assertFalse(os.path.exists(self.out("x.json")))
-        for options, fragment in ((["--lr", "2", "--epochs", "1", "--batch-size", str(SEARCH_IMAGES)], "no gain on validation"),
+        whole = ["--epochs", "1", "--batch-size", str(SEARCH_IMAGES)]
+        for options, fragment in ((["--lr", "2", *whole], "no gain on validation"),
                                   (["--lr", "1e12"], "error: the repair "), (["--bias-lr", "1e12"], "the repair diverged")):
             with self.subTest(options):
                 done = self.repair("x.json", *options, expect=1)

@@ -4,7 +4,8 @@ import unittest
 
 import h5py
 
-from program import FEW_DATA, SEARCH_IMAGES, TEST_IMAGES, VALIDATION_IMAGES, ProgramTest, quick, result_file, run, run_file, start, wait_for_episodes
+from program import (FEW_DATA, SEARCH_IMAGES, TEST_IMAGES, VALIDATION_IMAGES, ProgramTest, quick, result_file, run, run_file,
+                     start, wait_for_episodes)
 
 
 class Repair(ProgramTest):
@@ -87,8 +88,9 @@ class Repair(ProgramTest):
     def test_what_it_cannot_do_is_refused(self):
         self.assert_one_line_error(run(quick("--out", self.out("a"), "--repair", "glue")),
                                    "--repair: expected one of none, layer, channel, found 'glue'")
-        self.assert_one_line_error(run(quick("--out", self.out("a"), "--repair", "layer", "--repair-images", str(SEARCH_IMAGES + 1))),
-                                   f"--repair-images: {SEARCH_IMAGES + 1} images, but the search split of {FEW_DATA} has {SEARCH_IMAGES}")
+        done = run(quick("--out", self.out("a"), "--repair", "layer", "--repair-images", str(SEARCH_IMAGES + 1)))
+        self.assert_one_line_error(done, f"--repair-images: {SEARCH_IMAGES + 1} images, but the search split of {FEW_DATA} "
+                                         f"has {SEARCH_IMAGES}")
 
 
 if __name__ == "__main__":

@@ -5,10 +5,13 @@ import unittest
 
 import h5py
 
-from program import FEW_DATA, TEST_IMAGES, VALIDATION_IMAGES, ProgramTest, command, environment, result_file, run, run_file
+from program import (FEW_DATA, TEST_IMAGES, VALIDATION_IMAGES, ProgramTest, command, environment, result_file, run,
+                     run_file)
 
 OPTIONS = ["--seed", "3"]
-PROBLEM = ["--data", FEW_DATA, "--model", "lenet5", "--episodes-per-update", "32", "--batch-size", "16", "--calib-batches", "4", "--top-k", "2", *OPTIONS]  # of quick()
+# The problem of quick().
+PROBLEM = ["--data", FEW_DATA, "--model", "lenet5", "--episodes-per-update", "32", "--batch-size", "16",
+           "--calib-batches", "4", "--top-k", "2", *OPTIONS]
 
 
 class Score(ProgramTest):

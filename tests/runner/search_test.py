@@ -17,8 +17,8 @@ import unittest
 
 import h5py
 
-from program import (QUICK, SOURCE, VALIDATION_IMAGES, ProgramTest, children, command, environment, episodes_in, passed, quick, result_file,
-                     run, run_file, start, wait_for_episodes)
+from program import (QUICK, SOURCE, VALIDATION_IMAGES, ProgramTest, children, command, environment, episodes_in, passed,
+                     quick, result_file, run, run_file, start, wait_for_episodes)
 
 
 LONG = ["--episodes", "960", "--checkpoint-every", "0"]
@@ -164,7 +164,9 @@ class Log(ProgramTest):
 
 
     def test_the_final_scoring_shows_its_progress(self):
-        self.assertRegex(self.search("a").stderr, rf"validation images: {VALIDATION_IMAGES}/{VALIDATION_IMAGES}, [\d.]+ validation images/s, ETA 0:00, 9 candidates")
+        all_images = f"{VALIDATION_IMAGES}/{VALIDATION_IMAGES}"
+        self.assertRegex(self.search("a").stderr,
+                         rf"validation images: {all_images}, [\d.]+ validation images/s, ETA 0:00, 9 candidates")
 
     def test_terminals_get_a_bar_with_rate_eta_and_best_reward(self):
         terminal, inside = pty.openpty()
@@ -284,6 +286,18 @@ class Resume(ProgramTest):
             self.search("a")
         os.remove(run_file(self.out("a")))
         self.search("a")  # its own JSON is in nobody's way
+        for path in (result_file(self.out("a")), result_file(self.out("a")).replace(".json", ".pareto.csv")):
+            with self.subTest(path):
+                with open(path) as file:
+                    mine = file.read().replace("conv", "kept").replace("tmax", "kept")
+                with open(path, "w") as file:
+                    file.write(mine)
+                os.remove(run_file(self.out("a")))
+                self.assertIn(f"warning: {path} is not what the run makes it", self.search("a").stderr)
+                with open(path) as file:
+                    self.assertEqual(file.read(), mine, "what was edited stays")
+                os.remove(path)
+                self.search("a")
 
     def test_a_finished_run_is_left_alone(self):
         self.search("a")
@@ -411,7 +425,8 @@ class Stopping(ProgramTest):
         with h5py.File(run_file(self.out("a"))) as file:
             self.assertEqual(file["/finalists/images"].shape, (17,))
             scored = file["/finalists/images"][0]
-        self.assertIn(f"Scoring 17 candidates on 10000 validation images, {scored} of them done", self.search("a", *many).stderr)
+        self.assertIn(f"Scoring 17 candidates on 10000 validation images, {scored} of them done",
+                      self.search("a", *many).stderr)
         self.assert_same_run(self.out("whole"), self.out("a"))
 
 
@@ -479,7 +494,8 @@ class Options(ProgramTest):
                 self.assertNotEqual(self.content(str(i)), before)
 
     def test_max_acc_drop_decides_what_is_selected(self):
-        shown = [self.search(name, "--data", "fashion-mnist", "--max-acc-drop", limit).stdout for name, limit in (("a", "0"), ("b", "100"))]
+        shown = [self.search(name, "--data", "fashion-mnist", "--max-acc-drop", limit).stdout
+                 for name, limit in (("a", "0"), ("b", "100"))]
         self.assertTrue(shown[0].startswith("no candidate stayed within --max-acc-drop"), shown[0])
         self.assertTrue(shown[1].startswith("site "), shown[1])
         with h5py.File(run_file(self.out("a"))) as a, h5py.File(run_file(self.out("b"))) as b:
@@ -554,7 +570,8 @@ class Options(ProgramTest):
         self.assertGreaterEqual(len(names), 4)
         for name in names:
             # A teacher is looked for after the file has been read and checked: all keys and values were right.
-            done = run(["search", "--config", os.path.join(folder, name), "--teacher", self.out("none"), "--out", self.out("a")])
+            done = run(["search", "--config", os.path.join(folder, name), "--teacher", self.out("none"),
+                        "--out", self.out("a")])
             self.assert_one_line_error(done, self.out("none") + ": no such file")
 
     def test_the_default_model_is_found_from_any_working_directory(self):

@@ -5,7 +5,8 @@ import unittest
 
 import h5py
 
-from program import ProgramTest, children, episodes_in, passed, quick, result_file, run, run_file, start, wait_for_end, wait_for_episodes
+from program import (ProgramTest, children, episodes_in, passed, quick, result_file, run, run_file, start, wait_for_end,
+                     wait_for_episodes)
 
 
 class TmaxSearch(ProgramTest):

@@ -56,11 +56,14 @@ TEST(Conversion, WeightsBiasesAndMultipliers) {
   const Network network = make_recipe("lenet5").network;
   TrainedNetwork trained = constant_network(network, 1.27f, 0.1f);
   trained.layers[0].weights[1] = -0.034f;
+  trained.layers[0].weights[75] = -2.54f;  // the first of the second channel
   const QuantizedNetwork result = convert(network, Scheme::fbgemm, "shapes", trained);
   const QuantizedLayer& first = result.layers[0];
   EXPECT_NEAR(first.weight_scale[0], 0.01, 1e-8);
   EXPECT_EQ(first.weights[0], 127);
   EXPECT_EQ(first.weights[1], -3);
+  EXPECT_NEAR(first.weight_scale[1], 0.02, 1e-8) << "of the largest magnitude";
+  EXPECT_EQ(first.weights[75], -127);
   EXPECT_EQ(first.requantization.bias[0], 40);  // 0.1 / (0.25 * 0.01)
   EXPECT_EQ(first.requantization.multiplier[0], float(0.25 * first.weight_scale[0] / 0.5));
   EXPECT_EQ(result.layers[1].input.scale, 0.5);

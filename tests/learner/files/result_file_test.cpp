@@ -243,6 +243,10 @@ TEST(ResultFile, ItsOriginIsReadAndItsTemperatureChecked) {
   EXPECT_EQ(origin.model_sha256, run.model_sha256);
   EXPECT_EQ(origin.config_hash, run.config_hash);
   EXPECT_EQ(origin.temperature, run.temperature);
+  for (const auto& [written, read] : {std::pair("LeNet5", "lenet5"), std::pair("MyNet", "MyNet")}) {
+    commit_file(folder / "named.json", fmt::format("{{\"model\": \"{}\"}}", written));
+    EXPECT_EQ(ResultFile(folder / "named.json").origin().model, read) << "only the original's names change";
+  }
   for (const char* bad : {"-1", "0", "1e+300", "\"hot\"", "null", "[2]"}) {
     commit_file(folder / "bad.json", fmt::format("{{\"temperature\": {}}}", bad));
     EXPECT_THAT(

@@ -231,6 +231,8 @@ TEST(RunFile, ValidatorFindsEdits) {
   EXPECT_THAT(after_edit("x = f['sites/tmax'][()]; del f['sites/tmax']; f['sites/tmax'] = x.astype('i8')"),
               Contains(HasSubstr("/sites/tmax: expected u8, s8, s32")));
   EXPECT_THAT(after_edit("f['episodes/reward'][3] += 1"), Contains(HasSubstr("does not have the digest")));
+  EXPECT_THAT(after_edit("f['selected/repair_channels'][1] = 2147483647"),
+              Contains(HasSubstr("/selected/repair_channels: row 1: 2147483647 channels")));
   EXPECT_THAT(after_edit("f['episodes/kd'][3] += 1"),
               Contains(HasSubstr("/episodes/kd: element 3 is not what the stored fields make it")));
   EXPECT_THAT(after_edit("f['selected/codes'][3, 1] += 1"), Contains(HasSubstr("/selected/codes: element 13")));
