@@ -147,12 +147,26 @@ void ensure_writable_folder(const std::filesystem::path& folder) {
   }
 }
 
+int open_file(const std::filesystem::path& path) {
+  // A FIFO that nobody writes to would hold a blocking open for ever.
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  struct stat status {};
+  if (fd < 0 || ::fstat(fd, &status) != 0) {
+    const int error = errno;
+    if (fd >= 0) ::close(fd);
+    fail("cannot read {}: {}", path.string(), std::strerror(error));
+  }
+  if (S_ISREG(status.st_mode)) return fd;
+  ::close(fd);
+  fail("cannot read {}: it is a {}, expected a file", path.string(),
+       S_ISDIR(status.st_mode) ? "folder" : "device or pipe");
+}
+
 std::vector<std::byte> read_file(const std::filesystem::path& path) {
   const auto throw_errno = [&] { fail("cannot read {}: {}", path.string(), std::strerror(errno)); };
-  const Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const Descriptor fd(open_file(path));
   struct stat status {};
-  if (fd.get() < 0 || ::fstat(fd.get(), &status) != 0) throw_errno();
-  if (!S_ISREG(status.st_mode)) fail("cannot read {}: it is not a file", path.string());
+  if (::fstat(fd.get(), &status) != 0) throw_errno();
   std::vector<std::byte> bytes(status.st_size);
   for (std::size_t done = 0; done < bytes.size();) {
     const ssize_t n = ::read(fd.get(), bytes.data() + done, bytes.size() - done);

@@ -23,7 +23,11 @@ void commit_file(const std::filesystem::path& path, std::string_view text);
 /// there. Throws Error naming the folder: called before hours of work, so that their result has a place.
 void ensure_writable_folder(const std::filesystem::path& folder);
 
-/// The bytes of a file. Throws Error naming it if it cannot be read.
+/// A descriptor of a file, open for reading, which the caller closes. Throws Error naming it if it cannot be opened or
+/// is no regular file: a folder, or a device or pipe, which could hold the reader for ever.
+int open_file(const std::filesystem::path& path);
+
+/// The bytes of a file. Throws Error as open_file does, and if it cannot be read.
 std::vector<std::byte> read_file(const std::filesystem::path& path);
 
 }  // namespace triseg

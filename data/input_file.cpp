@@ -1,5 +1,6 @@
 #include "data/input_file.hpp"
 
+#include "core/atomic_file.hpp"
 #include "core/error.hpp"
 
 #include <algorithm>
@@ -17,7 +18,7 @@ constexpr std::size_t zlib_piece = std::size_t{1} << 30;  // zlib counts in unsi
 }  // namespace
 
 InputFile::InputFile(const std::filesystem::path& path)
-    : path_(path.string()), file_(std::fopen(path.c_str(), "rb"), std::fclose), packed_(path.extension() == ".gz") {
+    : path_(path.string()), file_(::fdopen(open_file(path), "rb"), std::fclose), packed_(path.extension() == ".gz") {
   if (!file_) fail("{}: cannot be opened for reading ({})", path_, std::strerror(errno));
   if (!packed_) return;
   buffer_.resize(packed_piece);

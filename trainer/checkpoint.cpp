@@ -3,9 +3,11 @@
 #include "core/atomic_file.hpp"
 #include "core/error.hpp"
 #include "core/same_work.hpp"
+#include "core/sha256.hpp"
 
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <string_view>
 
 namespace triseg {
@@ -14,7 +16,9 @@ namespace {
 using torch::serialize::InputArchive;
 using torch::serialize::OutputArchive;
 
-constexpr char format[] = "triseg-training 1";
+/// The first line of the file; the second is the SHA-256 of all that follows, an archive of LibTorch's.
+constexpr std::string_view format = "triseg-training 2\n";
+constexpr std::size_t digest_size = 64, header_size = format.size() + digest_size + 1;
 constexpr int history_columns = 5;
 
 void write_text(OutputArchive& archive, const std::string& key, const std::string& text) {
@@ -67,12 +71,19 @@ TrainingTensors read_tensors(InputArchive& archive, const std::string& key) {
 std::optional<TrainingCheckpoint> load_checkpoint(const std::filesystem::path& path) {
   std::error_code ignored;
   if (!std::filesystem::exists(path, ignored)) return std::nullopt;
+  const std::vector<std::byte> bytes = read_file(path);
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  if (!text.starts_with(format))
+    fail("{}: no checkpoint of a training by this version of triseg: choose another --checkpoint, or remove it",
+         path.string());
+  const std::string_view content = text.substr(std::min(header_size, text.size()));
+  if (text.substr(format.size(), digest_size) != sha256_hex(content))
+    fail("{}: its content does not have the digest of its second line: it was damaged; remove it to start again",
+         path.string());
   TrainingCheckpoint result;
   try {
     InputArchive archive;
-    archive.load_from(path.string());
-    if (read_text(archive, "format") != format)
-      fail("{}: not a checkpoint of this version of triseg: choose another --checkpoint, or remove it", path.string());
+    archive.load_from(content.data(), content.size());
     result.configuration = read_text(archive, "configuration");
     const auto scalars = read_numbers(archive, "scalars");
     result.folded = scalars.at(0) != 0;
@@ -84,11 +95,8 @@ std::optional<TrainingCheckpoint> load_checkpoint(const std::filesystem::path& p
     const auto history = read_numbers(archive, "history");
     for (std::size_t i = 0; i + history_columns <= history.size(); i += history_columns)
       result.history.push_back({int(history[i]), history[i + 1] != 0, history[i + 2], history[i + 3], history[i + 4]});
-  } catch (const Error&) {
-    throw;
   } catch (const std::exception&) {  // LibTorch's messages span many lines
-    fail("{}: damaged, or no checkpoint of a training: choose another --checkpoint, or remove it to start again",
-         path.string());
+    fail("{}: its content is not that of a checkpoint: remove it to start again", path.string());
   }
   return result;
 }
@@ -105,7 +113,6 @@ std::optional<TrainingCheckpoint> load_checkpoint_of(const std::string& configur
 
 void save_checkpoint(const std::filesystem::path& path, const TrainingCheckpoint& checkpoint) {
   OutputArchive archive;
-  write_text(archive, "format", format);
   write_text(archive, "configuration", checkpoint.configuration);
   write_numbers(archive, "scalars",
                 {double(checkpoint.folded), double(checkpoint.best_epoch), checkpoint.float_validation_accuracy,
@@ -117,12 +124,12 @@ void save_checkpoint(const std::filesystem::path& path, const TrainingCheckpoint
     history.insert(history.end(), {double(r.epoch), double(r.quantized), r.loss, r.validation_accuracy, r.seconds});
   write_numbers(archive, "history", history);
 
-  std::string bytes;  // LibTorch's own writer to a file ends the program when the disk is full
+  std::string content;  // LibTorch's own writer to a file ends the program when the disk is full
   archive.save_to([&](const void* data, std::size_t size) {
-    bytes.append(static_cast<const char*>(data), size);
+    content.append(static_cast<const char*>(data), size);
     return size;
   });
-  commit_file(path, std::string_view(bytes));
+  commit_file(path, fmt::format("{}{}\n{}", format, sha256_hex(content), content));
 }
 
 }  // namespace triseg

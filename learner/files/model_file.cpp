@@ -138,9 +138,9 @@ void visit_network(Archive& a, Network& n) {
   }
   visit_layer_columns([&](const char* name, const char*, auto access) {
     std::vector<std::int32_t> column;
-    for (const Layer& layer : n.layers) column.push_back(access(layer));
+    for (const Layer& layer : n.layers) column.push_back(layer.*access);
     a.dataset(fmt::format("/network/{}", name), column, {n.layers.size()});
-    for (std::size_t i = 0; i < column.size(); ++i) access(n.layers[i]) = column[i];
+    for (std::size_t i = 0; i < column.size(); ++i) n.layers[i].*access = column[i];
   });
 }
 

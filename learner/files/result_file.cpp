@@ -249,8 +249,14 @@ ResultFile::ResultFile(const std::filesystem::path& path)
   const Json& json = content_->json;
   if (!json.is_object()) fail("{}: top level: expected an object, found {}", path.string(), excerpt(json));
   const auto text = [&](const char* key) -> std::optional<std::string> {
-    return json.contains(key) && json[key].is_string() ? std::optional(json[key].get<std::string>()) : std::nullopt;
+    if (!json.contains(key)) return std::nullopt;
+    if (!json[key].is_string()) fail("{}: {}: expected a string, found {}", path.string(), key, excerpt(json[key]));
+    return json[key].get<std::string>();
   };
+  // Older versions wrote an object with the rule.
+  const Json selection = json.value("selection", Json("")),
+             rule = selection.is_object() ? selection.value("rule", Json("")) : selection;
+  if (!rule.is_string()) fail("{}: selection: expected a string, found {}", path.string(), excerpt(rule));
   origin_ = {text("model"),
              text("backend"),
              text("data"),
@@ -259,8 +265,6 @@ ResultFile::ResultFile(const std::filesystem::path& path)
              text("model_sha256").value_or(""),
              text("data_sha256").value_or(""),
              text("config_hash").value_or("")};
-  if (json.contains("model") && !origin_.model)
-    fail("{}: model: expected a string, found {}", path.string(), excerpt(json["model"]));
   // The Python original writes "LeNet5".
   if (origin_.model && is_recipe(lower_case(*origin_.model))) origin_.model = lower_case(*origin_.model);
   if (json.contains("temperature")) {
@@ -349,7 +353,8 @@ StoredRepair ResultFile::repair(const Network& network) const {
   } catch (const Error& error) {
     fail("{}: repair.mode: {}", path_.string(), error.what());
   }
-  if (!stored.contains("layers") || !stored["layers"].is_object()) bad("repair", "an object with layers", stored);
+  if (!stored.contains("layers") || !stored["layers"].is_object() || stored["layers"].empty())
+    bad("repair", "an object with layers", stored);
   std::vector<LayerRepair> layers;
   for (const auto& [name, entry] : stored["layers"].items()) {
     const auto array = [&](const char* key, auto is_value) -> const Json& {

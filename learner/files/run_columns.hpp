@@ -1,4 +1,4 @@
-// How members of RunData become fields of the run file. Included by run_schema.cpp alone.
+// How members of RunData become fields of the run file. Included by the files that declare fields alone.
 #pragma once
 
 #include "learner/files/run_schema.hpp"
@@ -262,6 +262,44 @@ Field scalar(std::string path, std::string units, std::string long_name, Access 
       };
   }
   return f;
+}
+
+/// A derived field becomes a stored one.
+inline Field with_set(Field f, std::function<void(RunData&, const Values&)> set) {
+  f.role = Field::Role::stored;
+  f.set = std::move(set);
+  return f;
+}
+
+inline Field may_differ(Field f) {
+  f.may_differ = true;
+  return f;
+}
+
+inline Field since_version_5(Field f) {
+  f.since = 5;
+  return f;
+}
+
+/// The columns (or scalars) of a Score: its sums, which are stored, and the means that readers want.
+/// `add(label, access)` appends a field; its access takes the Score.
+template <class Add>
+void add_score(const std::string& prefix, const std::string& on, Add add,
+               const std::string& student_accuracy = "accuracy") {
+  add(Label{prefix + "kd", "nats", "T^2 KL(teacher || student), mean over images" + on},
+      [](const Score& s) { return s.mean_kd(); });
+  add(Label{prefix + "attention", "1", "attention distance, mean over images and attention layers" + on},
+      [](const Score& s) { return s.mean_attention(); });
+  add(Label{prefix + student_accuracy, "percent", "images that the student classifies right" + on},
+      [](const Score& s) { return s.student_accuracy(); });
+  add(Label{prefix + "accuracy_teacher", "percent", "images that the teacher classifies right" + on},
+      [](const Score& s) { return s.teacher_accuracy(); });
+  add(Label{prefix + "images", "1", "images scored" + on}, &Score::images);
+  add(Label{prefix + "kd_sum", "nats", "sum over images of which kd is the mean" + on}, &Score::kd);
+  add(Label{prefix + "attention_sum", "1", "sum over images of which attention is the mean" + on}, &Score::attention);
+  add(Label{prefix + "both_right", "1", "images that teacher and student classify right" + on}, &Score::both_right);
+  add(Label{prefix + "teacher_only", "1", "images that only the teacher classifies right" + on}, &Score::teacher_only);
+  add(Label{prefix + "student_only", "1", "images that only the student classifies right" + on}, &Score::student_only);
 }
 
 }  // namespace triseg

@@ -3,6 +3,7 @@
 #include "core/atomic_file.hpp"
 #include "learner/files/content_digest.hpp"
 #include "learner/files/file_stamp.hpp"
+#include "learner/files/run_content.hpp"
 #include "learner/files/run_layout.hpp"
 #include "learner/files/run_schema.hpp"
 #include "network/recipes.hpp"
@@ -88,7 +89,7 @@ hdf5::File open_run(const std::filesystem::path& path) {
 
 int run_version(const hdf5::File& file) { return file.read_attribute("/", "schema_version").get<std::int32_t>(); }
 
-RunData read_run(const hdf5::File& file, const std::string& name) {
+RunData read_stored(const hdf5::File& file, const std::string& name) {
   if (const auto violations = layout_violations(file); !violations.empty()) fail("{}: {}", name, violations.front());
   const int version = run_version(file);
   RunData run;
@@ -122,6 +123,13 @@ RunData read_run(const hdf5::File& file, const std::string& name) {
   return run;
 }
 
-RunData read_run(const std::filesystem::path& path) { return read_run(open_run(path), path.string()); }
+RunData read_run(const std::filesystem::path& path) {
+  RunData run = read_stored(open_run(path), path.string());
+  Violations violations;
+  check_content(run, violations);
+  if (!violations.empty())
+    fail("{}: {}; triseg validate lists all that is wrong", path.string(), violations.take().front());
+  return run;
+}
 
 }  // namespace triseg

@@ -14,13 +14,13 @@ namespace triseg {
 void write_run(const std::filesystem::path& path, const RunData& run);
 
 /// Reads back exactly what write_run was given, doubles to the last bit. Throws Error naming the file and what was
-/// expected of it if it is no run file, of a newer schema, damaged, or not laid out by the schema.
+/// expected of it if it is no run file, of a newer schema, damaged, not laid out by the schema, or if no search could
+/// have had its content (learner/files/run_content.hpp).
 RunData read_run(const std::filesystem::path& path);
 
 /// Everything that is wrong with a run file, a line each; empty if it is right. Beyond what read_run demands, looks for
-/// extra or mislabelled datasets, illegal codes, iterations out of order, indices out of range, scores that do not add
-/// up and values that are not finite. Unfinished run files can be right too. Throws only if the file cannot be read at
-/// all.
+/// extra or mislabelled datasets and for derived ones that do not follow from the others. Unfinished run files can be
+/// right, too. Throws only if the file cannot be read at all.
 std::vector<std::string> validate_run(const std::filesystem::path& path);
 
 }  // namespace triseg

@@ -36,7 +36,7 @@ bool is_finished(const hdf5::File& file);
 /// The paths of the checkpoint's tensors, in the order of their names.
 std::vector<std::string> tensor_paths(const hdf5::File& file);
 
-/// The content of an opened run file; `name` stands for it in messages.
-RunData read_run(const hdf5::File& file, const std::string& name);
+/// The content of an opened run file, possible or not; `name` stands for it in messages.
+RunData read_stored(const hdf5::File& file, const std::string& name);
 
 }  // namespace triseg

@@ -145,6 +145,21 @@ Repair repair_of(const Network& network, std::span<const LayerRepair> layers) {
   return repair;
 }
 
+void check_one_factor(const QuantizedNetwork& model, const Repair& repair) {
+  constexpr double rounding = 1e-5;  // of float32 multipliers, with room
+  for (std::size_t l = 0; l < repair.size(); ++l) {
+    if (!repair[l]) continue;
+    const auto factor = [&](std::size_t c) {
+      return double(repair[l]->multiplier[c]) / double(model.layers[l].requantization.multiplier[c]);
+    };
+    for (std::size_t c = 0; c < repair[l]->multiplier.size(); ++c)
+      if (std::abs(factor(c) / factor(0) - 1) > rounding)
+        fail(
+            "repair: layer {}: mode layer has one factor for all multipliers, found {:g} for channel 0 and {:g} for {}",
+            model.network.layers[l].name, factor(0), factor(c), c);
+  }
+}
+
 void store_repair(Checkpoint& checkpoint, const Problem& problem, const Repair& repair) {
   const std::uint64_t channels = repaired_channels(problem);
   StoredTensor multiplier{{channels}, {}}, bias{{channels, 2}, {}};

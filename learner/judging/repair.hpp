@@ -50,6 +50,10 @@ Repair fit_repair(const Problem& problem, RepairMode mode, std::span<const Momen
 std::vector<LayerRepair> layer_repairs(const Network& network, const Repair& repair);
 Repair repair_of(const Network& network, std::span<const LayerRepair> layers);
 
+/// Throws Error naming a layer whose multipliers are not those of the model times one factor, up to rounding: a repair
+/// of mode `layer` promises hardware that they are.
+void check_one_factor(const QuantizedNetwork& model, const Repair& repair);
+
 /// The repair of a checkpoint, in two tensors: repair/multiplier (repaired channels) and repair/bias (channels, 2),
 /// whose floor(bias / 2^16) and rest are exact in f32.
 void store_repair(Checkpoint& checkpoint, const Problem& problem, const Repair& repair);

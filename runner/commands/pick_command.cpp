@@ -4,6 +4,7 @@
 #include "learner/files/run_file.hpp"
 #include "runner/commands/commands.hpp"
 #include "runner/commands/option_checks.hpp"
+#include "runner/file_lock.hpp"
 
 #include <CLI/CLI.hpp>
 
@@ -25,6 +26,7 @@ int run_pick(const PickOptions& o) {
   const RunData run = read_run(o.run);
   const fs::path out =
       o.out.empty() ? fs::path(o.run).replace_extension(fmt::format("top{}.json", o.top_index)) : fs::path(o.out);
+  const FileLock lock(out, "--out");
   if (fs::exists(out)) fail("{} is there already: remove it or give another --out", out.string());
   write_candidate(out, run, o.top_index);
   fmt::print("JSON: {}\n", out.string());

@@ -16,6 +16,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <exception>
@@ -123,6 +124,7 @@ bool has_subcommand(const CLI::App& program, const std::string& name) {
 
 int run_program(int argc, char** argv, std::initializer_list<SetupCommand*> commands) {
   open_standard_streams();
+  std::signal(SIGXFSZ, SIG_IGN);  // a write beyond ulimit -f fails instead, and the message names the file
   spdlog::set_default_logger(std::make_shared<spdlog::logger>("triseg", std::make_shared<LogSink>()));
   spdlog::set_pattern("%H:%M:%S %v");
   CLI::App program{"Distributed search for step-shaped INT8 activations of quantized networks"};

@@ -6,6 +6,7 @@
 #include "runner/model_lookup.hpp"
 #include "runner/commands/option_checks.hpp"
 #include "learner/files/model_file.hpp"
+#include "learner/judging/repair.hpp"
 #include "learner/judging/shares.hpp"
 #include "runner/search_options.hpp"
 
@@ -124,6 +125,7 @@ ResultStudent load_student(StudentOptions& o) {
   StoredRepair repair = file.repair(teacher.network.network);
   try {
     check_repair(teacher.network, repair.repair);
+    if (repair.mode == repair_mode_name(RepairMode::layer)) check_one_factor(teacher.network, repair.repair);
   } catch (const Error& error) {
     fail("{}: {}", o.result, error.what());
   }

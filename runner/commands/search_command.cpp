@@ -9,7 +9,7 @@
 #include "runner/inputs.hpp"
 #include "runner/ranks/ranks.hpp"
 #include "runner/commands/results_table.hpp"
-#include "runner/run_lock.hpp"
+#include "runner/file_lock.hpp"
 #include "runner/run_start.hpp"
 #include "runner/search.hpp"
 #include "runner/ranks/signals.hpp"
@@ -103,12 +103,12 @@ int run_on(Transport& transport, std::string_view why, CLI::App& app, SearchOpti
   Inputs inputs = load_agreed_inputs(
       transport, o, [&](const SearchOptions& completed) { return option_texts(app, completed); }, run);
   const RunFiles files = run_files(o.output);
-  std::optional<RunLock> lock;
+  std::optional<FileLock> lock;
   agree(transport, [&] {
     if (transport.rank() != 0) return;
     if (!is_finished(files.run)) {
       ensure_writable_folder(files.folder);
-      lock.emplace(files.run);
+      lock.emplace(files.run, "--out or --result-file");
     }
     take_place(run, o, inputs, transport);
     if (resolve_engine(o.engine.engine) == EngineKind::cuda && transport.size() > 1)

@@ -12,7 +12,7 @@
 #include "runner/progress.hpp"
 #include "runner/commands/result_student.hpp"
 #include "runner/commands/results_table.hpp"
-#include "runner/training/stopped_training.hpp"
+#include "runner/training/training_files.hpp"
 #include "trainer/checkpoint.hpp"
 #include "trainer/repair_training.hpp"
 #include "worker/engines/engines.hpp"
@@ -24,6 +24,7 @@
 #include <filesystem>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -96,7 +97,6 @@ void resolve(RepairCommandOptions& o) {
   if (same_file(o.out, o.student.result)) fail("--out: {} is the result itself; name another file", o.out);
   if (same_file(o.checkpoint, o.out) || same_file(o.checkpoint, o.student.result))
     fail("--checkpoint: {} is a result file; name another one", o.checkpoint);
-  if (fs::is_directory(o.checkpoint)) fail("--checkpoint: {} is a folder", o.checkpoint);
 }
 
 /// What makes the result: the result it was given, its teacher and images, the options.
@@ -166,15 +166,13 @@ int run_repair(RepairCommandOptions o) {
   const Problem& problem = student.problem;
   check(o.training, problem.network(), student.data);
   const std::string description = describe(o, student);
+  std::optional<TrainingFiles> held;
+  if (!fs::exists(o.out)) held.emplace(o.out, o.checkpoint);
   if (is_done(o.out, description)) {
     spdlog::info("{} is there already, made by these options: nothing to do", o.out);
     return 0;
   }
   load_checkpoint_of(description, o.checkpoint);  // a foreign one is found before any image is scored
-  for (const std::string& file : {o.out, o.checkpoint}) {
-    const auto folder = fs::path(file).parent_path();
-    ensure_writable_folder(folder.empty() ? "." : folder);
-  }
   const int cores = available_cores();
   const int threads = o.training.threads > 0 ? o.training.threads : cores;
   Scorer scorer(problem, student.data, engine_factory(o.engine, problem), threads, o.student.temperature);

@@ -8,7 +8,7 @@
 #include "runner/command_line.hpp"
 #include "runner/commands/commands.hpp"
 #include "runner/commands/option_checks.hpp"
-#include "runner/training/stopped_training.hpp"
+#include "runner/training/training_files.hpp"
 #include "runner/progress.hpp"
 #include "runner/ranks/signals.hpp"
 #include "worker/engines/engines.hpp"
@@ -207,18 +207,15 @@ int run_train(const TrainOptions& given) {
   const DataSet data = load_data_set(options.data);
   const Recipe recipe = make_recipe(options.model, std::max(10, data.classes));
   const Network& network = recipe.network;
+  check(options.training, network, data);
+  std::optional<TrainingFiles> held;
+  if (!std::filesystem::exists(options.out)) held.emplace(options.out, options.checkpoint);
   if (is_done(options.out, configuration(network, data.sha256, options.training))) {
     spdlog::info("{} is there already, made by these options: nothing to do", options.out);
     say_how_to_search(options);
     return 0;
   }
-  if (std::filesystem::is_directory(options.checkpoint)) fail("--checkpoint: {} is a folder", options.checkpoint);
-  check(options.training, network, data);
   for (const std::string& text : warnings(data)) spdlog::warn("warning: {}", text);
-  for (const std::string& file : {options.out, options.checkpoint}) {
-    const auto folder = std::filesystem::path(file).parent_path();
-    ensure_writable_folder(folder.empty() ? "." : folder);
-  }
   const int cores = available_cores();
   if (options.training.threads > cores)
     spdlog::warn("--threads {} on {} cores: LibTorch's threads will wait for one another", options.training.threads,

@@ -1,9 +1,11 @@
 """Bad input: one line that names the thing, a non-zero exit, and files left as they were."""
 import os
+import resource
 import shutil
 import unittest
 
-from program import SOURCE, ProgramTest, quick, result_file, run, run_file, run_with_one_broken_rank
+from program import (FEW_DATA, SOURCE, ProgramTest, errors_in, quick, result_file, run, run_file, run_with_one_broken_rank, start,
+                     write_few_images)
 
 MODEL = os.path.join(SOURCE, "models", "lenet5-fashion-mnist.h5")
 README = os.path.join(SOURCE, "README.md")
@@ -159,6 +161,36 @@ class BadInput(ProgramTest):
         with open(run_file(self.out("a")), "rb+") as file:
             file.truncate(1000)
         self.refused(quick("--out", self.out("a")), run_file(self.out("a")), "remove it to start again", "restore a copy")
+
+    def test_a_pipe_or_device_is_no_input(self):
+        """It would be read for ever, and no signal could end that."""
+        pipe = self.out("pipe")
+        os.mkfifo(pipe)
+        data = self.out("data")
+        write_few_images(data, 600, 100)
+        labels = next(os.path.join(data, name) for name in os.listdir(data) if "train-labels" in name)
+        os.remove(labels)
+        os.mkfifo(labels)
+        out = ["--out", self.out("out")]
+        for arguments in (quick("--teacher", pipe, *out), quick("--data", data, *out), quick("--config", pipe, *out),
+                          quick("--energy-table", pipe, *out), ["evaluate", pipe], ["validate", pipe], ["pick", pipe + ".h5", "0"],
+                          ["train", "--data", data, "--out", self.out("model.h5")],
+                          ["train", "--model", "lenet5", "--data", FEW_DATA, "--out", self.out("m.h5"), "--checkpoint", pipe],
+                          quick("--teacher", "/dev/zero", *out)):
+            with self.subTest(arguments):
+                if arguments[0] == "pick" and not os.path.exists(pipe + ".h5"):
+                    os.mkfifo(pipe + ".h5")
+                done = run(arguments, timeout=60)
+                self.assertNotIn(done.returncode, (0, 85))
+                self.assert_one_line_error(done, "expected ", "file")
+
+    def test_files_beyond_the_limit_on_their_size_are_an_error(self):
+        limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
+        process = start(quick("--out", self.out("a")), prepare=limit)
+        _, log = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 1, log)
+        self.assertIn("File too large", errors_in(log)[0])
+        self.assertEqual(os.listdir(os.path.dirname(run_file(self.out("a")))), [])
 
     def test_unwritable_out_is_found_before_the_search(self):
         with open(self.out("file"), "w") as file:

@@ -257,7 +257,7 @@ class Resume(ProgramTest):
                 self.search(name, "--result-file", "other.json")
                 os.kill(writer, signal.SIGKILL)
                 process.communicate(timeout=60)
-                lock = os.path.join(os.path.dirname(run_file(self.out(name))), ".quick.lock")
+                lock = os.path.join(os.path.dirname(run_file(self.out(name))), ".quick.h5.lock")
                 self.assertTrue(os.path.exists(lock), "a killed process leaves its lock file")
                 os.remove(run_file(self.out(name)))
                 self.search(name)

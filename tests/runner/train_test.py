@@ -71,6 +71,17 @@ class Train(ProgramTest):
         self.alter_data()
         self.assert_one_line_error(self.train("it's a model.h5", expect=1), "it's a model.h5", "--data (other images or labels)")
 
+    def test_two_trainings_do_not_write_one_file(self):
+        process = start(self.command("a.h5", "--epochs", "1000"))
+        while process.poll() is None and not os.path.exists(self.out("a.h5") + ".checkpoint"):
+            time.sleep(0.01)
+        self.assert_one_line_error(run(self.command("a.h5")), "a.h5", "is being written by process ", "choose another --out")
+        self.assert_one_line_error(run(self.command("b.h5", "--checkpoint", self.out("a.h5") + ".checkpoint")), "a.h5.checkpoint",
+                                   "is being written by process ", "choose another --checkpoint")
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(60), 85)
+        self.assertFalse([name for name in os.listdir(self.out("")) if name.endswith(".lock")])
+
     def test_a_signal_stops_it_and_the_same_command_continues(self):
         self.train("whole.h5", "--epochs", "30")
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2):

@@ -66,6 +66,23 @@ TEST(Checkpoint, TruncatedFilesAreOneLineErrors) {
   std::filesystem::remove_all(path.parent_path());
 }
 
+TEST(Checkpoint, EveryChangedByteIsFound) {
+  const auto path = scratch_folder("changed") / "a.checkpoint";
+  save_checkpoint(path, example());
+  const auto size = std::filesystem::file_size(path);
+  for (std::uintmax_t at = 0; at < size; at += 97) {
+    save_checkpoint(path, example());
+    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekg(std::streamoff(at));
+    const int byte = file.get();
+    file.seekp(std::streamoff(at));
+    file.put(char(byte ^ 4));
+    file.close();
+    EXPECT_THAT(error_of([&] { load_checkpoint(path); }), HasSubstr(path.string())) << at;
+  }
+  std::filesystem::remove_all(path.parent_path());
+}
+
 /// A limit on file sizes stands for a full disk: write() fails after a part.
 TEST(Checkpoint, FullDiskIsAnErrorAndLeavesTheOldFile) {
   const auto path = scratch_folder("full") / "a.checkpoint";

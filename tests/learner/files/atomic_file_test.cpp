@@ -126,6 +126,17 @@ TEST(AtomicFile, ReplacesFilesOnly) {
   EXPECT_EQ(files_in(folder.path()), 1);
 }
 
+/// A pipe that nobody writes to would hold who opens it for ever.
+TEST(AtomicFile, ReadsFilesOnly) {
+  const TemporaryFolder folder;
+  ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
+  EXPECT_THAT(error_of([&] { read_file(folder / "pipe"); }),
+              HasSubstr("pipe: it is a device or pipe, expected a file"));
+  EXPECT_THAT(error_of([&] { read_file("/dev/zero"); }), HasSubstr("/dev/zero: it is a device or pipe"));
+  EXPECT_THAT(error_of([&] { read_file(folder.path()); }), HasSubstr("it is a folder, expected a file"));
+  EXPECT_THAT(error_of([&] { read_file(folder / "none"); }), HasSubstr("none: No such file"));
+}
+
 TEST(AtomicFile, FailureLeavesNothing) {
   const TemporaryFolder folder;
   std::filesystem::create_directories(folder / "a/b");

@@ -132,6 +132,8 @@ TEST(ResultFile, MalformedRepairsAreExplained) {
   EXPECT_THAT(error_of_repair("5"), HasSubstr("result.json: repair: expected an object with a mode, found 5"));
   EXPECT_THAT(error_of_repair(R"({"mode": "glue"})"), HasSubstr("repair.mode: unknown repair 'glue'"));
   EXPECT_THAT(error_of_repair(R"({"mode": "layer"})"), HasSubstr("repair: expected an object with layers"));
+  EXPECT_THAT(error_of_repair(R"({"mode": "layer", "layers": {}})"),
+              HasSubstr("repair: expected an object with layers"));
   EXPECT_THAT(error_of_repair(fc3(R"({"bias": [1]})")), HasSubstr("repair.layers.fc3.multiplier: expected an array"));
   EXPECT_THAT(error_of_repair(fc3(R"({"multiplier": [0], "bias": [1]})")), HasSubstr("repair.layers.fc3.multiplier"));
   EXPECT_THAT(error_of_repair(fc3(R"({"multiplier": )" + ten + R"(, "bias": [1.5]})")),
@@ -247,6 +249,15 @@ TEST(ResultFile, ItsOriginIsReadAndItsTemperatureChecked) {
     commit_file(folder / "named.json", fmt::format("{{\"model\": \"{}\"}}", written));
     EXPECT_EQ(ResultFile(folder / "named.json").origin().model, read) << "only the original's names change";
   }
+  for (const char* key :
+       {"model", "backend", "data", "attention_layers", "model_sha256", "data_sha256", "config_hash", "selection"})
+    for (const char* bad : {"5", "null", "[\"x\"]"}) {
+      commit_file(folder / "bad.json", fmt::format("{{\"{}\": {}}}", key, bad));
+      EXPECT_THAT(error_of([&] { ResultFile(folder / "bad.json"); }),
+                  HasSubstr(fmt::format("bad.json: {}: expected a string, found ", key)));
+    }
+  commit_file(folder / "bad.json", R"({"selection": {"rule": 5}})");
+  EXPECT_THAT(error_of([&] { ResultFile(folder / "bad.json"); }), HasSubstr("selection: expected a string, found 5"));
   for (const char* bad : {"-1", "0", "1e+300", "\"hot\"", "null", "[2]"}) {
     commit_file(folder / "bad.json", fmt::format("{{\"temperature\": {}}}", bad));
     EXPECT_THAT(

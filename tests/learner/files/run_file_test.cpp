@@ -91,7 +91,7 @@ TEST(RunFile, ForeignFilesAreNamedAsSuch) {
   EXPECT_THAT(error_of([&] { read_run(folder / "text.h5"); }), HasSubstr("text.h5: expected a whole HDF5 file"));
   write_bytes(folder / "empty.h5", {});
   EXPECT_THAT(error_of([&] { read_run(folder / "empty.h5"); }), HasSubstr("found an empty file"));
-  EXPECT_THAT(error_of([&] { read_run(folder.path()); }), HasSubstr("it is not a file"));
+  EXPECT_THAT(error_of([&] { read_run(folder.path()); }), HasSubstr("it is a folder, expected a file"));
 
   hdf5::File plain = hdf5::File::create();
   plain.write_dataset("/data", Values::scalar(1.0));
@@ -122,6 +122,38 @@ TEST(RunFile, ForeignFilesAreNamedAsSuch) {
   write_bytes(folder / "bare.h5", bare.close());
   EXPECT_THAT(error_of([&] { read_run(folder / "bare.h5"); }), HasSubstr("/@creator: missing: expected string"));
   EXPECT_GT(validate_run(folder / "bare.h5").size(), 50);
+}
+
+/// Its digest is right: it was written so.
+TEST(RunFile, ImpossibleContentIsNotRead) {
+  const TemporaryFolder folder;
+  const auto refusal = [&](auto change) {
+    RunData run = example_run();
+    change(run);
+    write_run(folder / "run.h5", run);
+    EXPECT_FALSE(validate_run(folder / "run.h5").empty());
+    return error_of([&] { read_run(folder / "run.h5"); });
+  };
+  EXPECT_THAT(refusal([](RunData& r) {
+                r.episodes[9].codes[1] = {254, 254, 254, 254, r.episodes[9].codes[1].tmax};
+              }),
+              HasSubstr("run.h5: /episodes/codes: row 9, site conv2: illegal"));
+  EXPECT_THAT(refusal([](RunData& r) { r.checkpoint.optimizer_steps = ~std::uint64_t{0}; }),
+              HasSubstr("/checkpoint/optimizer_steps: 18446744073709551615 is no count"));
+  EXPECT_THAT(refusal([](RunData& r) { r.checkpoint.next_iteration = ~std::uint64_t{0}; }),
+              HasSubstr("/checkpoint/next_iteration"));
+  EXPECT_THAT(refusal([](RunData& r) { r.checkpoint.tensors["adam/step"].values[0] = NAN; }),
+              HasSubstr("/checkpoint/tensors/adam/step: element 0 is nan"));
+  EXPECT_THAT(refusal([](RunData& r) { r.sites[2].histogram.counts[3] = ~std::uint64_t{0}; }),
+              HasSubstr("/sites/histogram: conv3"));
+  EXPECT_THAT(refusal([](RunData& r) { r.sites[2].tmax = -5; }), HasSubstr("conv3"));
+  EXPECT_THAT(refusal([](RunData& r) {
+                r.sites.clear();
+                for (auto& e : r.episodes) e.codes.clear();
+                for (auto& e : r.evaluations) e.codes.clear();
+                for (auto& c : r.top) c.codes.clear();
+              }),
+              HasSubstr("/sites: expected at least one site"));
 }
 
 TEST(RunFile, ValidatorFindsWrongContent) {

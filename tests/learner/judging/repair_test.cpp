@@ -48,6 +48,15 @@ TEST(Moments, AreExactBeyond64Bits) {
   EXPECT_EQ(sum, moments({-3, 5, 7}));
 }
 
+TEST(FitRepair, ModeLayerHasOneFactor) {
+  const QuantizedNetwork model = small_problem().model;
+  Repair repair(2);
+  repair[1] = Requantization{{0.75f, 0.375f}, {0, 0}};
+  EXPECT_NO_THROW(check_one_factor(model, repair));
+  repair[1]->multiplier[1] = 0.3751f;
+  EXPECT_THROW(check_one_factor(model, repair), Error);
+}
+
 TEST(FitRepair, GivesEveryChannelTheTeachersMeanAndDeviation) {
   const Problem problem = small_problem();
   // Channel 0: teacher 10 +- 4, student 20 +- 2. Channel 1: teacher -8 +- 3, student -8 +- 6.

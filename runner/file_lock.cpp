@@ -1,4 +1,4 @@
-#include "runner/run_lock.hpp"
+#include "runner/file_lock.hpp"
 
 #include "core/error.hpp"
 
@@ -24,8 +24,9 @@ std::string holder(int fd) {
 
 }  // namespace
 
-RunLock::RunLock(const std::filesystem::path& run_file)
-    : path_(run_file.parent_path() / fmt::format(".{}.lock", run_file.stem().string())) {
+FileLock::FileLock(const std::filesystem::path& file, std::string_view options)
+    : path_(std::filesystem::weakly_canonical(file)) {
+  path_.replace_filename(fmt::format(".{}.lock", path_.filename().string()));
   do {
     if (fd_ >= 0) ::close(fd_);
     fd_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
@@ -35,10 +36,10 @@ RunLock::RunLock(const std::filesystem::path& run_file)
     const std::string other = holder(fd_);
     if (error == EWOULDBLOCK) {
       ::close(fd_);
-      fail("{} is being written by {}; choose another --out or --result-file", run_file.string(), other);
+      fail("{} is being written by {}; choose another {}", file.string(), other, options);
     }
-    spdlog::warn("{} cannot be locked ({}): start no other search with the same --out and --result-file",
-                 run_file.string(), std::strerror(error));
+    spdlog::warn("{} cannot be locked ({}): start nothing else with the same {}", file.string(), std::strerror(error),
+                 options);
     return;
   } while (!names_the_open_file());
   char host[128] = {};
@@ -49,13 +50,13 @@ RunLock::RunLock(const std::filesystem::path& run_file)
     spdlog::warn("cannot write {}: {}", path_.string(), std::strerror(errno));
 }
 
-RunLock::~RunLock() {
+FileLock::~FileLock() {
   // While it is locked: whoever waits for this file finds, having locked it, that the path names it no more.
   if (names_the_open_file()) ::unlink(path_.c_str());
   ::close(fd_);
 }
 
-bool RunLock::names_the_open_file() const {
+bool FileLock::names_the_open_file() const {
   struct stat opened {
   }, named{};
   return ::fstat(fd_, &opened) == 0 && ::stat(path_.c_str(), &named) == 0 && opened.st_dev == named.st_dev &&
