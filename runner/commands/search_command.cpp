@@ -64,7 +64,7 @@ void write_if_missing(const fs::path& path, const std::string& text) {
   if (!fs::exists(path, ignored)) return commit_file(path, text);
   const std::vector<std::byte> bytes = read_file(path);
   if (std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()) != text)
-    spdlog::warn("warning: {} is not what the run makes it: it stays; remove it to have it written again",
+    spdlog::warn("warning: {} is not what this version makes of the run: it stays; remove it to have it written again",
                  path.string());
 }
 

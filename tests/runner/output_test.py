@@ -59,7 +59,7 @@ class Output(ProgramTest):
             file.write("mine\n")
         done = self.search("a")
         for path in (self.result, pareto):
-            self.assertIn(f"warning: {path} is not what the run makes it: it stays", done.stderr)
+            self.assertIn(f"warning: {path} is not what this version makes of the run: it stays", done.stderr)
             with open(path) as file:
                 self.assertIn("mine", file.read())
         os.remove(self.result)

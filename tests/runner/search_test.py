@@ -293,7 +293,7 @@ class Resume(ProgramTest):
                 with open(path, "w") as file:
                     file.write(mine)
                 os.remove(run_file(self.out("a")))
-                self.assertIn(f"warning: {path} is not what the run makes it", self.search("a").stderr)
+                self.assertIn(f"warning: {path} is not what this version makes of the run", self.search("a").stderr)
                 with open(path) as file:
                     self.assertEqual(file.read(), mine, "what was edited stays")
                 os.remove(path)

@@ -10,9 +10,12 @@ import h5py
 from program import SOURCE, ProgramTest, result_file, run, run_file
 
 FILES = os.path.join(SOURCE, "tests", "runner", "files")
-SEARCH = ["search", "--model", "lenet5", "--episodes", "48", "--episodes-per-update", "8", "--batch-size", "16", "--calib-batches", "4",
-          "--top-k", "2", "--eval-every", "2", "--tmax-mode", "search", "--objective", "pareto", "--pass-shares", "0.5,2",
-          "--strategy", "coordinate", "--result-file", "version4.json"]
+COMMON = ["search", "--model", "lenet5", "--episodes", "48", "--episodes-per-update", "8", "--batch-size", "16", "--calib-batches", "4",
+          "--top-k", "2", "--eval-every", "2", "--result-file", "version4.json"]
+SEARCH = COMMON + ["--tmax-mode", "search", "--objective", "pareto", "--pass-shares", "0.5,2", "--strategy", "coordinate"]
+# By file: a checkpoint of several branches, and one of a policy, its optimizer and a repair.
+STOPPED = {"version-4-stopped.h5": SEARCH,
+           "version-4-stopped-ppo.h5": COMMON + ["--strategy", "ppo", "--repair", "channel", "--repair-images", "64"]}
 
 
 class Versions(ProgramTest):
@@ -22,7 +25,7 @@ class Versions(ProgramTest):
         return to
 
     def test_version_4_is_read(self):
-        for name in ("version-4-finished.h5", "version-4-stopped.h5"):
+        for name in ("version-4-finished.h5", *STOPPED):
             path = os.path.join(FILES, name)
             with h5py.File(path) as file:
                 self.assertEqual(file.attrs["schema_version"], 4)
@@ -33,16 +36,19 @@ class Versions(ProgramTest):
             self.assertEqual(list(json.load(file)["layers"]), ["conv1", "conv2", "fc1", "fc2"])
 
     def test_a_stopped_run_continues_to_the_same_bytes(self):
-        new, old = self.out("new"), self.out("old")
-        self.copy("version-4-stopped.h5", run_file(old, "version4"))
-        for out, said in ((old, "Continuing"), (new, "Using LeNet-5")):
-            done = run(SEARCH + ["--out", out])
-            self.assertEqual(done.returncode, 0, done.stderr)
-            self.assertIn(said, done.stderr)
-        compared = subprocess.run([sys.executable, os.path.join(SOURCE, "analysis", "compare_runs.py"), run_file(old, "version4"),
-                                   run_file(new, "version4")], capture_output=True, text=True)
-        self.assertEqual(compared.stdout, "equal\n", compared.stderr)
+        for name, search in STOPPED.items():
+            with self.subTest(name):
+                new, old = self.out("new-" + name), self.out("old-" + name)
+                self.copy(name, run_file(old, "version4"))
+                for out, said in ((old, "Continuing"), (new, "Using LeNet-5")):
+                    done = run(search + ["--out", out])
+                    self.assertEqual(done.returncode, 0, done.stderr)
+                    self.assertIn(said, done.stderr)
+                compared = subprocess.run([sys.executable, os.path.join(SOURCE, "analysis", "compare_runs.py"), run_file(old, "version4"),
+                                           run_file(new, "version4")], capture_output=True, text=True)
+                self.assertEqual(compared.stdout, "equal\n", compared.stderr)
         # The finished run of version 4 found the same.
+        new = self.out("new-version-4-stopped.h5")
         with h5py.File(run_file(new, "version4")) as a, h5py.File(os.path.join(FILES, "version-4-finished.h5")) as b:
             for path in ("/episodes/codes", "/episodes/reward", "/top/codes", "/selected/test_kd"):
                 self.assertEqual(a[path][()].tobytes(), b[path][()].tobytes(), path)
