@@ -37,4 +37,9 @@ std::string valid_utf8(std::string_view text) {
   return result;
 }
 
+std::string excerpt(const std::string& text) {
+  constexpr std::size_t longest = 40;
+  return text.size() <= longest ? text : text.substr(0, longest) + "...";
+}
+
 }  // namespace triseg

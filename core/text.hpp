@@ -11,4 +11,7 @@ namespace triseg {
 /// opened by the path itself.
 std::string valid_utf8(std::string_view text);
 
+/// The beginning of a text that may be long, for a message.
+std::string excerpt(const std::string& text);
+
 }  // namespace triseg

@@ -18,14 +18,19 @@ std::string shell_word(const std::string& word) {
 
 }  // namespace
 
-std::string command_line() {
+std::filesystem::path program_folder() { return std::filesystem::read_symlink("/proc/self/exe").parent_path(); }
+
+std::vector<std::string> arguments() {
+  std::vector<std::string> words;
   std::ifstream file("/proc/self/cmdline", std::ios::binary);
-  std::string line, word;
-  if (std::getline(file, word, '\0')) line = std::filesystem::path(word).filename().string();
-  while (std::getline(file, word, '\0')) {
-    line += ' ';
-    line += shell_word(word);
-  }
+  for (std::string word; std::getline(file, word, '\0');) words.push_back(word);
+  return words;
+}
+
+std::string command_line() {
+  std::string line;
+  for (const std::string& word : arguments())
+    line += line.empty() ? std::filesystem::path(word).filename().string() : ' ' + shell_word(word);
   return valid_utf8(line);
 }
 

@@ -1,12 +1,19 @@
 // The command as its user typed it.
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
 namespace triseg {
 
-/// This process's arguments in shell syntax, the program's folder left out: "triseg search --seed 3 --out 'my runs'".
+/// The folder that the running program lies in.
+std::filesystem::path program_folder();
+
+/// This process's arguments, the program's name first.
+std::vector<std::string> arguments();
+
+/// The same in shell syntax, the program's folder left out: "triseg search --seed 3 --out 'my runs'".
 std::string command_line();
 
 /// The words of a command line, the program's name first, as a shell has them: blanks separate, ' and " quote, \ takes

@@ -2,6 +2,7 @@
 
 #include "core/error.hpp"
 #include "network/recipes.hpp"
+#include "runner/command_line.hpp"
 #include "runner/search_options.hpp"
 
 #include <cstdlib>
@@ -55,7 +56,7 @@ fs::path find_model(const std::string& explicit_path, const std::string& model, 
     return explicit_path;
   }
   const std::string name = fmt::format("{}-{}{}.h5", model, data.name, backend == Scheme::fbgemm ? "" : "-qnnpack");
-  const fs::path program = fs::read_symlink("/proc/self/exe").parent_path();
+  const fs::path program = program_folder();
   std::vector<fs::path> folders;
   if (const char* folder = std::getenv("TRISEG_MODELS")) folders.emplace_back(folder);
   folders.push_back((program / "../../../models").lexically_normal());

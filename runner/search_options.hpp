@@ -1,6 +1,7 @@
 // Every knob of a search, in the parts that commands share. runner/commands/declare_options.hpp declares them once.
 #pragma once
 
+#include "core/names.hpp"
 #include "learner/judging/repair.hpp"
 #include "learner/strategies/initial_codes.hpp"
 #include "learner/strategies/strategies.hpp"
@@ -20,25 +21,10 @@
 
 namespace triseg {
 
-/// Names of the values of an enumeration, in the order of the documentation.
-template <class E, std::size_t N>
-using Names = std::array<std::pair<std::string_view, E>, N>;
-
-/// The name of a value.
-template <class Range, class E>
-std::string_view name_of(const Range& names, E value) {
-  for (const auto& [name, each] : names)
-    if (each == value) return name;
-  return {};
-}
-
 inline constexpr Names<TmaxMode, 3> tmax_modes = {
     {{"percentile", TmaxMode::percentile}, {"fixed", TmaxMode::fixed}, {"search", TmaxMode::search}}};
 inline constexpr Names<WarmStart, 4> warm_starts = {
     {{"best", WarmStart::best}, {"mse", WarmStart::mse}, {"init", WarmStart::init}, {"none", WarmStart::none}}};
-inline constexpr Names<RepairMode, 3> repair_modes = {
-    {{"none", RepairMode::none}, {"layer", RepairMode::layer}, {"channel", RepairMode::channel}}};
-inline constexpr Names<Scheme, 2> schemes = {{{"fbgemm", Scheme::fbgemm}, {"qnnpack", Scheme::qnnpack}}};
 
 /// What is searched for where tmax is searched.
 enum class Objective {

@@ -60,8 +60,7 @@ Json parse(const std::filesystem::path& path, const std::string& text) {
 
 /// A JSON value for a message, in one line and not too long.
 std::string excerpt(const Json& value) {
-  std::string text = value.dump(-1, ' ', true, Json::error_handler_t::replace);
-  return text.size() <= 40 ? text : text.substr(0, 40) + "...";
+  return triseg::excerpt(value.dump(-1, ' ', true, Json::error_handler_t::replace));
 }
 
 Json repair_json(const std::string& mode, std::span<const LayerRepair> layers) {
@@ -188,8 +187,6 @@ std::string result_text(const RunData& run) {
   return text_of_json(result_json(run, selected.top_index, run.selection,
                                   selected_json(run, selected.top_index, selected.within_max_acc_drop), metrics));
 }
-
-void write_result(const std::filesystem::path& path, const RunData& run) { commit_file(path, result_text(run)); }
 
 void write_candidate(const std::filesystem::path& path, const RunData& run, std::size_t top_index) {
   if (!run.finished) fail("cannot write {}: the run is not finished: its candidates are not scored yet", path.string());

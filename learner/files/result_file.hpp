@@ -18,7 +18,7 @@ namespace triseg {
 /// JSON nested deeper than this is refused: what reads and prints it is recursive.
 inline constexpr int deepest_json = 64;
 
-/// Writes a finished run's selected codes (commit_file):
+/// A finished run's selected codes as the text of a result file:
 ///   layers.<site name>.{t1_code, v1_code, t2_code, v2_code, tmax_code, record_key}  in network order, one key a line
 ///   backend, model
 ///   selection   how the codes were chosen, a string
@@ -29,9 +29,7 @@ inline constexpr int deepest_json = 64;
 ///   and the run's seed, data, data_sha256, temperature, attention_layers, model_sha256, config_hash, episodes,
 ///   student_images.
 /// Text is made valid UTF-8 (core/text.hpp): a path of other bytes is to be given again with --data.
-/// Throws Error if the run is not finished or the file cannot be written.
-void write_result(const std::filesystem::path& path, const RunData& run);
-/// The text of that file.
+/// Throws Error if the run is not finished.
 std::string result_text(const RunData& run);
 
 /// Writes the codes of any candidate of a finished run's /top in the same way, without `metrics`: the search scores the

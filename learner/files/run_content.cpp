@@ -174,7 +174,7 @@ void check_repair(const RunData& run, Violations& report) {
     return report.add("/@repair", error.what());
   }
   if (!run.finished) return;
-  const bool repaired = run.repair != repair_mode_name(RepairMode::none);
+  const bool repaired = run.repair != name_of(repair_modes, RepairMode::none);
   if (repaired) check_score("/selected/test_mse_repaired_images", run.selected.test_mse_repaired, 0, report);
   if (!repaired && run.selected.test_mse_repaired != Score{})
     report.add("/selected/test_mse_repaired_images", "scored in a run without repair");

@@ -89,13 +89,9 @@ std::size_t repaired_channels(const Problem& problem) {
 
 }  // namespace
 
-std::string_view repair_mode_name(RepairMode mode) {
-  return mode == RepairMode::none ? "none" : mode == RepairMode::layer ? "layer" : "channel";
-}
-
 RepairMode parse_repair_mode(std::string_view name) {
-  for (RepairMode mode : {RepairMode::none, RepairMode::layer, RepairMode::channel})
-    if (repair_mode_name(mode) == name) return mode;
+  for (const auto& [known, mode] : repair_modes)
+    if (known == name) return mode;
   fail("unknown repair '{}': expected none, layer or channel", name);
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/moments.hpp"
+#include "core/names.hpp"
 #include "network/problem.hpp"
 #include "learner/run_data.hpp"
 
@@ -16,8 +17,9 @@ namespace triseg {
 
 enum class RepairMode { none, layer, channel };
 
-/// "none", "layer", "channel".
-std::string_view repair_mode_name(RepairMode mode);
+inline constexpr Names<RepairMode, 3> repair_modes = {
+    {{"none", RepairMode::none}, {"layer", RepairMode::layer}, {"channel", RepairMode::channel}}};
+
 /// Throws Error for any other name.
 RepairMode parse_repair_mode(std::string_view name);
 

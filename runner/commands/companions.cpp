@@ -1,5 +1,6 @@
 // Subcommands that are programs of their own, beside this one.
 #include "core/error.hpp"
+#include "runner/command_line.hpp"
 #include "runner/commands/commands.hpp"
 #include "runner/commands/program.hpp"
 
@@ -13,7 +14,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <set>
 #include <string>
 #include <utility>
@@ -26,22 +26,12 @@ namespace fs = std::filesystem;
 
 const std::string prefix = "triseg-";
 
-fs::path own_folder() { return fs::read_symlink("/proc/self/exe").parent_path(); }
-
-/// This process's own, the program's name first.
-std::vector<std::string> arguments() {
-  std::vector<std::string> words;
-  std::ifstream file("/proc/self/cmdline", std::ios::binary);
-  for (std::string word; std::getline(file, word, '\0');) words.push_back(word);
-  return words;
-}
-
 /// Replaces this process by the program of this name beside it. Returns only by throwing Error.
 void become(const std::string& name, std::vector<std::string> arguments) {
   std::vector<char*> argv;
   for (std::string& word : arguments) argv.push_back(word.data());
   argv.push_back(nullptr);
-  const fs::path program = own_folder() / name;
+  const fs::path program = program_folder() / name;
   ::execv(program.c_str(), argv.data());
   fail("cannot run {}: {}; it belongs beside triseg", program.string(), std::strerror(errno));
 }
@@ -85,7 +75,7 @@ void setup_trainer(CLI::App& program, int&) {
 }
 
 void setup_companions(CLI::App& program, int&) {
-  for (const std::string& name : names_in(own_folder())) {
+  for (const std::string& name : names_in(program_folder())) {
     if (has_subcommand(program, name)) continue;
     add_foreign(program, name, "Run " + prefix + name + ", which lies beside triseg")->callback([name] {
       std::vector<std::string> words = arguments();

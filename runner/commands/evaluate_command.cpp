@@ -89,7 +89,7 @@ StoredRepair fit_repair_of(const ResultStudent& student, const EvaluateOptions& 
   const auto alone = make_local_transport();
   Rollout rollout(*alone, scorer, false);
   std::uint64_t images = 0;
-  return {std::string(repair_mode_name(*o.repair)),
+  return {std::string(name_of(repair_modes, *o.repair)),
           RepairFit(rollout, student.problem, *o.repair, o.repair_images).fit(student.codes, images)};
 }
 

@@ -125,7 +125,7 @@ ResultStudent load_student(StudentOptions& o) {
   StoredRepair repair = file.repair(teacher.network.network);
   try {
     check_repair(teacher.network, repair.repair);
-    if (repair.mode == repair_mode_name(RepairMode::layer)) check_one_factor(teacher.network, repair.repair);
+    if (repair.mode == name_of(repair_modes, RepairMode::layer)) check_one_factor(teacher.network, repair.repair);
   } catch (const Error& error) {
     fail("{}: {}", o.result, error.what());
   }

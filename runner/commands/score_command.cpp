@@ -35,10 +35,7 @@ using Json = nlohmann::ordered_json;
 std::string text_of(const Json& value) { return value.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
 /// A JSON value for a message, not too long.
-std::string excerpt(const Json& value) {
-  const std::string text = text_of(value);
-  return text.size() <= 40 ? text : text.substr(0, 40) + "...";
-}
+std::string excerpt(const Json& value) { return triseg::excerpt(text_of(value)); }
 
 void answer(const Json& json) {
   fmt::print("{}\n", text_of(json));

@@ -155,7 +155,7 @@ void describe_student(TrainedRepair& trained, const RepairCommandOptions& o, con
   trained.attention_layers = attention.empty() ? "none" : fmt::format("{}", fmt::join(attention, ","));
   trained.temperature = o.student.temperature;
   // A factor for all does not undo channels' own.
-  trained.mode = student.repair.mode == "channel" ? student.repair.mode : std::string(repair_mode_name(o.repair));
+  trained.mode = student.repair.mode == "channel" ? student.repair.mode : std::string(name_of(repair_modes, o.repair));
 }
 
 int run_repair(RepairCommandOptions o) {

@@ -127,7 +127,7 @@ TEST_P(RepairPasses, GiveAccumulatorsTheTeachersMoments) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Modes, RepairPasses, ::testing::Values(RepairMode::layer, RepairMode::channel),
-                         [](const auto& info) { return std::string(repair_mode_name(info.param)); });
+                         [](const auto& info) { return std::string(name_of(repair_modes, info.param)); });
 
 }  // namespace
 }  // namespace triseg

@@ -47,7 +47,7 @@ std::string with_conv1(const std::string& site) { return R"({"layers": {"block_o
 TEST(ResultFile, HoldsTheKeysOfTheOriginal) {
   const TemporaryFolder folder;
   const RunData run = example_run();
-  write_result(folder / "result.json", run);
+  commit_file(folder / "result.json", result_text(run));
   const std::string text = text_of(folder / "result.json");
   int lines = 0;
   for (std::size_t at = text.find("tmax_code"); at != std::string::npos; at = text.find("tmax_code", at + 1)) ++lines;
@@ -86,7 +86,7 @@ TEST(ResultFile, HoldsTheKeysOfTheOriginal) {
 TEST(ResultFile, ReadsBackTheSelectedCodes) {
   const TemporaryFolder folder;
   const RunData run = example_run();
-  write_result(folder / "result.json", run);
+  commit_file(folder / "result.json", result_text(run));
   const SiteCodes read = ResultFile(folder / "result.json").codes(run.network);
   EXPECT_EQ(read.codes, run.top[1].codes);
   EXPECT_EQ(read.sites, (std::vector<std::size_t>{0, 1, 2, 3, 4, 5, 6}));
@@ -98,7 +98,7 @@ TEST(ResultFile, TextOfOtherBytesIsSpelledOut) {
   const TemporaryFolder folder;
   RunData run = example_run();
   run.data = "/images/caf\xe9";
-  write_result(folder / "result.json", run);
+  commit_file(folder / "result.json", result_text(run));
   EXPECT_EQ(ResultFile(folder / "result.json").origin().data, "/images/caf\\xe9");
 }
 
@@ -107,7 +107,7 @@ TEST(ResultFile, HoldsTheRepairExactly) {
   RunData run = example_run();
   run.selected.repair[0].requantization.multiplier[1] = 0.1f;
   run.selected.repair[0].requantization.bias[1] = -1234567891;
-  write_result(folder / "result.json", run);
+  commit_file(folder / "result.json", result_text(run));
   const Network& network = run.network;
   const StoredRepair stored = ResultFile(folder / "result.json").repair(network);
   EXPECT_EQ(stored.mode, "channel");
@@ -115,7 +115,7 @@ TEST(ResultFile, HoldsTheRepairExactly) {
   EXPECT_EQ(layer_repairs(network, stored.repair), run.selected.repair);
   run.repair = "none";
   run.selected.repair.clear();
-  write_result(folder / "result.json", run);
+  commit_file(folder / "result.json", result_text(run));
   EXPECT_TRUE(ResultFile(folder / "result.json").repair(network).repair.empty());
 }
 
@@ -156,7 +156,7 @@ TEST(ResultFile, MalformedRepairsAreExplained) {
 
 TEST(ResultFile, UnfinishedRunsHaveNone) {
   const TemporaryFolder folder;
-  EXPECT_THAT(error_of([&] { write_result(folder / "result.json", example_run(false)); }),
+  EXPECT_THAT(error_of([&] { commit_file(folder / "result.json", result_text(example_run(false))); }),
               HasSubstr("the run is not finished"));
   EXPECT_FALSE(std::filesystem::exists(folder / "result.json"));
 }
@@ -237,7 +237,7 @@ TEST(ResultFile, MalformedFilesAreExplained) {
 TEST(ResultFile, ItsOriginIsReadAndItsTemperatureChecked) {
   const TemporaryFolder folder;
   const RunData run = example_run();
-  write_result(folder / "result.json", run);
+  commit_file(folder / "result.json", result_text(run));
   const ResultOrigin origin = ResultFile(folder / "result.json").origin();
   EXPECT_EQ(origin.model, "alexnet");
   EXPECT_EQ(origin.data, run.data);

@@ -128,7 +128,7 @@ TEST(FitRepair, LeavesRoomForTheWeightsSums) {
 
 TEST(RepairMode, NamesGoThereAndBack) {
   for (RepairMode mode : {RepairMode::none, RepairMode::layer, RepairMode::channel})
-    EXPECT_EQ(parse_repair_mode(repair_mode_name(mode)), mode);
+    EXPECT_EQ(parse_repair_mode(name_of(repair_modes, mode)), mode);
   EXPECT_EQ(error_of([] { parse_repair_mode("glue"); }), "unknown repair 'glue': expected none, layer or channel");
 }
 
