@@ -13,7 +13,7 @@ except ModuleNotFoundError:
 import numpy
 
 from digest import content_digest
-from script import Failure
+from script import Failure, open_input
 
 SCHEMA_VERSIONS = (4, 5)
 # What h5py raises for a file that is damaged or lacks something.
@@ -49,8 +49,7 @@ def open_run(path):
     file, if it is no run file or another than was written, and if the block reads what the file does not have. Derived
     fields are not part of the digest: what must be right is computed from stored ones."""
     try:
-        with open(path, "rb"):  # says why a file cannot be opened in fewer words than HDF5
-            pass
+        open_input(path).close()  # also says why a file cannot be opened in fewer words than HDF5
         try:
             file = h5py.File(path, "r")
         except OSError:

@@ -1,7 +1,9 @@
-"""How the project's scripts end: a line on standard error for what went wrong, and an exit status. Needs no package."""
+"""How the project's scripts begin and end: options, input files, a line on standard error for what went wrong, and an
+exit status. Needs no package."""
 import argparse
 import contextlib
 import os
+import stat
 import sys
 
 
@@ -36,6 +38,19 @@ class _Output:
 def parser(description):
     """An argparse parser whose help shows the description, a script's docstring, as it is."""
     return argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+
+def open_input(path, **options):
+    """open() for reading. Raises Failure for all but regular files: a FIFO or a device could keep the script waiting
+    for ever."""
+    def opener(name, flags):
+        descriptor = os.open(name, flags | os.O_NONBLOCK)  # waits for no writer of a FIFO
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise Failure(f"{path}: not a regular file")
+        return descriptor
+
+    return open(path, opener=opener, **options)
 
 
 def report(what, kind="error: "):

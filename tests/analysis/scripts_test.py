@@ -78,9 +78,11 @@ class Refusals(RunFile):
             file.write(source.read()[:os.path.getsize(self.run_file) // 2])
         digest, whole = "does not have the digest of its attribute content_sha256", "expected a whole HDF5 file"
         retyped = ("x = f['top/episode'][()]", "del f['top/episode']", "f['top/episode'] = x.astype('u4')")
+        fifo, irregular = os.path.join(self.folder, "fifo.h5"), "not a regular file"
+        os.mkfifo(fifo)
         files = {
-            "nowhere.h5": "No such file", self.folder: "Is a directory", MODEL: "expected a run file",
-            half: whole, __file__: whole, "/dev/null": whole,
+            "nowhere.h5": "No such file", self.folder: irregular, fifo: irregular, "/dev/zero": irregular,
+            MODEL: "expected a run file", half: whole, __file__: whole,
             self.edited("plain.h5", "del f.attrs['format']"): "found none of triseg's files",
             self.edited("reward.h5", "f['episodes/reward'][3] += 1"): digest,
             self.edited("scalar.h5", "f['selected/test_kd_sum'][()] += 1"): digest,
