@@ -7,7 +7,7 @@ have a line a site, by its record key: t1, v1, t2, v2 and tmax of its staircase.
 
 Also an example of reading one with h5py: every column is a plain dataset, docs/run-file.md lists them.
 """
-from run_files import open_run, score, shown, text
+from run_files import faults_of, open_run, score, shown, text
 from script import parser, run
 
 import numpy
@@ -52,7 +52,8 @@ def print_report(file, repair):
 def main():
     arguments = parser(__doc__)
     arguments.add_argument("run", metavar="RUN.h5", help="run file of triseg search")
-    with open_run(arguments.parse_args().run) as file:
+    path = arguments.parse_args().run
+    with faults_of(path), open_run(path) as file:
         root = {name: text(value) for name, value in file.attrs.items()}
         kd, reward = score(file["episodes"])[0], file["episodes/reward"][()]
         print(f"{root['model_display_name']} on {root['data']}, {root['backend']}, seed {root['seed']}: "

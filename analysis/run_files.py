@@ -28,6 +28,17 @@ def text(value):
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
+@contextlib.contextmanager
+def faults_of(path):
+    """What h5py raises in the block becomes a Failure that names the file: for a block that does nothing but read it."""
+    try:
+        yield
+    except KeyError as error:
+        raise Failure(f"{path}: {error.args[0] if error.args else 'a part is missing'}") from error
+    except UNREADABLE as error:
+        raise Failure(f"{path}: {getattr(error, 'strerror', None) or error or type(error).__name__}") from error
+
+
 def _check(file):
     """Raises ValueError unless the open file is a run file as the search wrote it."""
     found = file.attrs.get("format")
@@ -46,21 +57,17 @@ def _check(file):
 @contextlib.contextmanager
 def open_run(path):
     """The run file, open for reading, after its content was checked by its digest. Raises Failure, which names the
-    file, if it is no run file or another than was written, and if the block reads what the file does not have. Derived
-    fields are not part of the digest: what must be right is computed from stored ones."""
-    try:
-        open_input(path).close()  # also says why a file cannot be opened in fewer words than HDF5
-        try:
-            file = h5py.File(path, "r")
-        except OSError:
-            raise ValueError("expected a whole HDF5 file") from None
-        with file:
+    file, if it is no run file or another than was written; what the block raises stays as it is. Derived fields are not
+    part of the digest: what must be right is computed from stored ones."""
+    with contextlib.ExitStack() as stack:
+        with faults_of(path):
+            open_input(path).close()  # also says why a file cannot be opened in fewer words than HDF5
+            try:
+                file = stack.enter_context(h5py.File(path, "r"))
+            except OSError:
+                raise ValueError("expected a whole HDF5 file") from None
             _check(file)
-            yield file
-    except KeyError as error:
-        raise Failure(f"{path}: {error.args[0] if error.args else 'a part is missing'}") from error
-    except UNREADABLE as error:
-        raise Failure(f"{path}: {getattr(error, 'strerror', None) or error or type(error).__name__}") from error
+        yield file
 
 
 def score(group, prefix=""):

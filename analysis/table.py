@@ -18,7 +18,7 @@ change results are the same. Columns:
 standard error. Exit status: 0 if there is a finished run, 1 if there is none, a file cannot be read or standard output
 takes no more, 2 if the command line is not understood.
 """
-from run_files import open_run, score, shown, text
+from run_files import faults_of, open_run, score, shown, text
 from script import Failure, parser, report, run
 
 import numpy as np
@@ -46,7 +46,7 @@ def problem(file):
 
 def row(path):
     """(problem, seed, values of COLUMNS, path); None if the run is not finished."""
-    with open_run(path) as file:
+    with faults_of(path), open_run(path) as file:
         if text(file.attrs["status"]) != "finished":
             return None
         kd, teacher, student = score(file["/selected"], "test_")

@@ -65,8 +65,8 @@ def draw_budgets(o):
 
 def front_of(path):
     """Rows (share that passes [percent], KD, accuracy [percent]) of /top that no other beats in coverage and KD, by share."""
-    from run_files import open_run
-    with open_run(path) as file:
+    from run_files import faults_of, open_run
+    with faults_of(path), open_run(path) as file:
         names = ("coverage", "validation_kd", "validation_accuracy")
         coverage, kd, accuracy = (file["/top/" + name][()] for name in names)
     if not len(kd):

@@ -103,6 +103,17 @@ class Refusals(RunFile):
                     self.assert_refused(run(script, *[path] * count), status,
                                         f"{os.path.basename(script)}: error: {path}: ", fragment)
 
+    def test_an_error_of_the_reader_is_no_fault_of_the_file(self):
+        from run_files import open_run
+        from script import Failure
+        for error in (ValueError("mine"), KeyError("mine"), OSError("mine"), Failure("mine")):
+            with self.assertRaises(type(error)) as raised, open_run(self.run_file) as file:
+                raise error
+            self.assertIs(raised.exception, error)
+            self.assertFalse(file, "it is closed")
+        with self.assertRaises(KeyError), open_run(self.run_file) as file:
+            file["episodes/no_such"]
+
     def test_the_second_file_is_named(self):
         damaged = self.edited("damaged.h5", "f['episodes/reward'][3] += 1")
         self.assert_refused(run("analysis/compare_runs.py", self.run_file, damaged), 2, f"{damaged}: its content")
