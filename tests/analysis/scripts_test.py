@@ -331,6 +331,21 @@ class Table(RunFile):
             ("lenet5, 4 sites, clip 1", "1", "0.5000", one), ("lenet5, 4 sites, clip 1", "2", "0.2500", two),
             ("lenet5, 4 sites, clip 1", "mean", "0.3750", "of 2"), ("lenet5, 4 sites, clip 0.2", "1", "8.0000", other)])
 
+    def test_a_run_that_is_given_twice_counts_once(self):
+        one, two = (self.variant(f"{seed}.h5", f"f.attrs['seed'] = numpy.uint64({seed})",
+                                 f"f['selected/test_kd_sum'][()] = 32 * {seed}") for seed in (1, 2))
+        copy = os.path.join(self.folder, "copy.h5")
+        shutil.copy(one, copy)
+        equal = f"table.py: of equal configuration and seed, counted once in means: {one} = {copy} = {one}\n"
+        done = run("analysis/table.py", one, copy, two, one)
+        self.assertEqual((done.returncode, done.stderr), (0, equal))
+        self.assertEqual(done.stdout.count("| 1 |"), 3, "all files have their row")
+        mean = done.stdout.splitlines()[-1]
+        self.assertTrue(" | mean | " in mean and " | 1.5000 | " in mean and mean.endswith(" | of 2 |"), mean)
+        done = run("analysis/table.py", one, copy, one)
+        self.assertEqual((done.returncode, done.stderr), (0, equal))
+        self.assertNotIn("mean", done.stdout)
+
     def test_the_table_tells_apart_what_is_not_comparable(self):
         def with_text(name, value):
             return self.variant("other.h5", f"f.attrs['{name}'] = numpy.bytes_('{value}')")
@@ -349,7 +364,8 @@ class Table(RunFile):
         self.assertEqual([r[0] for r in rows], [f"lenet5, 4 sites, sites {first},conv2,fc1,fc2" for first in ("conv1", "conv9")])
         rows = self.table(self.run_file, with_text("model", "vgg16"))
         self.assertEqual([r[0] for r in rows], ["lenet5, 4 sites", "vgg16, 4 sites"])
-        rows = self.table(self.run_file, with_text("data", "elsewhere"))
+        rows = self.table(self.run_file, self.variant("other.h5", "f.attrs['data'] = numpy.bytes_('elsewhere')",
+                                                      "f.attrs['seed'] = numpy.uint64(2)"))
         self.assertEqual(rows[-1][1], "mean", "the same images in another folder")
 
 
