@@ -215,6 +215,17 @@ class CommandLine(RunFile):
                     done = run(script, *arguments, stdout=closed)
                 self.assertEqual((done.returncode, done.stderr), (status, ""))
 
+    def test_scores_of_no_image_are_not_defined(self):
+        scores = ("images", "kd_sum", "both_right", "teacher_only", "student_only")
+        path = self.variant("none.h5", *(f"f['{group}{name}'][...] = 0" for name in scores for group in (
+            "episodes/", "selected/test_", "selected/test_mse_", "selected/test_mse_repaired_")))
+        summary = self.read("analysis/read_run.py", path)
+        self.assertIn("least KD - nats", summary)
+        self.assertIn("test: teacher - %, student - % (95 %: - to -), KD - nats; MSE codes: - %, KD - nats", summary)
+        self.assertNotIn("nan", summary)
+        self.assertIn(" | - | - | - | - | - |", self.read("analysis/table.py", path))
+        self.assertEqual(self.read("analysis/compare_runs.py", path, path), "equal\n")
+
     def test_text_that_is_no_utf_8(self):
         path = self.variant("latin.h5", *(f"f.attrs['{name}'] = numpy.bytes_(b'/data/caf\\xe9')" for name in (
             "config", "data", "command_line", "model_display_name", "engine")))
