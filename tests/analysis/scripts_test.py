@@ -226,6 +226,24 @@ class CommandLine(RunFile):
         self.assertIn(" | - | - | - | - | - |", self.read("analysis/table.py", path))
         self.assertEqual(self.read("analysis/compare_runs.py", path, path), "equal\n")
 
+    def test_control_characters_are_spelled_out(self):
+        odd = "a\rb\x1b[31m\x9bc\t"
+        spelled = r"a\x0db\x1b[31m\x9bc\x09"
+        path = self.variant(odd + ".h5", *(f"f.attrs['{name}'] = numpy.bytes_({odd.encode()!r})" for name in (
+            "model", "model_display_name", "data")), "f['sites/record_key'][0] = b'k\\x1b'")
+        for script, (count, status) in READERS.items():
+            with self.subTest(script):
+                self.assert_refused(run(script, *[odd] * count), status, f"error: {spelled}: No such file")
+                self.assertIn(f"unrecognized arguments: --{spelled}", run(script, *[path] * count, "--" + odd).stderr)
+        summary, table = self.read("analysis/read_run.py", path), self.read("analysis/table.py", path)
+        self.assertIn(f"{spelled} on {spelled}, ", summary)
+        self.assertIn(r"  k\x1b ", summary)
+        self.assertIn(f"| {spelled}, 4 sites | ", table)
+        self.assertIn(f"/{spelled}.h5 |", table)
+        with h5py.File(path, "r+") as file:
+            file.create_dataset(odd, data=1)
+        self.assertIn(f"/{spelled}: only in the first file", run("analysis/compare_runs.py", path, self.run_file).stdout)
+
     def test_text_that_is_no_utf_8(self):
         path = self.variant("latin.h5", *(f"f.attrs['{name}'] = numpy.bytes_(b'/data/caf\\xe9')" for name in (
             "config", "data", "command_line", "model_display_name", "engine")))
