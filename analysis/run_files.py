@@ -3,16 +3,10 @@
 Imported before numpy, so that a Python without either is told of h5py.
 """
 import contextlib
-import sys
 
-try:
-    import h5py
-except ModuleNotFoundError:
-    print("needs h5py: run with /usr/bin/python3 (Debian package python3-h5py)", file=sys.stderr)
-    sys.exit(2)
+from digest import content_digest, h5py  # first: it says that h5py is missing
 import numpy
 
-from digest import content_digest
 from script import Failure, open_input
 
 SCHEMA_VERSIONS = (4, 5)
@@ -39,8 +33,17 @@ def faults_of(path):
         raise Failure(f"{path}: {getattr(error, 'strerror', None) or error or type(error).__name__}") from error
 
 
-def _check(file):
-    """Raises ValueError unless the open file is a run file as the search wrote it."""
+def _open(path):
+    """The HDF5 file, open for reading."""
+    open_input(path).close()  # also says why a file cannot be opened in fewer words than HDF5
+    try:
+        return h5py.File(path, "r")
+    except OSError:
+        raise ValueError("expected a whole HDF5 file") from None
+
+
+def _digests(file):
+    """(content digest, the one that is stored) of an open file. Raises ValueError unless it is a run file."""
     found = file.attrs.get("format")
     if found != b"triseg-run":
         raise ValueError("expected a run file of triseg search, found " +
@@ -49,9 +52,13 @@ def _check(file):
     if version not in SCHEMA_VERSIONS:
         raise ValueError(f"it has schema version {version}; this script reads versions {SCHEMA_VERSIONS[0]} to "
                          f"{SCHEMA_VERSIONS[-1]}")
-    if content_digest(file) != text(file.attrs["content_sha256"]):
-        raise ValueError("its content does not have the digest of its attribute content_sha256: it was damaged or "
-                         "edited")
+    return content_digest(file), text(file.attrs["content_sha256"])
+
+
+def digests(path):
+    """(content digest, the one that is stored) of a run file. Raises Failure, which names the file, if it is none."""
+    with faults_of(path), _open(path) as file:
+        return _digests(file)
 
 
 @contextlib.contextmanager
@@ -61,12 +68,11 @@ def open_run(path):
     part of the digest: what must be right is computed from stored ones."""
     with contextlib.ExitStack() as stack:
         with faults_of(path):
-            open_input(path).close()  # also says why a file cannot be opened in fewer words than HDF5
-            try:
-                file = stack.enter_context(h5py.File(path, "r"))
-            except OSError:
-                raise ValueError("expected a whole HDF5 file") from None
-            _check(file)
+            file = stack.enter_context(_open(path))
+            computed, stored = _digests(file)
+            if computed != stored:
+                raise ValueError("its content does not have the digest of its attribute content_sha256: it was damaged "
+                                 "or edited")
         yield file
 
 

@@ -22,6 +22,8 @@ with open(os.path.join(SOURCE, "docs", "run-file.md")) as documented:
     DOCUMENTATION = documented.read()
 # The scripts that read run files: of how many, and the exit status of those they cannot read.
 READERS = {"analysis/read_run.py": (1, 1), "analysis/table.py": (1, 1), "analysis/compare_runs.py": (2, 2)}
+# Those that open run files, whose digest one of them prints instead of refusing another.
+OPENERS = READERS | {"analysis/digest.py": (1, 1)}
 BENCHMARKS = ["bench/end_to_end.py", "bench/gpu_scaling.py", "bench/quality/run.py", "bench/quality/table.py"]
 
 
@@ -95,10 +97,12 @@ class Refusals(RunFile):
             self.edited("newer.h5", "f.attrs['schema_version'] = numpy.int32(99)"): "it has schema version 99",
             self.edited("older.h5", "f.attrs['schema_version'] = numpy.int32(3)"): "it has schema version 3",
         }
-        for script, (count, status) in READERS.items():
+        for script, (count, status) in OPENERS.items():
             for path, fragment in files.items():
                 if path.endswith("group.h5") and script == "analysis/compare_runs.py":
                     continue  # compares whatever there is
+                if (path.endswith("group.h5") or fragment == digest) and script == "analysis/digest.py":
+                    continue
                 with self.subTest(script=script, path=path):
                     self.assert_refused(run(script, *[path] * count), status,
                                         f"{os.path.basename(script)}: error: {path}: ", fragment)
@@ -161,9 +165,21 @@ class Refusals(RunFile):
         self.assertIn("stores another", done.stderr)
         self.assertEqual(run("tests/learner/files/content_digest.py", self.run_file).returncode, 0)
 
+    def test_digests_are_printed_and_compared(self):
+        edited = self.edited("edited.h5", "f['episodes/reward'][3] += 1")
+        with h5py.File(edited) as file:
+            stored, computed = file.attrs["content_sha256"].decode(), run_digest(file, DOCUMENTATION)
+        same, other = f"{stored}  {self.run_file}: as stored\n", f"{computed}  {edited}: the file stores {stored}\n"
+        self.assertEqual(self.read("analysis/digest.py", self.run_file, self.run_file), same * 2)
+        done = run("analysis/digest.py", edited, self.run_file)
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (1, other + same, ""))
+        done = run("analysis/digest.py", "nowhere.h5", self.run_file)
+        self.assertEqual((done.returncode, done.stdout), (1, same))
+        self.assertEqual(done.stderr, "digest.py: error: nowhere.h5: No such file or directory\n")
+
     def test_without_h5py(self):
         bare = (sys.executable, "-B", "-S")  # no installed packages
-        for script, (count, _) in READERS.items():
+        for script, (count, _) in OPENERS.items():
             with self.subTest(script):
                 done = run(script, *[self.run_file] * count, python=bare)
                 self.assert_refused(done, 2, "needs h5py: run with /usr/bin/python3 (Debian package python3-h5py)")
@@ -176,13 +192,13 @@ class Refusals(RunFile):
 
 class CommandLine(RunFile):
     def test_help_and_usage(self):
-        for script in [*READERS, *BENCHMARKS]:
+        for script in [*OPENERS, *BENCHMARKS]:
             with self.subTest(script):
                 for option in ("-h", "--help"):
                     self.assertTrue(self.read(script, option).startswith(f"usage: {os.path.basename(script)} "))
                 wrong = run(script, "--no-such-option")
                 self.assertEqual((wrong.returncode, wrong.stdout, wrong.stderr[:7]), (2, "", "usage: "))
-        for script in READERS:
+        for script in OPENERS:
             with self.subTest(script):
                 nothing = run(script)
                 self.assertEqual((nothing.returncode, nothing.stdout, nothing.stderr[:7]), (2, "", "usage: "))
@@ -192,7 +208,7 @@ class CommandLine(RunFile):
 
     def commands(self):
         """(script, arguments, exit status of an error) of everything that prints."""
-        for script, (count, status) in READERS.items():
+        for script, (count, status) in OPENERS.items():
             yield script, [self.run_file] * count, status
             yield script, ["--help"], status
         yield from ((script, ["--help"], 1) for script in BENCHMARKS)
