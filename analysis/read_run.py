@@ -3,8 +3,8 @@
 
 KD is in nats (less is better), accuracies are in percent with their 95 % confidence interval (Wilson). The learning
 curve has a line for each tenth of the episodes: the last iteration, the mean KD and the least KD of its episodes. Codes
-have a line a site, by its record key: t1, v1, t2, v2 and tmax of its staircase. "-" stands for what is not defined, as a
-mean over no images.
+have a line a site, by its record key: t1, v1, t2, v2 and tmax of its staircase. "-" stands for what is not defined, as
+a mean over no images.
 
 Also an example of reading one with h5py: every column is a plain dataset, docs/run-file.md lists them.
 """

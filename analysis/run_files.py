@@ -24,7 +24,7 @@ def text(value):
 
 @contextlib.contextmanager
 def faults_of(path):
-    """What h5py raises in the block becomes a Failure that names the file: for a block that does nothing but read it."""
+    """What h5py raises in the block becomes a Failure that names the file: for a block that only reads it."""
     try:
         yield
     except KeyError as error:

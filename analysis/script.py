@@ -17,8 +17,8 @@ class _OutputError(Exception):
 
 
 class _Spelled:
-    """A stream that spells out control characters but line feeds, as \\x1b: what a file is named or holds must not steer a
-    terminal."""
+    """A stream that spells out control characters but line feeds, as \\x1b: what a file is named or holds must not
+    steer a terminal."""
 
     def __init__(self, stream):
         self.stream = stream

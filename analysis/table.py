@@ -15,8 +15,8 @@ change results are the same. Those of one seed are one run, which counts once in
   file           the run's file; of how many seeds the row has the means
 
 "-" stands for what is not defined: a multiple of 0, or a mean with one. Runs that are not finished, and files of one
-run, are named on standard error. Exit status: 0 if there is a finished run, 1 if there is none, a file cannot be read or standard output
-takes no more, 2 if the command line is not understood.
+run, are named on standard error. Exit status: 0 if there is a finished run, 1 if there is none, a file cannot be read
+or standard output takes no more, 2 if the command line is not understood.
 """
 from run_files import faults_of, open_run, score, shown, text
 from script import Failure, parser, report, run
