@@ -9,7 +9,7 @@ attribute is "/@name"): how many rows of it and the first, or both values, or bo
 Exit status, as that of cmp: 0 equal, 1 different, 2 in trouble: a file cannot be read, was damaged or edited, the
 command line is not understood, or standard output takes no more.
 """
-from run_files import h5py, open_run, text
+from run_files import faults_of, h5py, open_run, text
 from script import parser, run
 
 import numpy
@@ -17,7 +17,7 @@ import numpy
 
 def contents(path):
     """Values by path of what must be equal."""
-    with open_run(path) as file:
+    with faults_of(path), open_run(path) as file:
         skipped = text(file.attrs["may_differ"]).split(",")
         found = {"/@" + name: numpy.asarray(value) for name, value in file.attrs.items() if name not in skipped}
 

@@ -1,8 +1,21 @@
-"""The content digest of run files, docs/run-file.md."""
-import hashlib
+#!/usr/bin/env python3
+"""Prints the content digest of run files and whether they store the same: "as stored", or the one that a file stores.
 
-import h5py
+The digest is computed anew over all stored fields, docs/run-file.md has how. Exit status: 0 if every file stores its
+digest, 1 if one stores another, a file cannot be read or standard output takes no more, 2 if the command line is not
+understood.
+"""
+import hashlib
+import sys
+
+try:
+    import h5py
+except ModuleNotFoundError:
+    print("needs h5py: run with /usr/bin/python3 (Debian package python3-h5py)", file=sys.stderr)
+    sys.exit(2)
 import numpy
+
+from script import Failure, parser, report, run
 
 TYPES = {"|u1": "u8", "|i1": "s8", "<i4": "s32", "<u8": "u64", "<f4": "f32", "<f8": "f64"}
 
@@ -59,3 +72,24 @@ def content_digest(file):
         sha.update(f"{path} {type_} {','.join(map(str, value.shape))}\n".encode())
         sha.update(b"".join(string.split(b"\0")[0] + b"\0" for string in value.flat) if text else value.tobytes())
     return sha.hexdigest()
+
+
+def main():
+    from run_files import digests  # which imports this module
+    arguments = parser(__doc__)
+    arguments.add_argument("runs", nargs="+", metavar="RUN.h5", help="run file of triseg search")
+    status = 0
+    for path in arguments.parse_args().runs:
+        try:
+            computed, stored = digests(path)
+        except Failure as failure:
+            report(failure)
+            status = 1
+            continue
+        print(f"{computed}  {path}: {'as stored' if computed == stored else f'the file stores {stored}'}")
+        status |= computed != stored
+    return status
+
+
+if __name__ == "__main__":
+    run(main)

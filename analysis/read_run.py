@@ -3,11 +3,12 @@
 
 KD is in nats (less is better), accuracies are in percent with their 95 % confidence interval (Wilson). The learning
 curve has a line for each tenth of the episodes: the last iteration, the mean KD and the least KD of its episodes. Codes
-have a line a site, by its record key: t1, v1, t2, v2 and tmax of its staircase.
+have a line a site, by its record key: t1, v1, t2, v2 and tmax of its staircase. "-" stands for what is not defined, as
+a mean over no images.
 
 Also an example of reading one with h5py: every column is a plain dataset, docs/run-file.md lists them.
 """
-from run_files import open_run, score, shown, text
+from run_files import faults_of, open_run, score, shown, text
 from script import parser, run
 
 import numpy
@@ -20,8 +21,8 @@ def learning_curve(iteration, kd, points=10):
 
 
 def wilson_95(percent, images):
-    """Confidence bounds of a share [percent], as docs/run-file.md has them."""
-    z, p = 1.959963984540054, percent / 100
+    """Confidence bounds of a share [percent], as docs/run-file.md has them; NaN without images."""
+    z, p, images = 1.959963984540054, percent / 100, images or numpy.nan
     centre, half = p + z * z / (2 * images), z * numpy.sqrt(p * (1 - p) / images + z * z / (4 * images * images))
     return [100 * (centre + side * half) / (1 + z * z / images) for side in (-1, 1)]
 
@@ -52,18 +53,19 @@ def print_report(file, repair):
 def main():
     arguments = parser(__doc__)
     arguments.add_argument("run", metavar="RUN.h5", help="run file of triseg search")
-    with open_run(arguments.parse_args().run) as file:
+    path = arguments.parse_args().run
+    with faults_of(path), open_run(path) as file:
         root = {name: text(value) for name, value in file.attrs.items()}
         kd, reward = score(file["episodes"])[0], file["episodes/reward"][()]
         print(f"{root['model_display_name']} on {root['data']}, {root['backend']}, seed {root['seed']}: "
               f"{root['status']}, {len(reward)} of {root['episodes_total']} episodes")
         if len(kd):
             best = int(reward.argmax())
-            print(f"least KD {kd.min():.6g} nats (episode {int(kd.argmin())}), "
-                  f"best reward {reward[best]:.6g} (episode {best})")
+            print(f"least KD {shown(kd.min(), '.6g')} nats (episode {int(kd.argmin())}), "
+                  f"best reward {shown(reward[best], '.6g')} (episode {best})")
             print("learning curve: iteration, mean KD, least KD")
             for iteration, mean, least in learning_curve(file["episodes/iteration"][()], kd):
-                print(f"  {iteration:8d}  {mean:.6g}  {least:.6g}")
+                print(f"  {iteration:8d}  {shown(mean, '.6g')}  {shown(least, '.6g')}")
         if root["status"] == "finished":
             print_report(file, root["repair"])
             print("selected codes:")

@@ -3,17 +3,11 @@
 Imported before numpy, so that a Python without either is told of h5py.
 """
 import contextlib
-import sys
 
-try:
-    import h5py
-except ModuleNotFoundError:
-    print("needs h5py: run with /usr/bin/python3 (Debian package python3-h5py)", file=sys.stderr)
-    sys.exit(2)
+from digest import content_digest, h5py  # first: it says that h5py is missing
 import numpy
 
-from digest import content_digest
-from script import Failure
+from script import Failure, open_input
 
 SCHEMA_VERSIONS = (4, 5)
 # What h5py raises for a file that is damaged or lacks something.
@@ -28,8 +22,28 @@ def text(value):
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
-def _check(file):
-    """Raises ValueError unless the open file is a run file as the search wrote it."""
+@contextlib.contextmanager
+def faults_of(path):
+    """What h5py raises in the block becomes a Failure that names the file: for a block that only reads it."""
+    try:
+        yield
+    except KeyError as error:
+        raise Failure(f"{path}: {error.args[0] if error.args else 'a part is missing'}") from error
+    except UNREADABLE as error:
+        raise Failure(f"{path}: {getattr(error, 'strerror', None) or error or type(error).__name__}") from error
+
+
+def _open(path):
+    """The HDF5 file, open for reading."""
+    open_input(path).close()  # also says why a file cannot be opened in fewer words than HDF5
+    try:
+        return h5py.File(path, "r")
+    except OSError:
+        raise ValueError("expected a whole HDF5 file") from None
+
+
+def _digests(file):
+    """(content digest, the one that is stored) of an open file. Raises ValueError unless it is a run file."""
     found = file.attrs.get("format")
     if found != b"triseg-run":
         raise ValueError("expected a run file of triseg search, found " +
@@ -38,30 +52,28 @@ def _check(file):
     if version not in SCHEMA_VERSIONS:
         raise ValueError(f"it has schema version {version}; this script reads versions {SCHEMA_VERSIONS[0]} to "
                          f"{SCHEMA_VERSIONS[-1]}")
-    if content_digest(file) != text(file.attrs["content_sha256"]):
-        raise ValueError("its content does not have the digest of its attribute content_sha256: it was damaged or "
-                         "edited")
+    return content_digest(file), text(file.attrs["content_sha256"])
+
+
+def digests(path):
+    """(content digest, the one that is stored) of a run file. Raises Failure, which names the file, if it is none."""
+    with faults_of(path), _open(path) as file:
+        return _digests(file)
 
 
 @contextlib.contextmanager
 def open_run(path):
     """The run file, open for reading, after its content was checked by its digest. Raises Failure, which names the
-    file, if it is no run file or another than was written, and if the block reads what the file does not have. Derived
-    fields are not part of the digest: what must be right is computed from stored ones."""
-    try:
-        with open(path, "rb"):  # says why a file cannot be opened in fewer words than HDF5
-            pass
-        try:
-            file = h5py.File(path, "r")
-        except OSError:
-            raise ValueError("expected a whole HDF5 file") from None
-        with file:
-            _check(file)
-            yield file
-    except KeyError as error:
-        raise Failure(f"{path}: {error.args[0] if error.args else 'a part is missing'}") from error
-    except UNREADABLE as error:
-        raise Failure(f"{path}: {getattr(error, 'strerror', None) or error or type(error).__name__}") from error
+    file, if it is no run file or another than was written; what the block raises stays as it is. Derived fields are not
+    part of the digest: what must be right is computed from stored ones."""
+    with contextlib.ExitStack() as stack:
+        with faults_of(path):
+            file = stack.enter_context(_open(path))
+            computed, stored = _digests(file)
+            if computed != stored:
+                raise ValueError("its content does not have the digest of its attribute content_sha256: it was damaged "
+                                 "or edited")
+        yield file
 
 
 def score(group, prefix=""):

@@ -1,7 +1,10 @@
-"""How the project's scripts end: a line on standard error for what went wrong, and an exit status. Needs no package."""
+"""How the project's scripts begin and end: options, input files, a line on standard error for what went wrong, and an
+exit status. Needs no package."""
 import argparse
 import contextlib
 import os
+import re
+import stat
 import sys
 
 
@@ -13,17 +16,28 @@ class _OutputError(Exception):
     """Standard output took no more. No OSError, so that nobody takes it for one of an input file."""
 
 
-class _Output:
-    """Standard output whose errors are _OutputError."""
+class _Spelled:
+    """A stream that spells out control characters but line feeds, as \\x1b: what a file is named or holds must not
+    steer a terminal."""
 
     def __init__(self, stream):
         self.stream = stream
 
     def write(self, text):
-        return self._try(self.stream.write, text)
+        return self.stream.write(re.sub(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", lambda c: f"\\x{ord(c[0]):02x}", text))
 
     def flush(self):
-        self._try(self.stream.flush)
+        self.stream.flush()
+
+
+class _Output(_Spelled):
+    """Standard output whose errors are _OutputError."""
+
+    def write(self, text):
+        return self._try(super().write, text)
+
+    def flush(self):
+        self._try(super().flush)
 
     @staticmethod
     def _try(call, *arguments):
@@ -38,9 +52,22 @@ def parser(description):
     return argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
 
 
+def open_input(path, **options):
+    """open() for reading. Raises Failure for all but regular files: a FIFO or a device could keep the script waiting
+    for ever."""
+    def opener(name, flags):
+        descriptor = os.open(name, flags | os.O_NONBLOCK)  # waits for no writer of a FIFO
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise Failure(f"{path}: not a regular file")
+        return descriptor
+
+    return open(path, opener=opener, **options)
+
+
 def report(what, kind="error: "):
     """A line on standard error, behind the script's name."""
-    print(f"{os.path.basename(sys.argv[0])}: {kind}{' '.join(str(what).splitlines())}", file=sys.stderr)
+    print(f"{os.path.basename(sys.argv[0])}: {kind}" + " ".join(str(what).rstrip("\n").split("\n")), file=sys.stderr)
 
 
 def run(main, failed=1):
@@ -50,10 +77,10 @@ def run(main, failed=1):
     if sys.stdout is None:
         report("standard output: it is closed")
         sys.exit(failed)
-    stdout = sys.stdout
+    stdout, stderr = sys.stdout, sys.stderr and _Spelled(sys.stderr)
     stdout.reconfigure(errors="replace")  # a path need not be text
     try:
-        with contextlib.redirect_stdout(_Output(stdout)):
+        with contextlib.redirect_stdout(_Output(stdout)), contextlib.redirect_stderr(stderr):
             try:
                 status = main()
             except SystemExit as end:

@@ -2,7 +2,7 @@
 """Prints finished runs as a Markdown table: a row a run, and a row of means for each set of comparable runs.
 
 Runs are comparable that differ in nothing but the seed: network, sites, teacher, data, energies and all options that
-change results are the same. Columns:
+change results are the same. Those of one seed are one run, which counts once in the means, by its first file. Columns:
 
   run            the set of comparable runs: network, number of sites, and what tells the sets of the table apart
   seed           of the run; "mean" in a row of means
@@ -12,13 +12,13 @@ change results are the same. Columns:
   teacher %      accuracy of the exact network on the test split
   student %      accuracy with the selected codes there
   drop           teacher less student [percentage points]
-  file           the run's file; of how many runs the row has the means
+  file           the run's file; of how many seeds the row has the means
 
-"-" stands for what is not defined: a multiple of 0, or a mean with one. Runs that are not finished are named on
-standard error. Exit status: 0 if there is a finished run, 1 if there is none, a file cannot be read or standard output
-takes no more, 2 if the command line is not understood.
+"-" stands for what is not defined: a multiple of 0, or a mean with one. Runs that are not finished, and files of one
+run, are named on standard error. Exit status: 0 if there is a finished run, 1 if there is none, a file cannot be read
+or standard output takes no more, 2 if the command line is not understood.
 """
-from run_files import open_run, score, shown, text
+from run_files import faults_of, open_run, score, shown, text
 from script import Failure, parser, report, run
 
 import numpy as np
@@ -46,7 +46,7 @@ def problem(file):
 
 def row(path):
     """(problem, seed, values of COLUMNS, path); None if the run is not finished."""
-    with open_run(path) as file:
+    with faults_of(path), open_run(path) as file:
         if text(file.attrs["status"]) != "finished":
             return None
         kd, teacher, student = score(file["/selected"], "test_")
@@ -76,17 +76,23 @@ def line(label, seed, values, path):
 
 
 def print_table(rows):
-    problems = []
+    """Returns the lists of files that are of one run."""
+    problems, equal = [], []
     for r in rows:
         if r[0] not in problems:
             problems.append(r[0])
     print("| run | seed | " + " | ".join(COLUMNS) + " | file |\n|---|---|" + "---|" * (len(COLUMNS) + 1))
     for p, label in zip(problems, labels(problems)):
         group = [r for r in rows if r[0] == p]
+        by_seed = {}
         for _, seed, values, path in group:
             print(line(label, seed, values, path))
-        if len(group) > 1:
-            print(line(label, "mean", np.mean([r[2] for r in group], axis=0), f"of {len(group)}"))
+            by_seed.setdefault(seed, []).append((values, path))
+        if len(by_seed) > 1:
+            firsts = [runs[0][0] for runs in by_seed.values()]
+            print(line(label, "mean", np.mean(firsts, axis=0), f"of {len(firsts)}"))
+        equal += [[path for _, path in runs] for runs in by_seed.values() if len(runs) > 1]
+    return equal
 
 
 def main():
@@ -101,8 +107,9 @@ def main():
         except Failure as failure:
             report(failure)
             failed = True
-    if rows:
-        print_table(rows)
+    equal = print_table(rows) if rows else []
+    if equal:
+        report(f"of equal configuration and seed, counted once in means: {', '.join(map(' = '.join, equal))}", "")
     if unfinished:
         what, kind = ("left out", "") if rows else ("no finished run", "error: ")
         report(f"{what}: {', '.join(unfinished)}: not finished", kind)

@@ -17,15 +17,16 @@ def mpi_environment():
 
 
 def checked(command, env=None):
-    """The finished process and its output. Ends the program with what it printed if it fails. env: mpi_environment()
-    unless given."""
+    """The finished process and its output. Raises Failure if it fails, after printing what it printed. env:
+    mpi_environment() unless given."""
     env = mpi_environment() if env is None else env
     try:
         done = subprocess.run(command, env=env, capture_output=True, text=True, errors="replace")
     except OSError as error:
         raise Failure(f"{command[0]}: {error.strerror}") from None
     if done.returncode != 0:
-        sys.exit(f"{' '.join(command)}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
+        print(f"{done.stdout}{done.stderr}", end="", file=sys.stderr)
+        raise Failure(f"{' '.join(command)}: exit status {done.returncode}")
     return done
 
 

@@ -33,7 +33,7 @@ def draw_budgets(o):
             for name, of_seeds in searchers.items():
                 groups.setdefault(key, {}).setdefault(name, {}).update(of_seeds)
     if not groups:
-        sys.exit(f"plot.py: error: no results of run.py in {', '.join(o.inputs)}")
+        raise ValueError(f"no results of run.py in {', '.join(o.inputs)}")
     unknown = [name for name in o.searchers or [] if name not in table.searchers_of(groups)]
     if unknown:
         raise ValueError(f"no runs of {', '.join(unknown)}, only of {', '.join(table.searchers_of(groups))}")
@@ -65,8 +65,8 @@ def draw_budgets(o):
 
 def front_of(path):
     """Rows (share that passes [percent], KD, accuracy [percent]) of /top that no other beats in coverage and KD, by share."""
-    from run_files import open_run
-    with open_run(path) as file:
+    from run_files import faults_of, open_run
+    with faults_of(path), open_run(path) as file:
         names = ("coverage", "validation_kd", "validation_accuracy")
         coverage, kd, accuracy = (file["/top/" + name][()] for name in names)
     if not len(kd):
@@ -84,7 +84,7 @@ def draw_fronts(o):
     for item in o.inputs:
         name, equals, path = item.partition("=")
         if not equals:
-            sys.exit(f"plot.py: error: {item}: expected NAME=RUN.h5")
+            raise ValueError(f"{item}: expected NAME=RUN.h5")
         passed, kd, accuracy = front_of(path).T
         by_kd.plot(passed, kd, marker="o", markersize=3, linewidth=1, drawstyle="steps-post", label=name)
         by_accuracy.plot(passed, accuracy, marker="o", markersize=3, linewidth=1, label=name)
@@ -107,7 +107,7 @@ def main():
         figure.tight_layout()
         figure.savefig(o.out, metadata={"Date": None})
     except (OSError, ValueError, ModuleNotFoundError) as error:
-        sys.exit(f"plot.py: error: {error}")
+        raise script.Failure(error) from None
 
 
 if __name__ == "__main__":

@@ -112,16 +112,16 @@ class Run:
         return ["search", *SEARCHES[searcher], "--eval-every", "0", *self.budget, *self.problem]
 
     def finished(self):
-        """True if its file is there. Exits if that file is of other options, whose outcome must not pass for this one's."""
+        """True if its file is there. Throws Failure if that file is of other options, whose outcome must not pass for this one's."""
         try:
-            with open(self.path) as file:
+            with script.open_input(self.path) as file:
                 found = json.load(file)["options"]
         except FileNotFoundError:
             return False
         except (OSError, ValueError, KeyError, TypeError):
             raise script.Failure(f"{self.path} is not a result of run.py: remove it or give another --out") from None
         if found != self.options():
-            sys.exit(f"run.py: error: {self.path} was made with other options ({' '.join(found)}): remove it or give another --out")
+            raise script.Failure(f"{self.path} was made with other options ({' '.join(found)}): remove it or give another --out")
         return True
 
     def commands(self):
@@ -209,7 +209,7 @@ def main():
     try:
         os.makedirs(os.path.join(o.out, "runs"), exist_ok=True)
     except OSError as error:
-        sys.exit(f"run.py: error: --out: {error}")
+        raise script.Failure(f"--out: {error}") from None
     matrix = [Run(o, *cell) for cell in itertools.product(*(dict.fromkeys(axis) for axis in
                                                              (o.models, o.modes, o.budgets, o.seeds, o.searchers)))]
     left = [run for run in matrix if not run.finished()]
@@ -229,8 +229,8 @@ def main():
             return 130
     try:
         table.print_table(table.load(o.out))
-    except ValueError as error:
-        sys.exit(f"run.py: error: {error}: remove it or give another --out")
+    except (OSError, ValueError) as error:
+        raise script.Failure(f"{error}: remove it or give another --out") from None
     if failed:
         print(f"{failed} of {len(left)} runs failed, see above", file=sys.stderr)
     return 1 if failed else 0

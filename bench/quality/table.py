@@ -62,17 +62,18 @@ def run_of(values, where):
 
 
 def runs_of(path):
-    """The runs of a folder or of a CSV file. Throws ValueError naming the file and what is wrong with it."""
+    """The runs of a folder or of a CSV file. Throws ValueError naming the file and what is wrong with it, OSError and script.Failure
+    if it cannot be opened."""
     runs = []
     if path.endswith(".csv"):
-        with open(path, newline="", errors="replace") as file:
+        with script.open_input(path, newline="", errors="replace") as file:
             rows = csv.DictReader(file)
             if rows.fieldnames != list(COLUMNS):
                 raise ValueError(f"{path}: its first line does not name the columns {', '.join(COLUMNS)}")
             runs = [run_of(row, f"{path}, line {rows.line_num},") for row in rows]
     else:
         for name in sorted(glob.glob(os.path.join(glob.escape(path), "*.json"))):
-            with open(name) as file:
+            with script.open_input(name) as file:
                 try:
                     values = json.load(file)
                 except ValueError:
@@ -97,7 +98,7 @@ def write_csv(path, runs):
 
 
 def load(path):
-    """The runs of a folder or of a CSV file, by (model, mode, budget), then searcher, then seed. Throws ValueError as runs_of()."""
+    """The runs of a folder or of a CSV file, by (model, mode, budget), then searcher, then seed. Throws as runs_of() does."""
     groups = {}
     for run in runs_of(path):
         group = groups.setdefault((run["model"], run["mode"], run["budget"]), {})

@@ -22,6 +22,8 @@ with open(os.path.join(SOURCE, "docs", "run-file.md")) as documented:
     DOCUMENTATION = documented.read()
 # The scripts that read run files: of how many, and the exit status of those they cannot read.
 READERS = {"analysis/read_run.py": (1, 1), "analysis/table.py": (1, 1), "analysis/compare_runs.py": (2, 2)}
+# Those that open run files, whose digest one of them prints instead of refusing another.
+OPENERS = READERS | {"analysis/digest.py": (1, 1)}
 BENCHMARKS = ["bench/end_to_end.py", "bench/gpu_scaling.py", "bench/quality/run.py", "bench/quality/table.py"]
 
 
@@ -78,9 +80,11 @@ class Refusals(RunFile):
             file.write(source.read()[:os.path.getsize(self.run_file) // 2])
         digest, whole = "does not have the digest of its attribute content_sha256", "expected a whole HDF5 file"
         retyped = ("x = f['top/episode'][()]", "del f['top/episode']", "f['top/episode'] = x.astype('u4')")
+        fifo, irregular = os.path.join(self.folder, "fifo.h5"), "not a regular file"
+        os.mkfifo(fifo)
         files = {
-            "nowhere.h5": "No such file", self.folder: "Is a directory", MODEL: "expected a run file",
-            half: whole, __file__: whole, "/dev/null": whole,
+            "nowhere.h5": "No such file", self.folder: irregular, fifo: irregular, "/dev/zero": irregular,
+            MODEL: "expected a run file", half: whole, __file__: whole,
             self.edited("plain.h5", "del f.attrs['format']"): "found none of triseg's files",
             self.edited("reward.h5", "f['episodes/reward'][3] += 1"): digest,
             self.edited("scalar.h5", "f['selected/test_kd_sum'][()] += 1"): digest,
@@ -93,13 +97,26 @@ class Refusals(RunFile):
             self.edited("newer.h5", "f.attrs['schema_version'] = numpy.int32(99)"): "it has schema version 99",
             self.edited("older.h5", "f.attrs['schema_version'] = numpy.int32(3)"): "it has schema version 3",
         }
-        for script, (count, status) in READERS.items():
+        for script, (count, status) in OPENERS.items():
             for path, fragment in files.items():
                 if path.endswith("group.h5") and script == "analysis/compare_runs.py":
                     continue  # compares whatever there is
+                if (path.endswith("group.h5") or fragment == digest) and script == "analysis/digest.py":
+                    continue
                 with self.subTest(script=script, path=path):
                     self.assert_refused(run(script, *[path] * count), status,
                                         f"{os.path.basename(script)}: error: {path}: ", fragment)
+
+    def test_an_error_of_the_reader_is_no_fault_of_the_file(self):
+        from run_files import open_run
+        from script import Failure
+        for error in (ValueError("mine"), KeyError("mine"), OSError("mine"), Failure("mine")):
+            with self.assertRaises(type(error)) as raised, open_run(self.run_file) as file:
+                raise error
+            self.assertIs(raised.exception, error)
+            self.assertFalse(file, "it is closed")
+        with self.assertRaises(KeyError), open_run(self.run_file) as file:
+            file["episodes/no_such"]
 
     def test_the_second_file_is_named(self):
         damaged = self.edited("damaged.h5", "f['episodes/reward'][3] += 1")
@@ -148,9 +165,21 @@ class Refusals(RunFile):
         self.assertIn("stores another", done.stderr)
         self.assertEqual(run("tests/learner/files/content_digest.py", self.run_file).returncode, 0)
 
+    def test_digests_are_printed_and_compared(self):
+        edited = self.edited("edited.h5", "f['episodes/reward'][3] += 1")
+        with h5py.File(edited) as file:
+            stored, computed = file.attrs["content_sha256"].decode(), run_digest(file, DOCUMENTATION)
+        same, other = f"{stored}  {self.run_file}: as stored\n", f"{computed}  {edited}: the file stores {stored}\n"
+        self.assertEqual(self.read("analysis/digest.py", self.run_file, self.run_file), same * 2)
+        done = run("analysis/digest.py", edited, self.run_file)
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (1, other + same, ""))
+        done = run("analysis/digest.py", "nowhere.h5", self.run_file)
+        self.assertEqual((done.returncode, done.stdout), (1, same))
+        self.assertEqual(done.stderr, "digest.py: error: nowhere.h5: No such file or directory\n")
+
     def test_without_h5py(self):
         bare = (sys.executable, "-B", "-S")  # no installed packages
-        for script, (count, _) in READERS.items():
+        for script, (count, _) in OPENERS.items():
             with self.subTest(script):
                 done = run(script, *[self.run_file] * count, python=bare)
                 self.assert_refused(done, 2, "needs h5py: run with /usr/bin/python3 (Debian package python3-h5py)")
@@ -163,13 +192,13 @@ class Refusals(RunFile):
 
 class CommandLine(RunFile):
     def test_help_and_usage(self):
-        for script in [*READERS, *BENCHMARKS]:
+        for script in [*OPENERS, *BENCHMARKS]:
             with self.subTest(script):
                 for option in ("-h", "--help"):
                     self.assertTrue(self.read(script, option).startswith(f"usage: {os.path.basename(script)} "))
                 wrong = run(script, "--no-such-option")
                 self.assertEqual((wrong.returncode, wrong.stdout, wrong.stderr[:7]), (2, "", "usage: "))
-        for script in READERS:
+        for script in OPENERS:
             with self.subTest(script):
                 nothing = run(script)
                 self.assertEqual((nothing.returncode, nothing.stdout, nothing.stderr[:7]), (2, "", "usage: "))
@@ -179,7 +208,7 @@ class CommandLine(RunFile):
 
     def commands(self):
         """(script, arguments, exit status of an error) of everything that prints."""
-        for script, (count, status) in READERS.items():
+        for script, (count, status) in OPENERS.items():
             yield script, [self.run_file] * count, status
             yield script, ["--help"], status
         yield from ((script, ["--help"], 1) for script in BENCHMARKS)
@@ -201,6 +230,35 @@ class CommandLine(RunFile):
                 with os.fdopen(writing, "wb") as closed:
                     done = run(script, *arguments, stdout=closed)
                 self.assertEqual((done.returncode, done.stderr), (status, ""))
+
+    def test_scores_of_no_image_are_not_defined(self):
+        scores = ("images", "kd_sum", "both_right", "teacher_only", "student_only")
+        path = self.variant("none.h5", *(f"f['{group}{name}'][...] = 0" for name in scores for group in (
+            "episodes/", "selected/test_", "selected/test_mse_", "selected/test_mse_repaired_")))
+        summary = self.read("analysis/read_run.py", path)
+        self.assertIn("least KD - nats", summary)
+        self.assertIn("test: teacher - %, student - % (95 %: - to -), KD - nats; MSE codes: - %, KD - nats", summary)
+        self.assertNotIn("nan", summary)
+        self.assertIn(" | - | - | - | - | - |", self.read("analysis/table.py", path))
+        self.assertEqual(self.read("analysis/compare_runs.py", path, path), "equal\n")
+
+    def test_control_characters_are_spelled_out(self):
+        odd = "a\rb\x1b[31m\x9bc\t"
+        spelled = r"a\x0db\x1b[31m\x9bc\x09"
+        path = self.variant(odd + ".h5", *(f"f.attrs['{name}'] = numpy.bytes_({odd.encode()!r})" for name in (
+            "model", "model_display_name", "data")), "f['sites/record_key'][0] = b'k\\x1b'")
+        for script, (count, status) in READERS.items():
+            with self.subTest(script):
+                self.assert_refused(run(script, *[odd] * count), status, f"error: {spelled}: No such file")
+                self.assertIn(f"unrecognized arguments: --{spelled}", run(script, *[path] * count, "--" + odd).stderr)
+        summary, table = self.read("analysis/read_run.py", path), self.read("analysis/table.py", path)
+        self.assertIn(f"{spelled} on {spelled}, ", summary)
+        self.assertIn(r"  k\x1b ", summary)
+        self.assertIn(f"| {spelled}, 4 sites | ", table)
+        self.assertIn(f"/{spelled}.h5 |", table)
+        with h5py.File(path, "r+") as file:
+            file.create_dataset(odd, data=1)
+        self.assertIn(f"/{spelled}: only in the first file", run("analysis/compare_runs.py", path, self.run_file).stdout)
 
     def test_text_that_is_no_utf_8(self):
         path = self.variant("latin.h5", *(f"f.attrs['{name}'] = numpy.bytes_(b'/data/caf\\xe9')" for name in (
@@ -318,6 +376,21 @@ class Table(RunFile):
             ("lenet5, 4 sites, clip 1", "1", "0.5000", one), ("lenet5, 4 sites, clip 1", "2", "0.2500", two),
             ("lenet5, 4 sites, clip 1", "mean", "0.3750", "of 2"), ("lenet5, 4 sites, clip 0.2", "1", "8.0000", other)])
 
+    def test_a_run_that_is_given_twice_counts_once(self):
+        one, two = (self.variant(f"{seed}.h5", f"f.attrs['seed'] = numpy.uint64({seed})",
+                                 f"f['selected/test_kd_sum'][()] = 32 * {seed}") for seed in (1, 2))
+        copy = os.path.join(self.folder, "copy.h5")
+        shutil.copy(one, copy)
+        equal = f"table.py: of equal configuration and seed, counted once in means: {one} = {copy} = {one}\n"
+        done = run("analysis/table.py", one, copy, two, one)
+        self.assertEqual((done.returncode, done.stderr), (0, equal))
+        self.assertEqual(done.stdout.count("| 1 |"), 3, "all files have their row")
+        mean = done.stdout.splitlines()[-1]
+        self.assertTrue(" | mean | " in mean and " | 1.5000 | " in mean and mean.endswith(" | of 2 |"), mean)
+        done = run("analysis/table.py", one, copy, one)
+        self.assertEqual((done.returncode, done.stderr), (0, equal))
+        self.assertNotIn("mean", done.stdout)
+
     def test_the_table_tells_apart_what_is_not_comparable(self):
         def with_text(name, value):
             return self.variant("other.h5", f"f.attrs['{name}'] = numpy.bytes_('{value}')")
@@ -336,7 +409,8 @@ class Table(RunFile):
         self.assertEqual([r[0] for r in rows], [f"lenet5, 4 sites, sites {first},conv2,fc1,fc2" for first in ("conv1", "conv9")])
         rows = self.table(self.run_file, with_text("model", "vgg16"))
         self.assertEqual([r[0] for r in rows], ["lenet5, 4 sites", "vgg16, 4 sites"])
-        rows = self.table(self.run_file, with_text("data", "elsewhere"))
+        rows = self.table(self.run_file, self.variant("other.h5", "f.attrs['data'] = numpy.bytes_('elsewhere')",
+                                                      "f.attrs['seed'] = numpy.uint64(2)"))
         self.assertEqual(rows[-1][1], "mean", "the same images in another folder")
 
 

@@ -1,4 +1,6 @@
 """What the benchmarks share."""
+import contextlib
+import io
 import os
 import subprocess
 import sys
@@ -34,8 +36,9 @@ class Common(unittest.TestCase):
 
     def test_processes_that_fail_end_the_program(self):
         self.assertEqual(common.checked(["printf", "caf\\351"]).stdout, "caf\ufffd")
-        with self.assertRaisesRegex(SystemExit, "false: exit status 1"):
-            common.checked(["false"])
+        with contextlib.redirect_stderr(io.StringIO()) as printed, self.assertRaisesRegex(Failure, "exit status 3$"):
+            common.checked(["sh", "-c", "echo out; echo why >&2; exit 3"])
+        self.assertEqual(printed.getvalue(), "out\nwhy\n")
         with self.assertRaisesRegex(Failure, "^no-such-program: No such file"):
             common.checked(["no-such-program"])
 

@@ -89,6 +89,17 @@ class Matrix(Folder):
             refusal = f"run.py: error: {path} is not a result of run.py: remove it or give another --out\n"
             self.assertEqual((done.stdout, done.stderr), ("", refusal))
 
+    def test_a_file_that_is_not_regular_is_one_line(self):
+        path = os.path.join(self.folder, "lenet5-percentile-128-ppo-1.json")
+        for make, remove in ((os.mkfifo, os.remove), (os.mkdir, os.rmdir)):
+            make(path)
+            done = self.matrix("--searchers", "ppo", expect=1)
+            self.assertEqual((done.stdout, done.stderr), ("", f"run.py: error: {path}: not a regular file\n"))
+            remove(path)
+        os.symlink("nowhere", os.path.join(self.folder, "other.json"))
+        done = self.matrix("--seeds", "1", "--searchers", "mse", expect=1)
+        self.assertRegex(done.stderr, r"finished\nrun.py: error: .*No such file.*other.json': remove it or give another --out\n$")
+
     def test_what_cannot_run_is_refused_before_anything_runs(self):
         done = script("run.py", "--build", BUILD, "--out", self.folder, "--searchers", "ppo", "cma-es-tmax")
         self.assertEqual((done.returncode, done.stdout, os.listdir(self.folder)), (2, "", []))
@@ -194,6 +205,14 @@ class Table(Results):
             self.assertEqual(made.returncode, 0, made.stderr)
             self.assertIn(f"{' '.join([runs, *options])}\n```\n\n{made.stdout.strip()}\n", recorded)
 
+    def test_a_file_that_is_not_regular_is_one_line(self):
+        for name, make in (("a\x1b.json", os.mkfifo), ("a\r.csv", os.mkfifo), ("b.csv", os.mkdir)):
+            path = os.path.join(self.folder, name)
+            make(path)
+            done = script("table.py", self.folder if name.endswith("json") else path)
+            shown = path.replace("\x1b", r"\x1b").replace("\r", r"\x0d")
+            self.assertEqual((done.returncode, done.stdout, done.stderr), (1, "", f"table.py: error: {shown}: not a regular file\n"))
+
     def test_a_multiple_of_nothing_is_not_defined(self):
         self.write("ppo", 1, 0.0, mse=0.0)
         self.write("other", 1, 0.1, mse=0.0)
@@ -276,6 +295,10 @@ class Plot(Results):
         import plot
         self.assertEqual(plot.front_of(path).round(9).tolist(), [[0, 0.3, 90], [10, 0.1, 92]])
         self.assertIn("expected NAME=RUN.h5", self.plot("fronts", path, expect=1).stderr)
+        os.mkfifo(os.path.join(self.folder, "fifo.csv"))
+        for what, name in (("budgets", ""), ("fronts", "front=")):
+            irregular = self.plot(what, f"{name}{self.folder}/fifo.csv", expect=1)
+            self.assertEqual(irregular.stderr, f"plot.py: error: {self.folder}/fifo.csv: not a regular file\n")
         self.assertIn("none.h5: No such file", self.plot("fronts", "front=none.h5", expect=1).stderr)
         with h5py.File(path, "r+") as file:
             file["/top/validation_kd_sum"][0] += 1
