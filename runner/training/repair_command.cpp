@@ -13,6 +13,7 @@
 #include "runner/commands/result_student.hpp"
 #include "runner/commands/results_table.hpp"
 #include "runner/training/stopped_training.hpp"
+#include "runner/training/train_command.hpp"
 #include "trainer/checkpoint.hpp"
 #include "trainer/repair_training.hpp"
 #include "worker/engines/engines.hpp"
@@ -67,7 +68,7 @@ void declare_options(CLI::App& app, RepairCommandOptions& o) {
       ->check(within(0, 1e3));
   results("--shift", t.augmentation.shift, "Images move by up to this many pixels; 0: none do")
       ->check(whole(0, 1'000'000));
-  app.add_flag("--flip,!--no-flip", t.augmentation.flip, "Mirror half of the images (default)")->group(changes_results);
+  add_flags(app, changes_results, "--flip", "--no-flip", t.augmentation.flip, "Mirror half of the images (default)");
   results("--seed", t.seed, "Seed of image order and augmentation")
       ->check(whole(0, std::numeric_limits<std::uint64_t>::max()));
 
@@ -93,6 +94,8 @@ void resolve(RepairCommandOptions& o) {
   o.training.shared_slope = o.repair == RepairMode::layer;
   if (o.out.empty()) o.out = fs::path(o.student.result).replace_extension(".repaired.json").string();
   if (o.checkpoint.empty()) o.checkpoint = o.out + ".checkpoint";
+  check_name_length("--out", o.out);
+  check_name_length("--checkpoint", o.checkpoint);
   if (same_file(o.out, o.student.result)) fail("--out: {} is the result itself; name another file", o.out);
   if (same_file(o.checkpoint, o.out) || same_file(o.checkpoint, o.student.result))
     fail("--checkpoint: {} is a result file; name another one", o.checkpoint);
@@ -176,6 +179,7 @@ int run_repair(RepairCommandOptions o) {
     ensure_writable_folder(folder.empty() ? "." : folder);
   }
   const int cores = available_cores();
+  ensure_training_threads(o.training.threads);
   const int threads = o.training.threads > 0 ? o.training.threads : cores;
   Scorer scorer(problem, student.data, engine_factory(o.engine, problem), threads, o.student.temperature);
   TrainedRepair trained;
