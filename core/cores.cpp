@@ -1,5 +1,7 @@
 #include "core/cores.hpp"
 
+#include "core/error.hpp"
+
 #include <sched.h>
 
 #include <algorithm>
@@ -7,8 +9,11 @@
 #include <cmath>
 #include <fstream>
 #include <iterator>
+#include <latch>
 #include <map>
 #include <sstream>
+#include <system_error>
+#include <thread>
 #include <vector>
 
 namespace triseg {
@@ -118,6 +123,22 @@ int threads_of(std::span<const Cores> processes, std::size_t which) {
       std::ranges::count_if(processes, [&](const Cores& c) { return c.quota.group == mine.quota.group; });
   const double allowed = std::min(std::floor(share + 1e-9), std::ceil(mine.quota.cores / double(in_my_group)));
   return std::max(1, static_cast<int>(allowed));
+}
+
+void ensure_threads(int count) {
+  std::latch all_there(1);
+  std::vector<std::jthread> threads;
+  std::string obstacle;
+  try {
+    threads.reserve(std::size_t(count));
+    while (int(threads.size()) < count) threads.emplace_back([&] { all_there.wait(); });
+  } catch (const std::system_error& error) {
+    obstacle = error.code().message();
+  }
+  all_there.count_down();
+  if (!obstacle.empty())
+    fail("cannot start {} threads, only {}: {}; choose a smaller --threads, or raise the limits (ulimit -u, ulimit -v)",
+         count, threads.size(), obstacle);
 }
 
 int available_cores() {

@@ -41,6 +41,10 @@ Cores cores_of_this_process();
 /// least 1.
 int threads_of(std::span<const Cores> processes, std::size_t which);
 
+/// Starts so many threads at once and ends them: called before a library does so that would wait for ever for those
+/// that a limit (ulimit -u, ulimit -v) forbids. Throws Error that says how many could be started.
+void ensure_threads(int count);
+
 /// Threads for this process if no other shares its cores: what --threads 0 stands for in a command of one process.
 int available_cores();
 

@@ -12,6 +12,8 @@ std::string option_of(std::string name) {
   return "--" + name;
 }
 
+std::string shown(const std::string& value) { return value.empty() ? "nothing" : value; }
+
 }  // namespace
 
 Work parse_work(std::string_view text) {
@@ -47,7 +49,7 @@ std::string difference(const Work& stored, const Work& wanted, const std::map<st
     const std::string how = now == wanted.end()   ? "of no effect in this version"
                             : old == stored.end() ? (labelled ? "no digest there" : "not recorded there")
                             : labelled            ? label->second.difference
-                                                  : fmt::format("{} instead of {}", old->second, now->second);
+                                       : fmt::format("{} instead of {}", shown(old->second), shown(now->second));
     result +=
         fmt::format("{}{} ({})", result.empty() ? "" : ", ", labelled ? label->second.option : option_of(name), how);
   }

@@ -25,7 +25,7 @@ const std::map<std::string, WorkLabel>& digest_labels();
 
 /// Where the works differ, "" if they are the same: "--kd-T (2 instead of 4), --data (other images or labels)", first
 /// what is stored. A part that is stored and not wanted, or wanted and not stored, is a difference: "--data (no digest
-/// there)".
+/// there)". A value that is empty is called nothing.
 std::string difference(const Work& stored, const Work& wanted,
                        const std::map<std::string, WorkLabel>& labels = digest_labels());
 

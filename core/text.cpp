@@ -24,17 +24,38 @@ std::size_t character_size(std::string_view text) {
   return 0;
 }
 
-}  // namespace
+bool is_control(std::string_view character) {
+  const auto first = std::uint8_t(character[0]);
+  return first < 0x20 || first == 0x7f || (first == 0xc2 && std::uint8_t(character[1]) < 0xa0);
+}
 
-std::string valid_utf8(std::string_view text) {
+/// Copies the characters that `keeps` accepts and spells out the bytes of all others.
+template <class Keeps>
+std::string spelled_out(std::string_view text, const Keeps& keeps) {
   std::string result;
   while (!text.empty()) {
     const std::size_t size = character_size(text);
-    if (size > 0) result += text.substr(0, size);
-    else result += fmt::format("\\x{:02x}", std::uint8_t(text[0]));
-    text.remove_prefix(size > 0 ? size : 1);
+    const std::string_view character = text.substr(0, size > 0 ? size : 1);
+    if (size > 0 && keeps(character)) result += character;
+    else
+      for (const char byte : character) result += fmt::format("\\x{:02x}", std::uint8_t(byte));
+    text.remove_prefix(character.size());
   }
   return result;
+}
+
+}  // namespace
+
+std::string valid_utf8(std::string_view text) {
+  return spelled_out(text, [](std::string_view) { return true; });
+}
+
+std::string counted(std::uint64_t number, std::string_view thing) {
+  return fmt::format("{} {}{}", number, thing, number == 1 ? "" : "s");
+}
+
+std::string printable(std::string_view text) {
+  return spelled_out(text, [](std::string_view character) { return !is_control(character); });
 }
 
 std::string excerpt(const std::string& text) {

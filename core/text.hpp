@@ -1,6 +1,7 @@
 // Text of unknown origin - paths, command lines, names of hosts - as files may hold it.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -10,6 +11,13 @@ namespace triseg {
 /// text as it is. HDF5 attributes and JSON hold nothing else. A path that was changed by it leads nowhere: files are
 /// opened by the path itself.
 std::string valid_utf8(std::string_view text);
+
+/// The text as a terminal can show it: control characters (U+0000 to U+001F, U+007F to U+009F) are spelled out as \xNN,
+/// byte by byte, and so is every byte that is no part of a UTF-8 character.
+std::string printable(std::string_view text);
+
+/// "1 rank", "2 ranks": a number of things whose plural ends in s.
+std::string counted(std::uint64_t number, std::string_view thing);
 
 /// The beginning of a text that may be long, for a message.
 std::string excerpt(const std::string& text);

@@ -9,14 +9,29 @@
 namespace triseg {
 namespace {
 
+/// The layers that a list may name, those with a ReLU.
+std::string nameable(const Network& n) {
+  std::string names;
+  for (const Layer& layer : n.layers)
+    if (layer.relu) names += (names.empty() ? "" : ", ") + layer.name;
+  return names;
+}
+
 /// Indices of the layers that a list names, ascending. what: what a layer without a ReLU cannot be.
 std::vector<std::size_t> named_layers(const Network& n, std::string_view list, std::string_view option,
                                       std::string_view what) {
   std::vector<std::size_t> indices;
+  if (list.ends_with(',') || list.find_first_of(" \t\n") != list.npos)
+    fail("{}: '{}': expected names separated by commas, without blanks and without a comma at the end", option, list);
   std::istringstream stream{std::string(list)};
   for (std::string name; std::getline(stream, name, ',');) {
-    const std::size_t i = layer_index(n, name, option);
-    if (!n.layers[i].relu) fail("{}: layer '{}' of {} makes the logits and {}", option, name, n.display_name, what);
+    const auto layer = std::find_if(n.layers.begin(), n.layers.end(), [&](const Layer& l) { return l.name == name; });
+    if (layer == n.layers.end())
+      fail("{}: {} has no layer '{}': expected names from {}", option, n.display_name, name, nameable(n));
+    if (!layer->relu)
+      fail("{}: layer '{}' of {} makes the logits and {}: expected names from {}", option, name, n.display_name, what,
+           nameable(n));
+    const auto i = static_cast<std::size_t>(layer - n.layers.begin());
     if (std::find(indices.begin(), indices.end(), i) != indices.end()) fail("{}: '{}' is named twice", option, name);
     indices.push_back(i);
   }

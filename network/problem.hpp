@@ -31,7 +31,7 @@ struct Problem {
 };
 
 /// The sites that a selection names: "all", "conv", or names separated by commas, in network order.
-/// Throws Error for an unknown name, a layer without a ReLU, a name given twice, or an empty selection.
+/// Throws Error for an unknown name, a layer without a ReLU, a name given twice, a blank, or an empty selection.
 std::vector<std::size_t> select_sites(const Network& network, std::string_view selection);
 
 /// The attention layers that a selection names: "default", those of the description; "none"; or names separated by

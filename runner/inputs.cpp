@@ -24,12 +24,16 @@ Inputs load_inputs(const ProblemOptions& o, const IterationOptions& iteration, c
   inputs.problem = std::make_unique<Problem>(make_problem(std::move(teacher.network), o.sites, o.attention_layers));
   const std::size_t images = inputs.data->split_size(Split::search);
   if (iteration.batch_size > images)
-    fail("--batch-size: {} images, but the search split of {} has {}", iteration.batch_size, o.data, images);
+    fail("--batch-size: {} images, but the search split of {} has {}: choose at most so many", iteration.batch_size,
+         o.data, images);
   if (std::uint64_t{iteration.batch_size} * iteration.calib_batches > images)
-    fail("--calib-batches: {} x {} images, but the search split of {} has {}", iteration.calib_batches,
-         iteration.batch_size, o.data, images);
+    fail(
+        "--calib-batches: {} batches of {} images, but the search split of {} has {} images: choose at most {}, or a "
+        "smaller --batch-size",
+        iteration.calib_batches, iteration.batch_size, o.data, images, images / iteration.batch_size);
   if (repair.mode != RepairMode::none && repair.images > images)
-    fail("--repair-images: {} images, but the search split of {} has {}", repair.images, o.data, images);
+    fail("--repair-images: {} images, but the search split of {} has {}: choose at most so many", repair.images, o.data,
+         images);
   inputs.threads = scoring_threads(engine.threads, transport);
   inputs.scorer = std::make_unique<Scorer>(
       *inputs.problem, *inputs.data, engine_factory(engine.engine, *inputs.problem, device_of(transport.local_rank())),

@@ -45,8 +45,10 @@ void clear_progress_line() {
   if (std::exchange(line_is_open, false)) std::fputs("\r\033[K", stderr);
 }
 
-Progress::Progress(std::string label, std::uint64_t done, std::uint64_t total, double interval_seconds)
+Progress::Progress(std::string label, std::uint64_t done, std::uint64_t total, double interval_seconds,
+                   std::string rest)
     : label_(std::move(label)),
+      rest_(rest.empty() ? "" : " + " + rest),
       first_(done),
       total_(total),
       interval_seconds_(interval_seconds),
@@ -65,7 +67,8 @@ void Progress::update(std::uint64_t done, std::string_view note) {
   last_ = now;
   const double elapsed = seconds_between(start_, now), rate = double(done - first_) / (elapsed > 0 ? elapsed : 1e-9);
   const std::string eta = rate > 0 ? clock_time(double(total_ - done) / rate) : "?";
-  const std::string facts = fmt::format("{}/{}, {:.1f} {}/s, ETA {}, {}", done, total_, rate, label_, eta, note);
+  const std::string facts =
+      fmt::format("{}/{}, {:.1f} {}/s, ETA {}{}, {}", done, total_, rate, label_, eta, rest_, note);
   if (!terminal_) {
     std::fprintf(stderr, "%s: %s\n", label_.c_str(), facts.c_str());
     return;

@@ -11,7 +11,8 @@ namespace triseg {
 class Progress {
  public:
   /// `done` of `total` lie behind already (a resumed run); the rate counts from there. interval_seconds: between lines.
-  Progress(std::string label, std::uint64_t done, std::uint64_t total, double interval_seconds);
+  /// rest: what follows that the estimated time does not include, "final scoring"; may be empty.
+  Progress(std::string label, std::uint64_t done, std::uint64_t total, double interval_seconds, std::string rest = "");
   ~Progress();
 
   /// `note` stands behind the rate: "best reward -0.0312".
@@ -19,7 +20,7 @@ class Progress {
 
  private:
   using Clock = std::chrono::steady_clock;
-  std::string label_;
+  std::string label_, rest_;
   std::uint64_t first_, total_;
   double interval_seconds_;
   bool terminal_;

@@ -13,11 +13,53 @@
 
 #include <map>
 #include <system_error>
+#include <utility>
 
 namespace triseg {
 namespace {
 
 namespace fs = std::filesystem;
+
+const std::map<std::string, WorkLabel>& labels() {
+  static const std::map<std::string, WorkLabel> labels = {{"teacher", {"--teacher", "another model file"}},
+                                                          {"data", {"--data", "other images or labels"}},
+                                                          {"energy-table", {"--energy-table", "other energies"}}};
+  return labels;
+}
+
+std::string energies_of(const RunData& run) {
+  std::string energies;
+  for (const auto& [name, member] : energy_names) energies += fmt::format("{} ", run.energy.*member);
+  return energies;
+}
+
+/// Work whose options are these: content is in the place of paths.
+Work with_content(Work options, const RunData& run) {
+  options["teacher"] = run.model_sha256;
+  options["data"] = run.data_sha256;
+  options["energy-table"] = energies_of(run);
+  return options;
+}
+
+/// Throws SharedError, on every rank, unless all have the same options and files. Engine and threads are a rank's own.
+void agree_on_work(Transport& transport, const OptionTexts& texts, const RunData& run) {
+  Work mine(texts.results.begin(), texts.results.end());
+  mine.insert(texts.others.begin(), texts.others.end());
+  mine = with_content(std::move(mine), run);
+  mine.erase("engine");
+  mine.erase("threads");
+  std::string text;
+  for (const auto& [name, value] : mine) text += fmt::format("{} = {}\n", name, value);
+  const auto all = gather_texts(transport, text);
+  agree(transport, [&] {
+    for (std::size_t r = 0; r < all.size(); ++r)
+      if (all[r] != text)
+        fail(
+            "rank {} has other options or files than rank 0: {}; give all ranks the same, or --transport local to "
+            "searches of their own",
+            r, difference(parse_work(all[r]), parse_work(text), labels()));
+  });
+}
 
 /// What a run's hash is taken over: the options that change results, with digests and values in the place of paths.
 std::string hashed_text(const OptionTexts& texts, const RunData& run) {
@@ -62,11 +104,7 @@ Work work_of(const RunData& run) {
   // The first section of the configuration holds them.
   for (const TomlEntry& entry : parse_toml(run.config.substr(0, run.config.find("\n# ")), "/@config", "key = value"))
     work[entry.key] = entry.joined();
-  work["teacher"] = run.model_sha256;
-  work["data"] = run.data_sha256;
-  work["energy-table"].clear();
-  for (const auto& [name, member] : energy_names) work["energy-table"] += fmt::format("{} ", run.energy.*member);
-  return work;
+  return with_content(std::move(work), run);
 }
 
 /// The run in `path`, if it is this one; Error if it is another.
@@ -80,10 +118,7 @@ RunData existing_run(const fs::path& path, const RunData& wanted) {
   if (run.config_hash == wanted.config_hash) return run;
   std::string differs;
   try {
-    differs = difference(work_of(run), work_of(wanted),
-                         {{"teacher", {"--teacher", "another model file"}},
-                          {"data", {"--data", "other images or labels"}},
-                          {"energy-table", {"--energy-table", "other energies"}}});
+    differs = difference(work_of(run), work_of(wanted), labels());
   } catch (const Error&) {  // of a version that wrote its configuration in another way
   }
   if (differs.empty()) differs = "options that this version does not have";
@@ -93,9 +128,16 @@ RunData existing_run(const fs::path& path, const RunData& wanted) {
       path.string(), differs);
 }
 
-/// Throws Error if the JSON's place is taken by anything but this run's own.
-void check_place_of_result(const fs::path& result_file, const RunData& run, const fs::path& run_file) {
-  if (!fs::exists(result_file)) return;
+/// Throws Error if the place of the result, or of the front that comes with it, is taken by anything but this run's
+/// own.
+void check_places(const RunFiles& files, const RunData& run) {
+  const auto& [folder, result_file, run_file, pareto_file] = files;
+  if (!fs::exists(result_file)) {
+    if (fs::exists(pareto_file) && !run.finished)
+      fail("{} is there but belongs to no finished run beside it: move it away or choose another --result-file",
+           pareto_file.string());
+    return;
+  }
   std::string config_hash;
   try {
     config_hash = ResultFile(result_file).origin().config_hash;
@@ -116,15 +158,17 @@ RunFiles run_files(const OutputOptions& o) {
 
 Inputs load_agreed_inputs(Transport& transport, SearchOptions& o, const DescribeOptions& describe, RunData& run) {
   Inputs inputs;
+  OptionTexts texts;
   agree(transport, [&] {
     inputs = load_inputs(o.problem, o.iteration, o.repair, o.engine, transport);
     complete_options(o, *inputs.problem);
     std::error_code ignored;
     if (fs::is_directory(run_files(o.output).result, ignored))
       fail("--result-file: {} is a folder", run_files(o.output).result.string());
-    run = new_run(o, inputs, describe(o));
+    texts = describe(o);
+    run = new_run(o, inputs, texts);
   });
-  agree_on(transport, run.config_hash, "options, model file or data set differ from those of rank 0");
+  agree_on_work(transport, texts, run);
   return inputs;
 }
 
@@ -136,7 +180,7 @@ void take_place(RunData& run, const SearchOptions& o, const Inputs& inputs, cons
     run = existing_run(files.run, run);
     run.config = config;  // how fast and where is this command's
   }
-  check_place_of_result(files.result, run, files.run);
+  check_places(files, run);
   run.data = inputs.data->source;
   run.engine = inputs.scorer->engine_name();
   run.transport = transport.name();

@@ -101,7 +101,8 @@ int Search::run() {
   auto last_commit = Clock::now();
   double best = -std::numeric_limits<double>::infinity();
   for (const Episode& e : data_.episodes) best = std::max(best, e.reward);
-  Progress progress("episodes", data_.episodes.size(), data_.episodes_total, options_.output.progress_every);
+  Progress progress("episodes", data_.episodes.size(), data_.episodes_total, options_.output.progress_every,
+                    "final scoring");
   while (!search_done() && !rollout_.stop_requested()) {
     iterate();
     best = std::max(best, data_.updates.back().best_reward);

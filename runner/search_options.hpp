@@ -130,6 +130,7 @@ void complete_options(IterationOptions& options, const Problem& problem);
 struct OptionTexts {
   std::string toml;                                          ///< all that have a value, as --config reads them
   std::vector<std::pair<std::string, std::string>> results;  ///< those that change results, by name, in one normal form
+  std::vector<std::pair<std::string, std::string>> others;   ///< those that change only where and how fast
 };
 
 }  // namespace triseg

@@ -22,10 +22,46 @@ std::string one_line(std::string_view text) {
   return line.size() <= 80 ? line : line.substr(0, 80) + "...";
 }
 
+/// Throws Error if a document is nested deeper than what options need by far: toml++ reads and frees it by recursion.
+/// It looks at brackets, and at the parts of dotted keys, outside of texts and comments; what is wrong otherwise it
+/// leaves to toml++.
+void check_depth(std::string_view document, const std::string& name, std::string_view line_form) {
+  constexpr std::size_t deepest = 64;
+  std::size_t brackets = 0, dots = 0, line = 1;
+  for (std::size_t i = 0; i < document.size(); ++i) {
+    const char c = document[i];
+    if (c == '"' || c == '\'') {
+      const std::string_view thrice = c == '"' ? "\"\"\"" : "\'\'\'";
+      const bool long_text = document.substr(i).starts_with(thrice);
+      const std::string_view end = long_text ? thrice : thrice.substr(0, 1);
+      for (i += end.size(); i < document.size() && !document.substr(i).starts_with(end); ++i) {
+        if (document[i] == '\\' && c == '"' && i + 1 < document.size()) ++i;
+        if (document[i] == '\n' && !long_text) break;
+        line += document[i] == '\n';
+      }
+      if (i < document.size() && document[i] != '\n') i += end.size() - 1;
+      else --i;
+      continue;
+    }
+    if (c == '#') {
+      i = std::min(document.find('\n', i), document.size()) - 1;
+      continue;
+    }
+    if (c == '[' || c == '{') ++brackets;
+    if ((c == ']' || c == '}') && brackets > 0) --brackets;
+    if (c == '.') ++dots;
+    if (c == '\n' || c == '=' || c == ',') dots = 0;
+    if (brackets > deepest || dots > deepest)
+      fail("{}: line {}: nested deeper than {}: expected lines {} alone, no sections and no dotted keys", name, line,
+           deepest, line_form);
+    line += c == '\n';
+  }
+}
+
 /// Appends an element, or returns false for a kind of value that options do not have.
 bool append(TomlEntry& entry, const toml::node& node) {
   using Type = TomlEntry::Type;
-  if (const auto* text = node.as_string()) {
+  if (const auto* text = node.as_string(); text && text->get().find('\0') == std::string::npos) {
     entry.types.push_back(Type::text);
     entry.texts.push_back(text->get());
   } else if (const auto* integer = node.as_integer()) {
@@ -57,6 +93,7 @@ std::string TomlEntry::described() const {
 }
 
 std::vector<TomlEntry> parse_toml(const std::string& document, const std::string& name, std::string_view line) {
+  check_depth(document, name, line);
   toml::table table;
   try {
     table = toml::parse(std::string_view(document));
@@ -76,7 +113,7 @@ std::vector<TomlEntry> parse_toml(const std::string& document, const std::string
     } else {
       known = append(entry, node);
     }
-    if (!known) fail("{}: expected a finite number, true, false, a text, or a list of them", place);
+    if (!known) fail("{}: expected a finite number, true, false, a text without NUL, or a list of them", place);
     entries.emplace_back(std::uint64_t{key.source().begin.line} << 32 | key.source().begin.column, std::move(entry));
   }
   std::stable_sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) { return a.first < b.first; });

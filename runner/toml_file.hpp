@@ -26,7 +26,8 @@ struct TomlEntry {
 /// The entries of a TOML document, in the order of its lines. `name` stands for it in messages; `line` says what one
 /// looks like
 /// ("key = value"). Throws Error naming the place for anything that is not TOML, repeated keys included, for a table,
-/// and for a value that is no boolean, finite number, text, or list of these.
+/// for a value that is no boolean, finite number, text without NUL, or list of these, and for what is nested deeper
+/// than a reader can stand.
 std::vector<TomlEntry> parse_toml(const std::string& document, const std::string& name, std::string_view line);
 
 /// The same of the file that `option` names. Throws Error naming option and file, also if it cannot be read.

@@ -1,6 +1,7 @@
 // triseg doctor: would this search start here, and with what? Takes the options of a search.
 #include "core/atomic_file.hpp"
 #include "core/error.hpp"
+#include "core/text.hpp"
 #include "learner/files/hdf5.hpp"
 #include "runner/commands/commands.hpp"
 #include "runner/commands/declare_options.hpp"
@@ -142,8 +143,9 @@ void check_inputs(Transport& transport, const DescribeOptions& describe, SearchO
   }
   report.ok("inputs", fmt::format("{} on {} with {}: loaded and fitting, the same on all ranks", run.network.name,
                                   o.problem.data, run.backend));
-  report.ok("engine", fmt::format("{}{}: {}, {} threads a rank{}", name, chosen, inputs.scorer->engine_description(),
-                                  inputs.threads, engine == EngineKind::reference ? "" : "; self-test passed"));
+  report.ok("engine", fmt::format("{}{}: {}, {} a rank{}", name, chosen, inputs.scorer->engine_description(),
+                                  counted(inputs.threads, "thread"),
+                                  engine == EngineKind::reference ? "" : "; self-test passed"));
 }
 
 /// Runs a check that ranks make together; its error becomes a problem.

@@ -53,6 +53,9 @@ std::string results_table(const RunData& run) {
   bool calibrated = true;
   for (std::size_t i = 0; i < run.sites.size(); ++i) calibrated &= chosen.codes[i].tmax == run.sites[i].tmax;
   table += kd_line(test.mean_kd(), run.selected.test_mse.mean_kd(), calibrated);
+  if (run.selected.test_mse_repaired.images > 0)
+    table += fmt::format("the MSE optimum with a repair of its own: KD {:.5f}, student accuracy {:.2f} %\n",
+                         run.selected.test_mse_repaired.mean_kd(), run.selected.test_mse_repaired.student_accuracy());
   const Gap gap = validation_gap(chosen.validation, test, run.attention_weight);
   table += fmt::format("test less validation: KD {:+.5f}, student accuracy {:+.2f}, accuracy drop {:+.2f} points\n",
                        gap.kd, gap.student_accuracy, gap.accuracy_drop);

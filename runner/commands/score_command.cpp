@@ -25,7 +25,9 @@
 #include <cstring>
 #include <iostream>
 #include <memory>
+#include <set>
 #include <string>
+#include <vector>
 
 namespace triseg {
 namespace {
@@ -114,8 +116,13 @@ std::vector<std::vector<Codes>> parse_candidates(const Json& json, const std::ve
 /// split.
 ScoreRequest parse_request(const std::string& line, const IterationOptions& o, const DataSet& data,
                            const std::vector<SiteData>& sites) {
-  const auto visit = [](int depth, Json::parse_event_t, Json&) {
+  std::vector<std::set<std::string>> keys;  // of the objects around the place
+  const auto visit = [&](int depth, Json::parse_event_t event, Json& parsed) {
     if (depth > deepest_json) fail("expected a line of JSON, found one nested more than {} deep", deepest_json);
+    if (event == Json::parse_event_t::object_start) keys.emplace_back();
+    if (event == Json::parse_event_t::object_end) keys.pop_back();
+    if (event == Json::parse_event_t::key && !keys.back().insert(parsed.get<std::string>()).second)
+      fail("the key {} is given twice", excerpt(parsed));
     return true;
   };
   const Json json = Json::parse(line, visit, false);

@@ -1,12 +1,14 @@
 // triseg search: one run, on all ranks.
 #include "core/atomic_file.hpp"
 #include "core/error.hpp"
+#include "core/text.hpp"
 #include "learner/judging/pareto.hpp"
 #include "learner/files/result_file.hpp"
 #include "learner/files/run_file.hpp"
 #include "runner/commands/commands.hpp"
 #include "runner/commands/declare_options.hpp"
 #include "runner/inputs.hpp"
+#include "runner/ranks/launcher.hpp"
 #include "runner/ranks/ranks.hpp"
 #include "runner/commands/results_table.hpp"
 #include "runner/file_lock.hpp"
@@ -36,13 +38,19 @@ void announce(const Problem& problem, const RunData& run, const Inputs& inputs) 
   const auto convolutions = std::count_if(problem.sites.begin(), problem.sites.end(), [&](std::size_t l) {
     return problem.network().layers[l].kind == LayerKind::convolution;
   });
-  spdlog::info("Using {} with {} layers ({} conv + {} fc)", problem.network().display_name, problem.sites.size(),
-               convolutions, static_cast<std::ptrdiff_t>(problem.sites.size()) - convolutions);
+  spdlog::info("Using {} with {} ({} conv + {} fc)", problem.network().display_name,
+               counted(problem.sites.size(), "layer"), convolutions,
+               static_cast<std::ptrdiff_t>(problem.sites.size()) - convolutions);
   if (!run.attention_layers.empty())
-    spdlog::info("Attention Transfer: {} layers ({})", run.attention_layers.size(),
+    spdlog::info("Attention Transfer: {} ({})", counted(run.attention_layers.size(), "layer"),
                  fmt::join(run.attention_layers, ", "));
-  spdlog::info("Engine {}: {}; transport {}: {} ranks x {} threads", run.engine, inputs.scorer->engine_description(),
-               run.transport, run.ranks, run.threads_per_rank);
+  spdlog::info("Engine {}: {}; transport {}: {} x {}", run.engine, inputs.scorer->engine_description(), run.transport,
+               counted(run.ranks, "rank"), counted(run.threads_per_rank, "thread"));
+  if (const int tasks = launched_tasks(); run.transport == "local" && tasks > 1)
+    spdlog::info(
+        "--transport local: this is one search of its own beside {} that the launcher started; without it all would do "
+        "one",
+        counted(tasks - 1, "other task"));
 }
 
 /// True if the run in the file is there and finished: then there is nothing to write, and no place to write to is

@@ -2,13 +2,14 @@
 
 #include "core/cores.hpp"
 #include "core/error.hpp"
+#include "runner/ranks/build_identity.hpp"
 #include "runner/ranks/mpi_error.hpp"
+#include "runner/ranks/shared_error.hpp"
 #include "runner/ranks/wire.hpp"
 
 #include <mpi.h>
 
 #include <climits>
-#include <cstdlib>
 #include <utility>
 
 namespace triseg {
@@ -55,6 +56,20 @@ Cores decode_cores(std::span<const std::byte> message) {
   return {{allowed.begin(), allowed.end()}, {quota, reader.text()}};
 }
 
+/// Throws SharedError unless all ranks run the same build. Text in MPI's own collective calls: all that ranks of two
+/// builds can rely on.
+void agree_on_build(MPI_Comm communicator) {
+  const std::string mine = build_identity();
+  const auto bytes = std::as_bytes(std::span(mine));
+  std::vector<std::string> builds;
+  for (const auto& message : gather_everywhere(communicator, {bytes.begin(), bytes.end()}))
+    builds.emplace_back(reinterpret_cast<const char*>(message.data()), message.size());
+  for (std::size_t r = 0; r < builds.size(); ++r)
+    if (builds[r] != builds[0])
+      throw SharedError(
+          fmt::format("rank {} runs another build of triseg ({}) than rank 0 ({})", r, builds[r], builds[0]));
+}
+
 std::vector<std::string> hosts_of(MPI_Comm communicator) {
   char name[MPI_MAX_PROCESSOR_NAME];
   int length = 0;
@@ -89,6 +104,7 @@ Communicator::Communicator(std::shared_ptr<MpiSession> session)
     : Communicator(std::move(session), [] {
         auto world = std::make_unique<Handle>();
         check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &world->communicator), "MPI_Comm_dup");
+        agree_on_build(world->communicator);
         return world;
       }()) {
   Handle host;
@@ -146,9 +162,6 @@ Communicator::Poll Communicator::begin_receive(int from, std::vector<std::byte>&
   };
 }
 
-void Communicator::abort(int exit_code) const {
-  MPI_Abort(MPI_COMM_WORLD, exit_code);
-  std::_Exit(exit_code);
-}
+void Communicator::abort(int exit_code) const { session_->abort(exit_code); }
 
 }  // namespace triseg

@@ -15,7 +15,8 @@ namespace triseg {
 class Communicator {
  public:
   /// All ranks of the session, which lives on as long as one of its communicators. Every rank calls it at the same
-  /// time.
+  /// time. The first that ranks tell each other is their build: throws SharedError, on every rank, unless all run the
+  /// same ("rank R runs another build of triseg (...)"). Throws Error, perhaps on this rank alone, if MPI fails.
   explicit Communicator(std::shared_ptr<MpiSession> session);
   ~Communicator();
   Communicator(Communicator&&) noexcept;

@@ -15,6 +15,15 @@ class MpiSession {
   ~MpiSession();
   MpiSession(const MpiSession&) = delete;
   MpiSession& operator=(const MpiSession&) = delete;
+
+  /// This process among all that the launcher started, and their number.
+  int rank() const { return rank_; }
+  int size() const { return size_; }
+  /// Ends them all at once with this exit code.
+  [[noreturn]] void abort(int exit_code) const;
+
+ private:
+  int rank_ = 0, size_ = 1;
 };
 
 /// "Open MPI v4.1.4, ...": the library's own words, first line.

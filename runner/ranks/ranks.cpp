@@ -1,7 +1,6 @@
 #include "runner/ranks/ranks.hpp"
 
 #include "core/error.hpp"
-#include "runner/ranks/build_identity.hpp"
 #include "runner/ranks/report_error.hpp"
 
 namespace triseg {
@@ -11,6 +10,20 @@ std::span<const std::byte> bytes_of(std::string_view text) { return std::as_byte
 
 std::string text_of(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+/// `ranks`: who has rank(), size() and abort().
+template <class Ranks>
+int run_together(Ranks& ranks, const std::function<int()>& work) {
+  try {
+    return work();
+  } catch (const SharedError&) {
+    throw;
+  } catch (const std::exception& error) {
+    if (ranks.size() == 1) throw;
+    report_error(fmt::format("rank {}: {}", ranks.rank(), message_of(error)));
+    ranks.abort(1);
+  }
 }
 
 }  // namespace
@@ -52,33 +65,15 @@ std::exception_ptr failure_of(const std::function<void()>& work) {
   return nullptr;
 }
 
-int together(Transport& transport, const std::function<int()>& work) {
-  try {
-    return work();
-  } catch (const SharedError&) {
-    throw;
-  } catch (const std::exception& error) {
-    if (transport.size() == 1) throw;
-    report_error(fmt::format("rank {}: {}", transport.rank(), message_of(error)));
-    transport.abort(1);
-  }
-  return 1;
-}
+int together(Transport& transport, const std::function<int()>& work) { return run_together(transport, work); }
+
+int together(MpiSession& session, const std::function<int()>& work) { return run_together(session, work); }
 
 void agree_on(Transport& transport, const std::string& text, const std::string& message) {
   const auto all = gather_texts(transport, text);
   agree(transport, [&] {
     for (std::size_t r = 0; r < all.size(); ++r)
       if (all[r] != text) fail("rank {}: {}", r, message);
-  });
-}
-
-void agree_on_build(Transport& transport) {
-  const std::string mine = build_identity();
-  const auto all = gather_texts(transport, mine);
-  agree(transport, [&] {
-    for (std::size_t r = 0; r < all.size(); ++r)
-      if (all[r] != mine) fail("rank {} runs another build of triseg ({}) than rank 0 ({})", r, all[r], mine);
   });
 }
 

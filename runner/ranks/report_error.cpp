@@ -1,5 +1,7 @@
 #include "runner/ranks/report_error.hpp"
 
+#include "core/text.hpp"
+
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
@@ -38,7 +40,8 @@ void report_error(std::string_view message) {
   std::string line(message);
   while (!line.empty() && line.back() == '\n') line.pop_back();
   std::replace(line.begin(), line.end(), '\n', ' ');
-  std::fprintf(stderr, "triseg: error: %s\n", line.c_str());
+  line = "triseg: error: " + printable(line) + "\n";
+  std::fwrite(line.data(), 1, line.size(), stderr);
 }
 
 }  // namespace triseg

@@ -11,7 +11,8 @@ namespace triseg {
 /// of memory: ...".
 std::string message_of(const std::exception& error);
 
-/// "triseg: error: MESSAGE" on stderr, line breaks in the message turned into blanks.
+/// "triseg: error: MESSAGE" on stderr: one line, its line breaks turned into blanks, other control characters spelled
+/// out (core/text.hpp).
 void report_error(std::string_view message);
 
 /// The same unless this process leaves such errors to rank 0.

@@ -37,6 +37,12 @@ const std::shared_ptr<MpiSession>& mpi_session() {
   return session;
 }
 
+std::string_view name_of_transport(TransportKind kind) {
+  for (const auto& [name, each] : transport_names)
+    if (each == kind) return name;
+  return {};
+}
+
 void check_possible(TransportKind kind) {
   if (kind == TransportKind::nccl && !nccl_in_this_build()) fail("--transport nccl: this build has no NCCL; mpi works");
 }
@@ -95,13 +101,14 @@ std::shared_ptr<Transport> make_transport(TransportKind kind, EngineKind engine,
   if (alone) reason = "one process";
   if (alone || kind == TransportKind::local) return make_local_transport();
   if (!launcher_speaks_to_mpi()) fail("srun started {} tasks that MPI cannot join: use srun --mpi=pmix", tasks);
-  const auto mpi = std::make_shared<MpiTransport>(Communicator(mpi_session()), timeout);
-  if (tasks != mpi->size())
-    fail("{} started {} tasks but MPI joined {}: use {}", launched_by_slurm() ? "srun" : "the launcher", tasks,
-         mpi->size(), launched_by_slurm() ? "srun --mpi=pmix" : "the mpirun of the MPI that triseg was built with");
   std::shared_ptr<Transport> chosen;
-  together(*mpi, [&] {
-    agree_on_build(*mpi);
+  together(*mpi_session(), [&] {
+    const auto mpi = std::make_shared<MpiTransport>(Communicator(mpi_session()), timeout);
+    agree(*mpi, [&] {
+      if (tasks != mpi->size())
+        fail("{} started {} tasks but MPI joined {}: use {}", launched_by_slurm() ? "srun" : "the launcher", tasks,
+             mpi->size(), launched_by_slurm() ? "srun --mpi=pmix" : "the mpirun of the MPI that triseg was built with");
+    });
     try {
       agree(*mpi, [&] {
         if (problem) std::rethrow_exception(problem);
@@ -109,7 +116,9 @@ std::shared_ptr<Transport> make_transport(TransportKind kind, EngineKind engine,
     } catch (const SharedError&) {
       if (!problem) throw;
     }
-    if (!problem) chosen = choose(mpi, kind, engine, timeout, reason);
+    if (problem) return 0;
+    agree_on(*mpi, std::string(name_of_transport(kind)), "--transport is not that of rank 0");
+    chosen = choose(mpi, kind, engine, timeout, reason);
     return 0;
   });
   if (problem) std::rethrow_exception(problem);

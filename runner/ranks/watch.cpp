@@ -15,17 +15,24 @@ double limit_of(int rank, double timeout, bool started) {
   return rank == 0 ? own : 3 * own + rank;
 }
 
+void Patience::look(Time now) {
+  constexpr double longest = 1;
+  seconds_ += std::min(longest, std::chrono::duration<double>(now - last_).count());
+  last_ = now;
+}
+
 void Watch::begin(std::string_view operation) {
   operation_ = operation;
   limit_ = limit_of(ranks_->rank(), timeout_, !phase_.empty());
-  deadline_ = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(limit_));
+  patience_.begin(Clock::now());
 }
 
-void Watch::wait(int peer, const std::function<bool()>& done) const {
+void Watch::wait(int peer, const std::function<bool()>& done) {
   constexpr auto without_pause = std::chrono::milliseconds(2);
   for (const auto start = Clock::now(); !done();) {
     const auto now = Clock::now();
-    if (now > deadline_)
+    patience_.look(now);
+    if (patience_.seconds() > limit_)
       fail("{}: {}: {} did not answer within {:g} s ({})", library_, operation_,
            peer == any_rank ? "another rank" : fmt::format("rank {} on host {}", peer, ranks_->host(peer)), limit_,
            phase());

@@ -21,6 +21,21 @@ double limit_of(int rank, double timeout, bool started);
 /// The peer of an operation that waits for all.
 inline constexpr int any_rank = -1;
 
+/// Seconds that this process has waited, from one look at the clock to the next. Of a longer pause than a second only
+/// a second counts: the process did not run, stopped or suspended, and the others perhaps neither.
+class Patience {
+ public:
+  using Time = std::chrono::steady_clock::time_point;
+
+  void begin(Time now) { last_ = now, seconds_ = 0; }
+  void look(Time now);
+  double seconds() const { return seconds_; }
+
+ private:
+  Time last_;
+  double seconds_ = 0;
+};
+
 class Watch {
  public:
   /// library: what carries the messages, "MPI", for errors.
@@ -31,14 +46,14 @@ class Watch {
   void set_phase(std::string_view phase) { phase_ = phase; }
   std::string_view phase() const { return phase_.empty() ? "start" : std::string_view(phase_); }
 
-  /// Names what follows, "gather", and starts its clock.
+  /// Names what follows, "gather", and starts its clock (Patience).
   void begin(std::string_view operation);
   const std::string& operation() const { return operation_; }
 
   /// Returns once done() is true. It is asked without pause for two milliseconds, then every 0.1 ms, so that the core
   /// is free in between. Throws Error "MPI: gather: rank 2 on host H did not answer within 600 s (iteration 17)"; peer:
   /// that rank.
-  void wait(int peer, const std::function<bool()>& done) const;
+  void wait(int peer, const std::function<bool()>& done);
 
  private:
   std::string library_;
@@ -46,7 +61,7 @@ class Watch {
   double timeout_;
   std::string phase_, operation_;
   double limit_ = 0;  ///< [s]
-  std::chrono::steady_clock::time_point deadline_;
+  Patience patience_;
 };
 
 }  // namespace triseg

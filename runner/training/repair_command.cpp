@@ -12,6 +12,7 @@
 #include "runner/progress.hpp"
 #include "runner/commands/result_student.hpp"
 #include "runner/commands/results_table.hpp"
+#include "runner/training/train_command.hpp"
 #include "runner/training/training_files.hpp"
 #include "trainer/checkpoint.hpp"
 #include "trainer/repair_training.hpp"
@@ -68,7 +69,7 @@ void declare_options(CLI::App& app, RepairCommandOptions& o) {
       ->check(within(0, 1e3));
   results("--shift", t.augmentation.shift, "Images move by up to this many pixels; 0: none do")
       ->check(whole(0, 1'000'000));
-  app.add_flag("--flip,!--no-flip", t.augmentation.flip, "Mirror half of the images (default)")->group(changes_results);
+  add_flags(app, changes_results, "--flip", "--no-flip", t.augmentation.flip, "Mirror half of the images (default)");
   results("--seed", t.seed, "Seed of image order and augmentation")
       ->check(whole(0, std::numeric_limits<std::uint64_t>::max()));
 
@@ -94,6 +95,8 @@ void resolve(RepairCommandOptions& o) {
   o.training.shared_slope = o.repair == RepairMode::layer;
   if (o.out.empty()) o.out = fs::path(o.student.result).replace_extension(".repaired.json").string();
   if (o.checkpoint.empty()) o.checkpoint = o.out + ".checkpoint";
+  check_name_length("--out", o.out);
+  check_name_length("--checkpoint", o.checkpoint);
   if (same_file(o.out, o.student.result)) fail("--out: {} is the result itself; name another file", o.out);
   if (same_file(o.checkpoint, o.out) || same_file(o.checkpoint, o.student.result))
     fail("--checkpoint: {} is a result file; name another one", o.checkpoint);
@@ -174,6 +177,7 @@ int run_repair(RepairCommandOptions o) {
   }
   load_checkpoint_of(description, o.checkpoint);  // a foreign one is found before any image is scored
   const int cores = available_cores();
+  ensure_training_threads(o.training.threads);
   const int threads = o.training.threads > 0 ? o.training.threads : cores;
   Scorer scorer(problem, student.data, engine_factory(o.engine, problem), threads, o.student.temperature);
   TrainedRepair trained;

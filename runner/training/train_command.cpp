@@ -169,8 +169,8 @@ void declare_train_options(CLI::App& app, TrainOptions& o) {
   results("--weight-decay", t.weight_decay, "Decay of weights")->check(within(0, 1e12));
   results("--shift", t.augmentation.shift, "Training images move by up to this many pixels; 0: none do")
       ->check(whole(0, largest_shift()));
-  app.add_flag("--flip,!--no-flip", t.augmentation.flip, "Mirror half of the training images (default)")
-      ->group(changes_results);
+  add_flags(app, changes_results, "--flip", "--no-flip", t.augmentation.flip,
+            "Mirror half of the training images (default)");
   results("--seed", t.seed, "Seed of initial weights, image order, augmentation and dropout")
       ->check(whole(0, std::numeric_limits<std::uint64_t>::max()));
 
@@ -197,7 +197,14 @@ void resolve_train_options(TrainOptions& o) {
     o.out = fmt::format("models/{}-{}{}.h5", o.model, data_set_name(o.data),
                         o.training.scheme == Scheme::qnnpack ? "-qnnpack" : "");
   if (o.checkpoint.empty()) o.checkpoint = o.out + ".checkpoint";
+  check_name_length("--out", o.out);
+  check_name_length("--checkpoint", o.checkpoint);
   if (same_file(o.checkpoint, o.out)) fail("--checkpoint and --out name the same file");
+}
+
+void ensure_training_threads(int threads) {
+  constexpr int pools = 4;  // of pthreadpool, BLAS, and OpenMP for the forward and for the backward pass
+  ensure_threads(pools * (threads > 0 ? threads : available_cores()));
 }
 
 int run_train(const TrainOptions& given) {
@@ -220,6 +227,7 @@ int run_train(const TrainOptions& given) {
   if (options.training.threads > cores)
     spdlog::warn("--threads {} on {} cores: LibTorch's threads will wait for one another", options.training.threads,
                  cores);
+  ensure_training_threads(options.training.threads);
   Report report(options.progress_every, options.checkpoint);
   auto trained = train(recipe, data, options.training, options.checkpoint, report.listener());
   report.end();

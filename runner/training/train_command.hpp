@@ -29,6 +29,10 @@ void declare_train_options(CLI::App& app, TrainOptions& options);
 /// Fills in what was left empty and checks what can be checked without reading a file. Throws Error.
 void resolve_train_options(TrainOptions& options);
 
+/// Throws Error unless this process can start what LibTorch starts for `threads` (0: one per core): some of its
+/// libraries wait for ever for a thread that a limit forbids.
+void ensure_training_threads(int threads);
+
 /// Trains, measures and writes the model; nothing to do if the model is there already, made by equal options from equal
 /// data. The exit code: 0, or exit_resumable after a stop signal (runner/ranks/signals.hpp).
 int run_train(const TrainOptions& options);

@@ -1,7 +1,10 @@
 #include "core/cores.hpp"
 
-#include <gtest/gtest.h>
+#include "tests/error_of.hpp"
+
+#include <gmock/gmock.h>
 #include <sched.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmath>
@@ -134,6 +137,23 @@ TEST(Cores, AffinityOfThisProcess) {
   EXPECT_EQ(cores_of_this_process().allowed, std::set<int>({last}));
   EXPECT_EQ(available_cores(), 1);
   sched_setaffinity(0, sizeof before, &before);
+}
+
+/// Every thread needs an address space of its stack, so a limit of it is one of threads, for root, too.
+TEST(EnsureThreads, SaysHowManyThereCanBe) {
+  EXPECT_NO_THROW(ensure_threads(20));
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_AS, &before), 0);
+  std::ifstream file("/proc/self/statm");
+  std::size_t pages = 0;
+  file >> pages;
+  rlimit few = before;
+  few.rlim_cur = pages * std::size_t(sysconf(_SC_PAGESIZE)) + (std::size_t{64} << 20);
+  ASSERT_EQ(setrlimit(RLIMIT_AS, &few), 0);
+  const std::string message = error_of([] { ensure_threads(500); });
+  ASSERT_EQ(setrlimit(RLIMIT_AS, &before), 0);
+  EXPECT_THAT(message,
+              ::testing::MatchesRegex("cannot start 500 threads, only [0-9]+: .*choose a smaller --threads.*"));
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "core/text.hpp"
 
+#include "core/error.hpp"
+
 #include <gtest/gtest.h>
 
 namespace triseg {
@@ -21,6 +23,30 @@ TEST(ValidUtf8, SpellsOtherBytesOut) {
   EXPECT_EQ(valid_utf8("\xed\xa0\x80"), "\\xed\\xa0\\x80") << "half of a surrogate pair";
   EXPECT_EQ(valid_utf8("\xf4\x90\x80\x80"), "\\xf4\\x90\\x80\\x80") << "above U+10FFFF";
   EXPECT_EQ(valid_utf8("\x80\xff"), "\\x80\\xff");
+}
+
+TEST(Printable, KeepsWhatATerminalShows) {
+  for (const std::string text : {"", "plain", "caf\xc3\xa9", "\xe2\x82\xac", "\xc2\xa0"})
+    EXPECT_EQ(printable(text), text);
+}
+
+TEST(Printable, SpellsOutWhatMovesTheCursor) {
+  using namespace std::string_literals;
+  EXPECT_EQ(printable("a\0b"s), "a\\x00b");
+  EXPECT_EQ(printable("ok\rno \x1b[2J\t\x7f"), "ok\\x0dno \\x1b[2J\\x09\\x7f");
+  EXPECT_EQ(printable("\xc2\x9b"), "\\xc2\\x9b") << "an escape sequence may begin with U+009B";
+  EXPECT_EQ(printable("\xc2"), "\\xc2");
+}
+
+TEST(Counted, TellsOneFromSeveral) {
+  EXPECT_EQ(counted(0, "rank"), "0 ranks");
+  EXPECT_EQ(counted(1, "rank"), "1 rank");
+  EXPECT_EQ(counted(12, "thread"), "12 threads");
+}
+
+TEST(Errors, KeepWhatIsBehindANul) {
+  const Error error(std::string("a\0b", 3));
+  EXPECT_STREQ(error.what(), "a\\x00b");
 }
 
 }  // namespace

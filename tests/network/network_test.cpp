@@ -196,6 +196,9 @@ TEST(SelectSites, RefusesWhatIsNoSite) {
   EXPECT_THAT(text(""), HasSubstr("selects no site"));
   EXPECT_THAT(text("conv1,,conv2"), HasSubstr("has no layer ''"));
   EXPECT_THAT(text("Conv1"), HasSubstr("Conv1"));
+  EXPECT_THAT(text("conv7"), testing::EndsWith("expected names from conv1, conv2, conv3, conv4, conv5, fc1, fc2"));
+  for (const std::string_view blank : {"conv1, conv2", "conv1,", " conv1"})
+    EXPECT_THAT(text(blank), HasSubstr("expected names separated by commas, without blanks"));
 }
 
 TEST(SelectAttentionLayers, KeepsOrReplaces) {

@@ -49,6 +49,19 @@ class ConfigFiles(ProgramTest):
                 ("update-timestep = 70\nepisodes-per-update = 10\n", ["update-timestep", "both"])):
             self.refused(text, *fragments)
 
+    def test_what_is_nested_too_deep_for_its_reader_is_refused(self):
+        path = ".".join("a" * 100_000)
+        for text in (f"{path} = 1\n", f"[{path}]\n", f"[[{path}]]\n", f"x = {{{path} = 1}}\n", "x = " + 100_000 * "[" + "\n", "x = " + 100_000 * "{a=" + "\n"):
+            with self.subTest(text[:20]):
+                self.assert_one_line_error(run(["search", "--config", self.config("seed = 1\n" + text)]), "--config: " + self.out("c.toml"),
+                                           "line 2: nested deeper than 64", "no sections and no dotted keys")
+                self.assert_one_line_error(run(["search", "--model", "lenet5", "--out", self.out("a"), "--energy-table", self.config(text)]),
+                                           "--energy-table: " + self.out("c.toml"), "line 1: nested deeper than 64: expected lines name = pJ alone")
+        many = 100 * "[{."
+        for text in (f"strategy = '{many}'\n", f'strategy = "{many}\\""\n', f'strategy = """{many}\n"""\n', f"strategy = '''{many}'''\n", f"# {many}\nstrategy = '{many}'\n"):
+            self.refused(text, "key 'strategy'", "expected one of ppo, ")
+        self.refused('data = "a\\u0000b"\n', "key 'data': expected", "a text without NUL")
+
     def test_values_arrive_as_they_stand(self):
         # A number sign, blanks, quotes and escapes in a name; comments; a list of sites; numbers in TOML's own spellings.
         folder = self.out('a #1 "b" \\ c')

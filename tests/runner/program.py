@@ -115,12 +115,17 @@ def rank_of(pid):
         return int(re.search(rb"OMPI_COMM_WORLD_RANK=(\d+)", file.read())[1])
 
 
-def end(pid):
-    """Ends a process that may have ended already, or be stopped."""
+def send(pid, number):
+    """Sends a signal to a process that may have ended already."""
     try:
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, number)
     except ProcessLookupError:
         pass
+
+
+def end(pid):
+    """Ends a process that may have ended already, or be stopped."""
+    send(pid, signal.SIGKILL)
 
 
 def errors_in(log):
@@ -162,6 +167,31 @@ def wait_for_episodes(path, count, process, seconds=120):
     raise AssertionError(f"no {count} episodes in {seconds} s")
 
 
+def held(begin, ready, unfinished):
+    """A process of begin() and those of its ranks, stopped where ready() and unfinished() are true, however busy the machine
+    is: one that has got further by then is ended, and another begun. A signal that is sent to it surely meets it at work."""
+    for _ in range(20):
+        process = begin()
+        while not ready():
+            if process.poll() is not None:
+                raise AssertionError(f"ended too early: {process.communicate()[1]}")
+            time.sleep(0.005)
+        pids = children(process.pid) or [process.pid]
+        for pid in pids:
+            send(pid, signal.SIGSTOP)
+        if process.poll() is None and unfinished():
+            return process, pids
+        for pid in [*pids, process.pid]:
+            end(pid)
+        process.communicate()
+    raise AssertionError("got too far twenty times")
+
+
+def let_go(pids):
+    for pid in pids:
+        send(pid, signal.SIGCONT)
+
+
 def write_few_images(folder, train, test, relabel=lambda label: label):
     """The first images of Fashion-MNIST as a folder of their own."""
     os.mkdir(folder)
@@ -192,6 +222,15 @@ class ProgramTest(unittest.TestCase):
         done = run(quick("--out", self.out(name), *more), ranks)
         self.assertEqual(done.returncode, expect, done.stdout + done.stderr)
         return done
+
+    def hold(self, name, after, total, *more, ranks=None):
+        """A quick search (held) whose file holds `after` episodes or more, and has an iteration and more to go until `total`."""
+        path = run_file(self.out(name))
+
+        def begin():
+            shutil.rmtree(self.out(name), ignore_errors=True)
+            return start(quick("--out", self.out(name), *more), ranks)
+        return held(begin, lambda: os.path.exists(path) and episodes_in(path) >= after, lambda: episodes_in(path) < total - 32)
 
     def assert_same_run(self, a, b):
         compared = subprocess.run([sys.executable, os.path.join(SOURCE, "analysis", "compare_runs.py"), run_file(a), run_file(b)],

@@ -6,8 +6,8 @@ import subprocess
 import time
 import unittest
 
-from program import (PROGRAM, ProgramTest, children, end, environment, episodes_in, errors_in, quick, rank_of,
-                     result_file, run, run_file, run_with_one_broken_rank, start, wait_for_episodes)
+from program import (PROGRAM, ProgramTest, children, end, environment, episodes_in, errors_in, let_go, quick,
+                     rank_of, result_file, run, run_file, run_with_one_broken_rank, start, wait_for_episodes)
 
 
 def runs(pid):
@@ -17,6 +17,15 @@ def runs(pid):
             return file.read().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
+
+
+def failing_mpi(folder, *functions):
+    """A library to be preloaded in which these functions of MPI fail."""
+    source, library = os.path.join(folder, "failing.c"), os.path.join(folder, "failing.so")
+    with open(source, "w") as file:
+        file.write("".join(f"int {name}(void) {{ return 16; }}\n" for name in functions))
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True)
+    return library
 
 
 class Watchdog(ProgramTest):
@@ -48,6 +57,19 @@ class Watchdog(ProgramTest):
                                                     r"\(iteration \d+\)$")
 
 
+    def test_a_run_that_was_stopped_as_a_whole_goes_on(self):
+        process, held = self.hold("a", 32, 10**7, "--episodes", "10000000", "--checkpoint-every", "0", "--eval-every", "0", "--transport", "mpi",
+                                  "--rank-timeout", "2", ranks=2)
+        self.addCleanup(end, process.pid)
+        time.sleep(4)
+        episodes = episodes_in(run_file(self.out("a")))
+        let_go(held)
+        wait_for_episodes(run_file(self.out("a")), episodes + 64, process)
+        process.send_signal(signal.SIGUSR2)
+        _, log = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 85, log)
+
+
 class Builds(ProgramTest):
     def test_ranks_of_two_builds_are_refused(self):
         doctor = run(["doctor", "--model", "lenet5", "--out", self.out("doctor")])
@@ -61,8 +83,10 @@ class Builds(ProgramTest):
             file.write(content.replace(build.encode(), other_build.encode()))
         os.chmod(other, 0o755)
         arguments = quick("--out", self.out("a"))
+        failing = failing_mpi(self.folder, "MPI_Comm_split_type", "MPI_Get_processor_name")
         for programs, odd in (((PROGRAM, other, PROGRAM), 1), ((PROGRAM, PROGRAM, other), 2)):
-            parts = [["-n", "1", program] + arguments for program in programs]
+            # Nothing else has been said by then: what the odd one cannot do is not missed.
+            parts = [["-n", "1", *(["-x", f"LD_PRELOAD={failing}"] if program == other else []), program] + arguments for program in programs]
             done = subprocess.run(["mpirun"] + parts[0] + [":"] + parts[1] + [":"] + parts[2], env=environment(), capture_output=True, text=True,
                                   timeout=60)
             self.assertNotEqual(done.returncode, 0)
@@ -70,6 +94,22 @@ class Builds(ProgramTest):
             self.assertRegex(errors_in(done.stderr)[0], rf"rank {odd} runs another build of triseg \([\d.]+, build {other_build}, .* than rank 0 "
                                                         rf"\([\d.]+, build {build}")
             self.assertFalse(os.path.exists(run_file(self.out("a"))))
+
+
+class Joining(ProgramTest):
+    def test_a_rank_that_fails_while_they_join_ends_all_with_one_line(self):
+        failing = failing_mpi(self.folder, "MPI_Get_processor_name")
+        for broken in (0, 1):
+            with self.subTest(broken):
+                done = run_with_one_broken_rank(quick("--out", self.out("a")), broken, {"LD_PRELOAD": failing})
+                self.assertNotEqual(done.returncode, 0)
+                self.assertEqual(len(errors_in(done.stderr)), 1, done.stderr)
+                self.assertIn(f"rank {broken}: MPI: MPI_Get_processor_name failed", errors_in(done.stderr)[0])
+
+    def test_ranks_joined_by_different_transports_are_refused(self):
+        done = run_with_one_broken_rank(quick("--out", self.out("a")), 1, {}, ["--transport", "mpi"])
+        self.assertNotEqual(done.returncode, 0)
+        self.assertEqual(errors_in(done.stderr), ["triseg: error: rank 1: --transport is not that of rank 0"])
 
 
 class Tasks(ProgramTest):
@@ -83,7 +123,8 @@ class Tasks(ProgramTest):
         words = " ".join(quick("--transport", "local", "--strategy", "random", "--episodes", "32", "--threads", "1", "--seed"))
         done = self.launch(f'"$TRISEG" {words} $OMPI_COMM_WORLD_RANK --out task$OMPI_COMM_WORLD_RANK')
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertEqual(done.stderr.count("transport local: 1 ranks x 1 threads"), 2, done.stderr)
+        self.assertEqual(done.stderr.count("transport local: 1 rank x 1 thread\n"), 2, done.stderr)
+        self.assertEqual(done.stderr.count("beside 1 other task that the launcher started"), 2, done.stderr)
         self.assertEqual(done.stdout.count("JSON: "), 2)
         for task in (0, 1):
             self.search(f"alone{task}", "--strategy", "random", "--episodes", "32", "--seed", str(task))
@@ -155,7 +196,7 @@ class Threads(ProgramTest):
             process = start(quick("--out", self.out(name), *few), ranks, prepare=lambda: os.sched_setaffinity(0, cores))
             _, log = process.communicate(timeout=120)
             self.assertEqual(process.returncode, 0, log)
-            return int(re.search(rf"{ranks} ranks x (\d+) threads", log)[1])
+            return int(re.search(rf"{ranks} ranks? x (\d+) threads?", log)[1])
 
         alone = threads("one", 1)
         self.assertLessEqual(alone, len(cores), "a quota may leave fewer")

@@ -4,10 +4,9 @@ import os
 import shutil
 import signal
 import tempfile
-import time
 import unittest
 
-from program import FEW_DATA, FEW_TEACHER, SEARCH_IMAGES, ProgramTest, quick, result_file, run, run_file, start
+from program import FEW_DATA, FEW_TEACHER, SEARCH_IMAGES, ProgramTest, held, let_go, quick, result_file, run, run_file, start
 
 
 def load(path):
@@ -111,18 +110,31 @@ class OnFewImages(ProgramTest):
     def test_a_killed_repair_goes_on_to_the_same_result(self):
         long = ["--epochs", "6"]
         self.repair("whole.json", *long)
-        process = start(self.command("killed.json", *long))
-        while process.poll() is None and not os.path.exists(self.out("killed.json.checkpoint")):
-            time.sleep(0.01)
+        checkpoint = self.out("killed.json.checkpoint")
+
+        def begin():
+            for path in (checkpoint, self.out("killed.json")):
+                if os.path.exists(path):
+                    os.remove(path)
+            return start(self.command("killed.json", *long))
+        process, _ = held(begin, lambda: os.path.exists(checkpoint), lambda: os.path.exists(checkpoint))
         process.kill()
         process.communicate()
         self.assertFalse(os.path.exists(self.out("killed.json")), "killed before its end")
         other = self.repair("killed.json", "--epochs", "9", expect=1)
         self.assert_one_line_error(other, "killed.json.checkpoint",
                                    "another configuration: --epochs (6 instead of 9); remove it")
-        process = start(self.command("killed.json", *long))
-        process.stderr.readline()  # it has begun to score or to train
+        kept, started = shutil.copy(checkpoint, self.out("kept")), []
+
+        def go_on():
+            if os.path.exists(self.out("killed.json")):
+                os.remove(self.out("killed.json"))
+                shutil.copy(kept, checkpoint)
+            started[:] = [start(self.command("killed.json", *long))]
+            return started[0]
+        process, _ = held(go_on, lambda: started[0].stderr.readline(), lambda: os.path.exists(checkpoint))  # it scores or trains
         process.send_signal(signal.SIGTERM)
+        let_go([process.pid])
         text = process.communicate()[1]
         self.assertEqual(process.returncode, 85, text)
         self.assertRegex(text, "killed.json.checkpoint holds [0-9]+ of 6 epochs; the same command continues\n$")

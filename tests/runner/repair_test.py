@@ -4,8 +4,7 @@ import unittest
 
 import h5py
 
-from program import (FEW_DATA, SEARCH_IMAGES, TEST_IMAGES, VALIDATION_IMAGES, ProgramTest, quick, result_file, run, run_file,
-                     start, wait_for_episodes)
+from program import (FEW_DATA, SEARCH_IMAGES, TEST_IMAGES, VALIDATION_IMAGES, ProgramTest, quick, result_file, run, run_file)
 
 
 class Repair(ProgramTest):
@@ -25,8 +24,7 @@ class Repair(ProgramTest):
         long = self.FEW + ["--episodes", "960", "--checkpoint-every", "0"]
         self.search("whole", *long)
         for after, resumed_on in ((32, 2), (512, None)):
-            process = start(quick("--out", self.out(f"killed{after}"), *long))
-            wait_for_episodes(run_file(self.out(f"killed{after}")), after, process)
+            process, _ = self.hold(f"killed{after}", after, 960, *long)
             process.kill()
             process.communicate()
             self.search(f"killed{after}", *long, ranks=resumed_on)
@@ -34,10 +32,11 @@ class Repair(ProgramTest):
 
     def test_it_brings_the_mse_optimum_nearer_to_its_teacher(self):
         for mode in ("layer", "channel"):
-            self.search(mode, "--repair", mode, "--warm-start", "mse")
+            shown = self.search(mode, "--repair", mode, "--warm-start", "mse").stdout
             with h5py.File(run_file(self.out(mode))) as file:
                 self.assertEqual(file.attrs["repair"], mode.encode())
                 mse, repaired = file["/selected/test_mse_kd"][()], file["/selected/test_mse_repaired_kd"][()]
+                self.assertIn(f"the MSE optimum with a repair of its own: KD {repaired:.5f}, student accuracy ", shown)
                 self.assertEqual(file["/selected/test_mse_repaired_images"][()], TEST_IMAGES)
                 origins, kd = file["/top/origin"].asstr()[:], file["/top/validation_kd"][:]
             self.assertLess(repaired, 0.95 * mse, mode)

@@ -69,6 +69,7 @@ class Score(ProgramTest):
         late = [[1, 2, 3, 4], [1, 2, 3, 4], [9, 5, 16, 25], [1, 2, 3, 4]]
         bad = {
             100000 * "[" + 100000 * "]": ["nested more than 64 deep"],
+            '{"iteration": 0, "iteration": 1, "codes": []}': ['the key "iteration" is given twice'],
             "no json": ["expected a line of JSON", "no json"],
             "": ["expected a line of JSON"],
             "[1]": ["expected the keys", "[1]"],

@@ -7,6 +7,7 @@ import math
 import os
 import pty
 import re
+import shutil
 import signal
 import struct
 import subprocess
@@ -17,8 +18,8 @@ import unittest
 
 import h5py
 
-from program import (QUICK, SOURCE, VALIDATION_IMAGES, ProgramTest, children, command, environment, episodes_in, passed,
-                     quick, result_file, run, run_file, start, wait_for_episodes)
+from program import (QUICK, SOURCE, VALIDATION_IMAGES, ProgramTest, children, command, environment, episodes_in, held, let_go,
+                     passed, quick, result_file, run, run_file, start, wait_for_episodes)
 
 
 LONG = ["--episodes", "960", "--checkpoint-every", "0"]
@@ -182,7 +183,7 @@ class Log(ProgramTest):
             pass
         os.close(terminal)
         self.assertEqual(process.wait(), 0)
-        self.assertRegex(shown.decode(), r"\r.*\[#+\.*\] \d+/192, [\d.]+ episodes/s, ETA \d+:\d\d, mean reward -[\d.]+, best -[\d.]+")
+        self.assertRegex(shown.decode(), r"\r.*\[#+\.*\] \d+/192, [\d.]+ episodes/s, ETA \d+:\d\d \+ final scoring, mean reward -[\d.]+, best -[\d.]+")
 
 
 class Ranks(ProgramTest):
@@ -209,9 +210,9 @@ class Ranks(ProgramTest):
 
 class Resume(ProgramTest):
     def interrupted(self, name, signal_number, ranks, after, target):
-        process = start(quick("--out", self.out(name), *LONG), ranks)
-        wait_for_episodes(run_file(self.out(name)), after, process)
+        process, held = self.hold(name, after, 960, *LONG, ranks=ranks)
         os.kill(target(process), signal_number)
+        let_go(held)
         _, log = process.communicate(timeout=120)
         return process.returncode, log
 
@@ -299,6 +300,14 @@ class Resume(ProgramTest):
                 os.remove(path)
                 self.search("a")
 
+    def test_a_foreign_front_is_found_before_the_search(self):
+        pareto = result_file(self.out("a")).replace(".json", ".pareto.csv")
+        os.makedirs(os.path.dirname(pareto))
+        with open(pareto, "w") as file:
+            file.write("mine\n")
+        self.assert_one_line_error(run(quick("--out", self.out("a"))), pareto, "no finished run beside it", "--result-file")
+        self.assertEqual(os.listdir(os.path.dirname(pareto)), [os.path.basename(pareto)])
+
     def test_a_finished_run_is_left_alone(self):
         self.search("a")
         with open(run_file(self.out("a")), "rb") as file:
@@ -341,12 +350,10 @@ class Stopping(ProgramTest):
                                                      ("mpirun", signal.SIGUSR2, 3, own, 1)):
             with self.subTest(name):
                 # The last checkpoint is the first one here: what comes later was committed because of the signal.
-                process = start(quick("--episodes", "960", "--checkpoint-every", "1000000", "--out", self.out(name)), ranks)
-                wait_for_episodes(run_file(self.out(name)), 0, process)
-                while not os.path.exists(run_file(self.out(name))):
-                    time.sleep(0.01)
-                time.sleep(0.1)
+                process, held = self.hold(name, 0, 960, "--episodes", "960", "--checkpoint-every", "1000000", ranks=ranks)
                 os.kill(target(process), number)
+                time.sleep(0.1 if ranks else 0)  # mpirun passes it on
+                let_go(held)
                 _, log = process.communicate(timeout=120)
                 self.assertEqual(process.returncode, 85, log)
                 self.assertEqual(log.count(STOPPING), notices, log)
@@ -411,14 +418,20 @@ class Stopping(ProgramTest):
     def test_a_stop_during_the_final_scoring_keeps_what_is_scored(self):
         many = ["--data", "fashion-mnist", "--episodes", "64", "--top-k", "10", "--threads", "1", "--checkpoint-every", "0"]
         self.search("whole", *many)
-        process = start(quick("--out", self.out("a"), *many))
-        scored = 0
-        while not scored and process.poll() is None:
-            time.sleep(0.02)
-            if os.path.exists(run_file(self.out("a"))):
-                with h5py.File(run_file(self.out("a"))) as file:
-                    scored = max(file["/finalists/images"][()], default=0)
+
+        def begin():
+            shutil.rmtree(self.out("a"), ignore_errors=True)
+            return start(quick("--out", self.out("a"), *many))
+
+        def scored():
+            if not os.path.exists(run_file(self.out("a"))):
+                return 0
+            with h5py.File(run_file(self.out("a"))) as file:
+                return max(file["/finalists/images"][()], default=0)
+
+        process, held_processes = held(begin, scored, lambda: 0 < scored() < 8000)
         process.send_signal(signal.SIGTERM)
+        let_go(held_processes)
         _, log = process.communicate(timeout=60)
         self.assertEqual(process.returncode, 85, log)
         self.assertEqual(run(["validate", run_file(self.out("a"))]).returncode, 0)
@@ -438,8 +451,7 @@ class Options(ProgramTest):
                 self.search(strategy, "--strategy", strategy)
                 with h5py.File(run_file(self.out(strategy))) as file:
                     codes[strategy] = file["/episodes/codes"][()].tobytes()
-                process = start(quick("--out", self.out(strategy + "-killed"), "--strategy", strategy, "--checkpoint-every", "0"))
-                wait_for_episodes(run_file(self.out(strategy + "-killed")), 64, process)
+                process, _ = self.hold(strategy + "-killed", 64, 192, "--strategy", strategy, "--checkpoint-every", "0")
                 process.kill()
                 process.communicate()
                 self.search(strategy + "-killed", "--strategy", strategy, "--checkpoint-every", "0", ranks=2)

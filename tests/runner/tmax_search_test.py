@@ -5,8 +5,7 @@ import unittest
 
 import h5py
 
-from program import (ProgramTest, children, episodes_in, passed, quick, result_file, run, run_file, start, wait_for_end,
-                     wait_for_episodes)
+from program import ProgramTest, episodes_in, let_go, passed, quick, result_file, run, run_file, wait_for_end
 
 
 class TmaxSearch(ProgramTest):
@@ -122,10 +121,9 @@ class TmaxSearch(ProgramTest):
     def test_kills_and_ranks_change_no_byte(self):
         more = [*self.SEARCH, "--objective", "pareto", "--pass-shares", "0,2", "--episodes", "640", "--checkpoint-every", "0"]
         self.search("whole", *more)
-        process = start(quick("--out", self.out("killed"), *more), 2)
-        wait_for_episodes(run_file(self.out("killed")), 96, process)
-        ranks = children(process.pid)
+        process, ranks = self.hold("killed", 96, 640, *more, ranks=2)
         process.kill()
+        let_go(ranks)
         process.communicate()
         wait_for_end(ranks)  # they outlive mpirun by a moment
         self.assertLess(episodes_in(run_file(self.out("killed"))), 640)

@@ -3,12 +3,11 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 import unittest
 
 import h5py
 
-from program import PROGRAM, ProgramTest, environment, result_file, run, start, write_few_images
+from program import PROGRAM, ProgramTest, environment, held, let_go, result_file, run, start, write_few_images
 
 
 class Train(ProgramTest):
@@ -46,11 +45,18 @@ class Train(ProgramTest):
         def written():
             path = self.out(out) + ".checkpoint"
             return os.stat(path).st_mtime_ns if os.path.exists(path) else None
-        before = written()
-        process = start(self.command(out, "--epochs", "30"))
-        while process.poll() is None and written() == before:
-            time.sleep(0.01)
+        before, checkpoint = written(), self.out(out) + ".checkpoint"
+        kept = shutil.copy(checkpoint, self.out("kept")) if before else None
+
+        def begin():
+            if os.path.exists(self.out(out)):
+                os.remove(self.out(out))
+                if kept:
+                    shutil.copy(kept, checkpoint)
+            return start(self.command(out, "--epochs", "30"))
+        process, _ = held(begin, lambda: written() not in (None, before), lambda: os.path.exists(checkpoint))
         process.send_signal(number)
+        let_go([process.pid])
         return process.communicate()[1], process.returncode
 
     def test_a_model_is_of_its_options_and_images_whatever_the_command_is_called(self):
@@ -113,6 +119,16 @@ class Train(ProgramTest):
         for engine in ("auto", "reference"):
             evaluated = run(["evaluate", result_file(self.out("a")), "--teacher", self.out("a.h5"), "--engine", engine])
             self.assertEqual(evaluated.returncode, 0, evaluated.stderr)
+
+    def test_it_ends_at_once_where_its_threads_cannot_start(self):
+        """An address space for some of them, or for LibTorch alone; limits of processes end it in the same way."""
+        for limit in (1_200_000, 1_600_000, 2_000_000):
+            with self.subTest(limit):
+                done = subprocess.run(["bash", "-c", f'ulimit -v {limit}; exec "$@"', "bash", PROGRAM, *self.command("a.h5", "--threads", "64")],
+                                      env=environment(), capture_output=True, text=True, timeout=60)
+                self.assertEqual(done.returncode, 1, done.stderr)
+                self.assertRegex(done.stderr.splitlines()[-1], "^triseg: error: (cannot start 256 threads, only [0-9]+: |out of memory)")
+                self.assertFalse(os.path.exists(self.out("a.h5")))
 
     def test_a_dead_training_ends_in_one_line_and_leaves_nothing_to_continue(self):
         done = self.train("a.h5", "--lr", "1000", expect=1)

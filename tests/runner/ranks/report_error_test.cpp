@@ -31,5 +31,11 @@ TEST(MessageOf, HasASubject) {
   EXPECT_EQ(message_of_failure([] { throw std::runtime_error("plain"); }), "plain");
 }
 
+TEST(ReportError, IsOneLineThatATerminalCanShow) {
+  testing::internal::CaptureStderr();
+  report_error(std::string_view("a\nb\0c\rd\x1b[2J\n", 12));
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "triseg: error: a b\\x00c\\x0dd\\x1b[2J\n");
+}
+
 }  // namespace
 }  // namespace triseg

@@ -21,5 +21,18 @@ TEST(Watch, TheStartHasAMinuteAtLeast) {
   EXPECT_GT(limit_of(1, 3, false), 180);
 }
 
+TEST(Patience, CountsOnlyTheTimeInWhichTheProcessRan) {
+  using namespace std::chrono_literals;
+  const Patience::Time start{};
+  Patience patience;
+  patience.begin(start);
+  for (int i = 1; i <= 100; ++i) patience.look(start + i * 30ms);
+  EXPECT_NEAR(patience.seconds(), 3, 1e-9);
+  patience.look(start + 1h);
+  EXPECT_NEAR(patience.seconds(), 4, 1e-9) << "it was stopped for an hour";
+  patience.begin(start + 2h);
+  EXPECT_EQ(patience.seconds(), 0);
+}
+
 }  // namespace
 }  // namespace triseg
