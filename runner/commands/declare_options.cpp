@@ -16,9 +16,6 @@
 namespace triseg {
 namespace {
 
-/// File systems take names of 255 bytes; the temporary files beside the result have longer ones than it.
-constexpr std::size_t longest_name = 200;
-
 constexpr std::uint64_t any_seed = std::numeric_limits<std::uint64_t>::max();
 
 const CLI::Validator positive = within(1e-12, 1e12), share = within(0.0, 1.0), non_negative = within(0.0, 1e12);
@@ -241,8 +238,8 @@ void declare_ranks(CLI::App& app, RankOptions& o) {
              "What joins the ranks: auto, local, mpi, or nccl between GPUs");
   speed(app, "--rank-timeout", o.rank_timeout, "Seconds after which a rank that does not answer ends the search")
       ->check(within(1e-3, 1e8));
-  app.add_flag("--dedicated-learner", o.dedicated_learner, "Rank 0 only learns; without it, it scores episodes too")
-      ->group(changes_speed);
+  add_flag(app, changes_speed, "--dedicated-learner", o.dedicated_learner,
+           "Rank 0 only learns; without it, it scores episodes too");
 }
 
 void declare_output(CLI::App& app, OutputOptions& o) {
@@ -363,8 +360,7 @@ void check_options(const SearchOptions& o, const std::set<std::string>& given) {
   const std::string& name = o.output.result_file;
   if (name.find('/') != std::string::npos)
     fail("--result-file: '{}' has a folder in it: expected a plain name; --out takes the folder", name);
-  if (name.size() > longest_name)
-    fail("--result-file: expected a name of at most {} bytes, found {}", longest_name, name.size());
+  check_name_length("--result-file", name);
   if (!name.empty() && (!name.ends_with(".json") || name.size() == 5 || name.starts_with('.')))
     fail("--result-file: '{}': expected a name that ends in .json", name);
 }
@@ -375,7 +371,7 @@ OptionTexts option_texts(const CLI::App& app, const SearchOptions& o) {
     texts.toml += fmt::format("# {}\n", group);
     for (const auto& [key, value] : configuration_of(app, o, group)) {
       if (!value.empty()) texts.toml += key + " = " + toml_value(*app.get_option("--" + key), value) + "\n";
-      if (group == changes_results) texts.results.emplace_back(key, value);
+      (group == changes_results ? texts.results : texts.others).emplace_back(key, value);
     }
   }
   return texts;

@@ -19,6 +19,8 @@
 
 #include <memory>
 #include <optional>
+#include <set>
+#include <string>
 
 namespace triseg {
 namespace {
@@ -84,8 +86,8 @@ StoredRepair fit_repair_of(const ResultStudent& student, const EvaluateOptions& 
   if (*o.repair == RepairMode::none) return {};
   const DataSet& data = student.data;
   if (o.repair_images > data.split_size(Split::search))
-    fail("--repair-images: {} images, but the search split of {} has {}", o.repair_images, o.student.data,
-         data.split_size(Split::search));
+    fail("--repair-images: {} images, but the search split of {} has {}: choose at most so many", o.repair_images,
+         o.student.data, data.split_size(Split::search));
   const auto alone = make_local_transport();
   Rollout rollout(*alone, scorer, false);
   std::uint64_t images = 0;
@@ -93,7 +95,9 @@ StoredRepair fit_repair_of(const ResultStudent& student, const EvaluateOptions& 
           RepairFit(rollout, student.problem, *o.repair, o.repair_images).fit(student.codes, images)};
 }
 
-int run_evaluate(EvaluateOptions o) {
+int run_evaluate(EvaluateOptions o, const std::set<std::string>& given) {
+  if (given.contains("repair-images") && o.repair.value_or(RepairMode::none) == RepairMode::none)
+    fail("--repair-images: has no effect here: it needs --repair layer or channel");
   if (o.format != "table" && o.format != "json")
     fail("--format: unknown format '{}': expected table or json", o.format);
   const Split split = parse_split(o.split);
@@ -128,7 +132,7 @@ void setup_evaluate(CLI::App& program, int& exit_code) {
       ->capture_default_str();
   declare_engine(*app, o.engine);
   app->add_option("--format", o.format, "table or json")->capture_default_str();
-  app->callback([options, &exit_code] { exit_code = run_evaluate(*options); });
+  app->callback([=, &exit_code] { exit_code = run_evaluate(*options, given_options(*app)); });
 }
 
 }  // namespace triseg

@@ -9,6 +9,22 @@
 
 namespace triseg {
 
+CLI::Option* add_flag(CLI::App& app, const char* group, const char* name, bool& value, const std::string& description) {
+  return app.add_flag(name, value, description)->group(group)->disable_flag_override();
+}
+
+void add_flags(CLI::App& app, const char* group, const std::string& yes, const std::string& no, bool& value,
+               const std::string& description) {
+  const auto add = [&](const std::string& name, bool meaning, const std::string& text) {
+    return app
+        .add_flag_callback(
+            name, [&value, meaning] { value = meaning; }, text)
+        ->group(group)
+        ->disable_flag_override();
+  };
+  add(no, false, "Not " + yes)->excludes(add(yes, true, description));
+}
+
 CLI::Validator within(double least, double most) {
   return CLI::Validator(
       [=](std::string& text) -> std::string {
@@ -51,6 +67,12 @@ CLI::Validator path_text(const std::string& expected, bool may_be_empty) {
         return {};
       },
       "");
+}
+
+void check_name_length(std::string_view option, const std::filesystem::path& file) {
+  constexpr std::size_t longest = 200;  // file systems take 255 bytes
+  if (const std::size_t size = file.filename().native().size(); size > longest)
+    fail("{}: expected a name of at most {} bytes, found {}", option, longest, size);
 }
 
 bool same_file(const std::string& a, const std::string& b) {

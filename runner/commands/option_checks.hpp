@@ -9,8 +9,10 @@
 
 #include <charconv>
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <type_traits>
 
 namespace triseg {
@@ -68,6 +70,13 @@ std::optional<T> number_in(const std::string& text) {
   return error == std::errc() && end == text.data() + text.size() ? std::optional(number) : std::nullopt;
 }
 
+/// An option without a value: refuses one, as in --name=5.
+CLI::Option* add_flag(CLI::App& app, const char* group, const char* name, bool& value, const std::string& description);
+
+/// Two options without a value that set one and exclude each other: "--flip" and "--no-flip".
+void add_flags(CLI::App& app, const char* group, const std::string& yes, const std::string& no, bool& value,
+               const std::string& description);
+
 /// Checks that the text is a number from `least` to `most`; not-a-number is none.
 CLI::Validator within(double least, double most);
 
@@ -80,6 +89,10 @@ CLI::Validator not_empty(const std::string& expected);
 /// Checks that the text names a path as it stands there: a shell has replaced `~` and `$NAME`, a file's text or a
 /// quoted one it has not. Empty text passes if `may_be_empty`.
 CLI::Validator path_text(const std::string& expected, bool may_be_empty = false);
+
+/// Throws Error that names the option if the name of a file that is to be written, behind its folder, is longer than
+/// file systems take with what is added for checkpoints and temporary files: called before hours of work.
+void check_name_length(std::string_view option, const std::filesystem::path& file);
 
 /// True if both names are of one file, there or not.
 bool same_file(const std::string& a, const std::string& b);

@@ -1,6 +1,7 @@
 #include "runner/commands/program.hpp"
 
 #include "core/error.hpp"
+#include "core/text.hpp"
 #include "runner/progress.hpp"
 #include "runner/ranks/report_error.hpp"
 #include "runner/ranks/transport.hpp"
@@ -18,23 +19,28 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <iostream>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 namespace triseg {
 namespace {
 
-/// Log lines on stderr, in the place of a progress bar where one stands.
+/// Log lines on stderr, without control characters, in the place of a progress bar where one stands.
 class LogSink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
  private:
   void sink_it_(const spdlog::details::log_msg& message) override {
+    const std::string text = printable({message.payload.data(), message.payload.size()});
+    spdlog::details::log_msg shown = message;
+    shown.payload = text;
     spdlog::memory_buf_t line;
-    formatter_->format(message, line);
+    formatter_->format(shown, line);
     clear_progress_line();
     std::fwrite(line.data(), 1, line.size(), stderr);
   }
@@ -54,6 +60,18 @@ void open_standard_streams() {
         ::close(opened);
       }
     }
+}
+
+/// What std::terminate calls.
+[[noreturn]] void report_and_end() {
+  std::string message = "ended by a failure that nothing caught";
+  try {
+    if (const auto failure = std::current_exception()) std::rethrow_exception(failure);
+  } catch (const std::exception& error) {
+    message = message_of(error);
+  } catch (...) {}
+  report_error(message);
+  std::_Exit(1);
 }
 
 /// The exit code of a command, if what it printed has arrived; else 1, after a line that says why.
@@ -86,9 +104,17 @@ std::string message_of(const CLI::ParseError& error, const CLI::App& program, in
     if (word.starts_with('-'))
       return fmt::format("unknown option '{}': triseg {} --help lists them", word.substr(0, word.find('=')),
                          subcommand);
+    for (int i = 2; i < argc; ++i)
+      if (argv[i] == word && std::string_view(argv[i - 1]).ends_with(','))
+        return fmt::format("unexpected argument '{}' behind '{}': expected a list without blanks", word, argv[i - 1]);
     return fmt::format("unexpected argument '{}': triseg {} --help says what it takes", word, subcommand);
   }
   const std::string text = error.what();
+  const std::string with_value = " was given a disallowed flag override";
+  if (const std::size_t at = text.find(with_value); at != std::string::npos)
+    return "--" + text.substr(0, at) + ": expected no value";
+  if (text.find(" required ") != std::string::npos && text.ends_with(" missing"))
+    return text.substr(0, text.find(':')) + ": expected a value";
   const std::string repeated = ": At Most 1 required but received ";
   const std::size_t at = text.find(repeated);
   if (at == std::string::npos) return text;
@@ -124,6 +150,7 @@ bool has_subcommand(const CLI::App& program, const std::string& name) {
 
 int run_program(int argc, char** argv, std::initializer_list<SetupCommand*> commands) {
   open_standard_streams();
+  std::set_terminate(report_and_end);
   std::signal(SIGXFSZ, SIG_IGN);  // a write beyond ulimit -f fails instead, and the message names the file
   spdlog::set_default_logger(std::make_shared<spdlog::logger>("triseg", std::make_shared<LogSink>()));
   spdlog::set_pattern("%H:%M:%S %v");

@@ -43,7 +43,7 @@ void setup_validate(CLI::App& program, int& exit_code) {
   CLI::App* app =
       program.add_subcommand("validate", "Check run files against the schema; exit code 1 if one violates it");
   app->add_option("files", options->files, "Run files (NAME.h5)")->check(path_text("a run file"));
-  app->add_flag("--schema", options->schema, "Print the schema as Markdown and exit");
+  add_flag(*app, "Options", "--schema", options->schema, "Print the schema as Markdown and exit");
   app->callback([=, &exit_code] { exit_code = run_validate(*options); });
 }
 

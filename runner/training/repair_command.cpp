@@ -94,9 +94,9 @@ void declare_options(CLI::App& app, RepairCommandOptions& o) {
 void resolve(RepairCommandOptions& o) {
   o.training.shared_slope = o.repair == RepairMode::layer;
   if (o.out.empty()) o.out = fs::path(o.student.result).replace_extension(".repaired.json").string();
-  if (o.checkpoint.empty()) o.checkpoint = o.out + ".checkpoint";
   check_name_length("--out", o.out);
   check_name_length("--checkpoint", o.checkpoint);
+  if (o.checkpoint.empty()) o.checkpoint = o.out + ".checkpoint";
   if (same_file(o.out, o.student.result)) fail("--out: {} is the result itself; name another file", o.out);
   if (same_file(o.checkpoint, o.out) || same_file(o.checkpoint, o.student.result))
     fail("--checkpoint: {} is a result file; name another one", o.checkpoint);

@@ -196,9 +196,9 @@ void resolve_train_options(TrainOptions& o) {
   if (o.out.empty())
     o.out = fmt::format("models/{}-{}{}.h5", o.model, data_set_name(o.data),
                         o.training.scheme == Scheme::qnnpack ? "-qnnpack" : "");
-  if (o.checkpoint.empty()) o.checkpoint = o.out + ".checkpoint";
   check_name_length("--out", o.out);
   check_name_length("--checkpoint", o.checkpoint);
+  if (o.checkpoint.empty()) o.checkpoint = o.out + ".checkpoint";
   if (same_file(o.checkpoint, o.out)) fail("--checkpoint and --out name the same file");
 }
 

@@ -1,5 +1,6 @@
 """Bad input: one line that names the thing, a non-zero exit, and files left as they were."""
 import os
+import re
 import resource
 import shutil
 import unittest
@@ -47,9 +48,23 @@ class BadInput(ProgramTest):
                 (["evaluate", "a.json", "--split", "test", "--split", "test", "--split", "test"], ["--split: given 3 times"]),
                 (["search", "--out", ""], ["--out: expected a folder, found ''"]),
                 (search + ["--batch-size", "60000"], ["--batch-size", "50000"]),
-                (search + ["--batch-size", "1000", "--calib-batches", "51"], ["--calib-batches"]),
+                (search + ["--batch-size", "1000", "--calib-batches", "51"], ["--calib-batches: 51 batches of 1000 images", "choose at most 50"]),
                 (search + ["--sites", "conv9"], ["conv9", "conv1"]),
-                (search + ["--sites", "fc3"], ["fc3"]),
+                (search + ["--sites", "fc3"], ["'fc3' of AlexNet makes the logits", "expected names from conv1, conv2, conv3, conv4, conv5, fc1, fc2"]),
+                (search + ["--sites", "conv1, conv2"], ["--sites: 'conv1, conv2': expected names separated by commas, without blanks"]),
+                (search + ["--sites", "conv1,", "conv2"], ["unexpected argument 'conv2' behind 'conv1,'", "without blanks"]),
+                (search + ["--dedicated-learner=5"], ["--dedicated-learner: expected no value"]),
+                (search + ["--dedicated-learner=false"], ["--dedicated-learner: expected no value"]),
+                (["validate", "--schema=2"], ["--schema: expected no value"]),
+                (["train", "--flip=2"], ["--flip: expected no value"]),
+                (["train", "--flip", "--no-flip"], ["--no-flip excludes --flip"]),
+                (["repair", "a.json", "--no-flip", "--flip"], ["excludes"]),
+                (["evaluate", "a.json", "--repair-images", "5"], ["--repair-images: has no effect here: it needs --repair layer or channel"]),
+                (["evaluate", "a.json", "--repair", "none", "--repair-images", "5"], ["--repair-images: has no effect here"]),
+                (["pick"], ["pick: expected run, the name of a run file"]),
+                (["pick", "a.h5"], ["pick: expected top_index"]),
+                (["train", "--out", 300 * "x"], ["--out: expected a name of at most 200 bytes, found 300"]),
+                (["train", "--out", "a.h5", "--checkpoint", 300 * "x"], ["--checkpoint: expected a name of at most 200 bytes, found 300"]),
                 (search + ["--sites", ""], ["--sites"]),
                 (search + ["--attention-layers", "conv3,conv3"], ["twice"]),
                 (search + ["--tmax-mode", "guess"], ["--tmax-mode: expected one of percentile, fixed, search, found 'guess'"]),
@@ -104,6 +119,31 @@ class BadInput(ProgramTest):
                 self.refused(arguments, *fragments)
         self.assertFalse(os.path.exists(self.out("a")), "a search that does not start leaves nothing behind")
 
+    def test_numbers_are_decimal_and_messages_repeat_them(self):
+        options = [("pick", None, "top_index")]
+        for command in ("search", "evaluate", "score", "train", "repair"):
+            text = run([command, "--help"]).stdout
+            options += [(command, option, option) for option in re.findall(r"^  (--\S+) (?:INT|UINT|FLOAT)", text, re.MULTILINE)]
+        self.assertGreater(len(options), 60)
+        words = ("0x1", "+1", " 1", "1 ", "1_0", "1,5", "", "-")
+        for command, option, name in options[:1] + options[1::len(words) + 1]:
+            for word in words:
+                with self.subTest(command=command, option=name, word=word):
+                    done = run([command, "a.h5", word] if option is None else [command, option, word])
+                    self.assertEqual(done.returncode, 2, done.stderr)
+                    self.assert_one_line_error(done, f"{name}: expected a", f", found '{word}'")
+        self.assert_one_line_error(run(["pick", "a.h5", "-1"]), "found '-1'")
+        for arguments in (["search", "--seed"], ["search", "--seed="], ["search", "--seed", "--lr", "1"]):
+            self.assert_one_line_error(run(arguments), "--seed: expected a value")
+
+    def test_messages_are_one_line_that_a_terminal_can_show(self):
+        name = "a\rtriseg: ok\x1b[2J\nb"
+        done = run(["validate", name])
+        self.assert_one_line_error(done, "a\\x0dtriseg: ok\\x1b[2J b")
+        with open(self.out("c.toml"), "w") as file:
+            file.write('"ab\\u0000cd" = 1\n')
+        self.assert_one_line_error(run(["search", "--config", self.out("c.toml")]), "unknown key 'ab\\x00cd'")
+
     def test_exit_codes_tell_the_command_line_from_the_rest(self):
         for arguments, code in ((["search", "--modle", "lenet5"], 2), (["search", "--episodes", "0"], 2), (["surch"], 2),
                                 (["evaluate"], 2), (["validate"], 2), (["search", "--teacher", "nowhere.h5"], 1),
@@ -132,9 +172,13 @@ class BadInput(ProgramTest):
                 self.assertIn(self.out("nowhere"), errors[0])
 
     def test_ranks_that_differ_are_refused(self):
-        done = run_with_one_broken_rank(quick("--out", self.out("a")), 1, {}, ["--seed", "2"])
-        self.assertNotEqual(done.returncode, 0)
-        self.assertIn("rank 1: options, model file or data set differ", done.stderr)
+        for more, difference in ((["--seed", "2"], "--seed (2 instead of 1)"), (["--dedicated-learner"], "--dedicated-learner (true instead of "),
+                                 (["--rank-timeout", "5"], "--rank-timeout (5 instead of 600)")):
+            with self.subTest(more):
+                done = run_with_one_broken_rank(quick("--out", self.out("a")), 1, {}, more)
+                self.assertNotEqual(done.returncode, 0)
+                self.assertIn(f"rank 1 has other options or files than rank 0: {difference}", done.stderr)
+                self.assertIn("--transport local", done.stderr)
 
     def test_a_folder_in_the_place_of_the_result(self):
         os.makedirs(result_file(self.out("a")))

@@ -59,7 +59,7 @@ class Watchdog(ProgramTest):
 
     def test_a_run_that_was_stopped_as_a_whole_goes_on(self):
         process, held = self.hold("a", 32, 10**7, "--episodes", "10000000", "--checkpoint-every", "0", "--eval-every", "0", "--transport", "mpi",
-                                  "--rank-timeout", "2", ranks=2)
+                                  "--rank-timeout", "2", "--dedicated-learner", ranks=2)  # rank 0 waits nearly always
         self.addCleanup(end, process.pid)
         time.sleep(4)
         episodes = episodes_in(run_file(self.out("a")))

@@ -38,7 +38,6 @@ class Readme(unittest.TestCase):
         known = {"--help", "--version"}
         for command in ("search", "evaluate", "repair", "train", "pick", "validate", "score"):
             known |= declared(command).keys()
-        known |= {"--no-flip"}
         for line in self.readme.splitlines():
             if re.search(r"triseg |\| `--", line) and not re.search(r"cmake|scripts/|sbatch|srun|mpirun -n [12] --bind", line):
                 for name in re.findall(r"(?<![\w-])--[a-z][\w-]*", line):
