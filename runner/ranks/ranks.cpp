@@ -20,9 +20,11 @@ int run_together(Ranks& ranks, const std::function<int()>& work) {
   } catch (const SharedError&) {
     throw;
   } catch (const std::exception& error) {
-    if (ranks.size() == 1) throw;
-    report_error(fmt::format("rank {}: {}", ranks.rank(), message_of(error)));
-    ranks.abort(1);
+    if (ranks.size() > 1) {
+      report_error(fmt::format("rank {}: {}", ranks.rank(), message_of(error)));
+      ranks.abort(1);
+    }
+    throw;
   }
 }
 
