@@ -5,11 +5,13 @@
 #include <spdlog/spdlog.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <fcntl.h>
 #include <string>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <thread>
 #include <unistd.h>
 
 namespace triseg {
@@ -22,26 +24,34 @@ std::string holder(int fd) {
   return size > 0 ? std::string(text, size) : "another process";
 }
 
+std::filesystem::path lock_path(const std::filesystem::path& file) {
+  std::filesystem::path path = std::filesystem::weakly_canonical(file);
+  return path.replace_filename(fmt::format(".{}.lock", path.filename().string()));
+}
+
 }  // namespace
 
-FileLock::FileLock(const std::filesystem::path& file, std::string_view options)
-    : path_(std::filesystem::weakly_canonical(file)) {
-  path_.replace_filename(fmt::format(".{}.lock", path_.filename().string()));
-  do {
-    if (fd_ >= 0) ::close(fd_);
+FileLock::FileLock(const std::filesystem::path& file, std::string_view options, bool shared)
+    : path_(lock_path(file)), shared_(shared) {
+  constexpr int attempts = 5;  // is_locked, which only asks, holds the file for a moment
+  for (int attempt = 1;; ++attempt) {
     fd_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (fd_ < 0) fail("cannot open {}: {}", path_.string(), std::strerror(errno));
-    if (::flock(fd_, LOCK_EX | LOCK_NB) == 0) continue;
-    const int error = errno;
-    const std::string other = holder(fd_);
-    if (error == EWOULDBLOCK) {
+    if (::flock(fd_, (shared ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0) {
+      if (names_the_open_file()) break;
+    } else if (errno != EWOULDBLOCK) {
+      spdlog::warn("{} cannot be locked ({}): start nothing else with the same {}", file.string(), std::strerror(errno),
+                   options);
+      return;
+    } else if (attempt == attempts) {
+      const std::string other = holder(fd_);
       ::close(fd_);
       fail("{} is being written by {}; choose another {}", file.string(), other, options);
+    } else {
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
     }
-    spdlog::warn("{} cannot be locked ({}): start nothing else with the same {}", file.string(), std::strerror(error),
-                 options);
-    return;
-  } while (!names_the_open_file());
+    ::close(fd_);
+  }
   char host[128] = {};
   ::gethostname(host, sizeof host - 1);
   const std::string text = fmt::format("process {} on host {}", ::getpid(), host);
@@ -52,7 +62,7 @@ FileLock::FileLock(const std::filesystem::path& file, std::string_view options)
 
 FileLock::~FileLock() {
   // While it is locked: whoever waits for this file finds, having locked it, that the path names it no more.
-  if (names_the_open_file()) ::unlink(path_.c_str());
+  if (!shared_ && names_the_open_file()) ::unlink(path_.c_str());
   ::close(fd_);
 }
 
@@ -61,6 +71,22 @@ bool FileLock::names_the_open_file() const {
   }, named{};
   return ::fstat(fd_, &opened) == 0 && ::stat(path_.c_str(), &named) == 0 && opened.st_dev == named.st_dev &&
          opened.st_ino == named.st_ino;
+}
+
+std::string lock_holder(const std::filesystem::path& file) {
+  const int fd = ::open(lock_path(file).c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return "";
+  const std::string found = holder(fd);
+  ::close(fd);
+  return found;
+}
+
+bool is_locked(const std::filesystem::path& file) {
+  const int fd = ::open(lock_path(file).c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  const bool locked = ::flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  ::close(fd);
+  return locked;
 }
 
 }  // namespace triseg

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
 #include <string_view>
 
 namespace triseg {
@@ -13,9 +14,10 @@ class FileLock {
  public:
   /// Throws Error naming the process that holds the file and `options`, the ones to change. The folder must exist. On a
   /// file system without locks it warns and holds nothing.
-  FileLock(const std::filesystem::path& file, std::string_view options);
+  /// shared: with others that ask for the same, but with none that does not.
+  FileLock(const std::filesystem::path& file, std::string_view options, bool shared = false);
   FileLock(const FileLock&) = delete;
-  /// Removes the lock file.
+  /// Removes the lock file, unless others may share it.
   ~FileLock();
 
  private:
@@ -24,6 +26,14 @@ class FileLock {
 
   std::filesystem::path path_;
   int fd_ = -1;
+  bool shared_;
 };
+
+/// Who holds the file, or held it when it was killed: "process P on host H". Empty if nobody does, or no lock file is
+/// left.
+std::string lock_holder(const std::filesystem::path& file);
+
+/// True if a process holds the file now.
+bool is_locked(const std::filesystem::path& file);
 
 }  // namespace triseg

@@ -12,17 +12,19 @@
 #include <utility>
 
 namespace triseg {
+namespace {
 
-Inputs load_inputs(const ProblemOptions& o, const IterationOptions& iteration, const MomentRepairOptions& repair,
-                   const EngineOptions& engine, const Transport& transport) {
-  Inputs inputs;
-  inputs.data = std::make_unique<DataSet>(load_data_set(o.data));
-  ModelFile teacher = load_teacher(o.teacher, o.model, o.backend, *inputs.data);
-  if (transport.rank() == 0)
-    for (const std::string& text : warnings(*inputs.data)) spdlog::warn("warning: {}", text);
-  inputs.model_sha256 = teacher.sha256;
-  inputs.problem = std::make_unique<Problem>(make_problem(std::move(teacher.network), o.sites, o.attention_layers));
-  const std::size_t images = inputs.data->split_size(Split::search);
+/// Keeps what was loaded by the same key, or loads it.
+template <class Kept, class Load>
+void keep_or(Kept& kept, const std::string& key, const Load& load) {
+  if (kept.value && kept.key == key) return;
+  kept.value = nullptr;  // before the next one takes memory
+  kept.value = load();
+  kept.key = key;
+}
+
+void check_images(const ProblemOptions& o, const IterationOptions& iteration, const MomentRepairOptions& repair,
+                  std::size_t images) {
   if (iteration.batch_size > images)
     fail("--batch-size: {} images, but the search split of {} has {}: choose at most so many", iteration.batch_size,
          o.data, images);
@@ -34,11 +36,34 @@ Inputs load_inputs(const ProblemOptions& o, const IterationOptions& iteration, c
   if (repair.mode != RepairMode::none && repair.images > images)
     fail("--repair-images: {} images, but the search split of {} has {}: choose at most so many", repair.images, o.data,
          images);
-  inputs.threads = scoring_threads(engine.threads, transport);
-  inputs.scorer = std::make_unique<Scorer>(
-      *inputs.problem, *inputs.data, engine_factory(engine.engine, *inputs.problem, device_of(transport.local_rank())),
-      inputs.threads, o.temperature);
-  return inputs;
+}
+
+}  // namespace
+
+Inputs InputsCache::load(const ProblemOptions& o, const IterationOptions& iteration, const MomentRepairOptions& repair,
+                         const EngineOptions& engine, const Transport& transport) {
+  std::string key = o.data;
+  keep_or(data_, key, [&] {
+    auto data = std::make_shared<const DataSet>(load_data_set(o.data));
+    if (transport.rank() == 0)
+      for (const std::string& text : warnings(*data)) spdlog::warn("warning: {}", text);
+    return data;
+  });
+  key = fmt::format("{}\n{}\n{}\n{}", key, o.teacher, o.model, o.backend ? scheme_name(*o.backend) : "");
+  keep_or(teacher_, key,
+          [&] { return std::make_shared<const ModelFile>(load_teacher(o.teacher, o.model, o.backend, *data_.value)); });
+  key = fmt::format("{}\n{}\n{}", key, o.sites, o.attention_layers);
+  keep_or(problem_, key, [&] {
+    return std::make_shared<const Problem>(make_problem(teacher_.value->network, o.sites, o.attention_layers));
+  });
+  check_images(o, iteration, repair, data_.value->split_size(Split::search));
+  const int threads = scoring_threads(engine.threads, transport), device = device_of(transport.local_rank());
+  key = fmt::format("{}\n{}\n{}\n{}\n{}", key, name_of(engine_names(), engine.engine), device, threads, o.temperature);
+  keep_or(scorer_, key, [&] {
+    return std::make_shared<Scorer>(*problem_.value, *data_.value,
+                                    engine_factory(engine.engine, *problem_.value, device), threads, o.temperature);
+  });
+  return {problem_.value, teacher_.value->sha256, data_.value, scorer_.value, threads};
 }
 
 }  // namespace triseg

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "data/dataset.hpp"
+#include "learner/files/model_file.hpp"
 #include "network/problem.hpp"
 #include "runner/ranks/transport.hpp"
 #include "runner/search_options.hpp"
@@ -13,16 +14,33 @@
 namespace triseg {
 
 struct Inputs {
-  std::unique_ptr<Problem> problem;
+  std::shared_ptr<const Problem> problem;
   std::string model_sha256;  ///< of the teacher's file
-  std::unique_ptr<DataSet> data;
-  std::unique_ptr<Scorer> scorer;  ///< refers to problem and data; its engine has passed its self-test
+  std::shared_ptr<const DataSet> data;
+  std::shared_ptr<Scorer> scorer;  ///< refers to problem and data; its engine has passed its self-test
   int threads = 1;
 };
 
-/// Throws Error naming the option, file or layer that does not fit. GPU engines take the GPU of the rank's number on
-/// its host.
-Inputs load_inputs(const ProblemOptions& problem, const IterationOptions& iteration, const MomentRepairOptions& repair,
-                   const EngineOptions& engine, const Transport& transport);
+/// Loads inputs, and keeps the last of each kind for the next search: images, teacher, problem and scorer are loaded
+/// anew only where the options name others. Files that change on disk in between are not noticed.
+class InputsCache {
+ public:
+  /// Throws Error naming the option, file or layer that does not fit. GPU engines take the GPU of the rank's number on
+  /// its host.
+  Inputs load(const ProblemOptions& problem, const IterationOptions& iteration, const MomentRepairOptions& repair,
+              const EngineOptions& engine, const Transport& transport);
+
+ private:
+  /// What was loaded, and the options that it was loaded by.
+  template <class T>
+  struct Kept {
+    std::string key;
+    std::shared_ptr<T> value;
+  };
+  Kept<const DataSet> data_;
+  Kept<const ModelFile> teacher_;
+  Kept<const Problem> problem_;
+  Kept<Scorer> scorer_;  ///< the last to be made, the first to go: it refers to problem and data
+};
 
 }  // namespace triseg

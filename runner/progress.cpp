@@ -1,6 +1,6 @@
 #include "runner/progress.hpp"
 
-#include <spdlog/fmt/fmt.h>
+#include <spdlog/spdlog.h>
 
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -52,7 +52,7 @@ Progress::Progress(std::string label, std::uint64_t done, std::uint64_t total, d
       first_(done),
       total_(total),
       interval_seconds_(interval_seconds),
-      terminal_(isatty(STDERR_FILENO) != 0),
+      terminal_(isatty(STDERR_FILENO) != 0 && spdlog::should_log(spdlog::level::info)),
       start_(Clock::now()),
       last_(start_) {}
 

@@ -156,11 +156,12 @@ RunFiles run_files(const OutputOptions& o) {
   return {folder, folder / o.result_file, beside(".h5"), beside(".pareto.csv")};
 }
 
-Inputs load_agreed_inputs(Transport& transport, SearchOptions& o, const DescribeOptions& describe, RunData& run) {
+Inputs load_agreed_inputs(Transport& transport, SearchOptions& o, const DescribeOptions& describe, RunData& run,
+                          InputsCache& cache) {
   Inputs inputs;
   OptionTexts texts;
   agree(transport, [&] {
-    inputs = load_inputs(o.problem, o.iteration, o.repair, o.engine, transport);
+    inputs = cache.load(o.problem, o.iteration, o.repair, o.engine, transport);
     complete_options(o, *inputs.problem);
     std::error_code ignored;
     if (fs::is_directory(run_files(o.output).result, ignored))

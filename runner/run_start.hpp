@@ -20,9 +20,10 @@ RunFiles run_files(const OutputOptions& options);
 /// Gives the texts of completed options (runner/commands/declare_options.hpp).
 using DescribeOptions = std::function<OptionTexts(const SearchOptions&)>;
 
-/// Loads the inputs on all ranks, completes the options and sets `run` to a new run. Throws SharedError if a rank
-/// fails, or if ranks differ in options, model or data.
-Inputs load_agreed_inputs(Transport& transport, SearchOptions& options, const DescribeOptions& describe, RunData& run);
+/// Loads the inputs on all ranks, or takes them from the cache, completes the options and sets `run` to a new run.
+/// Throws SharedError if a rank fails, or if ranks differ in options, model or data.
+Inputs load_agreed_inputs(Transport& transport, SearchOptions& options, const DescribeOptions& describe, RunData& run,
+                          InputsCache& cache);
 
 /// On rank 0: puts what the run file holds, if there is one, in the place of the new run, and says where it runs now.
 /// Throws Error if the run file or the result file is another run's.

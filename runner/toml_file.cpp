@@ -92,33 +92,94 @@ std::string TomlEntry::described() const {
   }
 }
 
-std::vector<TomlEntry> parse_toml(const std::string& document, const std::string& name, std::string_view line) {
+namespace {
+
+toml::table parsed(const std::string& document, const std::string& name, std::string_view line) {
   check_depth(document, name, line);
-  toml::table table;
   try {
-    table = toml::parse(std::string_view(document));
+    return toml::parse(std::string_view(document));
   } catch (const toml::parse_error& error) {
     fail("{}: line {}: cannot be read as TOML: {}", name, error.source().begin.line, one_line(error.description()));
   }
-  std::vector<std::pair<std::uint64_t, TomlEntry>> entries;  // by line
+}
+
+std::uint64_t position(const toml::source_region& source) {
+  return std::uint64_t{source.begin.line} << 32 | source.begin.column;
+}
+
+bool is_section(const toml::node& node) {
+  const auto* table = node.as_table();
+  return (table && !table->is_inline()) || (node.is_array() && node.as_array()->is_array_of_tables());
+}
+
+std::string place_of(const std::string& name, const std::string& key, const toml::node& node) {
+  return fmt::format("{}: line {}: key '{}'", name, node.source().begin.line, one_line(key));
+}
+
+TomlEntry entry_of(const std::string& key, const toml::node& node, const std::string& place) {
+  TomlEntry entry{key, node.is_array(), {}, {}};
+  bool known = true;
+  if (entry.list) {
+    for (const toml::node& element : *node.as_array()) known = known && append(entry, element);
+  } else {
+    known = append(entry, node);
+  }
+  if (!known) fail("{}: expected a finite number, true, false, a text without NUL, or a list of them", place);
+  return entry;
+}
+
+/// The entries of a table in the order of their lines, without its sections.
+std::vector<TomlEntry> entries_of(const toml::table& table, const std::string& name, bool with_tables) {
+  std::vector<std::pair<std::uint64_t, TomlEntry>> entries;
   for (const auto& [key, node] : table) {
-    TomlEntry entry{std::string(key.str()), false, {}, {}};
-    const auto place = fmt::format("{}: line {}: key '{}'", name, node.source().begin.line, one_line(entry.key));
-    if (node.is_table() || (node.is_array() && node.as_array()->is_array_of_tables()))
-      fail("{}: expected lines {} alone, no sections and no dotted keys", place, line);
-    entry.list = node.is_array();
-    bool known = true;
-    if (entry.list) {
-      for (const toml::node& element : *node.as_array()) known = known && append(entry, element);
+    if (is_section(node)) continue;
+    const std::string text(key.str()), place = place_of(name, text, node);
+    if (const auto* inner = node.as_table()) {
+      if (!with_tables) fail("{}: expected a value, found a table", place);
+      for (TomlEntry& entry : entries_of(*inner, name, false)) {
+        entry.key = text + "." + entry.key;
+        entries.emplace_back(position(key.source()), std::move(entry));
+      }
     } else {
-      known = append(entry, node);
+      entries.emplace_back(position(key.source()), entry_of(text, node, place));
     }
-    if (!known) fail("{}: expected a finite number, true, false, a text without NUL, or a list of them", place);
-    entries.emplace_back(std::uint64_t{key.source().begin.line} << 32 | key.source().begin.column, std::move(entry));
   }
   std::stable_sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   std::vector<TomlEntry> result;
   for (auto& [place, entry] : entries) result.push_back(std::move(entry));
+  return result;
+}
+
+}  // namespace
+
+std::vector<TomlEntry> parse_toml(const std::string& document, const std::string& name, std::string_view line) {
+  const toml::table table = parsed(document, name, line);
+  for (const auto& [key, node] : table)
+    if (node.is_table() || is_section(node))
+      fail("{}: expected lines {} alone, no sections and no dotted keys", place_of(name, std::string(key.str()), node),
+           line);
+  return entries_of(table, name, false);
+}
+
+std::vector<TomlSection> parse_toml_sections(const std::string& document, const std::string& name) {
+  const toml::table table = parsed(document, name, "key = value");
+  std::vector<std::pair<std::uint64_t, TomlSection>> sections;
+  const auto add = [&](const std::string& title, const toml::table& content) {
+    for (const auto& [key, node] : content)
+      if (is_section(node))
+        fail("{}: expected no section within the section '{}'", place_of(name, std::string(key.str()), node), title);
+    sections.emplace_back(position(content.source()), TomlSection{title, entries_of(content, name, true)});
+  };
+  for (const auto& [key, node] : table) {
+    if (!is_section(node)) continue;
+    const std::string title(key.str());
+    if (const auto* one = node.as_table()) add(title, *one);
+    else
+      for (const toml::node& each : *node.as_array()) add(title, *each.as_table());
+  }
+  std::stable_sort(sections.begin(), sections.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<TomlSection> result{{"", entries_of(table, name, true)}};
+  for (auto& [place, section] : sections) result.push_back(std::move(section));
   return result;
 }
 

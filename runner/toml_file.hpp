@@ -1,4 +1,4 @@
-// TOML files of options: keys with typed values, no tables. The one place where a TOML library is used.
+// TOML files of options: keys with typed values, alone or in sections. The one place where a TOML library is used.
 #pragma once
 
 #include <string>
@@ -32,6 +32,16 @@ std::vector<TomlEntry> parse_toml(const std::string& document, const std::string
 
 /// The same of the file that `option` names. Throws Error naming option and file, also if it cannot be read.
 std::vector<TomlEntry> read_toml(std::string_view option, const std::string& path, std::string_view line);
+
+/// The entries of [name], or of one [[name]]; of those before any section, whose name is empty.
+struct TomlSection {
+  std::string name;
+  std::vector<TomlEntry> entries;
+};
+
+/// The same of a document with sections one deep, in the order of their lines, the one without a name first. The
+/// entries of a table that is a value, key = {a = 1}, have the keys "key.a". Throws Error likewise.
+std::vector<TomlSection> parse_toml_sections(const std::string& document, const std::string& name);
 
 /// A text as a TOML string, in quotes, that reads back the same. The text is UTF-8.
 std::string toml_string(std::string_view text);

@@ -190,7 +190,17 @@ void File::ImageDeleter::operator()(Image* image) const {
   delete image;
 }
 
+namespace {
+
+std::unique_lock<std::recursive_mutex> turn() {
+  static std::recursive_mutex library;
+  return std::unique_lock(library);
+}
+
+}  // namespace
+
 File File::create() {
+  auto own = turn();
   const Subject call{"new HDF5 file"};
   const Handle access = memory_access_list(call), creation = creation_list(call, H5P_FILE_CREATE);
   call("H5Pset_libver_bounds", H5Pset_libver_bounds(access.id(), H5F_LIBVER_V18, H5F_LIBVER_V18));
@@ -199,19 +209,20 @@ File File::create() {
                                         Image::share,    Image::unshare, image.get()};
   call("H5Pset_file_image_callbacks", H5Pset_file_image_callbacks(access.id(), &callbacks));
   Handle handle(call("H5Fcreate", H5Fcreate(memory_name, H5F_ACC_TRUNC, creation.id(), access.id())), close_file);
-  File file(std::move(handle), call.name, 0);
+  File file(std::move(own), std::move(handle), call.name, 0);
   file.image_ = std::move(image);
   return file;
 }
 
 File File::open(std::span<const std::byte> bytes, std::string name) {
+  auto own = turn();
   const Subject call{name};
   const Handle access = memory_access_list(call);
   if (bytes.empty()) fail("{}: expected an HDF5 file, found an empty file", name);
   call("H5Pset_file_image", H5Pset_file_image(access.id(), const_cast<std::byte*>(bytes.data()), bytes.size()));
   const hid_t id = H5Fopen(memory_name, H5F_ACC_RDONLY, access.id());
   if (id < 0) fail("{}: expected a whole HDF5 file: H5Fopen failed: {}", name, library_error());
-  File file(Handle(id, close_file), std::move(name), bytes.size());
+  File file(std::move(own), Handle(id, close_file), std::move(name), bytes.size());
   file.index();
   return file;
 }

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <utility>
@@ -48,8 +49,8 @@ struct Info {
 /// bytes. They are read in every format and with every filter that the library in this process knows, so also when
 /// other tools rewrote them. Datasets with a shape are chunked, shuffled, deflated and carry a Fletcher-32 checksum;
 /// their first axis is extendible. Paths are absolute, "/group/name". Every failure throws Error with the file's name,
-/// the path, the failing call and the library's own words; the library itself prints nothing. Not to be used from two
-/// threads at once.
+/// the path, the failing call and the library's own words; the library itself prints nothing. The library is not made
+/// for several threads: a file that is open in one makes the others wait.
 class File {
  public:
   static File create();
@@ -85,10 +86,12 @@ class File {
     void operator()(Image* image) const;
   };
 
-  File(Handle file, std::string name, std::size_t size) : file_(std::move(file)), name_(std::move(name)), size_(size) {}
+  File(std::unique_lock<std::recursive_mutex> turn, Handle file, std::string name, std::size_t size)
+      : turn_(std::move(turn)), file_(std::move(file)), name_(std::move(name)), size_(size) {}
   void index();
 
-  std::unique_ptr<Image, ImageDeleter> image_;  ///< of a created file, filled when it is closed; outlives file_
+  std::unique_lock<std::recursive_mutex> turn_;  ///< to use the library; given back last
+  std::unique_ptr<Image, ImageDeleter> image_;   ///< of a created file, filled when it is closed; outlives file_
   Handle file_;
   std::string name_;
   std::size_t size_;  ///< bytes of an opened file

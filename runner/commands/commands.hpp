@@ -10,6 +10,7 @@ namespace triseg {
 /// A setup function adds its subcommand to `program`. When the subcommand is chosen, its callback runs it and stores
 /// the exit code in `exit_code`. Failures leave the callback as exceptions.
 void setup_search(CLI::App& program, int& exit_code);
+void setup_sweep(CLI::App& program, int& exit_code);  // runner/sweep
 void setup_score(CLI::App& program, int& exit_code);
 void setup_train(CLI::App& program, int& exit_code);   // in the program triseg-train
 void setup_repair(CLI::App& program, int& exit_code);  // in the program triseg-train

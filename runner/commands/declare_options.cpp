@@ -283,21 +283,26 @@ std::set<std::string> given_options(const CLI::App& app) {
 }
 
 std::map<std::string, std::string> apply_config_file(CLI::App& app) {
-  std::map<std::string, std::string> passed_over;
   const CLI::Option* config = app.get_option("--config");
-  if (config->count() == 0) return passed_over;
+  if (config->count() == 0) return {};
   const std::string path = config->results().back();
+  return apply_entries(app, read_toml("--config", path, "key = value"), "--config: " + path);
+}
+
+std::map<std::string, std::string> apply_entries(CLI::App& app, const std::vector<TomlEntry>& entries,
+                                                 const std::string& place) {
+  std::map<std::string, std::string> passed_over;
   CLI::App whole_search;
   SearchOptions unused;
   declare_search(whole_search, unused);
   std::set<std::string> keys;
-  for (const TomlEntry& entry : read_toml("--config", path, "key = value")) {
+  for (const TomlEntry& entry : entries) {
     keys.insert(entry.key);
-    const auto bad = [&](std::string_view what) { fail("--config: {}: key '{}': {}", path, entry.key, what); };
+    const auto bad = [&](std::string_view what) { fail("{}: key '{}': {}", place, entry.key, what); };
     const CLI::Option* known =
         entry.key.starts_with('-') ? nullptr : whole_search.get_option_no_throw("--" + entry.key);
     if (!known || !known->get_configurable() || known->get_single_name() != entry.key || entry.key == "help")
-      fail("--config: {}: unknown key '{}'", path, entry.key);
+      fail("{}: unknown key '{}'", place, entry.key);
     if (const std::string wrong = wrong_kind(*known, entry); !wrong.empty())
       bad(fmt::format("{}, found {}", wrong, entry.described()));
     CLI::Option* option = app.get_option_no_throw("--" + entry.key);
@@ -306,7 +311,7 @@ std::map<std::string, std::string> apply_config_file(CLI::App& app) {
     const bool counts_episodes = entry.key == "episodes-per-update", counts_decisions = entry.key == "update-timestep";
     if (counts_episodes || counts_decisions) {  // two measures of one thing
       if (keys.contains(counts_episodes ? "update-timestep" : "episodes-per-update"))
-        fail("--config: {}: expected one of episodes-per-update and update-timestep, found both", path);
+        fail("{}: expected one of episodes-per-update and update-timestep, found both", place);
       if (app.count(counts_episodes ? "--update-timestep" : "--episodes-per-update") > 0) continue;
     }
     try {
@@ -363,6 +368,16 @@ void check_options(const SearchOptions& o, const std::set<std::string>& given) {
   check_name_length("--result-file", name);
   if (!name.empty() && (!name.ends_with(".json") || name.size() == 5 || name.starts_with('.')))
     fail("--result-file: '{}': expected a name that ends in .json", name);
+}
+
+std::string result_options_text(const CLI::App& app) {
+  std::map<std::string, std::string> values;
+  for (const CLI::Option* option : app.get_options())
+    if (option->get_group() == changes_results && option->get_configurable())
+      values[option->get_single_name()] = normal_form(*option, value_of(*option));
+  std::string text;
+  for (const auto& [name, value] : values) text += name + "=" + value + "\n";
+  return text;
 }
 
 OptionTexts option_texts(const CLI::App& app, const SearchOptions& o) {

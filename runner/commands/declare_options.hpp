@@ -3,10 +3,12 @@
 #pragma once
 
 #include "runner/search_options.hpp"
+#include "runner/toml_file.hpp"
 
 #include <map>
 #include <set>
 #include <string>
+#include <vector>
 
 namespace CLI {
 class App;
@@ -40,11 +42,19 @@ std::set<std::string> given_options(const CLI::App& app);
 /// values.
 std::map<std::string, std::string> apply_config_file(CLI::App& app);
 
+/// The same of entries that are at hand. `place` stands for them in messages: "--config: FILE".
+std::map<std::string, std::string> apply_entries(CLI::App& app, const std::vector<TomlEntry>& entries,
+                                                 const std::string& place);
+
 /// Checks what can be checked without reading a file. Throws Error naming the option and what it takes.
 /// `given`: names of the options of the command line (given_options): one that another makes meaningless, say --clip
 /// with
 /// --strategy cma-es, is refused; a configuration file may hold what only some searches use.
 void check_options(const SearchOptions& options, const std::set<std::string>& given);
+
+/// The options that change results as lines "name=value" in one normal form, as they were given or are by default:
+/// nothing that follows from network or data is filled in.
+std::string result_options_text(const CLI::App& app);
 
 /// The options as files keep them. Call it after complete_options.
 OptionTexts option_texts(const CLI::App& app, const SearchOptions& options);

@@ -133,7 +133,8 @@ void check_inputs(Transport& transport, const DescribeOptions& describe, SearchO
   const std::string chosen =
       o.engine.engine == EngineKind::automatic ? fmt::format(" (auto: {})", why_auto(engine)) : "";
   try {
-    inputs = load_agreed_inputs(transport, o, describe, run);
+    InputsCache cache;
+    inputs = load_agreed_inputs(transport, o, describe, run, cache);
   } catch (const SharedError& error) {
     constexpr std::string_view of_engine = "engine ";
     const std::string_view message = error.what();

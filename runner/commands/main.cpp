@@ -5,6 +5,6 @@
 int main(int argc, char** argv) {
   using namespace triseg;
   return run_program(argc, argv,
-                     {setup_search, setup_evaluate, setup_score, setup_trainer, setup_pick, setup_validate,
+                     {setup_search, setup_sweep, setup_evaluate, setup_score, setup_trainer, setup_pick, setup_validate,
                       setup_doctor, setup_companions});
 }

@@ -24,6 +24,7 @@
 #include <exception>
 #include <iostream>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -33,7 +34,7 @@ namespace triseg {
 namespace {
 
 /// Log lines on stderr, without control characters, in the place of a progress bar where one stands.
-class LogSink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
+class LogSink final : public spdlog::sinks::base_sink<std::mutex> {
  private:
   void sink_it_(const spdlog::details::log_msg& message) override {
     const std::string text = printable({message.payload.data(), message.payload.size()});

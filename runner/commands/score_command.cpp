@@ -187,7 +187,7 @@ int run_score(CLI::App& app, ScoreOptions& o) {
         "--tmax-mode search: score describes a problem of given tmax: expected percentile or fixed; a fifth code of a "
         "site is its tmax");
   const auto transport = make_local_transport();
-  const Inputs inputs = load_inputs(o.problem, o.iteration, {}, o.engine, *transport);
+  const Inputs inputs = InputsCache().load(o.problem, o.iteration, {}, o.engine, *transport);
   complete_options(o.iteration, *inputs.problem);
   Rollout rollout(*transport, *inputs.scorer, false);
   auto sites = calibrate(rollout, *inputs.problem, o.iteration);

@@ -1,135 +1,30 @@
 // triseg search: one run, on all ranks.
-#include "core/atomic_file.hpp"
 #include "core/error.hpp"
-#include "core/text.hpp"
-#include "learner/judging/pareto.hpp"
-#include "learner/files/result_file.hpp"
-#include "learner/files/run_file.hpp"
 #include "runner/commands/commands.hpp"
 #include "runner/commands/declare_options.hpp"
-#include "runner/inputs.hpp"
-#include "runner/ranks/launcher.hpp"
-#include "runner/ranks/ranks.hpp"
 #include "runner/commands/results_table.hpp"
-#include "runner/file_lock.hpp"
-#include "runner/run_start.hpp"
-#include "runner/search.hpp"
+#include "runner/ranks/ranks.hpp"
 #include "runner/ranks/signals.hpp"
 #include "runner/ranks/transport.hpp"
+#include "runner/run_search.hpp"
 
 #include <CLI/CLI.hpp>
-#include <spdlog/spdlog.h>
 
-#include <algorithm>
 #include <cstdio>
 #include <memory>
-#include <optional>
 #include <string>
-#include <string_view>
-#include <system_error>
-#include <vector>
 
 namespace triseg {
 namespace {
 
-namespace fs = std::filesystem;
-
-void announce(const Problem& problem, const RunData& run, const Inputs& inputs) {
-  const auto convolutions = std::count_if(problem.sites.begin(), problem.sites.end(), [&](std::size_t l) {
-    return problem.network().layers[l].kind == LayerKind::convolution;
-  });
-  spdlog::info("Using {} with {} ({} conv + {} fc)", problem.network().display_name,
-               counted(problem.sites.size(), "layer"), convolutions,
-               static_cast<std::ptrdiff_t>(problem.sites.size()) - convolutions);
-  if (!run.attention_layers.empty())
-    spdlog::info("Attention Transfer: {} ({})", counted(run.attention_layers.size(), "layer"),
-                 fmt::join(run.attention_layers, ", "));
-  spdlog::info("Engine {}: {}; transport {}: {} x {}", run.engine, inputs.scorer->engine_description(), run.transport,
-               counted(run.ranks, "rank"), counted(run.threads_per_rank, "thread"));
-  if (const int tasks = launched_tasks(); run.transport == "local" && tasks > 1)
-    spdlog::info(
-        "--transport local: this is one search of its own beside {} that the launcher started; without it all would do "
-        "one",
-        counted(tasks - 1, "other task"));
-}
-
-/// True if the run in the file is there and finished: then there is nothing to write, and no place to write to is
-/// needed.
-bool is_finished(const fs::path& run_file) {
-  std::error_code ignored;
-  if (!fs::exists(run_file, ignored)) return false;
-  try {
-    return read_run(run_file).finished;
-  } catch (const Error&) {
-    return false;  // take_place says what is wrong with it
-  }
-}
-
-/// Writes a file that follows from a finished run, unless it is there: what differs from the run's own was edited or
-/// picked, and stays.
-void write_if_missing(const fs::path& path, const std::string& text) {
-  std::error_code ignored;
-  if (!fs::exists(path, ignored)) return commit_file(path, text);
-  const std::vector<std::byte> bytes = read_file(path);
-  if (std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()) != text)
-    spdlog::warn("warning: {} is not what this version makes of the run: it stays; remove it to have it written again",
-                 path.string());
-}
-
-/// The learner's part, once all ranks have loaded their inputs.
-int learn(const SearchOptions& o, Inputs& inputs, RunData run, Rollout& rollout, const RunFiles& files) {
-  announce(*inputs.problem, run, inputs);
-  if (run.finished) {
-    spdlog::info("{} is finished: nothing to do", files.run.string());
-  } else {
-    if (run.checkpoint.next_iteration > 0)
-      spdlog::info("Continuing {} at episode {} of {}", files.run.string(), run.episodes.size(), run.episodes_total);
-    Search search(o, *inputs.problem, *inputs.data, rollout, std::move(run), files.run);
-    const int exit_code = search.run();
-    const SearchSeconds& s = search.seconds();
-    spdlog::info(
-        "Seconds: calibration {:.2f}, repair {:.2f}, scoring {:.2f}, learner {:.2f}, files {:.2f}, final scoring "
-        "{:.2f}",
-        s.calibration, s.repair, s.scoring, s.learner, s.files, s.final_scoring);
-    run = search.data();
-    if (exit_code != 0) {
-      spdlog::info("Stopped by a signal at episode {} of {}; the same command continues", run.episodes.size(),
-                   run.episodes_total);
-      return exit_code;
-    }
-  }
-  write_if_missing(files.result, result_text(run));
-  write_if_missing(files.pareto, pareto_csv(run));
+/// What a finished search says on standard output.
+void print(const RunData& run, const RunFiles& files) {
   std::fputs(results_table(run).c_str(), stdout);
   fmt::print("JSON: {}\nHDF5: {}\nPareto front: {}\n", files.result.string(), files.run.string(),
              files.pareto.string());
-  return 0;
 }
 
-int run_on(Transport& transport, std::string_view why, CLI::App& app, SearchOptions& o) {
-  RunData run;
-  Inputs inputs = load_agreed_inputs(
-      transport, o, [&](const SearchOptions& completed) { return option_texts(app, completed); }, run);
-  const RunFiles files = run_files(o.output);
-  std::optional<FileLock> lock;
-  agree(transport, [&] {
-    if (transport.rank() != 0) return;
-    if (!is_finished(files.run)) {
-      ensure_writable_folder(files.folder);
-      lock.emplace(files.run, "--out or --result-file");
-    }
-    take_place(run, o, inputs, transport);
-    if (resolve_engine(o.engine.engine) == EngineKind::cuda && transport.size() > 1)
-      spdlog::info("Transport {}: {}", transport.name(), why);
-  });
-  Rollout rollout(transport, *inputs.scorer, o.ranks.dedicated_learner);
-  if (transport.rank() != 0) return rollout.serve();
-  const int exit_code = learn(o, inputs, std::move(run), rollout, files);
-  rollout.finish(exit_code);
-  return exit_code;
-}
-
-int run_search(CLI::App& app, SearchOptions& o) {
+int run(CLI::App& app, SearchOptions& o) {
   catch_stop_signals("iteration");
   const auto problem = failure_of([&] {
     const auto given = given_options(app);
@@ -138,7 +33,9 @@ int run_search(CLI::App& app, SearchOptions& o) {
   });
   std::string why;
   const auto transport = make_transport(o.ranks.transport, o.engine.engine, o.ranks.rank_timeout, problem, &why);
-  return together(*transport, [&] { return run_on(*transport, why, app, o); });
+  const DescribeOptions describe = [&](const SearchOptions& completed) { return option_texts(app, completed); };
+  InputsCache cache;
+  return together(*transport, [&] { return run_search(*transport, why, describe, o, cache, print); });
 }
 
 }  // namespace
@@ -147,7 +44,7 @@ void setup_search(CLI::App& program, int& exit_code) {
   auto options = std::make_shared<SearchOptions>();
   CLI::App* app = program.add_subcommand("search", "Search the codes of a network's sites");
   declare_search(*app, *options);
-  app->callback([=, &exit_code] { exit_code = run_search(*app, *options); });
+  app->callback([=, &exit_code] { exit_code = run(*app, *options); });
 }
 
 }  // namespace triseg

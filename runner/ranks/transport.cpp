@@ -10,6 +10,7 @@
 #include "worker/engines/engines.hpp"
 
 #include <cstdlib>
+#include <functional>
 #include <map>
 #include <string>
 
@@ -18,16 +19,21 @@ namespace {
 
 class LocalTransport final : public Transport {
  public:
+  LocalTransport(int local_rank, int threads)
+      : local_rank_(local_rank), threads_(threads > 0 ? threads : available_cores()) {}
   std::string_view name() const override { return "local"; }
   int rank() const override { return 0; }
   int size() const override { return 1; }
-  int local_rank() const override { return 0; }
-  int threads() const override { return available_cores(); }
+  int local_rank() const override { return local_rank_; }
+  int threads() const override { return threads_; }
   void broadcast(std::vector<std::byte>&) override {}
   std::vector<std::vector<std::byte>> gather(std::span<const std::byte> mine) override {
     return {{mine.begin(), mine.end()}};
   }
   [[noreturn]] void abort(int exit_code) override { std::_Exit(exit_code); }
+
+ private:
+  int local_rank_, threads_;
 };
 
 /// MPI in this process, which ends when the process does: MPI_Finalize waits for all ranks, so none of them ends, and
@@ -85,23 +91,15 @@ std::shared_ptr<Transport> choose(const std::shared_ptr<MpiTransport>& mpi, Tran
   return make_nccl_transport(mpi, timeout);
 }
 
-}  // namespace
-
-std::unique_ptr<Transport> make_local_transport() { return std::make_unique<LocalTransport>(); }
-
-std::shared_ptr<Transport> make_transport(TransportKind kind, EngineKind engine, double timeout,
-                                          std::exception_ptr problem, std::string* why) {
-  std::string ignored;
-  std::string& reason = why ? *why : ignored;
-  reason = "as asked for";
+/// Joins what the launcher started and calls use(world) on all ranks, once they agree that nothing is wrong; false,
+/// and no call, where one process is to run. Errors are those of make_transport.
+bool join_world(TransportKind kind, std::exception_ptr problem, double timeout,
+                const std::function<void(const std::shared_ptr<MpiTransport>&)>& use) {
   const int tasks = launched_tasks();
-  const bool alone = tasks <= 1 && kind == TransportKind::automatic;
   if (!problem && kind != TransportKind::local) problem = failure_of([&] { check_possible(kind); });
   if (problem && (kind == TransportKind::local || tasks <= 1)) std::rethrow_exception(problem);
-  if (alone) reason = "one process";
-  if (alone || kind == TransportKind::local) return make_local_transport();
+  if (kind == TransportKind::local || (tasks <= 1 && kind == TransportKind::automatic)) return false;
   if (!launcher_speaks_to_mpi()) fail("srun started {} tasks that MPI cannot join: use srun --mpi=pmix", tasks);
-  std::shared_ptr<Transport> chosen;
   together(*mpi_session(), [&] {
     const auto mpi = std::make_shared<MpiTransport>(Communicator(mpi_session()), timeout);
     agree(*mpi, [&] {
@@ -118,11 +116,48 @@ std::shared_ptr<Transport> make_transport(TransportKind kind, EngineKind engine,
     }
     if (problem) return 0;
     agree_on(*mpi, std::string(name_of_transport(kind)), "--transport is not that of rank 0");
-    chosen = choose(mpi, kind, engine, timeout, reason);
+    use(mpi);
     return 0;
   });
   if (problem) std::rethrow_exception(problem);
+  return true;
+}
+
+}  // namespace
+
+std::unique_ptr<Transport> make_local_transport(int local_rank, int threads) {
+  return std::make_unique<LocalTransport>(local_rank, threads);
+}
+
+std::shared_ptr<Transport> make_transport(TransportKind kind, EngineKind engine, double timeout,
+                                          std::exception_ptr problem, std::string* why) {
+  std::string reason = "as asked for";
+  std::shared_ptr<Transport> chosen;
+  const auto choose_one = [&](const auto& mpi) { chosen = choose(mpi, kind, engine, timeout, reason); };
+  if (!join_world(kind, problem, timeout, choose_one)) {
+    if (kind == TransportKind::automatic) reason = "one process";
+    chosen = make_local_transport();
+  }
+  if (why) *why = reason;
   return chosen;
+}
+
+RankGroups make_rank_groups(TransportKind kind, EngineKind engine, double timeout, int ranks_per_group,
+                            std::exception_ptr problem) {
+  constexpr double no_limit = 1e8;  // of seconds: a group waits for nobody until all of its work is done
+  RankGroups groups;
+  const auto split = [&](const std::shared_ptr<MpiTransport>& world) {
+    agree_on(*world, fmt::format("{}", ranks_per_group), "--ranks-per-run is not that of rank 0");
+    groups.world = world;
+    groups.index = world->rank() / ranks_per_group;
+    groups.count = (world->size() + ranks_per_group - 1) / ranks_per_group;
+    const auto mpi = std::make_shared<MpiTransport>(world->communicator()->split(groups.index), timeout);
+    std::string reason;
+    if (mpi->size() == 1) groups.group = make_local_transport(mpi->local_rank(), mpi->threads());
+    else groups.group = choose(mpi, kind, engine, timeout, reason);
+  };
+  if (!join_world(kind, problem, no_limit, split)) groups.world = groups.group = make_local_transport();
+  return groups;
 }
 
 }  // namespace triseg

@@ -69,7 +69,19 @@ inline constexpr std::array<std::pair<std::string_view, TransportKind>, 4> trans
 std::shared_ptr<Transport> make_transport(TransportKind kind, EngineKind engine, double timeout,
                                           std::exception_ptr problem, std::string* why = nullptr);
 
-/// One rank that needs nobody.
-std::unique_ptr<Transport> make_local_transport();
+/// The ranks that a launcher started, in groups that work for themselves.
+struct RankGroups {
+  std::shared_ptr<Transport> world;  ///< all of them; waits for others without a limit
+  std::shared_ptr<Transport> group;  ///< this rank's
+  int index = 0, count = 1;          ///< which group it is, of how many
+};
+
+/// The same in groups of `ranks_per_group` ranks that follow each other, of which the last may be smaller. A group of
+/// one is local, on the GPU and with the threads of its rank. Throws as make_transport does.
+RankGroups make_rank_groups(TransportKind kind, EngineKind engine, double timeout, int ranks_per_group,
+                            std::exception_ptr problem);
+
+/// One rank that needs nobody. local_rank: which GPU it takes. threads: 0 for all cores that this process may use.
+std::unique_ptr<Transport> make_local_transport(int local_rank = 0, int threads = 0);
 
 }  // namespace triseg

@@ -192,7 +192,7 @@ class Ranks(ProgramTest):
         for ranks in (1, 2, 3, 4):
             with self.subTest(ranks=ranks):
                 done = self.search(f"r{ranks}", "--transport", "mpi", ranks=ranks)  # GPUs of their own would take NCCL
-                self.assertIn(f"transport mpi: {ranks} ranks", done.stderr)
+                self.assertIn(f"transport mpi: {ranks} rank", done.stderr)
                 self.assert_same_run(self.out("alone"), self.out(f"r{ranks}"))
 
     def test_a_dedicated_learner_changes_no_byte(self):

@@ -3,11 +3,12 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 import unittest
 
 import h5py
 
-from program import PROGRAM, ProgramTest, environment, held, let_go, result_file, run, start, write_few_images
+from program import PROGRAM, ProgramTest, end, environment, held, let_go, result_file, run, start, write_few_images
 
 
 class Train(ProgramTest):
@@ -79,13 +80,14 @@ class Train(ProgramTest):
 
     def test_two_trainings_do_not_write_one_file(self):
         process = start(self.command("a.h5", "--epochs", "1000"))
+        self.addCleanup(end, process.pid)
         while process.poll() is None and not os.path.exists(self.out("a.h5") + ".checkpoint"):
             time.sleep(0.01)
         self.assert_one_line_error(run(self.command("a.h5")), "a.h5", "is being written by process ", "choose another --out")
         self.assert_one_line_error(run(self.command("b.h5", "--checkpoint", self.out("a.h5") + ".checkpoint")), "a.h5.checkpoint",
                                    "is being written by process ", "choose another --checkpoint")
         process.send_signal(signal.SIGTERM)
-        self.assertEqual(process.wait(60), 85)
+        self.assertEqual((process.communicate(timeout=60), process.returncode)[1], 85)
         self.assertFalse([name for name in os.listdir(self.out("")) if name.endswith(".lock")])
 
     def test_a_signal_stops_it_and_the_same_command_continues(self):

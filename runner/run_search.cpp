@@ -1,0 +1,125 @@
+#include "runner/run_search.hpp"
+
+#include "core/atomic_file.hpp"
+#include "core/error.hpp"
+#include "core/text.hpp"
+#include "learner/files/result_file.hpp"
+#include "learner/files/run_file.hpp"
+#include "learner/judging/pareto.hpp"
+#include "runner/file_lock.hpp"
+#include "runner/ranks/launcher.hpp"
+#include "runner/ranks/ranks.hpp"
+#include "runner/ranks/rollout.hpp"
+#include "runner/search.hpp"
+#include "worker/engines/engines.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <vector>
+
+namespace triseg {
+namespace {
+
+namespace fs = std::filesystem;
+
+void announce(const Problem& problem, const RunData& run, const Inputs& inputs) {
+  const auto convolutions = std::count_if(problem.sites.begin(), problem.sites.end(), [&](std::size_t l) {
+    return problem.network().layers[l].kind == LayerKind::convolution;
+  });
+  spdlog::info("Using {} with {} ({} conv + {} fc)", problem.network().display_name,
+               counted(problem.sites.size(), "layer"), convolutions,
+               static_cast<std::ptrdiff_t>(problem.sites.size()) - convolutions);
+  if (!run.attention_layers.empty())
+    spdlog::info("Attention Transfer: {} ({})", counted(run.attention_layers.size(), "layer"),
+                 fmt::join(run.attention_layers, ", "));
+  spdlog::info("Engine {}: {}; transport {}: {} x {}", run.engine, inputs.scorer->engine_description(), run.transport,
+               counted(run.ranks, "rank"), counted(run.threads_per_rank, "thread"));
+  if (const int tasks = launched_tasks(); run.transport == "local" && tasks > 1)
+    spdlog::info(
+        "--transport local: this is one search of its own beside {} that the launcher started; without it all would do "
+        "one",
+        counted(tasks - 1, "other task"));
+}
+
+/// True if the run in the file is there and finished: then there is nothing to write, and no place to write to is
+/// needed.
+bool is_finished(const fs::path& run_file) {
+  std::error_code ignored;
+  if (!fs::exists(run_file, ignored)) return false;
+  try {
+    return read_run(run_file).finished;
+  } catch (const Error&) {
+    return false;  // take_place says what is wrong with it
+  }
+}
+
+/// Writes a file that follows from a finished run, unless it is there: what differs from the run's own was edited or
+/// picked, and stays.
+void write_if_missing(const fs::path& path, const std::string& text) {
+  std::error_code ignored;
+  if (!fs::exists(path, ignored)) return commit_file(path, text);
+  const std::vector<std::byte> bytes = read_file(path);
+  if (std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()) != text)
+    spdlog::warn("warning: {} is not what this version makes of the run: it stays; remove it to have it written again",
+                 path.string());
+}
+
+/// The learner's part, once all ranks have loaded their inputs.
+int learn(const SearchOptions& o, Inputs& inputs, RunData run, Rollout& rollout, const RunFiles& files,
+          const OnFinished& finished) {
+  announce(*inputs.problem, run, inputs);
+  if (run.finished) {
+    spdlog::info("{} is finished: nothing to do", files.run.string());
+  } else {
+    if (run.checkpoint.next_iteration > 0)
+      spdlog::info("Continuing {} at episode {} of {}", files.run.string(), run.episodes.size(), run.episodes_total);
+    Search search(o, *inputs.problem, *inputs.data, rollout, std::move(run), files.run);
+    const int exit_code = search.run();
+    const SearchSeconds& s = search.seconds();
+    spdlog::info(
+        "Seconds: calibration {:.2f}, repair {:.2f}, scoring {:.2f}, learner {:.2f}, files {:.2f}, final scoring "
+        "{:.2f}",
+        s.calibration, s.repair, s.scoring, s.learner, s.files, s.final_scoring);
+    run = search.data();
+    if (exit_code != 0) {
+      spdlog::info("Stopped by a signal at episode {} of {}; the same command continues", run.episodes.size(),
+                   run.episodes_total);
+      return exit_code;
+    }
+  }
+  write_if_missing(files.result, result_text(run));
+  write_if_missing(files.pareto, pareto_csv(run));
+  finished(run, files);
+  return 0;
+}
+
+}  // namespace
+
+int run_search(Transport& transport, std::string_view why, const DescribeOptions& describe, SearchOptions& o,
+               InputsCache& cache, const OnFinished& finished) {
+  RunData run;
+  Inputs inputs = load_agreed_inputs(transport, o, describe, run, cache);
+  const RunFiles files = run_files(o.output);
+  std::optional<FileLock> lock;
+  agree(transport, [&] {
+    if (transport.rank() != 0) return;
+    if (!is_finished(files.run)) {
+      ensure_writable_folder(files.folder);
+      lock.emplace(files.run, "--out or --result-file");
+    }
+    take_place(run, o, inputs, transport);
+    if (resolve_engine(o.engine.engine) == EngineKind::cuda && transport.size() > 1)
+      spdlog::info("Transport {}: {}", transport.name(), why);
+  });
+  Rollout rollout(transport, *inputs.scorer, o.ranks.dedicated_learner);
+  if (transport.rank() != 0) return rollout.serve();
+  const int exit_code = learn(o, inputs, std::move(run), rollout, files, finished);
+  rollout.finish(exit_code);
+  return exit_code;
+}
+
+}  // namespace triseg

@@ -1,0 +1,24 @@
+// One search, from its options to its files.
+#pragma once
+
+#include "learner/run_data.hpp"
+#include "runner/inputs.hpp"
+#include "runner/ranks/transport.hpp"
+#include "runner/run_start.hpp"
+#include "runner/search_options.hpp"
+
+#include <functional>
+#include <string_view>
+
+namespace triseg {
+
+/// Called on rank 0 when a run is finished and its files are written.
+using OnFinished = std::function<void(const RunData&, const RunFiles&)>;
+
+/// Starts or continues the run of these options on all ranks of the transport, to its end or to a stop signal. Every
+/// rank calls it with the same options. `why`: the reason of the transport, for the log. Returns 0 or exit_resumable.
+/// Throws SharedError for what is found before the search, and Error, on one rank alone, for what fails later.
+int run_search(Transport& transport, std::string_view why, const DescribeOptions& describe, SearchOptions& options,
+               InputsCache& cache, const OnFinished& finished);
+
+}  // namespace triseg

@@ -1,0 +1,95 @@
+#include "runner/sweep/sweep_folder.hpp"
+
+#include "core/atomic_file.hpp"
+#include "core/error.hpp"
+#include "core/text.hpp"
+#include "learner/files/run_file.hpp"
+#include "runner/file_lock.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <system_error>
+
+namespace triseg {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+constexpr const char* format = "triseg-sweep 1";
+
+std::string text_in(const fs::path& path) {
+  const std::vector<std::byte> bytes = read_file(path);
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+}  // namespace
+
+RunFiles SweepFolder::files(const std::string& id) const {
+  OutputOptions output;
+  output.out = run(id).string();
+  output.result_file = sweep_result_file;
+  return run_files(output);
+}
+
+void write_table(const SweepFolder& folder, const SweepTable& table) {
+  Json runs = Json::array();
+  for (const SweepRun& run : table.runs) {
+    Json values = Json::array();
+    for (const std::string& value : run.varied) values.push_back(valid_utf8(value));
+    runs.push_back({{"id", run.id}, {"values", values}, {"student_images", run.student_images}});
+  }
+  const Json json = {{"format", format}, {"varied", table.varied}, {"runs", runs}};
+  commit_file(folder.table(), json.dump(1) + "\n");
+}
+
+SweepTable read_table(const SweepFolder& folder) {
+  const fs::path path = folder.table();
+  try {
+    const Json json = Json::parse(text_in(path));
+    if (json.at("format") != format) fail("{}: expected the table of a sweep of this version", path.string());
+    SweepTable table;
+    table.varied = json.at("varied").get<std::vector<std::string>>();
+    for (const Json& row : json.at("runs")) {
+      SweepRun run;
+      run.id = row.at("id").get<std::string>();
+      run.varied = row.at("values").get<std::vector<std::string>>();
+      run.student_images = row.at("student_images").get<std::uint64_t>();
+      if (run.varied.size() != table.varied.size() || run.id.find_first_not_of("0123456789abcdef") != std::string::npos)
+        fail("{}: run {}: expected an id and {} values", path.string(), run.id, table.varied.size());
+      table.runs.push_back(std::move(run));
+    }
+    table.points = table.runs.size();
+    return table;
+  } catch (const Json::exception&) {
+    fail("{}: expected the table of a sweep: triseg sweep writes it", path.string());
+  }
+}
+
+RunStatus run_status(const SweepFolder& folder, const std::string& id) {
+  RunStatus status;
+  const RunFiles files = folder.files(id);
+  std::error_code ignored;
+  const std::string holder = lock_holder(files.run);
+  if (fs::exists(files.run, ignored)) {
+    const RunData run = read_run(files.run);
+    status.episodes = run.episodes.size();
+    status.episodes_total = run.episodes_total;
+    if (run.finished) {
+      status.state = RunState::finished;
+      return status;
+    }
+  }
+  if (fs::exists(folder.failure(id), ignored)) {
+    status.state = RunState::failed;
+    status.failure = text_in(folder.failure(id));
+    while (!status.failure.empty() && status.failure.back() == '\n') status.failure.pop_back();
+    return status;
+  }
+  if (holder.empty()) return status;
+  status.holder = holder;
+  status.state = is_locked(files.run) ? RunState::running : RunState::stale;
+  return status;
+}
+
+}  // namespace triseg

@@ -1,0 +1,33 @@
+// Doing the runs of a sweep.
+#pragma once
+
+#include "runner/search_options.hpp"
+#include "runner/sweep/sweep_folder.hpp"
+#include "runner/sweep/sweep_table.hpp"
+
+#include <cstddef>
+#include <exception>
+#include <optional>
+#include <string>
+
+namespace triseg {
+
+/// Where and how fast the runs are done; nothing of it changes their results.
+struct SweepPlace {
+  std::string out;                   ///< the sweep's folder
+  std::optional<std::size_t> index;  ///< this run alone
+  int ranks_per_run = 1;
+  int runs_at_once = 0;  ///< of a group of one rank; 0: as many as its cores, or its GPU, can do
+  EngineOptions engine;
+  RankOptions ranks;
+};
+
+/// Does all runs of the table that are not finished yet, on all ranks that a launcher started: each group of ranks
+/// takes the next run that no other has taken. Runs that were stopped or killed continue; runs that failed are tried
+/// again. A run that fails is recorded, and the others go on. Every rank calls it with the same arguments; `problem`:
+/// what this one has found wrong before, or null, as make_transport takes it. Returns 0 if all runs are finished,
+/// exit_resumable after a stop signal, else 1. Throws Error if the folder cannot be used or another sweep is at work in
+/// it.
+int run_sweep(const SweepTable& table, const SweepPlace& place, std::exception_ptr problem);
+
+}  // namespace triseg

@@ -1,0 +1,63 @@
+// A sweep: one search for every combination of options.
+#pragma once
+
+#include "runner/toml_file.hpp"
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace triseg {
+
+/// An option and the values it takes, one after the other.
+struct SweepAxis {
+  std::string key;                ///< the option's name without dashes
+  std::vector<TomlEntry> values;  ///< of this key, one value each
+};
+
+/// Values that are drawn anew for every run: from a list, or from a range.
+struct RandomAxis {
+  std::string key;
+  std::vector<TomlEntry> choices;  ///< empty: a range
+  double least = 0, most = 0;      ///< both may be drawn
+  bool logarithmic = false;        ///< uniform in the logarithm
+  bool whole = false;              ///< whole numbers
+};
+
+/// What a sweep file says.
+struct SweepSpec {
+  std::string name;                          ///< of the file, for messages
+  std::vector<TomlEntry> base;               ///< options of all runs; a later entry gives way to an earlier one
+  std::vector<SweepAxis> grid;               ///< every combination
+  std::vector<std::vector<SweepAxis>> zips;  ///< lists side by side, of equal length in each
+  std::vector<RandomAxis> random;
+  std::uint64_t draws = 1, draw_seed = 1;  ///< draws of `random`, and the seed of them
+  std::uint64_t seeds = 0;                 ///< seeds 1 .. seeds for each; 0: the base says it
+};
+
+/// One search of the sweep.
+struct SweepRun {
+  std::string id;                    ///< 12 hexadecimal digits of the SHA-256 over its options that change results
+  std::vector<TomlEntry> options;    ///< as a configuration file has them
+  std::vector<std::string> varied;   ///< (SweepTable::varied) their values here
+  std::uint64_t student_images = 0;  ///< images that its episodes are scored on
+};
+
+struct SweepTable {
+  std::vector<std::string> varied;  ///< the options that differ between runs: names without dashes
+  std::vector<SweepRun> runs;       ///< no two of the same configuration
+  std::size_t points = 0;           ///< combinations, equal ones counted each
+};
+
+/// Reads a sweep file (docs/sweep.md). Throws Error naming file, section and key.
+SweepSpec read_sweep(const std::filesystem::path& path);
+
+/// The runs of a sweep. The first axis of the grid changes slowest; then the groups of [[zip]], the draws and the
+/// seeds. Depends on nothing but the sweep. Throws Error naming the key, or the run, whose options are impossible.
+SweepTable make_table(const SweepSpec& spec);
+
+/// The options as the text of a configuration file.
+std::string toml_text(const std::vector<TomlEntry>& options);
+
+}  // namespace triseg

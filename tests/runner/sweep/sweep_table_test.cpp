@@ -1,0 +1,139 @@
+// The table of a sweep: a pure function of its file.
+#include "runner/sweep/sweep_table.hpp"
+
+#include "core/atomic_file.hpp"
+#include "tests/learner/files/examples.hpp"
+
+#include <gmock/gmock.h>
+
+#include <cmath>
+#include <map>
+#include <set>
+
+namespace triseg {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+class Sweep : public testing::Test {
+ protected:
+  SweepTable table(const std::string& text) {
+    commit_file(folder_ / "s.toml", text);
+    return make_table(read_sweep(folder_ / "s.toml"));
+  }
+  std::string error(const std::string& text) {
+    return error_of([&] { table(text); });
+  }
+  std::vector<std::vector<std::string>> values(const std::string& text) {
+    std::vector<std::vector<std::string>> rows;
+    for (const SweepRun& run : table(text).runs) rows.push_back(run.varied);
+    return rows;
+  }
+  TemporaryFolder folder_;
+};
+
+TEST_F(Sweep, AxesMultiplyTheFirstSlowest) {
+  const SweepTable t = table(R"(
+seeds = 2
+[base]
+model = "lenet5"
+episodes = 96
+batch-size = 16
+[grid]
+strategy = ["ppo", "random"]
+[[zip]]
+tmax-percentile = [80, 90]
+tmax-offset = [0, 5]
+)");
+  EXPECT_THAT(t.varied, ElementsAre("strategy", "tmax-percentile", "tmax-offset", "seed"));
+  ASSERT_EQ(t.runs.size(), 8);
+  EXPECT_EQ(t.points, 8);
+  EXPECT_THAT(t.runs[0].varied, ElementsAre("ppo", "80", "0", "1"));
+  EXPECT_THAT(t.runs[1].varied, ElementsAre("ppo", "80", "0", "2"));
+  EXPECT_THAT(t.runs[2].varied, ElementsAre("ppo", "90", "5", "1"));
+  EXPECT_THAT(t.runs[7].varied, ElementsAre("random", "90", "5", "2"));
+  EXPECT_EQ(t.runs[0].student_images, 96 * 16);
+  EXPECT_EQ(
+      toml_text(t.runs[7].options),
+      "strategy = \"random\"\ntmax-percentile = 90\ntmax-offset = 5\nseed = 2\nmodel = \"lenet5\"\nepisodes = 96\n"
+      "batch-size = 16\n");
+}
+
+TEST_F(Sweep, EqualPointsRunOnceAndAGrownSweepKeepsItsRuns) {
+  const SweepTable few = table("[grid]\nseed = [1, 2]\nkd-T = [2, 2.0]\n");
+  EXPECT_EQ(few.points, 4);
+  ASSERT_EQ(few.runs.size(), 2) << "2 and 2.0 are one temperature";
+  std::set<std::string> ids;
+  for (const SweepRun& run : table("[grid]\nkd-T = [1, 2]\nseed = [3, 2, 1]\n").runs) ids.insert(run.id);
+  EXPECT_EQ(ids.size(), 6);
+  for (const SweepRun& run : few.runs) EXPECT_TRUE(ids.contains(run.id));
+  EXPECT_EQ(table("[grid]\nseed = [7]\nthreads = [1, 2]\n").runs.size(), 1) << "threads change no result";
+  EXPECT_EQ(table("[grid]\nupdate-timestep = [40, 80]\n").runs.size(), 2);
+  EXPECT_EQ(few.runs[0].id.size(), 12);
+}
+
+TEST_F(Sweep, DrawsDependOnTheirSeedAlone) {
+  const std::string random = R"([random]
+draws = 200
+mean-rate = {min = 1e-3, max = 1.0, scale = "log"}
+tmax-offset = {min = -2, max = 2}
+warm-start = ["mse", "init"]
+)";
+  const auto rows = values(random);
+  ASSERT_EQ(rows.size(), 200);
+  EXPECT_EQ(rows, values(random));
+  EXPECT_NE(rows, values(random + "draw-seed = 2\n"));
+  std::map<std::string, int> offsets, starts;
+  double logarithms = 0;
+  for (const auto& row : rows) {
+    const double rate = std::stod(row[0]);
+    EXPECT_GE(rate, 1e-3);
+    EXPECT_LE(rate, 1.0);
+    logarithms += std::log10(rate) / 200;
+    ++offsets[row[1]], ++starts[row[2]];
+  }
+  EXPECT_NEAR(logarithms, -1.5, 0.25);
+  EXPECT_EQ(offsets.size(), 5);
+  for (const auto& [value, count] : offsets) EXPECT_NEAR(count, 40, 25) << value;
+  for (const auto& [value, count] : starts) EXPECT_NEAR(count, 100, 35) << value;
+}
+
+TEST_F(Sweep, TheBaseMayBeAFile) {
+  commit_file(folder_ / "base.toml", "model = \"lenet5\"\nepisodes = 64\nstrategy = \"random\"\nout = \"elsewhere\"\n");
+  const SweepTable t =
+      table("[base]\nconfig = \"base.toml\"\nepisodes = 128\n[grid]\nstrategy = [\"mse\", \"cma-es\"]\n");
+  EXPECT_EQ(toml_text(t.runs[1].options), "strategy = \"cma-es\"\nepisodes = 128\nmodel = \"lenet5\"\n");
+}
+
+TEST_F(Sweep, FaultsNameFileAndKey) {
+  const std::string file = (folder_ / "s.toml").string();
+  for (const auto& [text, message] : std::map<std::string, std::string>{
+           {"[grid]\nstrateg = [\"ppo\"]\n", "s.toml: [grid]: unknown key 'strateg'"},
+           {"[grid]\nseed = []\n", "[grid]: key 'seed': expected at least one value"},
+           {"[grid]\nseed = 1\n", "[grid]: key 'seed': expected a list of values"},
+           {"[grid]\n", "[grid]: expected options"},
+           {"[grid]\nclip = [0.1, \"x\"]\n", "[grid]: key 'clip': expected a number"},
+           {"[grid]\nclip = [0.1, 7]\n", "key 'clip': "},
+           {"seeds = 3\n[grid]\nseed = [1]\n", "[grid]: key 'seed': `seeds` varies it, too"},
+           {"seeds = 0\n", "key 'seeds': expected a number of seeds"},
+           {"[grid]\nclip = [0.1]\n[[zip]]\nclip = [0.2]\n", "[zip]: key 'clip': another axis varies it, too"},
+           {"[base]\nclip = 0.1\n[grid]\nclip = [0.2]\n", "[base]: key 'clip': an axis varies it"},
+           {"[[zip]]\nclip = [0.1, 0.2]\nlr = [0.1]\n", "[zip]: key 'lr': 1 values beside 2 of 'clip'"},
+           {"[base]\nout = \"x\"\n", "[base]: key 'out': the sweep names the files"},
+           {"[random]\nlr = {min = 1, max = 0.5}\n", "[random]: key 'lr': expected a min below the max"},
+           {"[random]\nlr = {min = 0.0, max = 0.5, scale = \"log\"}\n", "a logarithmic range begins above 0"},
+           {"[random]\nlr = {min = 0.1}\n", "key 'lr': expected a range with min and max"},
+           {"[random]\nlr = 0.1\n", "key 'lr': expected a list of choices, or a range"},
+           {"[random]\ndraws = 3\n", "[random]: expected options"},
+           {"[grids]\nlr = [1]\n", "unknown section [grids]"},
+           {"grid = 1\n", "key 'grid': unknown"},
+           {"base = \"none.toml\"\n", "none.toml: no such file"},
+           {"[grid]\nstrategy = [\"random\"]\nwarm-start = [\"mse\", \"none\"]\n",
+            "run with strategy = random, warm-start = none: --warm-start none"},
+       })
+    EXPECT_THAT(error(text), testing::AllOf(HasSubstr(file), HasSubstr(message))) << text;
+}
+
+}  // namespace
+}  // namespace triseg

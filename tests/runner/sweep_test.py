@@ -1,0 +1,159 @@
+"""triseg sweep from outside: the same files by every way to run it, failures, kills, two at once."""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import unittest
+
+import h5py
+
+from program import FEW_DATA, FEW_TEACHER, SOURCE, ProgramTest, end, errors_in, held, let_go, quick, run, run_file, start
+
+BASE = f"""
+[base]
+model = "lenet5"
+data = "{FEW_DATA}"
+episodes = 192
+episodes-per-update = 32
+batch-size = 16
+calib-batches = 4
+top-k = 2
+eval-every = 3
+"""
+AXES = """
+[grid]
+strategy = ["ppo", "random"]
+tmax-percentile = [85, 95]
+"""
+
+
+class Sweep(ProgramTest):
+    def write(self, text, name="s.toml"):
+        with open(self.out(name), "w") as file:
+            file.write(text)
+        return self.out(name)
+
+    def table(self, out):
+        with open(os.path.join(self.out(out), "sweep.json")) as file:
+            return json.load(file)
+
+    def run_of(self, out, identifier):
+        return run_file(os.path.join(self.out(out), "runs", identifier), "run")
+
+    def sweep(self, file, out, *more, ranks=None, expect=0):
+        done = run(["sweep", file, "--out", self.out(out), *more], ranks)
+        self.assertEqual(done.returncode, expect, done.stderr)
+        return done
+
+    def finished(self, out, identifier):
+        with h5py.File(self.run_of(out, identifier)) as file:
+            return file.attrs["status"] == b"finished"
+
+    def assert_equal_runs(self, a, b):
+        done = subprocess.run([sys.executable, os.path.join(SOURCE, "analysis", "compare_runs.py"), a, b], capture_output=True, text=True)
+        self.assertEqual(done.stdout, "equal\n", done.stdout + done.stderr)
+
+    def test_every_way_to_run_it_gives_the_bytes_of_the_search_alone(self):
+        file = self.write(BASE + AXES + "seed = [3]\n")
+        self.sweep(file, "one", "--runs-at-once", "1")
+        self.sweep(file, "threads", "--runs-at-once", "3")
+        self.sweep(file, "groups", ranks=3)
+        self.sweep(file, "pairs", "--ranks-per-run", "2", ranks=4)
+        runs = self.table("one")["runs"]
+        self.assertEqual(len(runs), 4)
+        for index in (1, 3):
+            self.sweep(file, "tasks", "--index", str(index))
+            self.assert_equal_runs(self.run_of("one", runs[index]["id"]), self.run_of("tasks", runs[index]["id"]))
+        for each in runs:
+            for out in ("threads", "groups", "pairs"):
+                self.assert_equal_runs(self.run_of("one", each["id"]), self.run_of(out, each["id"]))
+        alone = quick("--out", self.out("alone"), "--strategy", runs[2]["values"][0], "--tmax-percentile", runs[2]["values"][1],
+                      "--seed", runs[2]["values"][2], "--result-file", "run.json")
+        self.assertEqual(run(alone).returncode, 0)
+        self.assert_equal_runs(self.run_of("one", runs[2]["id"]), run_file(self.out("alone"), "run"))
+        options = os.path.join(self.out("one"), "runs", runs[2]["id"], "options.toml")
+        self.assertEqual(run(["search", "--config", options, "--out", self.out("again")]).returncode, 0)
+        self.assert_equal_runs(run_file(self.out("alone"), "run"), run_file(self.out("again"), "lenet5"))
+
+    def test_a_dry_run_prints_the_table_and_does_nothing(self):
+        file = self.write("seeds = 2\n" + BASE + AXES + '[[zip]]\nkd-T = [2, 2.0]\n')
+        done = run(["sweep", file, "--dry-run", "--out", self.out("none")])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        lines = done.stdout.splitlines()
+        self.assertEqual(lines[0].split(), ["index", "id", "strategy", "tmax-percentile", "kd-T", "seed"])
+        self.assertEqual(len(lines), 1 + 8 + 2)
+        self.assertEqual(lines[-2], "8 of 16 combinations equal another: each is done once")
+        self.assertEqual(lines[-1], f"8 runs, {8 * 192 * 16} student images in their episodes")
+        self.assertFalse(os.path.exists(self.out("none")))
+
+    def test_a_run_that_fails_is_recorded_and_the_others_go_on(self):
+        missing = self.out("missing.h5")
+        file = self.write(BASE + f'[[zip]]\nteacher = ["{FEW_TEACHER}", "{missing}"]\n'
+                          '[grid]\nseed = [1, 2]\n')
+        done = self.sweep(file, "a", expect=1)
+        self.assertIn("2 of 4 runs finished, 2 failed", done.stderr)
+        for each in self.table("a")["runs"]:
+            failure = os.path.join(self.out("a"), "runs", each["id"], "failed.txt")
+            self.assertEqual(os.path.exists(failure), missing in each["values"], each)
+            if os.path.exists(failure):
+                with open(failure) as text:
+                    self.assertIn(missing, text.read())
+            else:
+                self.assertTrue(os.path.exists(self.run_of("a", each["id"])))
+        # It is tried again, and what is finished is not done again.
+        before = {each["id"]: os.stat(self.run_of("a", each["id"])).st_mtime_ns for each in self.table("a")["runs"] if missing not in each["values"]}
+        shutil.copy(FEW_TEACHER, missing)
+        self.assertIn("4 of 4 runs finished", self.sweep(file, "a").stderr)
+        for identifier, modified in before.items():
+            self.assertEqual(os.stat(self.run_of("a", identifier)).st_mtime_ns, modified)
+
+    def test_a_stopped_or_killed_sweep_continues_to_the_same_bytes(self):
+        file = self.write(BASE.replace("192", "1200") + "checkpoint-every = 0\n[grid]\nseed = [1, 2, 3]\n")
+        self.sweep(file, "whole")
+        ids = [each["id"] for each in self.table("whole")["runs"]]
+        for number, ranks in ((signal.SIGTERM, None), (signal.SIGKILL, None), (signal.SIGTERM, 2)):
+            with self.subTest(number=number, ranks=ranks):
+                out = f"parts{number}{ranks}"
+                process, pids = held(lambda: start(["sweep", file, "--out", self.out(out), "--runs-at-once", "1"], ranks),
+                                     lambda: os.path.exists(self.run_of(out, ids[0])), lambda: not self.finished(out, ids[0]))
+                for pid in pids:
+                    os.kill(pid, number)
+                let_go(pids)
+                _, log = process.communicate(timeout=60)
+                if number == signal.SIGTERM:
+                    self.assertEqual(process.returncode, 85, log)
+                    self.assertIn("stopped by a signal: the same command continues", log)
+                self.assertIn("3 of 3 runs finished", self.sweep(file, out).stderr)
+                for identifier in ids:
+                    self.assert_equal_runs(self.run_of("whole", identifier), self.run_of(out, identifier))
+
+    def test_two_sweeps_do_not_share_a_folder(self):
+        file = self.write(BASE.replace("192", "100000000"))
+        process = start(["sweep", file, "--out", self.out("a")])
+        self.addCleanup(end, process.pid)
+        while process.poll() is None and not os.path.exists(os.path.join(self.out("a"), "sweep.json")):
+            time.sleep(0.01)
+        for more in ([], ["--index", "0"]):
+            self.assert_one_line_error(run(["sweep", file, "--out", self.out("a"), *more]), "sweep.json is being written by process ",
+                                       "choose another --out")
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 85)
+
+    def test_bad_sweeps_are_one_line(self):
+        for text, fragment in (("[grid]\nstrateg = ['ppo']\n", "[grid]: unknown key 'strateg'"), ("x = [", "cannot be read as TOML")):
+            file = self.write(text)
+            self.assert_one_line_error(run(["sweep", file]), file, fragment)
+            errors = errors_in(run(["sweep", file], 2).stderr)
+            self.assertEqual(len(errors), 1, errors)
+            self.assertIn(fragment, errors[0])
+        self.assert_one_line_error(run(["sweep", self.out("none.toml")]), "none.toml")
+        file = self.write(BASE)
+        self.assert_one_line_error(run(["sweep", file, "--index", "1", "--out", self.out("a")]), "--index: expected 0 to 0, found 1")
+
+
+if __name__ == "__main__":
+    unittest.main()
