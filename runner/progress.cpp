@@ -52,7 +52,8 @@ Progress::Progress(std::string label, std::uint64_t done, std::uint64_t total, d
       first_(done),
       total_(total),
       interval_seconds_(interval_seconds),
-      terminal_(isatty(STDERR_FILENO) != 0 && spdlog::should_log(spdlog::level::info)),
+      terminal_(isatty(STDERR_FILENO) != 0),
+      silent_(!spdlog::should_log(spdlog::level::info)),
       start_(Clock::now()),
       last_(start_) {}
 
@@ -61,6 +62,7 @@ Progress::~Progress() {
 }
 
 void Progress::update(std::uint64_t done, std::string_view note) {
+  if (silent_) return;
   const auto now = Clock::now();
   const bool last = done >= total_;
   if (!last && seconds_between(last_, now) < (terminal_ ? 0.1 : interval_seconds_)) return;

@@ -24,6 +24,7 @@ class Progress {
   std::uint64_t first_, total_;
   double interval_seconds_;
   bool terminal_;
+  bool silent_;  ///< as the log is, below warnings
   Clock::time_point start_, last_;
 };
 

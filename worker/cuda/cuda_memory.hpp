@@ -70,10 +70,11 @@ template <class T>
 DeviceArray<T> on_device(std::span<const T> values) {
   DeviceArray<T> array;
   array.reserve(values.size());
-  check_cuda(cudaMemcpy(array.data(), values.data(), values.size_bytes(), cudaMemcpyHostToDevice),
-             "copy to the device");
-  // From pageable memory the call above may return before the bytes have arrived.
-  check_cuda(cudaDeviceSynchronize(), "copy to the device");
+  // On a stream of this thread's own: what waits for the whole device breaks the captures of other threads.
+  check_cuda(
+      cudaMemcpyAsync(array.data(), values.data(), values.size_bytes(), cudaMemcpyHostToDevice, cudaStreamPerThread),
+      "copy to the device");
+  check_cuda(cudaStreamSynchronize(cudaStreamPerThread), "copy to the device");
   return array;
 }
 
