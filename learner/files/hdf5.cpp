@@ -245,8 +245,9 @@ void File::create_group(const std::string& path) {
     const std::string part = path.substr(0, end);
     if (!objects_.contains(part)) {
       const Handle creation = creation_list(call, H5P_GROUP_CREATE);
-      Handle(call("H5Gcreate2", H5Gcreate2(file_.id(), part.c_str(), H5P_DEFAULT, creation.id(), H5P_DEFAULT)),
-             close_group);
+      const Handle created(
+          call("H5Gcreate2", H5Gcreate2(file_.id(), part.c_str(), H5P_DEFAULT, creation.id(), H5P_DEFAULT)),
+          close_group);
       objects_.emplace(part, Kind::group);
     }
     if (end == std::string::npos) return;

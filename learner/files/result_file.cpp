@@ -354,7 +354,7 @@ StoredRepair ResultFile::repair(const Network& network) const {
     bad("repair", "an object with layers", stored);
   std::vector<LayerRepair> layers;
   for (const auto& [name, entry] : stored["layers"].items()) {
-    const auto array = [&](const char* key, auto is_value) -> const Json& {
+    const auto array = [&, &name = name, &entry = entry](const char* key, auto is_value) -> const Json& {
       const std::string at = fmt::format("repair.layers.{}.{}", name, key);
       if (!entry.is_object() || !entry.contains(key) || !entry[key].is_array()) bad(at, "an array", entry);
       for (const Json& value : entry[key])

@@ -61,7 +61,7 @@ void add_root(std::vector<Field>& fields) {
       &RunData::student_images);
   for (const auto& [name, member] : energy_names)
     add(fmt::format("energy_{}", name), "pJ", fmt::format("energy of an operation, {} of --energy-table", name),
-        [member](auto& r) -> decltype(auto) { return (r.energy.*member); });
+        [member = member](auto& r) -> decltype(auto) { return (r.energy.*member); });
   add("config_hash", "", "SHA-256 over the options that change results", &RunData::config_hash);
   add_placement("config", "all options, given or by default, as TOML", &RunData::config);
   add_placement("data", "data set, as --data takes it: a name, or the absolute path of a folder", &RunData::data);

@@ -32,7 +32,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int most_runs_on_a_gpu = 8;
+constexpr int most_runs_on_a_gpu = 16;
 
 /// Hands out runs: each to one process of all that share the folder.
 class Queue {
