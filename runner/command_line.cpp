@@ -6,8 +6,6 @@
 #include <fstream>
 
 namespace triseg {
-namespace {
-
 std::string shell_word(const std::string& word) {
   constexpr const char* plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=./,:+@%";
   if (!word.empty() && word.find_first_not_of(plain) == std::string::npos) return word;
@@ -15,8 +13,6 @@ std::string shell_word(const std::string& word) {
   for (char c : word) result += c == '\'' ? std::string("'\\''") : std::string(1, c);
   return result + "'";
 }
-
-}  // namespace
 
 std::filesystem::path program_folder() { return std::filesystem::read_symlink("/proc/self/exe").parent_path(); }
 

@@ -1,12 +1,15 @@
 // triseg sweep: many searches from one file.
+#include "core/atomic_file.hpp"
 #include "core/error.hpp"
 #include "core/text.hpp"
+#include "runner/command_line.hpp"
 #include "runner/commands/commands.hpp"
 #include "runner/commands/declare_options.hpp"
 #include "runner/commands/option_checks.hpp"
 #include "runner/ranks/ranks.hpp"
 #include "runner/ranks/signals.hpp"
 #include "runner/sweep/sweep_runs.hpp"
+#include "runner/sweep/sweep_slurm.hpp"
 
 #include <CLI/CLI.hpp>
 
@@ -14,6 +17,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace triseg {
 namespace {
@@ -22,7 +26,9 @@ namespace fs = std::filesystem;
 
 struct SweepOptions {
   std::string file;
-  bool dry_run = false;
+  bool dry_run = false, slurm = false, submit = false;
+  std::uint64_t concurrent = 0;            ///< tasks of the array at once; 0: no limit
+  std::vector<std::string> slurm_options;  ///< of sbatch
   SweepPlace place;
 };
 
@@ -52,11 +58,29 @@ void print_table(const SweepTable& table) {
   fmt::print("{}, {} student images in their episodes\n", counted(table.runs.size(), "run"), images);
 }
 
+/// Writes the batch script of an array, and submits it if asked to.
+void write_array(const SweepTable& table, const SweepOptions& o) {
+  SlurmArray array{o.file, o.place.out, table.runs.size(), o.concurrent, o.slurm_options, {}};
+  if (o.place.engine.engine != EngineKind::automatic)
+    array.arguments = {"--engine", std::string(name_of(engine_names(), o.place.engine.engine))};
+  if (o.place.engine.threads > 0)
+    array.arguments.insert(array.arguments.end(), {"--threads", fmt::format("{}", o.place.engine.threads)});
+  const SweepFolder folder{o.place.out};
+  const fs::path script = folder.path / "sweep.sbatch";
+  ensure_writable_folder(folder.path);
+  write_table(folder, table);
+  commit_file(script, batch_script(array, largest_array()));
+  if (o.submit) fmt::print("Job {}: {}\n", submit(script), script.string());
+  else fmt::print("{}: submit it with sbatch {}\n", script.string(), shell_word(script.string()));
+}
+
 int run(SweepOptions& o) {
   catch_stop_signals("iteration");
   SweepTable table;
   const auto problem = failure_of([&] {
     table = make_table(read_sweep(o.file));
+    if (!o.slurm && !o.submit && (o.concurrent > 0 || !o.slurm_options.empty()))
+      fail("--{}: has no effect without --slurm or --submit", o.concurrent > 0 ? "concurrent" : "slurm-option");
     if (o.place.index && *o.place.index >= table.runs.size())
       fail("--index: expected 0 to {}, found {}: {} has {}", table.runs.size() - 1, *o.place.index, o.file,
            counted(table.runs.size(), "run"));
@@ -65,6 +89,11 @@ int run(SweepOptions& o) {
   if (o.dry_run) {
     if (problem) std::rethrow_exception(problem);
     print_table(table);
+    return 0;
+  }
+  if (o.slurm || o.submit) {
+    if (problem) std::rethrow_exception(problem);
+    write_array(table, o);
     return 0;
   }
   return run_sweep(table, o.place, problem);
@@ -93,6 +122,22 @@ void setup_sweep(CLI::App& program, int& exit_code) {
                   "Runs that a lone rank does side by side; 0: as many as its cores or its GPU can do")
       ->check(whole(0, 4096))
       ->capture_default_str();
+  CLI::Option* index = app->get_option("--index");
+  CLI::Option* slurm =
+      app->add_flag("--slurm", o.slurm, "Write OUT/sweep.sbatch, a job array with a task a run, and do none");
+  CLI::Option* submit = app->add_flag("--submit", o.submit, "Write it and give it to sbatch");
+  for (CLI::Option* each : {slurm, submit}) each->disable_flag_override()->excludes(index);
+  app->add_option("--concurrent", o.concurrent, "Tasks of the array that may run at once; 0: no limit")
+      ->check(whole(0, 1'000'000))
+      ->capture_default_str();
+  app->add_option_function<std::vector<std::string>>(
+         "--slurm-option",
+         [&o](const std::vector<std::string>& options) {
+           for (const std::string& option : options) check_slurm_option(option);
+           o.slurm_options = options;
+         },
+         "Option of sbatch for the array, such as time=01:00:00 or gpus-per-task=1; several are possible")
+      ->allow_extra_args(false);
   declare_engine(*app, o.place.engine);
   declare_ranks(*app, o.place.ranks);
   app->callback([options, &exit_code] { exit_code = run(*options); });

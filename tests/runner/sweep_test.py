@@ -143,6 +143,28 @@ class Sweep(ProgramTest):
         process.communicate(timeout=60)
         self.assertEqual(process.returncode, 85)
 
+    def test_the_script_of_an_array_quotes_what_it_is_given(self):
+        file, out = self.write(BASE + AXES, "a'b $(touch pwned).toml"), 'o "u\'t'
+        done = run(["sweep", file, "--out", out, "--slurm", "--concurrent", "2", "--slurm-option", "time=01:00:00", "--slurm-option",
+                    "mem=2G"], cwd=self.folder)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        script = os.path.join(self.folder, out, "sweep.sbatch")
+        with open(script) as text:
+            lines = text.read().splitlines()
+        for line in ("#SBATCH --array=0-3%2", "#SBATCH --time=01:00:00", "#SBATCH --mem=2G"):
+            self.assertIn(line, lines)
+        # The shell's own reading of the two paths.
+        assignments = "\n".join(line for line in lines if line.startswith(("file=", "folder=")))
+        said = subprocess.run(["bash", "-c", assignments + '\nprintf "%s\\n" "$file" "$folder"'], capture_output=True, text=True, cwd=self.folder)
+        self.assertEqual(said.stdout, f"{file}\n{os.path.join(os.path.realpath(self.folder), out)}\n")
+        self.assertFalse(os.path.exists(self.out("pwned")))
+        self.assertEqual(subprocess.run(["bash", "-n", script]).returncode, 0)
+        for options, fragment in ((["--slurm", "--slurm-option", "time=$(x)"], "--slurm-option: 'time=$(x)'"),
+                                  (["--slurm", "--slurm-option", "array=3"], "the sweep's script says that itself"),
+                                  (["--concurrent", "3"], "--concurrent: has no effect without --slurm"),
+                                  (["--slurm", "--index", "1"], "--index excludes --slurm")):
+            self.assert_one_line_error(run(["sweep", file, *options], cwd=self.folder), fragment)
+
     def test_bad_sweeps_are_one_line(self):
         for text, fragment in (("[grid]\nstrateg = ['ppo']\n", "[grid]: unknown key 'strateg'"), ("x = [", "cannot be read as TOML")):
             file = self.write(text)
