@@ -49,6 +49,7 @@ SchedulerType=sched/builtin
 SlurmdParameters=config_overrides
 ReturnToService=2
 KillWait=4
+SlurmdTimeout={host_timeout}
 {nodes}
 PartitionName=test Nodes=ALL Default=YES State=UP
 """
@@ -70,7 +71,8 @@ class ThisMachine:
 
     def start(self, words, log):
         with open(log, "ab") as file:
-            self.processes.append(subprocess.Popen(self.command(words), stdin=subprocess.DEVNULL, stdout=file, stderr=file))
+            self.processes.append(subprocess.Popen(self.command(["setpriv", "--pdeathsig", "TERM", *words]),  # ends with the test
+                                                   stdin=subprocess.DEVNULL, stdout=file, stderr=file))
 
     def stop(self):
         for process in reversed(self.processes):
@@ -133,8 +135,9 @@ def two_hosts(folder):
 
 
 class Cluster:
-    """hosts: the first one has the controller. one_host: why there is only one, where two were wanted."""
-    def __init__(self, hosts_wanted):
+    """hosts: the first one has the controller. one_host: why there is only one, where two were wanted. host_timeout: seconds
+    after which a host that does not answer is down."""
+    def __init__(self, hosts_wanted, host_timeout):
         os.environ["PATH"] += ":/usr/sbin"
         missing = [daemon for daemon in DAEMONS if not shutil.which(daemon)]
         if missing:
@@ -145,7 +148,7 @@ class Cluster:
             os.mkdir(f"{self.folder}/{name}")
         self.hosts, self.one_host = two_hosts(self.folder) if hosts_wanted == 2 else ([], "")
         self.hosts = self.hosts or [ThisMachine()]
-        self.running = False
+        self.running, self.host_timeout = False, host_timeout
         try:
             self.start()
         except BaseException:
@@ -158,7 +161,7 @@ class Cluster:
         nodes = "\n".join(f"NodeName={h.name} NodeAddr={h.address} CPUs=4 State=UNKNOWN" for h in self.hosts)
         files = {"slurm.conf": CONFIGURATION.format(
                      folder=folder, user=pwd.getpwuid(os.getuid()).pw_name, controller=f"{first.name}({first.address})", port=port,
-                     slurmd_port=port + 1, nodes=nodes),
+                     slurmd_port=port + 1, host_timeout=self.host_timeout, nodes=nodes),
                  "cgroup.conf": "CgroupPlugin=cgroup/v1\n",  # not used, but slurmd wants one: v2 needs systemd to start
                  "mpi.conf": f"PMIxCliTmpDirBase={folder}/host\n"}  # in /tmp, which they share, the hosts would meet
         for name, content in files.items():
@@ -226,11 +229,11 @@ SEARCH = ("--episodes", str(EPISODES), "--checkpoint-every", "0", "--progress-ev
 
 class SlurmTest(ProgramTest):
     """Tests that share a cluster of HOSTS hosts, or of one, and the run `plain`, made by one process without Slurm."""
-    HOSTS = 1
+    HOSTS, HOST_TIMEOUT = 1, 300
 
     @classmethod
     def setUpClass(cls):
-        cls.cluster = Cluster(cls.HOSTS)
+        cls.cluster = Cluster(cls.HOSTS, cls.HOST_TIMEOUT)
         cls.addClassCleanup(cls.cluster.stop)
         if cls.cluster.one_host:
             print(f"One host only, for namespaces cannot be made here: {cls.cluster.one_host}", file=sys.stderr)

@@ -1,8 +1,18 @@
 """slurm/search.sbatch on a real Slurm of two hosts, or, where there cannot be two, on one."""
+import os
 import signal
 
-from cluster import EPISODES, SlurmTest, wait_for
+from cluster import ADDRESSES, EPISODES, SlurmTest, wait_for
 from program import episodes_in, run_file, send
+
+
+def peers(pid):
+    """The addresses that a process has TCP connections (IPv4) to."""
+    sockets = {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
+    with open(f"/proc/{pid}/net/tcp") as file:
+        rows = [line.split() for line in list(file)[1:]]
+    remote = [bytes.fromhex(row[2].split(":")[0]) for row in rows if f"socket:[{row[9]}]" in sockets]
+    return {".".join(map(str, reversed(address))) for address in remote}
 
 
 class HostsTest(SlurmTest):
@@ -26,6 +36,8 @@ class TwoHosts(HostsTest):
         job = self.submit("spread", *self.spread)
         ranks = self.hold("spread", job)
         self.assert_hosts(ranks, self.names[0], self.names[-1])
+        if len(self.names) == 2:
+            self.assertIn(ADDRESSES["two"], peers(ranks[0][0]), "the ranks are joined by TCP")
         self.let_go(ranks)
         self.assert_completes(job, "spread")
         self.assertIn("transport mpi: 2 ranks", self.log("spread"))
@@ -83,22 +95,41 @@ class TwoHosts(HostsTest):
             self.assert_same_run(self.out(f"alone{n}"), self.out(f"seed{n}"))
 
 
-class CutOff(HostsTest):
-    """Alone on its cluster: it takes Slurm two minutes to take a lost host's word again."""
-    def test_a_host_that_is_cut_off_ends_the_job_which_then_continues(self):
+class LosingAHost(HostsTest):
+    """Each class with one test: it takes Slurm minutes to trust a host that was lost again."""
+    def cut_off(self, name, *options, search=()):
+        """A job of two ranks whose second host is cut off while it works."""
         if len(self.names) == 1:
             self.skipTest("one host cannot be cut off from itself")
-        job = self.submit("cut", *self.spread, search=["--rank-timeout", "3"])
-        ranks = self.hold("cut", job)
-        controller = self.cluster.hosts[0]
-        controller.ip("link", "set", "link0", "down")
-        self.addCleanup(controller.ip, "link", "set", "link0", "up")
+        job = self.submit(name, *options, search=search)
+        ranks = self.hold(name, job)
+        self.assertEqual({host for _, host in ranks}, {"one", "two"})
+        self.cluster.hosts[0].ip("link", "set", "link0", "down")
         self.let_go(ranks)
-        wait_for(60, "the end of the job's part on the first host",
-                 lambda: self.cluster.field(job, "JobState") in ("COMPLETING", "FAILED"))
-        self.assertRegex(self.log("cut"), "triseg: error: rank 0: MPI: gather: rank 1 on host two did not answer within 3 s")
-        self.assertEqual(self.cluster.field(job, "ExitCode").split(":")[0], "1")
+        return job
+
+
+class CutOff(LosingAHost):
+    def test_a_rank_on_a_host_that_is_cut_off_ends_the_job_which_then_continues(self):
+        waiting = ["--rank-timeout", "3"]
+        job = self.cut_off("cut", *self.spread, search=waiting)
+        wait_for(60, "the end of the job on the first host", lambda: self.cluster.field(job, "JobState") in ("COMPLETING", "FAILED"))
+        self.assertIn("triseg: error: rank 0: MPI: gather: rank 1 on host two did not answer within 3 s", self.log("cut"))
+        self.assertEqual(self.cluster.field(job, "ExitCode"), "1:0")
         # What is left of the cluster continues it.
-        self.assert_completes(self.submit("cut", "--nodelist=one", "--ntasks=2", search=["--rank-timeout", "3"]), "cut")
+        self.assert_completes(self.submit("cut", "--nodelist=one", "--ntasks=2", search=waiting), "cut")
         self.assertRegex(self.log("cut"), "Continuing .* at episode [0-9]")
         self.assert_plain("cut")
+
+
+class HostDown(LosingAHost):
+    HOST_TIMEOUT = 12
+
+    def test_slurm_requeues_a_job_whose_host_is_down_and_it_continues_on_the_other(self):
+        job = self.cut_off("down", "--nodes=1-2", "--spread-job", "--ntasks=2")
+        self.restart(job)
+        self.assertIn("srun: error: Node failure on two", self.log("down"))
+        self.assert_completes(job, "down")
+        self.assertEqual(self.cluster.field(job, "NodeList"), "one")
+        self.assertRegex(self.log("down"), "Continuing .* at episode [0-9]")
+        self.assert_plain("down")
