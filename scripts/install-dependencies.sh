@@ -19,7 +19,7 @@ packages=(
 )
 case "${1:-}" in
   "") ;;
-  --for-tests) packages+=(slurmctld slurmd slurm-client munge clang-format-14) ;;
+  --for-tests) packages+=(slurmctld slurmd slurm-client munge iproute2 clang-format-14) ;;
   *) fail "unknown argument '$1': expected --for-tests or nothing" ;;
 esac
 
