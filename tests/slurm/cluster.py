@@ -284,9 +284,9 @@ class SlurmTest(ProgramTest):
                     found[int(variables["SLURM_PROCID"])] = (int(entry), host.name)
         return [found[rank] for rank in sorted(found)]
 
-    def hold(self, name, job):
-        """The ranks of a job, stopped in the midst of the search into out(NAME)."""
-        path = run_file(self.out(name))
+    def hold(self, name, job, path=None):
+        """The ranks of a job, stopped in the midst of the search into out(NAME), or of the run in `path`."""
+        path = path or run_file(self.out(name))
         wait_for(60, f"episodes of job {job}", lambda: episodes_in(path) >= 64)
         ranks = self.ranks(self.cluster.field(job, "JobId"))
         for pid, _ in ranks:

@@ -1,9 +1,13 @@
 """slurm/search.sbatch on a real Slurm of two hosts, or, where there cannot be two, on one."""
+import json
 import os
+import re
 import signal
+import subprocess
+import sys
 
-from cluster import ADDRESSES, EPISODES, SlurmTest, wait_for
-from program import episodes_in, run_file, send
+from cluster import ADDRESSES, EPISODES, SEARCH, SlurmTest, wait_for
+from program import PROGRAM, SOURCE, episodes_in, quick, run, run_file, send
 
 
 def peers(pid):
@@ -93,6 +97,42 @@ class TwoHosts(HostsTest):
         self.assert_plain("seed1")
         for n in (2, 3):
             self.assert_same_run(self.out(f"alone{n}"), self.out(f"seed{n}"))
+
+    def test_a_sweep_as_an_array_survives_a_kill_and_a_requeue(self):
+        # Its folder has a name that a shell would take apart.
+        file, out, alone = self.out("sweep.toml"), self.out("it's $(a) sweep"), self.out("alone")
+        options = quick(*SEARCH)[1:]
+        pairs = dict(zip(options[::2], options[1::2]))
+        del pairs["--result-file"]
+        with open(file, "w") as text:
+            text.write("seeds = 4\n[base]\n" + "".join(f"{key[2:]} = {value if value.isdigit() else json.dumps(value)}\n" for key, value in pairs.items())
+                       + '[grid]\nstrategy = ["ppo", "random"]\n')
+        command = ["sweep", file, "--submit", "--out", out, "--slurm-option", "ntasks=1", "--slurm-option", "time=30"]
+        said = self.cluster.run(PROGRAM, *command, "--concurrent", "4")
+        array = re.match(r"Job ([0-9]+): ", said)[1]
+        with open(os.path.join(out, "sweep.json")) as table:
+            runs = [each["id"] for each in json.load(table)["runs"]]
+        self.assertEqual(len(runs), 8)
+
+        def path(folder, index):
+            return run_file(os.path.join(folder, "runs", runs[index]), "run")
+        killed, requeued = f"{array}_1", f"{array}_2"
+        held = {task: self.hold("", task, path(out, int(task[-1]))) for task in (killed, requeued)}
+        send(held[killed][0][0], signal.SIGKILL)
+        self.cluster.run("scontrol", "requeue", requeued)
+        for ranks in held.values():
+            self.let_go(ranks)
+        self.restart(requeued)
+        self.assertEqual(self.wait_for_end(killed), "FAILED")
+        for index in (0, *range(2, 8)):
+            self.assertEqual(self.wait_for_end(f"{array}_{index}", 180), "COMPLETED", index)
+        again = re.match(r"Job ([0-9]+): ", self.cluster.run(PROGRAM, *command))[1]
+        self.assertEqual(self.wait_for_end(f"{again}_1"), "COMPLETED")
+        self.assertEqual(run(["sweep", file, "--out", alone]).returncode, 0)
+        for index in range(8):
+            compared = subprocess.run([sys.executable, os.path.join(SOURCE, "analysis", "compare_runs.py"), path(out, index), path(alone, index)],
+                                      capture_output=True, text=True)
+            self.assertEqual(compared.stdout, "equal\n", compared.stderr)
 
 
 class LosingAHost(HostsTest):
