@@ -43,7 +43,8 @@ TEST(Philox, UniformIsUniform) {
     previous = u;
   }
   double chi2 = 0;
-  for (int n : count) chi2 += std::pow(n - draws / bins, 2) / (draws / bins);
+  const double expected = double(draws) / bins;
+  for (int n : count) chi2 += std::pow(n - expected, 2) / expected;
   EXPECT_LT(chi2, 63 + 5 * std::sqrt(2 * 63.0));
   EXPECT_NEAR(sum / draws, 0.5, 0.003);
   EXPECT_NEAR(squares / draws, 1.0 / 3, 0.003);

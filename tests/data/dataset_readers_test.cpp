@@ -342,7 +342,7 @@ TEST_F(IdxFolder, OtherUsualNamesAreRead) {
       for (const bool packed : {false, true}) {
         std::filesystem::remove_all(folder);
         std::filesystem::create_directory(folder);
-        const auto put = [&](const std::string& name, const Bytes& bytes) {
+        const auto put = [&, &prefix = prefix](const std::string& name, const Bytes& bytes) {
           if (packed) write_gz(prefix + name + "-ubyte.gz", bytes);
           else write(prefix + name + "-ubyte", bytes);
         };

@@ -146,7 +146,7 @@ TEST_F(InputFileTest, CopiesAreToldFromOthers) {
   for (const std::size_t size : {std::size_t{0}, std::size_t{1} << 20, bytes.size() - 1}) {
     write("b.gz", gzipped(Bytes(bytes.begin(), bytes.begin() + size)));
     for (const auto& [x, y] : {std::pair{"a", "b.gz"}, std::pair{"b.gz", "a"}})
-      EXPECT_THAT(error_of([&] { expect_same_content(path(x), path(y)); }),
+      EXPECT_THAT(error_of([&, &x = x, &y = y] { expect_same_content(path(x), path(y)); }),
                   AllOf(HasSubstr("offset " + std::to_string(size)), HasSubstr(path("a")), HasSubstr(path("b.gz"))));
   }
 }

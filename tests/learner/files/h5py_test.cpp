@@ -156,7 +156,8 @@ Expected expected_content(const RunData& r) {
   e.column("/updates/branch", "uint64", r.updates, [](const Update& x) { return x.branch; });
   e.column("/updates/iteration", "uint64", r.updates, [](const Update& x) { return x.iteration; });
   for (const auto& [name, member] : columns)
-    e.column(std::string("/updates/") + name, "float64", r.updates, [&](const Update& x) { return x.*member; });
+    e.column(std::string("/updates/") + name, "float64", r.updates,
+             [member = member](const Update& x) { return x.*member; });
 
   e.column("/evaluations/iteration", "uint64", r.evaluations, [](const Evaluation& x) { return x.iteration; });
   e.column("/evaluations/codes", "uint8", r.evaluations, [](const Evaluation& x) { return codes_json(x.codes); });
