@@ -10,14 +10,19 @@
 #include "runner/ranks/signals.hpp"
 #include "runner/sweep/sweep_runs.hpp"
 #include "runner/sweep/sweep_slurm.hpp"
+#include "runner/sweep/sweep_status.hpp"
 
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <chrono>
+#include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
+#include <thread>
+#include <unistd.h>
 
 namespace triseg {
 namespace {
@@ -74,6 +79,32 @@ void write_array(const SweepTable& table, const SweepOptions& o) {
   else fmt::print("{}: submit it with sbatch {}\n", script.string(), shell_word(script.string()));
 }
 
+struct StatusOptions {
+  std::string folder;
+  double watch = 0;  ///< seconds; 0: once
+};
+
+int show_status(const StatusOptions& o) {
+  const bool terminal = ::isatty(STDOUT_FILENO) != 0;
+  for (;;) {
+    bool done = false;
+    const std::string text = status_text({o.folder}, &done);
+    fmt::print("{}{}", o.watch > 0 && terminal ? "\033[H\033[2J" : "", text);
+    std::fflush(stdout);
+    if (o.watch == 0 || done) return 0;
+    std::this_thread::sleep_for(std::chrono::duration<double>(o.watch));
+  }
+}
+
+void setup_status(CLI::App& sweep, int& exit_code) {
+  auto options = std::make_shared<StatusOptions>();
+  CLI::App* app = sweep.add_subcommand("status", "Say how far a sweep is, from the files in its folder");
+  app->add_option("folder", options->folder, "Folder of the sweep")->required()->check(path_text("a folder"));
+  app->add_option("--watch", options->watch, "Say it again every so many seconds, until no run is waiting or running")
+      ->check(within(0.1, 1e6));
+  app->callback([options, &exit_code] { exit_code = show_status(*options); });
+}
+
 int run(SweepOptions& o) {
   catch_stop_signals("iteration");
   SweepTable table;
@@ -106,7 +137,6 @@ void setup_sweep(CLI::App& program, int& exit_code) {
   CLI::App* app = program.add_subcommand("sweep", "Do a search for every combination of options that a file names");
   SweepOptions& o = *options;
   app->add_option("file", o.file, "Sweep file (TOML): a base, and axes [grid], [[zip]], [random] and seeds")
-      ->required()
       ->check(path_text("a sweep file"));
   app->add_flag("--dry-run", o.dry_run, "Print the table of runs and what they cost, and do none");
   app->add_option("--out", o.place.out, "Folder of the sweep (default: sweeps/NAME, from the sweep file's name)")
@@ -140,7 +170,14 @@ void setup_sweep(CLI::App& program, int& exit_code) {
       ->allow_extra_args(false);
   declare_engine(*app, o.place.engine);
   declare_ranks(*app, o.place.ranks);
-  app->callback([options, &exit_code] { exit_code = run(*options); });
+  setup_status(*app, exit_code);
+  app->callback([options, app, &exit_code] {
+    if (!app->get_subcommands().empty()) return;
+    if (options->file.empty())
+      throw CLI::ParseError("sweep: expected the name of a sweep file (TOML), or status and the folder of a sweep",
+                            CLI::ExitCodes::RequiredError);
+    exit_code = run(*options);
+  });
 }
 
 }  // namespace triseg

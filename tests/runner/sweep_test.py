@@ -103,6 +103,10 @@ class Sweep(ProgramTest):
                     self.assertIn(missing, text.read())
             else:
                 self.assertTrue(os.path.exists(self.run_of("a", each["id"])))
+        said = run(["sweep", "status", self.out("a")]).stdout.splitlines()
+        self.assertEqual(said[0], "4 runs: 2 finished, 2 failed")
+        self.assertEqual(len(said), 3)
+        self.assertIn(f"failed: --teacher: {missing}", said[1])
         # It is tried again, and what is finished is not done again.
         before = {each["id"]: os.stat(self.run_of("a", each["id"])).st_mtime_ns for each in self.table("a")["runs"] if missing not in each["values"]}
         shutil.copy(FEW_TEACHER, missing)
@@ -123,6 +127,8 @@ class Sweep(ProgramTest):
                     os.kill(pid, number)
                 let_go(pids)
                 _, log = process.communicate(timeout=60)
+                said = run(["sweep", "status", self.out(out)]).stdout
+                self.assertRegex(said, "waiting, [0-9]+ of 1200 episodes" if number == signal.SIGTERM else "stale, [0-9]+ of 1200 episodes")
                 if number == signal.SIGTERM:
                     self.assertEqual(process.returncode, 85, log)
                     self.assertIn("stopped by a signal: the same command continues", log)
@@ -136,6 +142,11 @@ class Sweep(ProgramTest):
         self.addCleanup(end, process.pid)
         while process.poll() is None and not os.path.exists(os.path.join(self.out("a"), "sweep.json")):
             time.sleep(0.01)
+        path = self.run_of("a", self.table("a")["runs"][0]["id"])
+        while process.poll() is None and not os.path.exists(path):
+            time.sleep(0.01)
+        said = run(["sweep", "status", self.out("a")]).stdout
+        self.assertRegex(said, f"running, [0-9]+ of 100000000 episodes, process {process.pid} on host ")
         for more in ([], ["--index", "0"]):
             self.assert_one_line_error(run(["sweep", file, "--out", self.out("a"), *more]), "sweep.json is being written by process ",
                                        "choose another --out")
@@ -173,6 +184,8 @@ class Sweep(ProgramTest):
             self.assertEqual(len(errors), 1, errors)
             self.assertIn(fragment, errors[0])
         self.assert_one_line_error(run(["sweep", self.out("none.toml")]), "none.toml")
+        self.assert_one_line_error(run(["sweep"]), "sweep: expected the name of a sweep file")
+        self.assert_one_line_error(run(["sweep", "status", self.folder]), "sweep.json: No such file")
         file = self.write(BASE)
         self.assert_one_line_error(run(["sweep", file, "--index", "1", "--out", self.out("a")]), "--index: expected 0 to 0, found 1")
 
