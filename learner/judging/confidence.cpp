@@ -3,6 +3,8 @@
 #include "core/reproducible.hpp"
 
 #include <algorithm>
+#include <numbers>
+#include <limits>
 #include <cmath>
 
 namespace triseg {
@@ -52,6 +54,37 @@ double mcnemar_p(const Score& s) {
     log_term += reproducible_log(double(n - k) / double(k + 1));
   }
   return std::min(1.0, 2 * tail);
+}
+
+double student_t_975(std::uint64_t degrees) {
+  const double n = double(degrees);
+  // The probability between -t and t.
+  const auto inside = [&](double t) {
+    const double angle = std::atan(t / std::sqrt(n)), c = std::cos(angle);
+    double term = degrees % 2 == 0 ? 1 : c, sum = degrees == 1 ? 0 : term;
+    for (std::uint64_t k = degrees % 2 == 0 ? 2 : 3; k < degrees; k += 2) {
+      term *= double(k - 1) / double(k) * c * c;
+      sum += term;
+    }
+    return degrees % 2 == 0 ? std::sin(angle) * sum : 2 / std::numbers::pi * (angle + std::sin(angle) * sum);
+  };
+  double low = 0, high = 13;  // 12.71 is the largest, that of one degree
+  for (int i = 0; i < 60; ++i) {
+    const double middle = (low + high) / 2;
+    (inside(middle) < 0.95 ? low : high) = middle;
+  }
+  return high;
+}
+
+MeanInterval mean_95(std::span<const double> numbers) {
+  const double n = double(numbers.size());
+  MeanInterval interval;
+  for (const double x : numbers) interval.mean += x / n;
+  if (numbers.size() < 2) return {interval.mean, std::numeric_limits<double>::quiet_NaN()};
+  double squares = 0;
+  for (const double x : numbers) squares += (x - interval.mean) * (x - interval.mean);
+  interval.half_width = student_t_975(numbers.size() - 1) * std::sqrt(squares / (n - 1) / n);
+  return interval;
 }
 
 }  // namespace triseg

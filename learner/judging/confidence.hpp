@@ -29,4 +29,15 @@ Interval drop_95(const Score& score);
 /// over k <= min(b, c) of C(b + c, k) / 2^(b + c)); 1 if they disagree on none.
 double mcnemar_p(const Score& score);
 
+/// The 97.5 % quantile of Student's t: the probability of values up to it, by the finite sums of Abramowitz and Stegun,
+/// Handbook of Mathematical Functions, 26.7.3 and 26.7.4, inverted. degrees: of freedom, 1 or more.
+double student_t_975(std::uint64_t degrees);
+
+/// A mean, and half the width of its 95 % interval for independent, normally distributed numbers: t s / sqrt(n).
+/// half_width is not a number for fewer than two.
+struct MeanInterval {
+  double mean = 0, half_width = 0;
+};
+MeanInterval mean_95(std::span<const double> numbers);
+
 }  // namespace triseg

@@ -11,6 +11,7 @@
 #include "runner/sweep/sweep_runs.hpp"
 #include "runner/sweep/sweep_slurm.hpp"
 #include "runner/sweep/sweep_status.hpp"
+#include "runner/sweep/sweep_top.hpp"
 
 #include <CLI/CLI.hpp>
 
@@ -105,6 +106,38 @@ void setup_status(CLI::App& sweep, int& exit_code) {
   app->callback([options, &exit_code] { exit_code = show_status(*options); });
 }
 
+void setup_top(CLI::App& sweep, int& exit_code) {
+  struct Options {
+    std::string folder;
+    TopOptions top;
+  };
+  auto options = std::make_shared<Options>();
+  CLI::App* app =
+      sweep.add_subcommand("top", "Leaderboard of a sweep's settings, means over seeds with 95 % intervals");
+  app->add_option("folder", options->folder, "Folder of the sweep")->required()->check(path_text("a folder"));
+  app->add_option("--sort", options->top.sort, "By kd, accuracy, drop, coverage or energy, on the validation split")
+      ->capture_default_str();
+  app->add_option_function<std::vector<std::string>>(
+         "--where",
+         [options](const std::vector<std::string>& conditions) {
+           for (const std::string& text : conditions) {
+             const std::size_t equals = text.find('=');
+             if (equals == std::string::npos)
+               throw CLI::ValidationError("--where", fmt::format("expected OPTION=VALUE, found '{}'", text));
+             options->top.where.emplace_back(text.substr(0, equals), text.substr(equals + 1));
+           }
+         },
+         "Only runs whose OPTION has this value, strategy=ppo; several are possible")
+      ->allow_extra_args(false);
+  app->add_option("--limit", options->top.limit, "Settings shown; 0: all")
+      ->check(whole(0, 1'000'000'000))
+      ->capture_default_str();
+  app->callback([options, &exit_code] {
+    fmt::print("{}", top_text({options->folder}, options->top));
+    exit_code = 0;
+  });
+}
+
 int run(SweepOptions& o) {
   catch_stop_signals("iteration");
   SweepTable table;
@@ -171,6 +204,7 @@ void setup_sweep(CLI::App& program, int& exit_code) {
   declare_engine(*app, o.place.engine);
   declare_ranks(*app, o.place.ranks);
   setup_status(*app, exit_code);
+  setup_top(*app, exit_code);
   app->callback([options, app, &exit_code] {
     if (!app->get_subcommands().empty()) return;
     if (options->file.empty())

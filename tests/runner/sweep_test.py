@@ -64,6 +64,7 @@ class Sweep(ProgramTest):
         self.sweep(file, "pairs", "--ranks-per-run", "2", ranks=4)
         runs = self.table("one")["runs"]
         self.assertEqual(len(runs), 4)
+        self.assert_leaderboard("one", runs)
         for index in (1, 3):
             self.sweep(file, "tasks", "--index", str(index))
             self.assert_equal_runs(self.run_of("one", runs[index]["id"]), self.run_of("tasks", runs[index]["id"]))
@@ -77,6 +78,24 @@ class Sweep(ProgramTest):
         options = os.path.join(self.out("one"), "runs", runs[2]["id"], "options.toml")
         self.assertEqual(run(["search", "--config", options, "--out", self.out("again")]).returncode, 0)
         self.assert_equal_runs(run_file(self.out("alone"), "run"), run_file(self.out("again"), "lenet5"))
+
+    def assert_leaderboard(self, out, runs):
+        """The settings by the KD that their run files have, one seed each."""
+        kd = {}
+        for each in runs:
+            with h5py.File(self.run_of(out, each["id"])) as file:
+                kd[tuple(each["values"][:2])] = file["top/validation_kd"][file["selected/top_index"][()]]
+        rows = [line.split() for line in run(["sweep", "top", self.out(out)]).stdout.splitlines()]
+        best = sorted(kd, key=kd.get)
+        self.assertEqual([tuple(row[:2]) for row in rows[1:]], best)
+        self.assertEqual([row[3] for row in rows[1:]], [f"{kd[setting]:.5f}" for setting in best])
+        self.assertEqual([row[-1] for row in rows[1:]], ["-", *(f"{kd[setting] - kd[best[0]]:.5f}" for setting in best[1:])])
+        rows = run(["sweep", "top", self.out(out), "--where", "strategy=random", "--sort", "coverage", "--limit", "1"]).stdout.splitlines()
+        self.assertEqual(len(rows), 2)
+        self.assertTrue(rows[1].startswith("random "))
+        for options, fragment in ((["--sort", "luck"], "--sort: expected one of kd, "), (["--where", "lr=1"], "--where: lr does not vary"),
+                                  (["--where", "strategy=mse"], "--where: no run has strategy = mse"), (["--where", "x"], "OPTION=VALUE")):
+            self.assert_one_line_error(run(["sweep", "top", self.out(out), *options]), fragment)
 
     def test_a_dry_run_prints_the_table_and_does_nothing(self):
         file = self.write("seeds = 2\n" + BASE + AXES + '[[zip]]\nkd-T = [2, 2.0]\n')

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include <algorithm>
 #include <cmath>
 #include <tuple>
@@ -108,6 +110,29 @@ TEST(Mcnemar, ManyDisagreementsDoNotUnderflow) {
   EXPECT_NEAR(p, std::erfc(z / std::sqrt(2.0)), 1e-5);
   EXPECT_EQ(mcnemar_p(disagreements(2000, 2000)), 1);
   EXPECT_EQ(mcnemar_p(disagreements(5000, 0)), 0);
+}
+
+/// Quantiles as tables print them (NIST/SEMATECH e-Handbook of Statistical Methods, 1.3.6.7.2).
+TEST(StudentT, IsThatOfTables) {
+  for (const auto& [degrees, quantile] : {std::pair(1, 12.706),
+                                          {2, 4.303},
+                                          {3, 3.182},
+                                          {4, 2.776},
+                                          {5, 2.571},
+                                          {9, 2.262},
+                                          {10, 2.228},
+                                          {29, 2.045},
+                                          {30, 2.042},
+                                          {100, 1.984}})
+    EXPECT_NEAR(student_t_975(degrees), quantile, 5e-4) << degrees;
+}
+
+TEST(MeanInterval, IsWorkedOutByHand) {
+  // Mean 2, variance 1: 4.3027 / sqrt(3).
+  const MeanInterval interval = mean_95(std::array{1.0, 2.0, 3.0});
+  EXPECT_DOUBLE_EQ(interval.mean, 2);
+  EXPECT_NEAR(interval.half_width, 2.4841, 1e-4);
+  EXPECT_TRUE(std::isnan(mean_95(std::array{5.0}).half_width));
 }
 
 }  // namespace

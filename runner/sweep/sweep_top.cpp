@@ -1,0 +1,165 @@
+#include "runner/sweep/sweep_top.hpp"
+
+#include "core/error.hpp"
+#include "learner/files/run_file.hpp"
+#include "learner/judging/confidence.hpp"
+#include "learner/judging/pareto.hpp"
+#include "learner/judging/selection.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <map>
+#include <system_error>
+
+namespace triseg {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t figures = 5;
+struct Figure {
+  const char* name;
+  const char* title;
+  bool more_is_better;
+  int digits;
+};
+constexpr std::array<Figure, figures> all_figures = {{{"kd", "KD", false, 5},
+                                                      {"accuracy", "accuracy [%]", true, 2},
+                                                      {"drop", "drop [points]", false, 2},
+                                                      {"coverage", "coverage", true, 4},
+                                                      {"energy", "energy [pJ]", false, 0}}};
+
+using Values = std::array<double, figures>;
+
+/// A combination of values, and its finished runs by seed.
+struct Setting {
+  std::vector<std::string> values;
+  std::map<std::string, Values> runs;
+};
+
+Values values_of(const RunData& run) {
+  const Candidate& chosen = run.top.at(run.selected.top_index);
+  const Objectives objectives = objectives_of(run).at(run.selected.top_index);
+  return {objectives.kd, objectives.accuracy, accuracy_drop(chosen.validation), objectives.coverage, objectives.energy};
+}
+
+/// "0.0712 +- 0.0034"; without an interval of one number.
+std::string mean_text(const std::vector<double>& numbers, int digits) {
+  if (numbers.empty()) return "-";
+  const MeanInterval interval = mean_95(numbers);
+  const std::string mean = fmt::format("{:.{}f}", interval.mean, digits);
+  return std::isfinite(interval.half_width) ? fmt::format("{} +- {:.{}f}", mean, interval.half_width, digits) : mean;
+}
+
+std::vector<double> column(const Setting& setting, std::size_t figure) {
+  std::vector<double> numbers;
+  for (const auto& [seed, values] : setting.runs) numbers.push_back(values[figure]);
+  return numbers;
+}
+
+/// Differences of a figure between the runs of equal seeds.
+std::vector<double> paired(const Setting& setting, const Setting& first, std::size_t figure) {
+  std::vector<double> differences;
+  for (const auto& [seed, values] : setting.runs)
+    if (const auto other = first.runs.find(seed); other != first.runs.end())
+      differences.push_back(values[figure] - other->second[figure]);
+  return differences;
+}
+
+std::size_t figure_index(const std::string& name) {
+  std::string known;
+  for (std::size_t f = 0; f < figures; ++f) {
+    if (all_figures[f].name == name) return f;
+    known += fmt::format("{}{}", f ? ", " : "", all_figures[f].name);
+  }
+  fail("--sort: expected one of {}, found '{}'", known, name);
+}
+
+void check_where(const SweepTable& table, const TopOptions& options) {
+  for (const auto& [key, value] : options.where) {
+    const auto at = std::find(table.varied.begin(), table.varied.end(), key);
+    if (at == table.varied.end())
+      fail("--where: {} does not vary in this sweep: expected one of {}", key, fmt::join(table.varied, ", "));
+    const std::size_t column = at - table.varied.begin();
+    if (std::none_of(table.runs.begin(), table.runs.end(),
+                     [&](const SweepRun& run) { return run.varied[column] == value; }))
+      fail("--where: no run has {} = {}", key, value);
+  }
+}
+
+bool is_asked_for(const SweepTable& table, const SweepRun& run, const TopOptions& options) {
+  return std::all_of(options.where.begin(), options.where.end(), [&](const auto& condition) {
+    for (std::size_t c = 0; c < table.varied.size(); ++c)
+      if (table.varied[c] == condition.first) return run.varied[c] == condition.second;
+    return false;
+  });
+}
+
+std::vector<Setting> settings_of(const SweepFolder& folder, const SweepTable& table, const TopOptions& options) {
+  std::vector<Setting> settings;
+  for (const SweepRun& run : table.runs) {
+    std::error_code ignored;
+    const fs::path file = folder.files(run.id).run;
+    if (!is_asked_for(table, run, options) || !fs::exists(file, ignored)) continue;
+    const RunData data = read_run(file);
+    if (!data.finished) continue;
+    std::vector<std::string> values;
+    std::string seed;
+    for (std::size_t c = 0; c < table.varied.size(); ++c)
+      if (table.varied[c] == "seed") seed = run.varied[c];
+      else values.push_back(run.varied[c]);
+    auto setting = std::find_if(settings.begin(), settings.end(), [&](const Setting& s) { return s.values == values; });
+    if (setting == settings.end()) setting = settings.insert(settings.end(), {values, {}});
+    setting->runs[seed] = values_of(data);
+  }
+  return settings;
+}
+
+std::string aligned(const std::vector<std::vector<std::string>>& rows) {
+  std::vector<std::size_t> widths(rows.front().size());
+  for (const auto& row : rows)
+    for (std::size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], row[c].size());
+  std::string text;
+  for (const auto& row : rows) {
+    std::string line;
+    for (std::size_t c = 0; c < row.size(); ++c) line += fmt::format("{:<{}}  ", row[c], widths[c]);
+    line.resize(line.find_last_not_of(' ') + 1);
+    text += line + "\n";
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string top_text(const SweepFolder& folder, const TopOptions& options) {
+  const std::size_t sorted = figure_index(options.sort);
+  const SweepTable table = read_table(folder);
+  check_where(table, options);
+  std::vector<Setting> settings = settings_of(folder, table, options);
+  if (settings.empty())
+    fail("{}: no run is finished yet: triseg sweep status says how far they are", folder.path.string());
+  std::stable_sort(settings.begin(), settings.end(), [&](const Setting& a, const Setting& b) {
+    const double x = mean_95(column(a, sorted)).mean, y = mean_95(column(b, sorted)).mean;
+    return all_figures[sorted].more_is_better ? x > y : x < y;
+  });
+  if (options.limit > 0 && settings.size() > options.limit) settings.resize(options.limit);
+  std::vector<std::vector<std::string>> rows(1);
+  for (const std::string& key : table.varied)
+    if (key != "seed") rows[0].push_back(key);
+  rows[0].push_back("runs");
+  for (const Figure& figure : all_figures) rows[0].emplace_back(figure.title);
+  rows[0].push_back(fmt::format("{} less the first's", all_figures[sorted].name));
+  for (const Setting& setting : settings) {
+    rows.push_back(setting.values);
+    rows.back().push_back(fmt::format("{}", setting.runs.size()));
+    for (std::size_t f = 0; f < figures; ++f)
+      rows.back().push_back(mean_text(column(setting, f), all_figures[f].digits));
+    rows.back().push_back(&setting == &settings.front()
+                              ? "-"
+                              : mean_text(paired(setting, settings.front(), sorted), all_figures[sorted].digits));
+  }
+  return aligned(rows);
+}
+
+}  // namespace triseg
