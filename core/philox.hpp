@@ -10,7 +10,14 @@ namespace triseg {
 std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter, std::array<std::uint32_t, 2> key);
 
 /// What a random number is for. Streams never overlap.
-enum class Stream : std::uint32_t { action = 1, image_order = 2, shapes = 3, self_test = 4, initial_weights = 5, sweep = 6 };
+enum class Stream : std::uint32_t {
+  action = 1,
+  image_order = 2,
+  shapes = 3,
+  self_test = 4,
+  initial_weights = 5,
+  sweep = 6
+};
 
 /// Uniform in [0, 1) with 53 random bits, keyed by (seed, stream, a, b, c), for instance (seed, action, episode, site,
 /// head).

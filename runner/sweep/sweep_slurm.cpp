@@ -69,8 +69,8 @@ std::string batch_script(const SlurmArray& a, std::size_t largest) {
   for (const std::string& argument : a.arguments) arguments += " " + shell_word(argument);
   const std::string limit = a.concurrent > 0 ? fmt::format("%{}", a.concurrent) : "";
   return fmt::format(R"(#!/bin/bash
-# Written by triseg sweep: a task of this array does one run of {runs} after the other, {tasks} tasks apart. Before a time limit each
-# run is committed and its task goes back to the queue. `triseg sweep status` says how far they are.
+# Written by triseg sweep: a task of this array does every {tasks}th of {runs} runs, from its own number on. Before a
+# time limit its run is committed and it goes back to the queue. `triseg sweep status` says how far they are.
 #SBATCH --job-name=triseg-sweep
 #SBATCH --array=0-{last}{limit}
 #SBATCH --requeue

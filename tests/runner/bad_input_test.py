@@ -20,8 +20,8 @@ class BadInput(ProgramTest):
     def test_command_lines(self):
         search = ["search", "--out", self.out("a")]
         for arguments, fragments in (
-                ([], ["subcommand", "search, evaluate, score, train, repair, pick, validate, doctor", "none"]),
-                (["surch"], ["subcommand", "search, evaluate, score, train, repair, pick, validate, doctor", "'surch'"]),
+                ([], ["subcommand", "search, sweep, evaluate, score, train, repair, pick, validate, doctor", "none"]),
+                (["surch"], ["subcommand", "search, sweep, evaluate, score, train, repair, pick, validate, doctor", "'surch'"]),
                 (search + ["--modle", "alexnet"], ["unknown option '--modle'", "triseg search --help"]),
                 (search + ["--seed", "2", "--modle=alexnet", "--foo"], ["unknown option '--modle'"]),
                 (search + ["-x"], ["unknown option '-x'"]),

@@ -103,11 +103,3 @@ class ConfigFiles(ProgramTest):
                 with open(table, "w") as file:
                     file.write(text)
                 self.assert_one_line_error(run(quick("--out", self.out("a"), "--energy-table", table)), "--energy-table: " + table, *fragments)
-
-    def test_the_shipped_configurations_are_read(self):
-        configs = os.path.join(os.environ["TRISEG_SOURCE_DIR"], "configs")
-        self.assertTrue(os.listdir(configs))
-        for name in os.listdir(configs):
-            with self.subTest(name=name):
-                done = run(["doctor", "--transport", "local", "--out", self.out("x"), "--config", os.path.join(configs, name)])
-                self.assertNotIn("--config", done.stderr)

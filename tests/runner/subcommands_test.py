@@ -6,7 +6,7 @@ import unittest
 
 from program import PROGRAM, ProgramTest, environment, run
 
-OWN = "search, evaluate, score, train, repair, pick, validate, doctor"
+OWN = "search, sweep, evaluate, score, train, repair, pick, validate, doctor"
 
 
 class Subcommands(ProgramTest):

@@ -108,6 +108,14 @@ class Sweep(ProgramTest):
         self.assertEqual(lines[-1], f"8 runs, {8 * 192 * 16} student images in their episodes")
         self.assertFalse(os.path.exists(self.out("none")))
 
+    def test_the_shipped_sweeps_are_read(self):
+        configs = os.path.join(SOURCE, "configs")
+        names = [name for name in os.listdir(configs) if name.startswith("sweep-")]
+        self.assertTrue(names)
+        for name in names:
+            done = run(["sweep", os.path.join(configs, name), "--dry-run"])
+            self.assertEqual(done.returncode, 0, done.stderr)
+
     def test_a_run_that_fails_is_recorded_and_the_others_go_on(self):
         missing = self.out("missing.h5")
         file = self.write(BASE + f'[[zip]]\nteacher = ["{FEW_TEACHER}", "{missing}"]\n'
