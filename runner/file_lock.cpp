@@ -43,7 +43,7 @@ FileLock::FileLock(const std::filesystem::path& file, std::string_view options, 
       spdlog::warn("{} cannot be locked ({}): start nothing else with the same {}", file.string(), std::strerror(errno),
                    options);
       return;
-    } else if (attempt == attempts) {
+    } else if (attempt >= attempts) {
       const std::string other = holder(fd_);
       ::close(fd_);
       fail("{} is being written by {}; choose another {}", file.string(), other, options);

@@ -60,8 +60,11 @@ Inputs InputsCache::load(const ProblemOptions& o, const IterationOptions& iterat
   const int threads = scoring_threads(engine.threads, transport), device = device_of(transport.local_rank());
   key = fmt::format("{}\n{}\n{}\n{}\n{}", key, name_of(engine_names(), engine.engine), device, threads, o.temperature);
   keep_or(scorer_, key, [&] {
-    return std::make_shared<Scorer>(*problem_.value, *data_.value,
-                                    engine_factory(engine.engine, *problem_.value, device), threads, o.temperature);
+    auto scorer = std::make_unique<Scorer>(
+        *problem_.value, *data_.value, engine_factory(engine.engine, *problem_.value, device), threads, o.temperature);
+    // It refers to both, also when a later run has put others in their place here.
+    return std::shared_ptr<Scorer>(scorer.release(),
+                                   [problem = problem_.value, data = data_.value](Scorer* s) { delete s; });
   });
   return {problem_.value, teacher_.value->sha256, data_.value, scorer_.value, threads};
 }

@@ -40,7 +40,7 @@ class InputsCache {
   Kept<const DataSet> data_;
   Kept<const ModelFile> teacher_;
   Kept<const Problem> problem_;
-  Kept<Scorer> scorer_;  ///< the last to be made, the first to go: it refers to problem and data
+  Kept<Scorer> scorer_;  ///< keeps the problem and the images that it refers to
 };
 
 }  // namespace triseg

@@ -58,7 +58,7 @@ Progress::Progress(std::string label, std::uint64_t done, std::uint64_t total, d
       last_(start_) {}
 
 Progress::~Progress() {
-  if (std::exchange(line_is_open, false)) std::fputc('\n', stderr);
+  if (!silent_ && std::exchange(line_is_open, false)) std::fputc('\n', stderr);
 }
 
 void Progress::update(std::uint64_t done, std::string_view note) {

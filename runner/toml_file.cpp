@@ -135,7 +135,8 @@ std::vector<TomlEntry> entries_of(const toml::table& table, const std::string& n
     if (is_section(node)) continue;
     const std::string text(key.str()), place = place_of(name, text, node);
     if (const auto* inner = node.as_table()) {
-      if (!with_tables) fail("{}: expected a value, found a table", place);
+      if (!with_tables || inner->empty())
+        fail("{}: expected a value, found a table{}", place, inner->empty() ? " of nothing" : "");
       for (TomlEntry& entry : entries_of(*inner, name, false)) {
         entry.key = text + "." + entry.key;
         entries.emplace_back(position(key.source()), std::move(entry));

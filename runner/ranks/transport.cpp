@@ -154,7 +154,12 @@ RankGroups make_rank_groups(TransportKind kind, EngineKind engine, double timeou
     const auto mpi = std::make_shared<MpiTransport>(world->communicator()->split(groups.index), timeout);
     std::string reason;
     if (mpi->size() == 1) groups.group = make_local_transport(mpi->local_rank(), mpi->threads());
-    else groups.group = choose(mpi, kind, engine, timeout, reason);
+    const auto failure = failure_of([&] {
+      if (mpi->size() > 1) groups.group = choose(mpi, kind, engine, timeout, reason);
+    });
+    agree(*world, [&] {  // other groups would wait for this one for ever
+      if (failure) std::rethrow_exception(failure);
+    });
   };
   if (!join_world(kind, problem, no_limit, split)) groups.world = groups.group = make_local_transport();
   return groups;

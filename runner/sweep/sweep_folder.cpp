@@ -80,15 +80,18 @@ RunStatus run_status(const SweepFolder& folder, const std::string& id) {
       return status;
     }
   }
+  status.holder = holder;
+  if (is_locked(files.run)) {
+    status.state = RunState::running;
+    return status;
+  }
   if (fs::exists(folder.failure(id), ignored)) {
     status.state = RunState::failed;
     status.failure = text_in(folder.failure(id));
     while (!status.failure.empty() && status.failure.back() == '\n') status.failure.pop_back();
     return status;
   }
-  if (holder.empty()) return status;
-  status.holder = holder;
-  status.state = is_locked(files.run) ? RunState::running : RunState::stale;
+  if (!holder.empty()) status.state = RunState::stale;
   return status;
 }
 

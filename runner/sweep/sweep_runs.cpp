@@ -1,6 +1,7 @@
 #include "runner/sweep/sweep_runs.hpp"
 
 #include "core/atomic_file.hpp"
+#include "core/cores.hpp"
 #include "core/error.hpp"
 #include "core/text.hpp"
 #include "learner/judging/selection.hpp"
@@ -67,7 +68,7 @@ class Queue {
 
 /// How the runs of a process, or of all, came out.
 struct Tally {
-  std::atomic<int> finished = 0, failed = 0, stopped = 0;
+  std::atomic<int> finished = 0, failed = 0;
 };
 
 /// What the sweep itself says, while its searches are silent.
@@ -105,7 +106,7 @@ class Worker {
 
   /// Until no run is left, or a stop signal has come.
   void work() {
-    while (const auto index = next()) run(*index);
+    for (auto index = next(); index && run(*index); index = next()) {}
   }
 
  private:
@@ -120,30 +121,31 @@ class Worker {
     return taken.empty() ? std::nullopt : std::optional<std::size_t>(std::stoul(taken));
   }
 
-  void run(std::size_t index) {
+  /// False if a stop signal has ended it.
+  bool run(std::size_t index) {
     const SweepRun& run = table_.runs[index];
     const bool first = ranks_.rank() == 0;
     const auto start = std::chrono::steady_clock::now();
     try {
       const int exit_code = search(index, run);
-      if (exit_code == 0) return;
-      ++tally_.stopped;
-      if (first) log_.say_of(index, table_, "stopped by a signal; the same command continues it");
-      return;
+      if (exit_code != 0 && first) log_.say_of(index, table_, "stopped by a signal; the same command continues it");
+      return exit_code == 0;
     } catch (const std::exception& error) {
       if (first) record(index, message_of(error), start);
       ++tally_.failed;
       // Ranks that share an error go on together; else the others wait for this one.
       if (ranks_.size() > 1 && !dynamic_cast<const SharedError*>(&error)) throw;
+      return true;
     }
   }
 
   void record(std::size_t index, const std::string& message, std::chrono::steady_clock::time_point start) {
     log_.say_of(index, table_, fmt::format("failed after {}: {}", seconds_since(start), message));
+    if (is_locked(folder_.files(table_.runs[index].id).run)) return;  // another process is at work on it
     try {
       const fs::path path = folder_.failure(table_.runs[index].id);
       fs::create_directories(path.parent_path());
-      commit_file(path, message + "\n");
+      commit_file(path, printable(message) + "\n");
     } catch (const std::exception& error) {
       log_.say(fmt::format("the failure cannot be recorded: {}", error.what()));
     }
@@ -163,12 +165,16 @@ class Worker {
     if (place_.engine.engine != EngineKind::automatic)
       set("engine", std::string(name_of(engine_names(), place_.engine.engine)), TomlEntry::Type::text);
     if (place_.engine.threads > 0) set("threads", fmt::format("{}", place_.engine.threads), TomlEntry::Type::integer);
+    if (place_.ranks.dedicated_learner) set("dedicated-learner", "true", TomlEntry::Type::boolean);
     apply_entries(app, entries, "run " + run.id);
-    if (ranks_.rank() == 0) {
+    agree(ranks_, [&] {
+      if (ranks_.rank() != 0) return;
+      const fs::path file = folder_.files(run.id).run;
+      if (is_locked(file)) fail("{} is being written by {}", file.string(), lock_holder(file));
       ensure_writable_folder(folder_.run(run.id));
       commit_file(folder_.options(run.id), toml_text(run.options));
       fs::remove(folder_.failure(run.id));
-    }
+    });
     const DescribeOptions describe = [&](const SearchOptions& completed) { return option_texts(app, completed); };
     const auto start = std::chrono::steady_clock::now();
     return run_search(ranks_, "", describe, options, cache_, [&](const RunData& data, const RunFiles&) {
@@ -207,15 +213,16 @@ void do_runs(const SweepTable& table, const SweepPlace& place, const SweepFolder
   Queue queue(folder, table.runs.size(), place.index);
   const int at_once = runs_at_once(place, group, place.index ? 1 : table.runs.size());
   if (at_once == 1) return Worker(table, place, folder, group, queue, tally, log).work();
-  SweepPlace part = place;
-  if (part.engine.threads == 0) part.engine.threads = std::max(1, group.threads() / at_once);
+  const int threads_each =
+      place.engine.threads > 0 ? place.engine.threads : std::max(1, group.threads() / at_once);  // unless a run says it
+  ensure_threads(at_once);
   std::vector<std::exception_ptr> failures(at_once);
   std::vector<std::thread> threads;
   for (int i = 0; i < at_once; ++i)
     threads.emplace_back([&, i] {
       failures[i] = failure_of([&] {
-        const auto alone = make_local_transport(group.local_rank(), part.engine.threads);
-        Worker(table, part, folder, *alone, queue, tally, log).work();
+        const auto alone = make_local_transport(group.local_rank(), threads_each);
+        Worker(table, place, folder, *alone, queue, tally, log).work();
       });
     });
   for (std::thread& thread : threads) thread.join();
@@ -254,6 +261,9 @@ int run_sweep(const SweepTable& table, const SweepPlace& place, std::exception_p
       lock.emplace(folder.table(), "--out", place.index.has_value());
       take_folder(folder, table, !place.index);
     });
+    std::string ids;
+    for (const SweepRun& run : table.runs) ids += run.id;
+    agree_on(*ranks.world, ids, "the sweep file is not that of rank 0");
     Tally tally;
     Log log(table.runs.size());
     if (ranks.world->rank() == 0)
@@ -273,7 +283,7 @@ int run_sweep(const SweepTable& table, const SweepPlace& place, std::exception_p
       }
     }
     const bool stopped = stops > 0 && finished + failed < static_cast<int>(runs);
-    const int exit_code = stopped ? exit_resumable : failed > 0 ? 1 : 0;
+    const int exit_code = stopped ? exit_resumable : finished < static_cast<int>(runs) ? 1 : 0;
     if (ranks.world->rank() == 0) log.say(summary(folder, runs, finished, failed, stopped));
     return std::stoi(broadcast_text(*ranks.world, fmt::format("{}", exit_code)));
   });

@@ -79,6 +79,7 @@ std::string batch_script(const SlurmArray& a, std::size_t largest) {
 #SBATCH --signal=USR2@300
 {options}set -uo pipefail
 
+cd {here} || exit 1
 triseg={program}
 file={file}
 folder={folder}
@@ -104,6 +105,7 @@ exit "$failed"
 )",
                      fmt::arg("runs", a.runs), fmt::arg("tasks", tasks), fmt::arg("last", tasks - 1),
                      fmt::arg("limit", limit), fmt::arg("options", options),
+                     fmt::arg("here", shell_word(fs::current_path().string())),
                      fmt::arg("program", shell_word((program_folder() / "triseg").string())),
                      fmt::arg("file", shell_word(fs::absolute(a.sweep_file).string())),
                      fmt::arg("folder", shell_word(fs::absolute(a.folder).string())), fmt::arg("arguments", arguments));

@@ -24,7 +24,7 @@ std::string described(const RunStatus& status) {
     case RunState::running: return fmt::format("running, {}, {}", progress, status.holder);
     case RunState::stale:
       return fmt::format("stale, {}: {} is gone; the sweep's command continues it", progress, status.holder);
-    case RunState::failed: return "failed: " + status.failure;
+    case RunState::failed: return "failed: " + printable(status.failure);
     case RunState::finished: return "finished";
     case RunState::waiting: break;
   }
@@ -38,7 +38,13 @@ std::string status_text(const SweepFolder& folder, bool* done) {
   std::array<std::size_t, states.size()> counts{};
   std::string lines;
   for (std::size_t i = 0; i < table.runs.size(); ++i) {
-    const RunStatus status = run_status(folder, table.runs[i].id);
+    RunStatus status;
+    try {
+      status = run_status(folder, table.runs[i].id);
+    } catch (const Error& error) {  // one damaged file hides no other run
+      status.state = RunState::failed;
+      status.failure = error.what();
+    }
     for (std::size_t s = 0; s < states.size(); ++s) counts[s] += states[s].first == status.state;
     if (status.state == RunState::finished) continue;
     std::string values;

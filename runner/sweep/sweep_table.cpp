@@ -3,6 +3,7 @@
 #include "core/atomic_file.hpp"
 #include "core/error.hpp"
 #include "core/philox.hpp"
+#include "core/reproducible.hpp"
 #include "core/sha256.hpp"
 #include "runner/commands/declare_options.hpp"
 #include "runner/commands/option_checks.hpp"
@@ -226,8 +227,10 @@ TomlEntry draw(const RandomAxis& axis, std::uint64_t seed, std::uint64_t draw_in
     return axis.choices[std::min<std::size_t>(std::size_t(u * double(axis.choices.size())), axis.choices.size() - 1)];
   const double room = axis.whole ? 0.5 : 0;  // both ends are as likely as any number between
   const double least = axis.least - (axis.logarithmic ? 0 : room), most = axis.most + (axis.logarithmic ? 0 : room);
-  double value = axis.logarithmic ? std::exp(std::log(least) + u * (std::log(most) - std::log(least)))
-                                  : least + u * (most - least);
+  double value =
+      axis.logarithmic
+          ? reproducible_exp(reproducible_log(least) + u * (reproducible_log(most) - reproducible_log(least)))
+          : least + u * (most - least);
   value = std::clamp(axis.whole ? std::round(value) : value, axis.least, axis.most);
   return axis.whole
              ? number_entry(axis.key, TomlEntry::Type::integer, fmt::format("{}", static_cast<std::int64_t>(value)))

@@ -6,6 +6,8 @@
 #include "learner/judging/pareto.hpp"
 #include "learner/judging/selection.hpp"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -102,7 +104,12 @@ std::vector<Setting> settings_of(const SweepFolder& folder, const SweepTable& ta
     std::error_code ignored;
     const fs::path file = folder.files(run.id).run;
     if (!is_asked_for(table, run, options) || !fs::exists(file, ignored)) continue;
-    const RunData data = read_run(file);
+    RunData data;
+    try {
+      data = read_run(file);
+    } catch (const Error& error) {
+      spdlog::warn("warning: left out: {}", error.what());
+    }
     if (!data.finished) continue;
     std::vector<std::string> values;
     std::string seed;

@@ -116,6 +116,15 @@ class Sweep(ProgramTest):
             done = run(["sweep", os.path.join(configs, name), "--dry-run"])
             self.assertEqual(done.returncode, 0, done.stderr)
 
+    def test_a_failed_run_leaves_the_next_ones_as_they_are(self):
+        """What a rank keeps from one run to the next, where a run in between fails on its way to other sites."""
+        file = self.write(BASE.replace("batch-size = 16\n", "") + '[grid]\nseed = [1, 2]\n[[zip]]\nsites = ["all", "conv"]\nbatch-size = [16, 100000]\n')
+        self.assertIn("2 of 4 runs finished, 2 failed", self.sweep(file, "a", "--runs-at-once", "1", expect=1).stderr)
+        third = self.table("a")["runs"][2]["id"]
+        self.assertTrue(self.finished("a", third))
+        self.sweep(file, "b", "--index", "2")
+        self.assert_equal_runs(self.run_of("a", third), self.run_of("b", third))
+
     def test_a_run_that_fails_is_recorded_and_the_others_go_on(self):
         missing = self.out("missing.h5")
         file = self.write(BASE + f'[[zip]]\nteacher = ["{FEW_TEACHER}", "{missing}"]\n'
