@@ -79,7 +79,8 @@ double student_t_975(std::uint64_t degrees) {
 MeanInterval mean_95(std::span<const double> numbers) {
   const double n = double(numbers.size());
   MeanInterval interval;
-  for (const double x : numbers) interval.mean += x / n;
+  for (const double x : numbers) interval.mean += (x - numbers.front()) / n;  // equal numbers have no width
+  if (!numbers.empty()) interval.mean += numbers.front();
   if (numbers.size() < 2) return {interval.mean, std::numeric_limits<double>::quiet_NaN()};
   double squares = 0;
   for (const double x : numbers) squares += (x - interval.mean) * (x - interval.mean);

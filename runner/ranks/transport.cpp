@@ -43,12 +43,6 @@ const std::shared_ptr<MpiSession>& mpi_session() {
   return session;
 }
 
-std::string_view name_of_transport(TransportKind kind) {
-  for (const auto& [name, each] : transport_names)
-    if (each == kind) return name;
-  return {};
-}
-
 void check_possible(TransportKind kind) {
   if (kind == TransportKind::nccl && !nccl_in_this_build()) fail("--transport nccl: this build has no NCCL; mpi works");
 }
@@ -115,7 +109,7 @@ bool join_world(TransportKind kind, std::exception_ptr problem, double timeout,
       if (!problem) throw;
     }
     if (problem) return 0;
-    agree_on(*mpi, std::string(name_of_transport(kind)), "--transport is not that of rank 0");
+    agree_on(*mpi, std::string(name_of(transport_names, kind)), "--transport is not that of rank 0");
     use(mpi);
     return 0;
   });

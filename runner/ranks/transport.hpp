@@ -1,6 +1,7 @@
 // How codes reach the ranks and records come back.
 #pragma once
 
+#include "core/names.hpp"
 #include "worker/engines/engines.hpp"
 
 #include <array>
@@ -52,11 +53,10 @@ class Transport {
 enum class TransportKind { automatic, local, mpi, nccl };
 
 /// What --transport takes.
-inline constexpr std::array<std::pair<std::string_view, TransportKind>, 4> transport_names = {
-    {{"auto", TransportKind::automatic},
-     {"local", TransportKind::local},
-     {"mpi", TransportKind::mpi},
-     {"nccl", TransportKind::nccl}}};
+inline constexpr Names<TransportKind, 4> transport_names = {{{"auto", TransportKind::automatic},
+                                                             {"local", TransportKind::local},
+                                                             {"mpi", TransportKind::mpi},
+                                                             {"nccl", TransportKind::nccl}}};
 
 /// Joins the ranks of a run. A rank that does not answer within `timeout` seconds ends all with one line that names it
 /// (watch.hpp).

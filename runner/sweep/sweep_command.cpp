@@ -15,15 +15,14 @@
 
 #include <CLI/CLI.hpp>
 
-#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <string>
-#include <vector>
 #include <thread>
 #include <unistd.h>
+#include <vector>
 
 namespace triseg {
 namespace {
@@ -50,15 +49,7 @@ void print_table(const SweepTable& table) {
     rows.back().insert(rows.back().end(), run.varied.begin(), run.varied.end());
     images += run.student_images;
   }
-  std::vector<std::size_t> widths(titles.size());
-  for (const auto& row : rows)
-    for (std::size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], row[c].size());
-  for (const auto& row : rows) {
-    std::string line;
-    for (std::size_t c = 0; c < row.size(); ++c)
-      line += c + 1 < row.size() ? fmt::format("{:<{}}  ", row[c], widths[c]) : row[c];
-    fmt::print("{}\n", line);
-  }
+  fmt::print("{}", aligned(rows));
   if (const std::size_t equal = table.points - table.runs.size(); equal > 0)
     fmt::print("{} of {} equal another: each is done once\n", equal, counted(table.points, "combination"));
   fmt::print("{}, {} student images in their episodes\n", counted(table.runs.size(), "run"), images);

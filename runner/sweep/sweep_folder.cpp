@@ -37,7 +37,7 @@ void write_table(const SweepFolder& folder, const SweepTable& table) {
   for (const SweepRun& run : table.runs) {
     Json values = Json::array();
     for (const std::string& value : run.varied) values.push_back(valid_utf8(value));
-    runs.push_back({{"id", run.id}, {"values", values}, {"student_images", run.student_images}});
+    runs.push_back({{"id", run.id}, {"values", values}});
   }
   const Json json = {{"format", format}, {"varied", table.varied}, {"runs", runs}};
   commit_file(folder.table(), json.dump(1) + "\n");
@@ -54,7 +54,6 @@ SweepTable read_table(const SweepFolder& folder) {
       SweepRun run;
       run.id = row.at("id").get<std::string>();
       run.varied = row.at("values").get<std::vector<std::string>>();
-      run.student_images = row.at("student_images").get<std::uint64_t>();
       if (run.varied.size() != table.varied.size() || run.id.find_first_not_of("0123456789abcdef") != std::string::npos)
         fail("{}: run {}: expected an id and {} values", path.string(), run.id, table.varied.size());
       table.runs.push_back(std::move(run));
@@ -91,7 +90,8 @@ RunStatus run_status(const SweepFolder& folder, const std::string& id) {
     while (!status.failure.empty() && status.failure.back() == '\n') status.failure.pop_back();
     return status;
   }
-  if (!holder.empty()) status.state = RunState::stale;
+  if (lock_holder(files.run).empty()) return holder.empty() ? status : run_status(folder, id);  // it ended just now
+  status.state = RunState::stale;
   return status;
 }
 

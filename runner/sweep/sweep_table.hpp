@@ -57,6 +57,9 @@ SweepSpec read_sweep(const std::filesystem::path& path);
 /// seeds. Depends on nothing but the sweep. Throws Error naming the key, or the run, whose options are impossible.
 SweepTable make_table(const SweepSpec& spec);
 
+/// Rows of cells as lines, columns aligned by blanks. Every row has as many cells.
+std::string aligned(const std::vector<std::vector<std::string>>& rows);
+
 /// The options as the text of a configuration file.
 std::string toml_text(const std::vector<TomlEntry>& options);
 

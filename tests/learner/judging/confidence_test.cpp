@@ -132,6 +132,7 @@ TEST(MeanInterval, IsWorkedOutByHand) {
   const MeanInterval interval = mean_95(std::array{1.0, 2.0, 3.0});
   EXPECT_DOUBLE_EQ(interval.mean, 2);
   EXPECT_NEAR(interval.half_width, 2.4841, 1e-4);
+  EXPECT_EQ(mean_95(std::array{0.1, 0.1, 0.1}).half_width, 0);
   EXPECT_TRUE(std::isnan(mean_95(std::array{5.0}).half_width));
 }
 
