@@ -3,6 +3,7 @@
 #include "core/error.hpp"
 
 #include <algorithm>
+#include <numeric>
 
 namespace triseg {
 
@@ -10,8 +11,11 @@ bool is_legal(const Codes& c) { return 1 <= c.t1 && c.t1 < c.v1 && c.v1 <= c.t2 
 
 Table staircase(const Codes& c) {
   Table table{};
-  for (int q = 0; q < 256; ++q) {
-    table[q] = q <= c.t1 ? 0 : q <= c.t2 ? c.v1 : q <= c.tmax ? c.v2 : static_cast<std::uint8_t>(q);
+  const auto at = [&](int code) { return table.begin() + code; };
+  if (c.t1 <= c.t2 && c.t2 <= c.tmax) {
+    std::fill(at(c.t1 + 1), at(c.t2 + 1), c.v1);
+    std::fill(at(c.t2 + 1), at(c.tmax + 1), c.v2);
+    std::iota(at(c.tmax + 1), table.end(), static_cast<std::uint8_t>(c.tmax + 1));
   }
   if (c.t1 > c.t2 || c.t2 > c.tmax || !std::is_sorted(table.begin(), table.end()))
     fail("the codes {} do not make a monotone staircase: expected t1 <= t2 <= tmax and v1 <= v2 <= tmax + 1",

@@ -3,7 +3,6 @@
 #include "core/error.hpp"
 #include "learner/strategies/branches.hpp"
 #include "learner/judging/shares.hpp"
-#include "learner/image_order.hpp"
 #include "learner/judging/pareto.hpp"
 #include "learner/files/run_file.hpp"
 #include "learner/judging/selection.hpp"
@@ -93,7 +92,8 @@ Search::Search(const SearchOptions& options, const Problem& problem, const DataS
       data_set_(data_set),
       rollout_(rollout),
       data_(std::move(data)),
-      run_file_(std::move(run_file)) {}
+      run_file_(std::move(run_file)),
+      image_order_(data_set.split_size(Split::search), options.iteration.batch_size, options.iteration.seed) {}
 
 int Search::run() {
   prepare();
@@ -196,12 +196,12 @@ void Search::iterate() {
     update.pass_share = passed_share(data_.sites, reference_);
     ScoreRequest request{Split::search,
                          options_.iteration.batch_size,
-                         iteration_images(data_set_.split_size(Split::search), options_.iteration.batch_size,
-                                          options_.iteration.seed, update.iteration),
+                         image_order_.images(update.iteration),
                          {},
                          {},
                          {},
                          fmt::format("iteration {}", update.iteration)};
+    if (first + count < data_.episodes_total) request.next_images = image_order_.images(update.iteration + 1);
     {
       Stopwatch watch(seconds_.learner);
       request.candidates = strategy_->propose(first, count);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "data/dataset.hpp"
+#include "learner/image_order.hpp"
 #include "learner/run_data.hpp"
 #include "learner/judging/selection.hpp"
 #include "learner/strategies/strategy.hpp"
@@ -63,6 +64,7 @@ class Search {
   Rollout& rollout_;
   RunData data_;
   std::filesystem::path run_file_;
+  ImageOrder image_order_;
   std::unique_ptr<Strategy> strategy_;
   std::vector<std::vector<Codes>> branch_starts_;  ///< (branches)(sites); none unless tmax is searched
   std::vector<Codes> reference_;                   ///< (sites): what every iteration's rewards are compared with

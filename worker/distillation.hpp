@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/score.hpp"
+#include "worker/distillation_terms.hpp"
 #include "worker/engine.hpp"
 
 #include <cstdint>
@@ -26,25 +27,14 @@ class TeacherTarget {
   Score score(const ForwardResult& student) const;
 
  private:
-  std::vector<double> log_probabilities(std::span<const std::uint8_t> logit_codes) const;  // (images, classes)
-  /// KL(teacher || student) of one image by p log(p / s), given the student's log s (classes).
-  double divergence(std::size_t image, std::span<const double> log_s) const;
-  /// The same for probabilities that are nearly equal, where the logarithms cancel: with the student's logit less the
-  /// teacher's, d, and e its deviation from the mean under p, KL = log(1 + sum p (exp(e) - 1 - e)), all terms of one
-  /// sign.
-  double flat_divergence(std::size_t image, std::span<const std::uint8_t> student_codes) const;
-
   int classes_;
   double scale_over_temperature_;
   double temperature_;
-  std::vector<std::uint8_t> codes_;             // (images, classes): logits
-  std::vector<std::uint16_t> labels_;           // (images)
-  std::vector<std::uint8_t> right_;             // (images): 1 if the teacher is right
-  std::vector<double> log_p_;                   // (images, classes)
-  std::vector<std::vector<double>> attention_;  // (attention layers)(images, positions), each row of unit L2 norm
+  OwnedForwardResult teacher_;
+  std::vector<std::uint16_t> labels_;         // (images)
+  std::vector<std::uint8_t> right_;           // (images): 1 if the teacher is right
+  std::vector<LogSoftmax> softmax_;           // (images)
+  std::vector<std::vector<double>> factors_;  // (attention layers)(images): inverse norms of the maps
 };
-
-/// The class with the highest logit, the lowest of equal ones.
-int predicted_class(std::span<const std::uint8_t> logit_codes);
 
 }  // namespace triseg

@@ -3,6 +3,7 @@
 
 #include "core/codes.hpp"
 #include "core/moments.hpp"
+#include "core/score.hpp"
 #include "network/problem.hpp"
 
 #include <cstdint>
@@ -58,6 +59,17 @@ struct LayerTrace {
 /// Called once or more a layer, each call covering some of the images, layers of the same images in network order.
 using TraceSink = std::function<void(const LayerTrace&)>;
 
+/// Scores on the engine's device, of which only records come back: the same bits as TeacherTarget's
+/// (worker/distillation.hpp).
+class DeviceScoring {
+ public:
+  virtual ~DeviceScoring() = default;
+  /// The scores of all students against the teacher on the loaded images: one a student. labels: of these images.
+  /// meanwhile: called once while the device works.
+  virtual void score(std::span<const Student> students, std::span<const std::uint16_t> labels, double temperature,
+                     std::span<Score> scores, const std::function<void()>& meanwhile) = 0;
+};
+
 /// Executes the network of one problem. Every engine gives the same integers, bit for bit (docs/int8-contract.md).
 /// Not thread-safe: a thread needs an engine of its own. All calls block until their results are there.
 class Engine {
@@ -66,11 +78,12 @@ class Engine {
   virtual std::string_view name() const = 0;
   /// How it executes, for logs: "int8 (AVX512-VNNI)".
   virtual std::string description() const = 0;
-  /// True if one engine keeps its device busy: threads then share its results instead of having engines of their own.
-  virtual bool feeds_many_threads() const { return false; }
+  /// What computes scores where the results of forwards are, or null: they are computed from forward()'s results, by
+  /// several engines in several threads. One engine that scores by itself keeps its device busy.
+  virtual DeviceScoring* device_scoring() { return nullptr; }
 
   /// Sets the images that the following calls run on, and copies them. codes: (images, channels, side, side) input
-  /// codes.
+  /// codes. Does not wait for a device.
   virtual void load_images(std::span<const std::uint8_t> codes, int images) = 0;
 
   /// Forwards of all students over the loaded images. results: one per student.

@@ -46,6 +46,30 @@ void run_threads(std::size_t count, const Work& work) {
     if (error) std::rethrow_exception(error);
 }
 
+/// One batch of images as an engine takes it.
+struct ImageBatch {
+  const Images* source = nullptr;
+  std::vector<std::uint32_t> indices;  // (images): within the source
+  std::vector<std::uint8_t> codes;     // (images, channels, side, side)
+  std::vector<std::uint16_t> labels;   // (images)
+
+  bool holds(const ImageBatch& other) const { return source == other.source && indices == other.indices; }
+};
+
+/// Some images of a split, without codes and labels yet.
+ImageBatch image_batch(const DataSet& data, Split split, std::span<const std::uint32_t> images) {
+  ImageBatch batch{&data.split_images(split), {images.begin(), images.end()}, {}, {}};
+  for (auto& index : batch.indices) index += static_cast<std::uint32_t>(data.split_offset(split));
+  return batch;
+}
+
+/// Batch `index` of a request.
+ImageBatch image_batch(const DataSet& data, const ScoreRequest& request, std::size_t index) {
+  const std::size_t begin = index * request.batch_size;
+  const std::size_t count = std::min<std::size_t>(request.batch_size, request.images.size() - begin);
+  return image_batch(data, request.split, std::span(request.images).subspan(begin, count));
+}
+
 }  // namespace
 
 const Repair& ScoreRequest::repair(std::size_t candidate) const {
@@ -62,21 +86,51 @@ ScoreRequest image_range(Split split, std::uint32_t batch_size, std::size_t begi
 /// An engine and the batch it holds.
 struct Scorer::Lane {
   std::unique_ptr<Engine> engine;
-  std::vector<std::uint8_t> input;
-  std::vector<std::uint16_t> labels;
+  ImageBatch loaded, prepared;
   std::vector<ForwardResult> results;
+  std::optional<TeacherTarget> target;  // of the loaded batch
 
-  void load(const QuantizedNetwork& network, const DataSet& data, const ScoreRequest& request, std::size_t batch) {
-    const Images& images = data.split_images(request.split);
-    const std::size_t begin = batch * request.batch_size;
-    const std::size_t count = std::min<std::size_t>(request.batch_size, request.images.size() - begin);
-    std::vector<std::uint32_t> indices(request.images.begin() + begin, request.images.begin() + begin + count);
-    for (auto& index : indices) index += static_cast<std::uint32_t>(data.split_offset(request.split));
-    input.resize(count * network.network.input_size());
-    quantize_images(network, images, indices, input);
-    labels.resize(count);
-    for (std::size_t i = 0; i < count; ++i) labels[i] = images.labels[indices[i]];
-    engine->load_images(input, static_cast<int>(count));
+  /// Makes the codes of a batch, so that its load() is short.
+  void prepare(const QuantizedNetwork& network, ImageBatch batch) {
+    if (prepared.holds(batch)) return;
+    batch.codes = std::move(prepared.codes);
+    batch.codes.resize(batch.indices.size() * network.network.input_size());
+    quantize_images(network, *batch.source, batch.indices, batch.codes);
+    for (const std::uint32_t index : batch.indices) batch.labels.push_back(batch.source->labels[index]);
+    prepared = std::move(batch);
+  }
+
+  void load_prepared() {
+    engine->load_images(prepared.codes, static_cast<int>(prepared.indices.size()));
+    std::swap(loaded, prepared);
+    prepared.source = nullptr;
+    target.reset();
+  }
+
+  void load(const QuantizedNetwork& network, ImageBatch batch) {
+    if (loaded.holds(batch)) return;
+    prepare(network, std::move(batch));
+    load_prepared();
+  }
+
+  /// meanwhile: as DeviceScoring::score has it; not called for an engine that does not score by itself.
+  void score(const Problem& problem, std::span<const Student> students, double temperature, std::span<Score> scores,
+             const std::function<void()>& meanwhile) {
+    if (DeviceScoring* device = engine->device_scoring())
+      return device->score(students, loaded.labels, temperature, scores, meanwhile);
+    results.resize(students_at_once);
+    if (!target) {
+      const Student exact = teacher(problem);
+      engine->forward(std::span(&exact, 1), std::span(results).first(1));
+      target.emplace(problem.model, results.front(), loaded.labels, temperature);
+    }
+    for (; !students.empty();) {
+      const std::size_t count = std::min(students.size(), students_at_once);
+      engine->forward(students.first(count), std::span(results).first(count));
+      for (std::size_t i = 0; i < count; ++i) scores[i] = target->score(results[i]);
+      students = students.subspan(count);
+      scores = scores.subspan(count);
+    }
   }
 };
 
@@ -85,10 +139,7 @@ Scorer::Scorer(const Problem& problem, const DataSet& data, const EngineFactory&
     : problem_(problem), data_(data), temperature_(temperature) {
   lanes_.push_back(std::make_unique<Lane>());
   lanes_.front()->engine = make_engine();
-  if (lanes_.front()->engine->feeds_many_threads()) {
-    threads_per_lane_ = threads;
-    return;
-  }
+  if (lanes_.front()->engine->device_scoring()) return;
   for (int i = 1; i < threads; ++i) lanes_.push_back(std::make_unique<Lane>());
   run_threads(lanes_.size() - 1, [&](std::size_t i) { lanes_[i + 1]->engine = make_engine(); });
 }
@@ -104,7 +155,6 @@ Student Scorer::candidate(const ScoreRequest& request, std::size_t index) const 
 }
 
 std::vector<Score> Scorer::score(const ScoreRequest& request, std::size_t first, std::size_t count) {
-  const Student exact = teacher(problem_);
   std::vector<Student> students;
   for (std::size_t c = 0; c < request.candidates.size(); ++c) students.push_back(candidate(request, c));
 
@@ -112,23 +162,19 @@ std::vector<Score> Scorer::score(const ScoreRequest& request, std::size_t first,
   run_threads(lanes_.size(), [&](std::size_t index) {
     Lane& lane = *lanes_[index];
     const auto [begin, end] = share(count, index, lanes_.size());
-    lane.results.resize(students_at_once);
-    std::optional<TeacherTarget> target;
-    std::size_t loaded = request.batches();  // none
     for (std::size_t item = begin; item < end;) {
-      const std::size_t batch = (first + item) / students.size(), candidate = (first + item) % students.size();
-      const std::size_t run = std::min({end - item, students.size() - candidate, students_at_once});
-      if (batch != loaded) {
-        lane.load(problem_.model, data_, request, batch);
-        lane.engine->forward(std::span(&exact, 1), std::span(lane.results).first(1));
-        target.emplace(problem_.model, lane.results.front(), lane.labels, temperature_);
-        loaded = batch;
-      }
-      lane.engine->forward(std::span(students).subspan(candidate, run), std::span(lane.results).first(run));
-      run_threads(std::min(threads_per_lane_, run), [&](std::size_t thread) {
-        const auto [from, to] = share(run, thread, std::min(threads_per_lane_, run));
-        for (std::size_t i = from; i < to; ++i) scores[item + i] = target->score(lane.results[i]);
-      });
+      const std::size_t at = (first + item) / students.size(), candidate = (first + item) % students.size();
+      const std::size_t run = std::min(end - item, students.size() - candidate);
+      lane.load(problem_.model, image_batch(data_, request, at));
+      bool last = false;
+      lane.score(problem_, std::span(students).subspan(candidate, run), temperature_,
+                 std::span(scores).subspan(item, run), [&] {
+                   if (item + run < end) return lane.prepare(problem_.model, image_batch(data_, request, at + 1));
+                   if (request.next_images.empty()) return;
+                   lane.prepare(problem_.model, image_batch(data_, request.split, request.next_images));
+                   last = true;
+                 });
+      if (last) lane.load_prepared();  // the device works on while the learner learns
       item += run;
     }
   });
@@ -143,11 +189,9 @@ std::vector<Moments> Scorer::moments(const ScoreRequest& request, std::size_t fi
   run_threads(lanes_.size(), [&](std::size_t index) {
     Lane& lane = *lanes_[index];
     const auto [begin, end] = share(count, index, lanes_.size());
-    std::size_t loaded = request.batches();  // none
     for (std::size_t item = first + begin; item < first + end; ++item) {
-      const std::size_t batch = item / candidates, c = item % candidates;
-      if (batch != loaded) lane.load(problem_.model, data_, request, batch);
-      loaded = batch;
+      const std::size_t c = item % candidates;
+      lane.load(problem_.model, image_batch(data_, request, item / candidates));
       lane.engine->add_moments(students[c], std::span(parts[index]).subspan(c * channels, channels));
     }
   });
@@ -162,8 +206,8 @@ std::vector<Histogram> Scorer::histograms(const ScoreRequest& request, std::size
   run_threads(lanes_.size(), [&](std::size_t index) {
     Lane& lane = *lanes_[index];
     const auto [begin, end] = share(count, index, lanes_.size());
-    for (std::size_t batch = first + begin; batch < first + end; ++batch) {
-      lane.load(problem_.model, data_, request, batch);
+    for (std::size_t at = first + begin; at < first + end; ++at) {
+      lane.load(problem_.model, image_batch(data_, request, at));
       lane.engine->trace(traced, [&](const LayerTrace& layer) {
         if (const int site = problem_.site_of(layer.layer); site >= 0) parts[index][site].add(layer.codes);
       });

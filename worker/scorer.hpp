@@ -24,8 +24,10 @@ struct ScoreRequest {
   std::vector<std::uint32_t> images;           // indices within the split
   std::vector<std::vector<Codes>> candidates;  // (candidates)(sites); an empty candidate is the teacher
   std::vector<Repair> repairs;                 // what repair_of refers to: candidates may share one
-  std::vector<std::uint32_t> repair_of;  // (candidates): index into repairs or no_repair; empty: no candidate has one
-  std::string phase;                     // what it is for, "iteration 17", for messages of failures
+  std::vector<std::uint32_t> repair_of;    // (candidates): index into repairs or no_repair; empty: no candidate has one
+  std::string phase;                       // what it is for, "iteration 17", for messages of failures
+  std::vector<std::uint32_t> next_images;  // of this split, the first batch of the next request, if it is known:
+                                           // prepared while this one is scored; no result depends on it
 
   std::size_t batches() const { return (images.size() + batch_size - 1) / batch_size; }
   std::size_t items() const { return batches() * candidates.size(); }
@@ -36,7 +38,7 @@ struct ScoreRequest {
 /// A request for images begin .. end - 1 of a split, without candidates yet.
 ScoreRequest image_range(Split split, std::uint32_t batch_size, std::size_t begin, std::size_t end, std::string phase);
 
-/// Scores with `threads` threads: each with an engine of its own, or all with the results of one that runs on a device.
+/// Scores with `threads` threads, each with an engine of its own, or with one engine that scores on its device.
 /// The result does not depend on the number of threads.
 class Scorer {
  public:
@@ -67,7 +69,6 @@ class Scorer {
   const DataSet& data_;
   double temperature_;
   std::vector<std::unique_ptr<Lane>> lanes_;
-  std::size_t threads_per_lane_ = 1;
 };
 
 }  // namespace triseg

@@ -137,7 +137,7 @@ ScoreRequest parse_request(const std::string& line, const IterationOptions& o, c
       fail("iteration: expected a whole number from 0, found {}", excerpt(iteration));
     request = {Split::search,
                o.batch_size,
-               iteration_images(data.split_size(Split::search), o.batch_size, o.seed, iteration.get<std::uint64_t>()),
+               ImageOrder(data.split_size(Split::search), o.batch_size, o.seed).images(iteration.get<std::uint64_t>()),
                {},
                {},
                {},

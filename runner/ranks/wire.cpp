@@ -77,6 +77,7 @@ std::vector<std::byte> encode(Task task, std::int32_t exit_code, const ScoreRequ
   for (const Repair& repair : request.repairs) write(writer, repair);
   writer.list(request.repair_of);
   writer.text(request.phase);
+  writer.list(request.next_images);
   return std::move(writer).bytes();
 }
 
@@ -101,6 +102,7 @@ Order decode_order(std::span<const std::byte> message) {
   for (Repair& repair : request.repairs) repair = read_repair(reader);
   request.repair_of = reader.list<std::uint32_t>();
   request.phase = reader.text();
+  request.next_images = reader.list<std::uint32_t>();
   reader.end();
   check(request);
   return order;

@@ -79,7 +79,7 @@ TEST(Distillation, FollowsTheFormulas) {
       const auto y = unit(results[1].attention[a].subspan(i * positions, positions));
       for (std::size_t k = 0; k < positions; ++k) attention += (x[k] - y[k]) * (x[k] - y[k]) / 2;
     }
-    const bool t_right = predicted_class(t) == labels[i], s_right = predicted_class(s) == labels[i];
+    const bool t_right = highest_logit(t.data(), 10) == labels[i], s_right = highest_logit(s.data(), 10) == labels[i];
     both += t_right && s_right;
     teacher_only += t_right && !s_right;
     student_only += !t_right && s_right;
@@ -188,9 +188,9 @@ TEST(Distillation, ALabelAbove255IsNotTakenForItsLowByte) {
   EXPECT_EQ(TeacherTarget(problem.model, result.view(), labels, 2.0).score(result.view()).both_right, 1u);
 }
 
-TEST(PredictedClass, TakesTheLowestOfEqualLogits) {
+TEST(HighestLogit, IsTheLowestOfEqualLogits) {
   const std::vector<std::uint8_t> codes = {3, 9, 9, 1};
-  EXPECT_EQ(predicted_class(codes), 1);
+  EXPECT_EQ(highest_logit(codes.data(), 4), 1);
 }
 
 TEST(Scorer, DoesNotDependOnThreadsOrOnHowItemsAreShared) {

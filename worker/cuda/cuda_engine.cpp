@@ -2,8 +2,10 @@
 
 #include "worker/cuda/cuda_kernels.hpp"
 #include "worker/cuda/cuda_memory.hpp"
+#include "worker/cuda/score_kernels.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <map>
 
@@ -103,10 +105,14 @@ struct Mirrored {
   }
 };
 
-class CudaEngine final : public Engine {
+class CudaEngine final : public Engine, public DeviceScoring {
  public:
   CudaEngine(const Problem& problem, int device, std::size_t activation_bytes)
-      : problem_(problem), model_(problem.model), device_((use(device), device)), activation_bytes_(activation_bytes) {
+      : problem_(problem),
+        model_(problem.model),
+        teacher_(teacher(problem)),
+        device_((use(device), device)),
+        activation_bytes_(activation_bytes) {
     cudaDeviceProp properties{};
     check_cuda(cudaGetDeviceProperties(&properties, device), "query of a device");
     description_ = fmt::format("int8 tensor cores ({}, GPU {})", properties.name, device);
@@ -122,11 +128,16 @@ class CudaEngine final : public Engine {
       if (layer.attention >= 0) maps_per_image_ += layer.map_size();
     }
     bytes_per_image_ += maps_per_image_ * sizeof(std::uint32_t);
+    std::vector<MapPlace> places(problem.attention.size());
+    for (std::size_t l = 0; l < layers_.size(); ++l)
+      if (layers_[l].attention >= 0)
+        places[layers_[l].attention] = {static_cast<int>(map_offset(l, 1)), static_cast<int>(layers_[l].map_size())};
+    if (!places.empty()) places_ = on_device(std::span<const MapPlace>(places));
   }
 
   std::string_view name() const override { return "cuda"; }
   std::string description() const override { return description_; }
-  bool feeds_many_threads() const override { return true; }
+  DeviceScoring* device_scoring() override { return this; }
 
   void load_images(std::span<const std::uint8_t> codes, int images) override {
     use(device_);
@@ -163,7 +174,7 @@ class CudaEngine final : public Engine {
   void forward(std::span<const Student> students, std::span<ForwardResult> results) override {
     use(device_);
     if (images_ == 0) fail("engine cuda: no images are loaded");
-    const std::size_t at_once = std::max<std::size_t>(1, activation_bytes_ / (bytes_per_image_ * images_));
+    const std::size_t at_once = students_at_once();
     // The results of all parts stay on the host side by side: they are views until the next call.
     stream_.wait();
     const std::size_t instances = students.size() * images_;
@@ -176,10 +187,58 @@ class CudaEngine final : public Engine {
     }
   }
 
+  void score(std::span<const Student> students, std::span<const std::uint16_t> labels, double temperature,
+             std::span<Score> scores, const std::function<void()>& meanwhile) override {
+    use(device_);
+    if (images_ == 0) fail("engine cuda: no images are loaded");
+    const std::size_t at_once = std::max<std::size_t>(2, students_at_once()) - 1;  // and the teacher
+    const double logit_scale = model_.logits().scale / temperature;
+    std::vector<const Student*> part;
+    bool first = true;
+    while (!students.empty()) {
+      const std::size_t count = std::min(at_once, students.size());
+      part.assign(1, &teacher_);
+      for (const Student& student : students.first(count)) part.push_back(&student);
+      prepare(part);
+      const std::size_t instances = part.size() * images_;
+      grow(labels_, labels.size());
+      std::copy(labels.begin(), labels.end(), labels_.host.data());
+      grow(factors_, instances * problem_.attention.size());
+      grow(terms_, 2 * instances);
+      grow(sums_, part.size());
+      std::vector<std::size_t> key{2, std::size_t(images_), part.size(), std::bit_cast<std::size_t>(temperature)};
+      key.insert(key.end(), requantization_mask_.begin(), requantization_mask_.end());
+      stream_.replay(key, [&] {
+        upload();
+        labels_.upload(labels.size(), stream_);
+        for (std::size_t l = 0; l < layers_.size(); ++l) enqueue_layer(l, part.size(), nullptr, nullptr);
+        check_cuda(launch_scoring(
+                       {static_cast<int>(part.size()), images_, model_.network.classes,
+                        static_cast<int>(problem_.attention.size()), logit_scale, temperature, logits_.device.data(),
+                        layers_.back().shape.padded_channels, attention_.device.data(), places_.data(),
+                        labels_.device.data(), factors_.data(), terms_.data(), terms_.data() + instances},
+                       sums_.device.data(), stream_),
+                   "scoring");
+        sums_.download(part.size(), stream_);
+      });
+      if (first) meanwhile();
+      first = false;
+      stream_.wait();
+      for (std::size_t i = 0; i < count; ++i) {
+        const ScoreSums& sums = sums_.host.data()[1 + i];
+        scores[i] = {sums.kd,         sums.attention,    std::uint64_t(images_),
+                     sums.both_right, sums.teacher_only, sums.student_only};
+      }
+      students = students.subspan(count);
+      scores = scores.subspan(count);
+    }
+  }
+
   void add_moments(const Student& student, std::span<Moments> moments) override {
     use(device_);
     if (images_ == 0) fail("engine cuda: no images are loaded");
-    prepare(std::span(&student, 1));
+    const Student* one = &student;
+    prepare(std::span(&one, 1));
     std::size_t largest = 0;
     for (const DeviceLayer& layer : layers_)
       largest =
@@ -212,7 +271,8 @@ class CudaEngine final : public Engine {
 
   void trace(const Student& student, const TraceSink& sink) override {
     use(device_);
-    prepare(std::span(&student, 1));
+    const Student* one = &student;
+    prepare(std::span(&one, 1));
     upload();
     for (std::size_t l = 0; l < layers_.size(); ++l) {
       const DeviceLayer& layer = layers_[l];
@@ -330,6 +390,11 @@ class CudaEngine final : public Engine {
     return shape;
   }
 
+  /// Students whose activations fit into the memory for them, at least 1.
+  std::size_t students_at_once() const {
+    return std::max<std::size_t>(1, activation_bytes_ / (bytes_per_image_ * images_));
+  }
+
   /// Makes room. What was recorded on the stream names the old memory.
   template <class Array>
   void grow(Array& array, std::size_t size) {
@@ -339,16 +404,16 @@ class CudaEngine final : public Engine {
   }
 
   /// Writes tables and requantizations of the students into the page-locked buffers and sizes all buffers for them.
-  void prepare(std::span<const Student> students) {
+  void prepare(std::span<const Student* const> students) {
     stream_.wait();
-    const std::size_t instances = students.size() * images_, sites = students.front().tables.size();
+    const std::size_t instances = students.size() * images_, sites = students.front()->tables.size();
     requantization_mask_.assign(layers_.size(), 0);
     requantization_offset_.assign(layers_.size(), 0);
     std::size_t requantizations = 0;
     const std::size_t maps = instances * maps_per_image_;
     for (std::size_t l = 0; l < layers_.size(); ++l) {
-      requantization_mask_[l] = std::any_of(students.begin(), students.end(), [l](const Student& s) {
-        return !s.requantization.empty() && s.requantization[l].has_value();
+      requantization_mask_[l] = std::any_of(students.begin(), students.end(), [l](const Student* s) {
+        return !s->requantization.empty() && s->requantization[l].has_value();
       });
       requantization_offset_[l] = requantizations;
       if (requantization_mask_[l]) requantizations += students.size() * layers_[l].shape.padded_channels;
@@ -366,14 +431,14 @@ class CudaEngine final : public Engine {
     for (std::size_t l = 0; l + 1 < layers_.size(); ++l) grow(layers_[l].output, instances * layers_[l].output_bytes());
 
     for (std::size_t s = 0; s < students.size(); ++s) {
-      std::memcpy(tables_.host.data() + s * sites * sizeof(Table), students[s].tables.data(), sites * sizeof(Table));
+      std::memcpy(tables_.host.data() + s * sites * sizeof(Table), students[s]->tables.data(), sites * sizeof(Table));
       for (std::size_t l = 0; l < layers_.size(); ++l) {
         if (!requantization_mask_[l]) continue;
         const Requantization& own = model_.layers[l].requantization;
         const std::size_t at = requantization_offset_[l] + s * layers_[l].shape.padded_channels;
         std::fill_n(multiplier_.host.data() + at, layers_[l].shape.padded_channels, 0.0f);
         std::fill_n(bias_.host.data() + at, layers_[l].shape.padded_channels, 0);
-        fill(layers_[l], students[s].requantization.empty() ? own : students[s].requantization[l].value_or(own),
+        fill(layers_[l], students[s]->requantization.empty() ? own : students[s]->requantization[l].value_or(own),
              multiplier_.host.data() + at, bias_.host.data() + at);
       }
     }
@@ -426,7 +491,9 @@ class CudaEngine final : public Engine {
 
   /// before: instances of this call in parts that came earlier.
   void run(std::span<const Student> students, std::span<ForwardResult> results, std::size_t before) {
-    prepare(students);
+    std::vector<const Student*> all;
+    for (const Student& student : students) all.push_back(&student);
+    prepare(all);
     const OutputShape& last = layers_.back().shape;
     const std::size_t logits_before = before * last.padded_channels, maps_before = before * maps_per_image_;
     std::vector<std::size_t> key{1, std::size_t(images_), students.size(), before};
@@ -458,6 +525,7 @@ class CudaEngine final : public Engine {
 
   const Problem& problem_;
   const QuantizedNetwork& model_;
+  Student teacher_;
   int device_;
   std::size_t activation_bytes_;
   std::string description_;
@@ -480,6 +548,11 @@ class CudaEngine final : public Engine {
   Mirrored<std::uint8_t> logits_;
   std::vector<std::uint8_t> logit_codes_;  // without padding
   std::size_t table_bytes_ = 0, requantizations_ = 0, map_elements_ = 0, logit_bytes_ = 0;
+  DeviceArray<MapPlace> places_;  // (attention layers)
+  Mirrored<std::uint16_t> labels_;
+  DeviceArray<double> factors_;  // (attention layers, instances)
+  DeviceArray<double> terms_;    // (2, instances): divergences and distances
+  Mirrored<ScoreSums> sums_;     // (students), of which the first is the teacher
   Mirrored<std::uint8_t> trace_codes_;
   Mirrored<std::int32_t> trace_sums_;
   Mirrored<unsigned long long> moments_;  // (channels of all layers, 3)

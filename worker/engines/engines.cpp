@@ -2,6 +2,7 @@
 
 #include "core/error.hpp"
 #include "core/philox.hpp"
+#include "worker/distillation.hpp"
 #include "worker/reference_engine.hpp"
 #ifdef TRISEG_HAVE_CUDA
 #include "worker/cuda/cuda_engine.hpp"
@@ -94,6 +95,17 @@ void self_test(Engine& engine, const Problem& problem) {
   if (results[0] != results[1])
     fail("engine {}: its start-up self-test gives other codes than the reference; --engine reference works",
          engine.name());
+  if (DeviceScoring* device = engine.device_scoring()) {
+    const std::uint16_t label = 0;
+    Score score;
+    device->score(std::span(&candidate, 1), std::span(&label, 1), 2, std::span(&score, 1), [] {});
+    const Student exact = teacher(problem);
+    ForwardResult result;
+    reference->forward(std::span(&exact, 1), std::span(&result, 1));
+    if (TeacherTarget(problem.model, result, std::span(&label, 1), 2).score(results[0].view()) != score)
+      fail("engine {}: its start-up self-test gives other scores than the reference; --engine reference works",
+           engine.name());
+  }
 }
 
 }  // namespace

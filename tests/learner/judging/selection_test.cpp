@@ -134,7 +134,13 @@ TEST(ValidationGap, IsTestLessValidation) {
   EXPECT_DOUBLE_EQ(gap.accuracy_drop, 10.0 - 5.0);
 }
 
-TEST(IterationImages, APassVisitsImagesAtMostOnceAndDependsOnSeedAndIteration) {
+TEST(ImageOrder, APassVisitsImagesAtMostOnceAndDependsOnSeedAndIteration) {
+  const auto iteration_images = [](std::size_t total, std::size_t count, std::uint64_t seed, std::uint64_t iteration) {
+    return ImageOrder(total, count, seed).images(iteration);
+  };
+  ImageOrder order(100, 32, 9);
+  for (const std::uint64_t i : {1, 0, 2, 4, 4, 3, 0})  // in any order
+    EXPECT_EQ(order.images(i), iteration_images(100, 32, 9, i)) << i;
   std::set<std::uint32_t> seen;
   for (std::uint64_t i = 0; i < 3; ++i)
     for (std::uint32_t image : iteration_images(100, 32, 9, i)) {

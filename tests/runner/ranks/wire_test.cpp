@@ -19,6 +19,7 @@ ScoreRequest full_request() {
   r.repairs = {{std::nullopt, Requantization{{0.5f, -0.0f}, {-7, 1 << 30}}, Requantization{}}, {}};
   r.repair_of = {1, no_repair, 0};
   r.phase = "a phase whose name is longer than any buffer that somebody might think large enough for it, iteration 17";
+  r.next_images = {9, 8};
   return r;
 }
 
@@ -30,6 +31,7 @@ void expect_equal(const ScoreRequest& a, const ScoreRequest& b) {
   EXPECT_EQ(a.repairs, b.repairs);
   EXPECT_EQ(a.repair_of, b.repair_of);
   EXPECT_EQ(a.phase, b.phase);
+  EXPECT_EQ(a.next_images, b.next_images);
 }
 
 /// The message with the eight bytes at `at` replaced.

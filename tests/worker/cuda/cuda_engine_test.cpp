@@ -5,6 +5,7 @@
 #include "network/recipes.hpp"
 #include "tests/worker/random_network.hpp"
 #include "worker/cuda/devices.hpp"
+#include "worker/distillation.hpp"
 #include "worker/reference_engine.hpp"
 
 #include <gmock/gmock.h>
@@ -34,6 +35,37 @@ TEST(CudaEngine, PartsOfACallKeepTheirResults) {
   }
   EXPECT_EQ(all[0], all[1]);
   EXPECT_EQ(all[0], all[2]);
+}
+
+/// At temperatures with nearly equal probabilities, too, in one part and in many, and with maps of zeros.
+TEST(CudaEngine, ScoresAreThoseOfTheCpuToTheBit) {
+  if (devices().empty()) GTEST_SKIP() << "this machine has no GPU";
+  const Problem problem = random_problem(make_recipe("lenet5").network, Scheme::fbgemm, 3);
+  constexpr int images = 7;
+  const auto codes = random_codes(std::size_t(images) * problem.network().input_size(), 4);
+  const std::vector<std::uint16_t> labels = {0, 1, 2, 3, 4, 9, 300};
+  std::vector<Student> students = {teacher(problem)};
+  for (int s = 0; s < 20; ++s) students.push_back(random_student(problem, 50 + s));
+  replace_requantization(students[3], problem.model, 1, 60);
+  students.push_back(students.front());
+  for (Table& table : students.back().tables) table.fill(0);
+  const auto reference = make_reference_engine(problem);
+  reference->load_images(codes, images);
+  std::vector<ForwardResult> results(students.size());
+  reference->forward(students, results);
+  const auto whole = make_cuda_engine(problem, 0), one_by_one = make_cuda_engine(problem, 0, 1);
+  for (const double temperature : {0.1, 2.0, 1e4}) {
+    const TeacherTarget target(problem.model, results.front(), labels, temperature);
+    for (Engine* engine : {whole.get(), one_by_one.get()}) {
+      engine->load_images(codes, images);
+      std::vector<Score> scores(students.size());
+      int meanwhile = 0;
+      engine->device_scoring()->score(students, labels, temperature, scores, [&] { ++meanwhile; });
+      EXPECT_EQ(meanwhile, 1);
+      for (std::size_t s = 0; s < students.size(); ++s)
+        EXPECT_EQ(scores[s], target.score(results[s])) << "student " << s << ", temperature " << temperature;
+    }
+  }
 }
 
 TEST(CudaEngine, ADeviceThatIsNotThereIsNamed) {
