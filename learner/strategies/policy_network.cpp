@@ -4,6 +4,8 @@
 #include "core/reproducible.hpp"
 #include "learner/checkpoint.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <numeric>
 
@@ -55,12 +57,21 @@ PolicyNetwork::Rows PolicyNetwork::linear(const Linear& layer, const Rows& x,
   const auto& weight = parameters_[layer.weight].value;
   const auto& bias = parameters_[layer.weight + 1].value;
   Rows y(rows() * outputs.size());
+  // Several sums at a time, each in its own order: one waits for none of the others.
+  constexpr std::size_t at_once = 8;
   for (std::size_t r = 0; r < rows(); ++r)
-    for (std::size_t o = 0; o < outputs.size(); ++o) {
-      double sum = bias[outputs[o]];
+    for (std::size_t begin = 0; begin < outputs.size(); begin += at_once) {
+      const std::size_t count = std::min(at_once, outputs.size() - begin);
+      std::array<double, at_once> sum{};
+      std::array<const float*, at_once> row{};
+      for (std::size_t k = 0; k < at_once; ++k) {
+        const std::size_t o = outputs[begin + std::min(k, count - 1)];
+        sum[k] = bias[o];
+        row[k] = &weight[o * layer.fan_in];
+      }
       for (std::size_t i = 0; i < layer.fan_in; ++i)
-        sum += x[r * layer.fan_in + i] * weight[outputs[o] * layer.fan_in + i];
-      y[r * outputs.size() + o] = sum;
+        for (std::size_t k = 0; k < at_once; ++k) sum[k] += x[r * layer.fan_in + i] * row[k][i];
+      std::copy_n(sum.begin(), count, &y[r * outputs.size() + begin]);
     }
   return y;
 }
@@ -83,23 +94,21 @@ PolicyNetwork::Rows PolicyNetwork::linear_backward(const Linear& layer, const Ro
   return dx;
 }
 
-std::pair<PolicyNetwork::Rows, PolicyNetwork::Rows> PolicyNetwork::encode() const {
-  Rows first = linear(encoder1, states_, hidden_outputs_);
-  apply_tanh(first);
-  Rows second = linear(encoder2, first, hidden_outputs_);
-  apply_tanh(second);
-  return {first, second};
+PolicyNetwork::Forward PolicyNetwork::forward() const {
+  Forward result;
+  result.first = linear(encoder1, states_, hidden_outputs_);
+  apply_tanh(result.first);
+  result.second = linear(encoder2, result.first, hidden_outputs_);
+  apply_tanh(result.second);
+  result.heads = linear(heads_layer, result.second, head_outputs_);
+  result.values = linear(critic, result.second, critic_output);
+  return result;
 }
 
-PolicyNetwork::Output PolicyNetwork::forward() const {
-  const Rows second = encode().second;
-  return {linear(heads_layer, second, head_outputs_), linear(critic, second, critic_output)};
-}
-
-void PolicyNetwork::step(const Output& gradient, double learning_rate) {
+void PolicyNetwork::step(const Forward& at, const Output& gradient, double learning_rate) {
   std::vector<std::vector<double>> gradients;
   for (const Parameter& p : parameters_) gradients.emplace_back(p.value.size());
-  const auto [first, second] = encode();
+  const Rows &first = at.first, &second = at.second;
   Rows d_second = linear_backward(heads_layer, second, gradient.heads, head_outputs_, gradients);
   const Rows d_critic = linear_backward(critic, second, gradient.values, critic_output, gradients);
   for (std::size_t i = 0; i < d_second.size(); ++i) d_second[i] += d_critic[i];

@@ -24,16 +24,21 @@ class PolicyNetwork {
     std::vector<double> heads;   // (L, heads, columns)
     std::vector<double> values;  // (L)
   };
+  /// The same with the outputs of both layers of the encoder, from which gradients are computed.
+  struct Forward : Output {
+    std::vector<double> first, second;  // (L, hidden)
+  };
 
   /// states: (L). `heads`: how many; 0 leaves the critic alone. Only codes 0 .. columns - 1 of the heads are computed
   /// and learned. `zero_heads` starts the heads, the critic's too, at zero.
   PolicyNetwork(std::vector<std::array<double, inputs>> states, std::size_t heads, std::size_t columns,
                 std::uint64_t seed, bool zero_heads);
 
-  Output forward() const;
+  Forward forward() const;
 
   /// One step of Adam (Kingma, Ba 2015, arXiv:1412.6980; beta 0.9, 0.999, epsilon 1e-8) down a loss with this gradient.
-  void step(const Output& gradient, double learning_rate);
+  /// at: the forward() of the present parameters.
+  void step(const Forward& at, const Output& gradient, double learning_rate);
 
   /// Parameters as policy/<name>, moments as adam_m/<name> and adam_v/<name>, and the step count.
   void save(Checkpoint& checkpoint) const;
@@ -53,8 +58,6 @@ class PolicyNetwork {
   static constexpr Linear encoder1{0, inputs}, encoder2{2, hidden}, heads_layer{4, hidden}, critic{6, hidden};
   using Rows = std::vector<double>;  // (L, features)
 
-  /// The outputs of both layers of the encoder.
-  std::pair<Rows, Rows> encode() const;
   std::size_t rows() const { return states_.size() / inputs; }
   /// Output o of the result is output outputs[o] of the layer.
   Rows linear(const Linear& layer, const Rows& x, const std::vector<std::size_t>& outputs) const;

@@ -11,7 +11,7 @@
 #include <array>
 #include <cmath>
 #include <numeric>
-#include <map>
+#include <utility>
 
 namespace triseg {
 namespace {
@@ -75,7 +75,7 @@ class Ppo final : public Strategy {
   }
 
   std::vector<std::vector<Codes>> propose(std::uint64_t first_episode, std::size_t count) override {
-    const Distributions p = distributions(policy_.forward());
+    const Distributions p = distributions();
     std::vector<std::vector<Codes>> result(count);
     for (std::size_t i = 0; i < count; ++i) {
       for (std::size_t l = 0; l < sites_.size(); ++l)
@@ -95,7 +95,7 @@ class Ppo final : public Strategy {
     std::vector<double> old_log_probability;
     for (int epoch = 0; epoch < options_.epochs; ++epoch) {
       const auto output = policy_.forward();
-      const Distributions p = distributions(output);
+      const Distributions p = distributions(output.heads);
       std::vector<double> log_probability(entries), entropy(entries);  // (episodes, sites): of the four draws together
       for (DrawGroup& group : groups) {
         const std::size_t at_row = row(group.site, group.head);
@@ -130,7 +130,7 @@ class Ppo final : public Strategy {
       const auto d_logits =
           logits_gradient(groups, p, d_log_probability, options_.entropy_coefficient / double(entries));
       if (!centred_) gradient.heads = d_logits;
-      policy_.step(gradient, options_.learning_rate);
+      policy_.step(output, gradient, options_.learning_rate);
       if (centred_) move_centres(d_logits);
     }
     for (std::size_t k = 0; k < mean_.size(); ++k)
@@ -138,7 +138,7 @@ class Ppo final : public Strategy {
   }
 
   std::vector<Codes> most_probable() const override {
-    const Distributions p = distributions(policy_.forward());
+    const Distributions p = distributions();
     std::vector<Codes> result;
     for (std::size_t l = 0; l < sites_.size(); ++l)
       result.push_back(choose_codes(sites_[l], [&](Head head, int first, int last) {
@@ -192,8 +192,14 @@ class Ppo final : public Strategy {
   /// Where the columns of one head at one site begin in (sites, heads, columns).
   std::size_t row(std::size_t site, Head head) const { return index(site, head) * columns_; }
 
-  Distributions distributions(const PolicyNetwork::Output& output) const {
-    Distributions p{centred_ ? std::vector<double>(sites_.size() * head_count() * columns_) : output.heads, {}};
+  Distributions distributions() const {
+    return distributions(centred_ ? std::vector<double>{} : policy_.forward().heads);
+  }
+
+  /// logits: what the network says, (sites, heads, columns); nothing where draws are around means.
+  Distributions distributions(std::vector<double> logits) const {
+    if (centred_) logits.resize(sites_.size() * head_count() * columns_);
+    Distributions p{std::move(logits), {}};
     p.weight.resize(p.shifted.size());
     for (std::size_t l = 0; l < sites_.size(); ++l)
       for (Head head : heads_) {
@@ -306,21 +312,17 @@ class Ppo final : public Strategy {
 
   std::vector<DrawGroup> group_draws(std::span<const Episode> episodes) const {
     std::vector<DrawGroup> groups;
+    std::vector<std::pair<std::pair<int, int>, std::size_t>> draws(episodes.size());  // their legal codes, and episodes
     for (std::size_t l = 0; l < sites_.size(); ++l)
       for (Head head : heads_) {
-        std::map<std::pair<int, int>, DrawGroup> by_range;
-        for (std::size_t i = 0; i < episodes.size(); ++i) {
-          const Codes& codes = episodes[i].codes[l];
-          const auto range = legal_range(head, codes);
-          DrawGroup& group = by_range[range];
-          group.site = l;
-          group.head = head;
-          group.first = range.first;
-          group.last = range.second;
-          group.episodes.push_back(i);
-          group.codes.push_back(code_of(codes, head));
+        for (std::size_t i = 0; i < episodes.size(); ++i) draws[i] = {legal_range(head, episodes[i].codes[l]), i};
+        std::sort(draws.begin(), draws.end());
+        for (std::size_t k = 0; k < draws.size(); ++k) {
+          const auto& [range, episode] = draws[k];
+          if (k == 0 || range != draws[k - 1].first) groups.push_back({l, head, range.first, range.second, {}, {}});
+          groups.back().episodes.push_back(episode);
+          groups.back().codes.push_back(code_of(episodes[episode].codes[l], head));
         }
-        for (auto& [range, group] : by_range) groups.push_back(std::move(group));
       }
     return groups;
   }

@@ -34,7 +34,7 @@ TEST(PolicyNetwork, GradientsAreThoseOfFiniteDifferences) {
   Checkpoint start;
   network().save(start);
   auto stepped = network();
-  stepped.step(weights(), 0.0);
+  stepped.step(stepped.forward(), weights(), 0.0);
   Checkpoint after;
   stepped.save(after);
   for (const auto& [name, tensor] : start.tensors) {
@@ -61,7 +61,7 @@ TEST(PolicyNetwork, AdamsFirstStepHasTheLearningRatesLength) {
   Checkpoint before, after;
   auto n = network(true);
   n.save(before);
-  n.step(weights(), 0.01);
+  n.step(n.forward(), weights(), 0.01);
   n.save(after);
   EXPECT_EQ(after.optimizer_steps, 1u);
   const auto& from = before.tensors.at("policy/heads.bias").values;
