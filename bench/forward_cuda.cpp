@@ -4,6 +4,7 @@
 // copy rate:  device memory, bytes read plus bytes written.
 // forward:    students with different codes on the same images, as the search runs them, results on the host.
 //             The first layer is computed once for all of them and counted as if for each: it is their work.
+// scored:     the same and the teacher, of which only scores come to the host.
 // Shares are of the int8 rate (multiply-accumulates of the students' forwards) and of the copy rate (bytes that every
 // layer reads and writes at least: its input and output codes, its weights once).
 //
@@ -100,9 +101,12 @@ void measure(const Network& network, int images, int students, double operations
   for (int s = 0; s < students; ++s) list.push_back(testing::random_student(problem, 100 + s));
   std::vector<ForwardResult> results(students);
   const double seconds = median_seconds([&] { engine->forward(list, results); });
+  const std::vector<std::uint16_t> labels(images);
+  std::vector<Score> scores(students);
+  const double scored = median_seconds([&] { engine->device_scoring()->score(list, labels, 4, scores, [] {}); });
   const double rate = double(images) * students / seconds;
-  std::printf("| %s | %d x %d | %.3f | %.0f | %.0f | %.2f | %.2f |\n", network.name.c_str(), students, images,
-              seconds * 1e3, rate, rate * 2e-12 * network.macs(), rate * 2 * network.macs() / operations,
+  std::printf("| %s | %d x %d | %.3f | %.3f | %.0f | %.0f | %.2f | %.2f |\n", network.name.c_str(), students, images,
+              seconds * 1e3, scored * 1e3, rate, rate * 2e-12 * network.macs(), rate * 2 * network.macs() / operations,
               bytes_of(network, students, images) / seconds / copied);
   std::fflush(stdout);
 }
@@ -116,8 +120,8 @@ int main(int argc, char** argv) try {
   const double operations = int8_operations_per_second(), copied = copied_bytes_per_second();
   std::printf("int8 rate %.0f TOPS, copy rate %.2f TB/s\n\n", operations * 1e-12, copied * 1e-12);
   std::printf(
-      "| network | students x images | ms | images/s | TOPS | of the int8 rate | of the copy rate "
-      "|\n|---|---|---|---|---|---|---|\n");
+      "| network | students x images | ms | scored, ms | images/s | TOPS | of the int8 rate | of the copy rate "
+      "|\n|---|---|---|---|---|---|---|---|\n");
   for (const auto& [images, students] : {std::pair(32, 1), {32, 8}, {32, 64}, {125, 33}, {128, 128}})
     measure(make_recipe("alexnet").network, images, students, operations, copied);
   for (const auto& [images, students] : {std::pair(32, 64), {128, 64}})

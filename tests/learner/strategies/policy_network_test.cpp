@@ -23,7 +23,8 @@ PolicyNetwork::Output weights() {
 }
 
 double loss(const PolicyNetwork& n) {
-  const auto output = n.forward(), w = weights();
+  const auto output = n.forward();
+  const auto w = weights();
   double sum = 0;
   for (std::size_t i = 0; i < w.heads.size(); ++i) sum += w.heads[i] * output.heads[i];
   for (std::size_t i = 0; i < w.values.size(); ++i) sum += w.values[i] * output.values[i];
