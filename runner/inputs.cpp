@@ -8,6 +8,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <future>
 #include <string>
 #include <utility>
 
@@ -42,6 +43,10 @@ void check_images(const ProblemOptions& o, const IterationOptions& iteration, co
 
 Inputs InputsCache::load(const ProblemOptions& o, const IterationOptions& iteration, const MomentRepairOptions& repair,
                          const EngineOptions& engine, const Transport& transport) {
+  // Beside the reading of images; if no thread can be started, behind it.
+  std::future<void> device_started;
+  if (!scorer_.value)
+    device_started = std::async([&] { start_device(engine.engine, device_of(transport.local_rank())); });
   std::string key = o.data;
   keep_or(data_, key, [&] {
     auto data = std::make_shared<const DataSet>(load_data_set(o.data));

@@ -18,7 +18,8 @@ TeacherTarget::TeacherTarget(const QuantizedNetwork& network, const ForwardResul
   for (const auto& maps : teacher_.attention) {
     std::vector<double>& factors = factors_.emplace_back();
     const std::size_t positions = maps.size() / images;
-    for (std::size_t i = 0; i < images; ++i) factors.push_back(inverse_norm(&maps[i * positions], positions));
+    for (std::size_t i = 0; i < images; ++i)
+      factors.push_back(inverse_norm(add_squares(0, &maps[i * positions], positions)));
   }
 }
 
@@ -40,7 +41,7 @@ Score TeacherTarget::score(const ForwardResult& student) const {
       const std::size_t positions = teacher_.attention[a].size() / images;
       const std::uint32_t* map = &student.attention[a][i * positions];
       distance = add_map_distance(distance, &teacher_.attention[a][i * positions], factors_[a][i], map,
-                                  inverse_norm(map, positions), positions);
+                                  inverse_norm(add_squares(0, map, positions)), positions);
     }
     if (layers > 0) score.attention += distance / double(layers);
   }

@@ -84,15 +84,17 @@ TRISEG_HOST_DEVICE inline double divergence(const std::uint8_t* teacher, const L
   return distillation::log_one_plus(sum);
 }
 
-/// 1 / L2 norm of an integer map, or 0 for a map of zeros. map: (positions)
-TRISEG_HOST_DEVICE inline double inverse_norm(const std::uint32_t* map, std::size_t positions) {
-  double sum = 0;
+/// `sum` and the squares of a map, or of a part of it, added to it one position after the other.
+TRISEG_HOST_DEVICE inline double add_squares(double sum, const std::uint32_t* map, std::size_t positions) {
   for (std::size_t p = 0; p < positions; ++p) sum += double(map[p]) * double(map[p]);
-  return sum > 0 ? 1.0 / std::sqrt(sum) : 0.0;
+  return sum;
 }
 
-/// `sum` and the squared L2 distance of two maps of unit norm, each given with its inverse norm, added to it one
-/// position after the other.
+/// 1 / L2 norm of a map with this sum of squares, or 0 for a map of zeros.
+TRISEG_HOST_DEVICE inline double inverse_norm(double squares) { return squares > 0 ? 1.0 / std::sqrt(squares) : 0.0; }
+
+/// `sum` and the squared L2 distance of two maps of unit norm, or of a part of them, each given with its inverse norm,
+/// added to it one position after the other.
 TRISEG_HOST_DEVICE inline double add_map_distance(double sum, const std::uint32_t* teacher, double teacher_factor,
                                                   const std::uint32_t* student, double student_factor,
                                                   std::size_t positions) {

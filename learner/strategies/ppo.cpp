@@ -35,14 +35,16 @@ struct DrawGroup {
   std::vector<int> codes;             // drawn by them
 
   // Set by evaluate().
-  double total = 0, log_total = 0;
+  double total = 0, sum = 0, log_total = 0;
   double entropy = 0;  // [nats]
 
   /// shifted, weight: of codes 0, 1, ... of this site and head, logits less the largest, and their exponentials.
-  void evaluate(const double* shifted, const double* weight) {
-    double sum = 0;
-    total = 0;
-    for (int q = first; q <= last; ++q) {
+  /// before: the group before this one; the sums of one with the same first code are gone on with.
+  void evaluate(const double* shifted, const double* weight, const DrawGroup* before) {
+    const bool goes_on = before && before->site == site && before->head == head && before->first == first;
+    total = goes_on ? before->total : 0;
+    sum = goes_on ? before->sum : 0;
+    for (int q = goes_on ? before->last + 1 : first; q <= last; ++q) {
       total += weight[q];
       sum += weight[q] * shifted[q];
     }
@@ -97,9 +99,11 @@ class Ppo final : public Strategy {
       const auto output = policy_.forward();
       const Distributions p = distributions(output.heads);
       std::vector<double> log_probability(entries), entropy(entries);  // (episodes, sites): of the four draws together
+      const DrawGroup* before = nullptr;
       for (DrawGroup& group : groups) {
         const std::size_t at_row = row(group.site, group.head);
-        group.evaluate(&p.shifted[at_row], &p.weight[at_row]);
+        group.evaluate(&p.shifted[at_row], &p.weight[at_row], before);
+        before = &group;
         for (std::size_t k = 0; k < group.episodes.size(); ++k) {
           const std::size_t at = group.episodes[k] * count + group.site;
           log_probability[at] += p.shifted[at_row + group.codes[k]] - group.log_total;

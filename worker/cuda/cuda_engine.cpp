@@ -205,6 +205,7 @@ class CudaEngine final : public Engine, public DeviceScoring {
       std::copy(labels.begin(), labels.end(), labels_.host.data());
       grow(factors_, instances * problem_.attention.size());
       grow(terms_, 2 * instances);
+      grow(right_, instances);
       grow(sums_, part.size());
       std::vector<std::size_t> key{2, std::size_t(images_), part.size(), std::bit_cast<std::size_t>(temperature)};
       key.insert(key.end(), requantization_mask_.begin(), requantization_mask_.end());
@@ -212,12 +213,12 @@ class CudaEngine final : public Engine, public DeviceScoring {
         upload();
         labels_.upload(labels.size(), stream_);
         for (std::size_t l = 0; l < layers_.size(); ++l) enqueue_layer(l, part.size(), nullptr, nullptr);
-        check_cuda(launch_scoring(
-                       {static_cast<int>(part.size()), images_, model_.network.classes,
-                        static_cast<int>(problem_.attention.size()), logit_scale, temperature, logits_.device.data(),
-                        layers_.back().shape.padded_channels, attention_.device.data(), places_.data(),
-                        labels_.device.data(), factors_.data(), terms_.data(), terms_.data() + instances},
-                       sums_.device.data(), stream_),
+        check_cuda(launch_scoring({static_cast<int>(part.size()), images_, model_.network.classes,
+                                   static_cast<int>(problem_.attention.size()), logit_scale, temperature,
+                                   logits_.device.data(), layers_.back().shape.padded_channels,
+                                   attention_.device.data(), places_.data(), labels_.device.data(), factors_.data(),
+                                   terms_.data(), terms_.data() + instances, right_.data()},
+                                  sums_.device.data(), stream_),
                    "scoring");
         sums_.download(part.size(), stream_);
       });
@@ -550,9 +551,10 @@ class CudaEngine final : public Engine, public DeviceScoring {
   std::size_t table_bytes_ = 0, requantizations_ = 0, map_elements_ = 0, logit_bytes_ = 0;
   DeviceArray<MapPlace> places_;  // (attention layers)
   Mirrored<std::uint16_t> labels_;
-  DeviceArray<double> factors_;  // (attention layers, instances)
-  DeviceArray<double> terms_;    // (2, instances): divergences and distances
-  Mirrored<ScoreSums> sums_;     // (students), of which the first is the teacher
+  DeviceArray<double> factors_;      // (attention layers, instances)
+  DeviceArray<double> terms_;        // (2, instances): divergences and distances
+  DeviceArray<std::uint8_t> right_;  // (instances)
+  Mirrored<ScoreSums> sums_;         // (students), of which the first is the teacher
   Mirrored<std::uint8_t> trace_codes_;
   Mirrored<std::int32_t> trace_sums_;
   Mirrored<unsigned long long> moments_;  // (channels of all layers, 3)
@@ -566,6 +568,10 @@ bool cuda_engine_runs_here() {
   for (int device = 0; device < count; ++device)
     if (cudaSetDevice(device) == cudaSuccess && find_kernels() == cudaSuccess) return true;
   return false;
+}
+
+void start_gpu(int device) {
+  if (cudaSetDevice(device) == cudaSuccess) cudaFree(nullptr);
 }
 
 std::unique_ptr<Engine> make_cuda_engine(const Problem& problem, int device, std::size_t activation_bytes) {

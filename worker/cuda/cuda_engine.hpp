@@ -9,6 +9,9 @@ namespace triseg {
 /// True if some GPU can be used by this build.
 bool cuda_engine_runs_here();
 
+/// Makes the context of GPU `device`; nothing happens if there is no such device.
+void start_gpu(int device);
+
 /// An engine on GPU `device`, as devices() numbers them. Integer products need no bound on the weights. The first
 /// layer, which no staircase precedes, is computed once for all students of the loaded images. Throws Error if there is
 /// no such device, if it is older than compute capability 8.0 or this build has no code for it, and, naming the layer,

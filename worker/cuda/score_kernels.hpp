@@ -28,6 +28,7 @@ struct Scoring {
   double* factors;      // (attention layers, instances): inverse norms of the maps
   double* divergences;  // (instances): KL(teacher || student)
   double* distances;    // (instances): summed over attention layers
+  std::uint8_t* right;  // (instances): 1 if the class is its label
 };
 
 /// Sums over a student's images: core/score.hpp's Score without `images`.

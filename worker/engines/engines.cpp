@@ -11,7 +11,7 @@
 #include "worker/cpu/onednn_engine.hpp"
 #endif
 
-#include <array>
+#include <future>
 #include <utility>
 
 namespace triseg {
@@ -68,44 +68,70 @@ std::vector<Traced> trace_layers(Engine& engine, const Student& student, std::si
   return all;
 }
 
-/// One random image through every layer and through the whole engine, with staircases, compared with the reference.
-void self_test(Engine& engine, const Problem& problem) {
-  const Network& shape = problem.network();
-  std::vector<std::uint8_t> image(shape.input_size());
-  for (std::size_t i = 0; i < image.size(); ++i)
-    image[i] = static_cast<std::uint8_t>(uniform_below(256, 0, Stream::self_test, i));
-  const Student candidate = student(problem, std::vector<Codes>(problem.sites.size(), Codes{9, 18, 27, 45, 60}));
-  const auto reference = make_reference_engine(problem);
-  std::array<OwnedForwardResult, 2> results;
-  std::array<std::vector<Traced>, 2> layers;
-  for (int i = 0; i < 2; ++i) {
-    Engine& each = i == 0 ? *reference : engine;
-    each.load_images(image, 1);
-    ForwardResult result;
-    each.forward(std::span(&candidate, 1), std::span(&result, 1));
-    results[i] = OwnedForwardResult(result);
-    layers[i] = trace_layers(each, candidate, shape.layers.size());
+/// What the start-up self-test compares: one random image through every layer and through the whole engine, with
+/// staircases, and its score, by the reference.
+struct SelfTest {
+  std::vector<std::uint8_t> image;
+  Student candidate;
+  std::vector<Traced> layers;
+  OwnedForwardResult result;
+  Score score;
+
+  static constexpr std::uint16_t label = 0;
+  static constexpr double temperature = 2;
+
+  explicit SelfTest(const Problem& problem)
+      : image(problem.network().input_size()),
+        candidate(student(problem, std::vector<Codes>(problem.sites.size(), Codes{9, 18, 27, 45, 60}))) {
+    for (std::size_t i = 0; i < image.size(); ++i)
+      image[i] = static_cast<std::uint8_t>(uniform_below(256, 0, Stream::self_test, i));
+    const auto forward = [&](const Student& student) {
+      const auto engine = make_reference_engine(problem);
+      engine->load_images(image, 1);
+      ForwardResult result;
+      engine->forward(std::span(&student, 1), std::span(&result, 1));
+      return OwnedForwardResult(result);
+    };
+    // Plain loops take their time: side by side.
+    auto exact = std::async(forward, teacher(problem)), approximated = std::async(forward, candidate);
+    const auto engine = make_reference_engine(problem);
+    engine->load_images(image, 1);
+    layers = trace_layers(*engine, candidate, problem.network().layers.size());
+    result = approximated.get();
+    score = TeacherTarget(problem.model, exact.get().view(), std::span(&label, 1), temperature).score(result.view());
   }
-  for (std::size_t l = 0; l < shape.layers.size(); ++l)
-    if (layers[0][l].accumulators != layers[1][l].accumulators || layers[0][l].codes != layers[1][l].codes)
-      fail(
-          "engine {}: its start-up self-test of layer {} gives other codes than the reference; --engine reference "
-          "works",
-          engine.name(), shape.layers[l].name);
-  if (results[0] != results[1])
-    fail("engine {}: its start-up self-test gives other codes than the reference; --engine reference works",
-         engine.name());
-  if (DeviceScoring* device = engine.device_scoring()) {
-    const std::uint16_t label = 0;
-    Score score;
-    device->score(std::span(&candidate, 1), std::span(&label, 1), 2, std::span(&score, 1), [] {});
-    const Student exact = teacher(problem);
-    ForwardResult result;
-    reference->forward(std::span(&exact, 1), std::span(&result, 1));
-    if (TeacherTarget(problem.model, result, std::span(&label, 1), 2).score(results[0].view()) != score)
-      fail("engine {}: its start-up self-test gives other scores than the reference; --engine reference works",
-           engine.name());
+
+  void check(Engine& engine, const Network& network) const {
+    const auto differs = [&](std::string_view what) {
+      fail("engine {}: its start-up self-test{} than the reference; --engine reference works", engine.name(), what);
+    };
+    engine.load_images(image, 1);
+    const std::vector<Traced> traced = trace_layers(engine, candidate, network.layers.size());
+    for (std::size_t l = 0; l < network.layers.size(); ++l)
+      if (layers[l].accumulators != traced[l].accumulators || layers[l].codes != traced[l].codes)
+        differs(fmt::format(" of layer {} gives other codes", network.layers[l].name));
+    ForwardResult whole;
+    engine.forward(std::span(&candidate, 1), std::span(&whole, 1));
+    if (OwnedForwardResult(whole) != result) differs(" gives other codes");
+    if (DeviceScoring* device = engine.device_scoring()) {
+      Score scored;
+      device->score(std::span(&candidate, 1), std::span(&label, 1), temperature, std::span(&scored, 1), [] {});
+      if (scored != score) differs(" gives other scores");
+    }
   }
+};
+
+using SharedSelfTest = std::shared_future<SelfTest>;
+
+SharedSelfTest begin_self_test(const Problem& problem) {
+  return std::async([&problem] { return SelfTest(problem); }).share();
+}
+
+std::unique_ptr<Engine> make_tested(const EngineEntry& entry, const Problem& problem, int device,
+                                    const SharedSelfTest& test) {
+  auto engine = entry.make(problem, device);
+  if (test.valid()) test.get().check(*engine, problem.network());
+  return engine;
 }
 
 }  // namespace
@@ -114,15 +140,22 @@ std::span<const std::pair<std::string_view, EngineKind>> engine_names() { return
 
 EngineKind resolve_engine(EngineKind kind) { return find_engine(kind).kind; }
 
-std::unique_ptr<Engine> make_engine(EngineKind kind, const Problem& problem, int device) {
-  const EngineEntry& entry = find_engine(kind);
-  auto engine = entry.make(problem, device);
-  if (entry.kind != EngineKind::reference) self_test(*engine, problem);
-  return engine;
+void start_device(EngineKind kind, int device) {
+#ifdef TRISEG_HAVE_CUDA
+  if (resolve_engine(kind) == EngineKind::cuda) start_gpu(device);
+#else
+  static_cast<void>(kind), static_cast<void>(device);
+#endif
 }
 
 EngineFactory engine_factory(EngineKind kind, const Problem& problem, int device) {
-  return [kind, &problem, device] { return make_engine(kind, problem, device); };
+  const EngineEntry& entry = find_engine(kind);
+  const SharedSelfTest test = entry.kind == EngineKind::reference ? SharedSelfTest{} : begin_self_test(problem);
+  return [&entry, &problem, device, test] { return make_tested(entry, problem, device, test); };
+}
+
+std::unique_ptr<Engine> make_engine(EngineKind kind, const Problem& problem, int device) {
+  return engine_factory(kind, problem, device)();
 }
 
 }  // namespace triseg
