@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <future>
 #include <map>
 #include <regex>
 
@@ -164,8 +165,12 @@ DataSet read_idx_folder(const fs::path& folder) {
   const fs::path train_labels = file_of(folder, prefix, files, Part::train, Kind::labels);
   const fs::path test_path = file_of(folder, prefix, files, Part::test, Kind::images);
   const fs::path test_labels = file_of(folder, prefix, files, Part::test, Kind::labels);
-  data.train.labels = read_labels(train_labels, read_images(train_path, data.train), train_path);
-  data.test.labels = read_labels(test_labels, read_images(test_path, data.test), test_path);
+  const auto read = [](const fs::path& path, const fs::path& labels, Images& images) {
+    images.labels = read_labels(labels, read_images(path, images), path);
+  };
+  auto test = std::async([&] { read(test_path, test_labels, data.test); });  // unpacked beside the other
+  read(train_path, train_labels, data.train);
+  test.get();
   if (size_of(data.train) != size_of(data.test))
     fail("{} has images of {}, {} of {}: expected one size (channels x height x width)", train_path.string(),
          size_of(data.train), test_path.string(), size_of(data.test));

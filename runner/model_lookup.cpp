@@ -15,14 +15,15 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// True if the file holds such a model, trained on these very images.
-bool is_model_of(const fs::path& path, const std::string& model, Scheme backend, const DataSet& data) {
+/// The model in the file if it is such a one, trained on these very images.
+std::optional<ModelFile> model_of(const fs::path& path, const std::string& model, Scheme backend, const DataSet& data) {
   try {
-    const QuantizedNetwork network = load_model(path);
-    return network.network.name == model && network.scheme == backend && network.data_sha256 == data.sha256;
-  } catch (const Error&) {
-    return false;
+    ModelFile file = load_model_file(path);
+    const QuantizedNetwork& network = file.network;
+    if (network.network.name == model && network.scheme == backend && network.data_sha256 == data.sha256) return file;
+  } catch (const Error&) {  // load_teacher says what is wrong with it, if it is the one
   }
+  return std::nullopt;
 }
 
 /// The files of a folder that are models of this name, or of any if it is empty, in alphabetical order.
@@ -47,13 +48,11 @@ std::string how_to_train(const std::string& model, Scheme backend, const DataSet
                      scheme_name(backend));
 }
 
-}  // namespace
-
-fs::path find_model(const std::string& explicit_path, const std::string& model, Scheme backend, const DataSet& data) {
+ModelFile find_model(const std::string& explicit_path, const std::string& model, Scheme backend, const DataSet& data) {
   if (!explicit_path.empty()) {
     if (fs::is_directory(explicit_path)) fail("--teacher: {}: expected a model file, found a folder", explicit_path);
     if (!fs::exists(explicit_path)) fail("--teacher: {}: no such file", explicit_path);
-    return explicit_path;
+    return load_model_file(explicit_path);
   }
   const std::string name = fmt::format("{}-{}{}.h5", model, data.name, backend == Scheme::fbgemm ? "" : "-qnnpack");
   const fs::path program = program_folder();
@@ -66,11 +65,12 @@ fs::path find_model(const std::string& explicit_path, const std::string& model, 
   fs::path named;
   for (auto folder = folders.rbegin(); folder != folders.rend(); ++folder)
     if (fs::is_regular_file(*folder / name)) named = *folder / name;
-  if (!named.empty() && is_model_of(named, model, backend, data)) return named;
+  if (!named.empty())
+    if (auto file = model_of(named, model, backend, data)) return std::move(*file);
   for (const fs::path& folder : folders)
     for (const fs::path& path : models_in(folder, model))
-      if (is_model_of(path, model, backend, data)) return path;
-  if (!named.empty()) return named;  // load_teacher says what is wrong with it
+      if (auto file = model_of(path, model, backend, data)) return std::move(*file);
+  if (!named.empty()) return load_model_file(named);  // load_teacher says what is wrong with it
   std::set<std::string> there;
   for (const fs::path& folder : folders)
     for (const fs::path& path : models_in(folder, "")) there.insert(path.filename().string());
@@ -79,11 +79,13 @@ fs::path find_model(const std::string& explicit_path, const std::string& model, 
        is_recipe(model) ? ", or " + how_to_train(model, backend, data) : "");
 }
 
+}  // namespace
+
 ModelFile load_teacher(const std::string& explicit_path, const std::string& model, std::optional<Scheme> backend,
                        const DataSet& data) {
-  const fs::path path =
+  ModelFile file =
       find_model(explicit_path, model.empty() ? default_model : model, backend.value_or(Scheme::fbgemm), data);
-  ModelFile file = load_model_file(path);
+  const fs::path& path = file.path;
   const QuantizedNetwork& network = file.network;
   if (!model.empty() && network.network.name != model)
     fail("{} holds the model {}, not {} as asked for", path.string(), network.network.name, model);
