@@ -87,14 +87,14 @@ TEST(Race, DropsWhoIsBeatenByStudentsTest) {
 
 TEST(Race, WhoBeatsMustNotBeBeyondTheLimit) {
   std::vector<Finalist> finalists;
-  // Drops of 1.2 points are beyond a limit of 1 for certain on all images alone: the second comes back then.
-  const std::vector<Heat> heats = run({swinging(3, 12), course(5)}, 1, finalists);
+  // Drops of 1.1 points are beyond a limit of 1 for certain on all images alone: the second comes back then.
+  const std::vector<Heat> heats = run({swinging(3, 11), course(5)}, 1, finalists);
   EXPECT_EQ(images_of(finalists), (std::vector<std::uint64_t>{all_images, all_images}));
   EXPECT_EQ(heats[1].finalists, (std::vector<std::size_t>{0}));
   EXPECT_EQ(heats.back().finalists, (std::vector<std::size_t>{1}));
   EXPECT_EQ(heats[heats.size() - 5].begin, 1000u) << "where it had stopped";
   // A third within the limit, beaten by the first alone: it is scored like the second, which it beats.
-  run({swinging(9, 12), course(5), swinging(4, 5)}, 1, finalists);
+  run({swinging(9, 11), course(5), swinging(4, 5)}, 1, finalists);
   EXPECT_EQ(images_of(finalists), (std::vector<std::uint64_t>{all_images, 1000, all_images}));
   // Drops of 10 points are beyond it at once, and being better does not keep the second from the test on its own.
   run({swinging(3, 100), course(5)}, 1, finalists);
