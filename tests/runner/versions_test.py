@@ -1,4 +1,4 @@
-"""Files that the version before wrote: run files of schema 4 and a result file with record keys, made by triseg 0.1.0."""
+"""Files that versions before wrote: run files of schema 4 and 5 and a result file with record keys, made by triseg 0.1.0."""
 import json
 import os
 import shutil
@@ -34,6 +34,24 @@ class Versions(ProgramTest):
         self.assertEqual(run(["pick", os.path.join(FILES, "version-4-finished.h5"), "0", "--out", picked]).returncode, 0)
         with open(picked) as file:
             self.assertEqual(list(json.load(file)["layers"]), ["conv1", "conv2", "fc1", "fc2"])
+
+    def test_version_5_is_read_and_its_runs_are_done(self):
+        out = self.out("version-5")
+        path = self.copy("version-5-finished.h5", run_file(out, "version4"))
+        self.assertEqual(run(["validate", path]).stdout, path + ": valid\n")
+        search = COMMON + ["--strategy", "random", "--out", out]
+        for more in ([], ["--final-scoring", "all"]):
+            done = run(search + more)
+            self.assertIn("nothing to do", done.stderr)
+        new = self.out("new-version-5")
+        self.assertEqual(run(search[:-1] + [new, "--final-scoring", "all"]).returncode, 0)
+        with h5py.File(path) as a, h5py.File(run_file(new, "version4")) as b:
+            self.assertEqual([f.attrs["schema_version"] for f in (a, b)], [5, 6])
+            self.assertEqual(a.attrs["config_hash"], b.attrs["config_hash"])
+            for name in ("validation_record_rewards", "validation_images", "codes"):
+                self.assertEqual(a["/top/" + name][()].tobytes(), b["/top/" + name][()].tobytes(), name)
+        # What this version made without a race is no run by its default.
+        self.assert_one_line_error(run(search[:-1] + [new]), "--final-scoring (all instead of race)")
 
     def test_a_stopped_run_continues_to_the_same_bytes(self):
         for name, search in STOPPED.items():
