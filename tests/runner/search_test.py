@@ -172,9 +172,9 @@ class Log(ProgramTest):
 
 
     def test_the_final_scoring_shows_its_progress(self):
-        all_images = f"{VALIDATION_IMAGES}/{VALIDATION_IMAGES}"
+        all_images = f"{9 * VALIDATION_IMAGES}/{9 * VALIDATION_IMAGES}"
         self.assertRegex(self.search("a").stderr,
-                         rf"validation images: {all_images}, [\d.]+ validation images/s, ETA 0:00, 9 candidates")
+                         rf"student images: {all_images}, [\d.]+ student images/s, ETA 0:00, 9 candidates")
 
     def test_terminals_get_a_bar_with_rate_eta_and_best_reward(self):
         terminal, inside = pty.openpty()
