@@ -9,7 +9,7 @@ import numpy
 
 from script import Failure, open_input
 
-SCHEMA_VERSIONS = (4, 5)
+SCHEMA_VERSIONS = (4, 5, 6)
 # What h5py raises for a file that is damaged or lacks something.
 UNREADABLE = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, MemoryError)
 

@@ -61,7 +61,7 @@ def main():
         done = checked(command)
         total = time.monotonic() - start
         with open_run(f"{out}/tri_ppo_int_codes/run.h5") as file:
-            images = int(file.attrs["student_images"]) + len(file["/top/reward"]) * 10000 + 2 * 10000
+            images = int(file.attrs["student_images"]) + int(file["/top/validation_images"][()].sum()) + 2 * 10000
             version, engine, transport = (text(file.attrs[name]) for name in ("creator_version", "engine", "transport"))
     parts = dict(re.findall(r"(calibration|scoring|learner|files|final scoring) ([\d.]+)", done.stderr.split("Seconds: ")[1]))
     bound = images / (rate * max(1, o.ranks))

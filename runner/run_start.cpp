@@ -70,7 +70,7 @@ std::string hashed_text(const OptionTexts& texts, const RunData& run) {
                                                       {"energy-table", fmt::format("{}", fmt::join(energies, ", "))}};
   std::string text;
   for (const auto& [key, value] : texts.results)
-    text += key + "=" + (content.contains(key) ? content.at(key) : value) + "\n";
+    if (!as_before(key, value)) text += key + "=" + (content.contains(key) ? content.at(key) : value) + "\n";
   return text;
 }
 
@@ -107,6 +107,9 @@ Work work_of(const RunData& run) {
   return with_content(std::move(work), run);
 }
 
+/// True if the run is of a version without --final-scoring, all of which scored all candidates on all images.
+bool lacks_final_scoring(const RunData& run) { return run.config.find("\nfinal-scoring = ") == std::string::npos; }
+
 /// The run in `path`, if it is this one; Error if it is another.
 RunData existing_run(const fs::path& path, const RunData& wanted) {
   RunData run;
@@ -118,7 +121,13 @@ RunData existing_run(const fs::path& path, const RunData& wanted) {
   if (run.config_hash == wanted.config_hash) return run;
   std::string differs;
   try {
-    differs = difference(work_of(run), work_of(wanted), labels());
+    const Work stored = work_of(run);
+    Work now = work_of(wanted);
+    if (lacks_final_scoring(run)) {
+      now.erase("final-scoring");
+      if (stored == now) return run;
+    }
+    differs = difference(stored, now, labels());
   } catch (const Error&) {  // of a version that wrote its configuration in another way
   }
   if (differs.empty()) differs = "options that this version does not have";
@@ -173,13 +182,14 @@ Inputs load_agreed_inputs(Transport& transport, SearchOptions& o, const Describe
   return inputs;
 }
 
-void take_place(RunData& run, const SearchOptions& o, const Inputs& inputs, const Transport& transport) {
+void take_place(RunData& run, SearchOptions& o, const Inputs& inputs, const Transport& transport) {
   const RunFiles files = run_files(o.output);
   std::error_code ignored;
   if (fs::exists(files.run, ignored)) {
     const std::string config = run.config;
     run = existing_run(files.run, run);
-    run.config = config;  // how fast and where is this command's
+    if (lacks_final_scoring(run)) o.final_scoring = FinalScoring::all;
+    else run.config = config;  // how fast and where is this command's
   }
   check_places(files, run);
   run.data = inputs.data->source;

@@ -26,7 +26,8 @@ Inputs load_agreed_inputs(Transport& transport, SearchOptions& options, const De
                           InputsCache& cache);
 
 /// On rank 0: puts what the run file holds, if there is one, in the place of the new run, and says where it runs now.
-/// Throws Error if the run file or the result file is another run's.
-void take_place(RunData& run, const SearchOptions& options, const Inputs& inputs, const Transport& transport);
+/// A run of a version without --final-scoring goes on as it began, with `all`. Throws Error if the run file or the
+/// result file is another run's.
+void take_place(RunData& run, SearchOptions& options, const Inputs& inputs, const Transport& transport);
 
 }  // namespace triseg

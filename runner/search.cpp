@@ -1,9 +1,11 @@
 #include "runner/search.hpp"
 
 #include "core/error.hpp"
+#include "core/text.hpp"
 #include "learner/strategies/branches.hpp"
 #include "learner/judging/shares.hpp"
 #include "learner/judging/pareto.hpp"
+#include "learner/judging/race.hpp"
 #include "learner/files/run_file.hpp"
 #include "learner/judging/selection.hpp"
 #include "learner/strategies/starts.hpp"
@@ -20,12 +22,11 @@
 #include <cmath>
 #include <numeric>
 #include <set>
+#include <span>
 
 namespace triseg {
 namespace {
 
-/// Validation images between two looks for a stop signal, a multiple of split_batch.
-constexpr std::size_t images_between_stops = 16 * split_batch;
 /// Validation images of an evaluation during the search.
 constexpr std::size_t evaluation_images = 1000;
 
@@ -259,27 +260,42 @@ bool Search::score_finalists() {
     for (Start& start : analytic_starts(problem_, data_.sites))
       finalists.push_back({start.name, 0, 0, {}, std::move(start.codes)});
 
-  std::vector<std::vector<Codes>> candidates;
-  for (const Candidate& c : finalists) candidates.push_back(c.codes);
   const std::size_t images = data_set_.split_size(Split::validation);
   std::vector<Finalist>& scored = data_.finalists;  // a continued run has some of it already
-  if (scored.size() != candidates.size()) scored.assign(candidates.size(), {});
-  const std::uint64_t& done = scored.front().score.images;
-  spdlog::info("Scoring {} candidates on {} validation images, {} of them done", candidates.size(), images, done);
-  Progress progress("validation images", done, images, options_.output.progress_every);
+  if (scored.size() != finalists.size()) scored.assign(finalists.size(), {});
+  const auto next = [&] {
+    return options_.final_scoring == FinalScoring::race ? next_heat(scored, images, options_.selection.max_acc_drop)
+                                                        : next_heat_of_all(scored, images);
+  };
+  const auto student_images = [&] {
+    return std::accumulate(scored.begin(), scored.end(), std::uint64_t{0},
+                           [](std::uint64_t sum, const Finalist& f) { return sum + f.score.images; });
+  };
+  const std::uint64_t most = finalists.size() * images;
+  Heat heat = next();
+  spdlog::info("Scoring {} candidates on {} validation images, {} of them done", finalists.size(), images, heat.begin);
+  Progress progress("student images", student_images(), most, options_.output.progress_every);
   auto last_commit = Clock::now();
-  while (done < images) {
-    const std::size_t end = std::min<std::size_t>(done + images_between_stops, images);
-    add_records(scored, score_records(Split::validation, done, end, candidates, repair_),
+  while (!heat.finalists.empty()) {
+    std::vector<std::vector<Codes>> candidates;
+    for (const std::size_t f : heat.finalists) candidates.push_back(finalists[f].codes);
+    add_records(scored, heat.finalists, score_records(Split::validation, heat.begin, heat.end, candidates, repair_),
                 options_.problem.attention_weight);
-    progress.update(done, fmt::format("{} candidates", candidates.size()));
-    if (done == images) break;
+    progress.update(student_images(), counted(candidates.size(), "candidate"));
+    heat = next();
+    if (heat.finalists.empty()) break;
     if (rollout_.stop_requested() || seconds_since(last_commit) >= options_.output.checkpoint_every) {
       commit();
       last_commit = Clock::now();
     }
     if (rollout_.stop_requested()) return false;
   }
+  if (options_.final_scoring == FinalScoring::race)
+    spdlog::info(
+        "{} of {} candidates were scored on all images: {:.0f} % of the student images that --final-scoring "
+        "all takes",
+        std::count_if(scored.begin(), scored.end(), [&](const Finalist& f) { return f.score.images == images; }),
+        scored.size(), 100 * double(student_images()) / double(most));
   for (std::size_t i = 0; i < finalists.size(); ++i) {
     finalists[i].validation = scored[i].score;
     finalists[i].record_rewards = std::move(scored[i].record_rewards);
@@ -289,8 +305,10 @@ bool Search::score_finalists() {
   std::vector<std::size_t> order(finalists.size());
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return reward(finalists[a].validation, options_.problem.attention_weight) >
-           reward(finalists[b].validation, options_.problem.attention_weight);
+    const Score &of_a = finalists[a].validation, &of_b = finalists[b].validation;
+    return of_a.images != of_b.images
+               ? of_a.images > of_b.images
+               : reward(of_a, options_.problem.attention_weight) > reward(of_b, options_.problem.attention_weight);
   });
   for (std::size_t i : order) data_.top.push_back(std::move(finalists[i]));
   data_.finalists.clear();
@@ -317,10 +335,11 @@ void Search::report() {
 }
 
 Choice Search::choice() const {
-  if (options_.objective.objective != Objective::coverage) return choose(data_.top, options_.selection.max_acc_drop);
+  const std::span rows = std::span(data_.top).first(count_scored_on_all(data_.top));
+  if (options_.objective.objective != Objective::coverage) return choose(rows, options_.selection.max_acc_drop);
   std::vector<double> coverage;
   for (const Objectives& o : objectives_of(data_)) coverage.push_back(o.coverage);
-  return choose_widest(data_.top, coverage, options_.selection.max_acc_drop);
+  return choose_widest(rows, coverage, options_.selection.max_acc_drop);
 }
 
 std::vector<Score> Search::score_records(Split split, std::size_t begin, std::size_t end,

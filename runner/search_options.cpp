@@ -15,6 +15,7 @@ void complete_options(SearchOptions& o, const Problem& problem) {
   o.problem.backend = problem.model.scheme;
   if (o.strategy.kind == StrategyKind::mse)
     o.strategy.start.warm_start = WarmStart::mse;  // nothing starts anywhere: no start is chosen
+  if (o.objective.objective != Objective::accuracy) o.final_scoring = FinalScoring::all;
   if (o.output.result_file.empty()) o.output.result_file = problem.network().name + ".json";
   const ObjectiveOptions& objective = o.objective;
   const std::size_t shares = !objective.pass_shares.empty()               ? objective.pass_shares.size()
@@ -27,6 +28,10 @@ void complete_options(SearchOptions& o, const Problem& problem) {
         "--episodes or name fewer "
         "shares",
         shares, iterations, o.episodes, each);
+}
+
+bool as_before(std::string_view option, std::string_view value) {
+  return option == "final-scoring" && value == name_of(final_scorings, FinalScoring::all);
 }
 
 }  // namespace triseg

@@ -35,6 +35,13 @@ enum class Objective {
 inline constexpr Names<Objective, 3> objectives = {
     {{"accuracy", Objective::accuracy}, {"coverage", Objective::coverage}, {"pareto", Objective::pareto}}};
 
+/// How the candidates are scored at the end.
+enum class FinalScoring {
+  race,  ///< who cannot be selected any more goes on no further (learner/judging/race.hpp)
+  all,   ///< all on all validation images
+};
+inline constexpr Names<FinalScoring, 2> final_scorings = {{{"race", FinalScoring::race}, {"all", FinalScoring::all}}};
+
 /// The pass shares of objectives coverage and pareto, as multiples of what mode percentile lets pass.
 inline constexpr std::array default_share_factors = {0.0, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0};
 
@@ -112,6 +119,7 @@ struct SearchOptions {
   StrategyOptions strategy;
   ObjectiveOptions objective;
   SelectionOptions selection;
+  FinalScoring final_scoring = FinalScoring::race;
   MomentRepairOptions repair;
 
   // These change only where and how fast.
@@ -121,10 +129,15 @@ struct SearchOptions {
 };
 
 /// Fills in what follows from the network: its name and scheme, episodes_per_update from update_timestep and the number
-/// of sites, the name of the result file. Throws Error if the episodes do not make an iteration for every pass share.
+/// of sites, the name of the result file; and from the objective, whether there is a race. Throws Error if the episodes
+/// do not make an iteration for every pass share.
 void complete_options(SearchOptions& options, const Problem& problem);
 /// The part of it that needs no search.
 void complete_options(IterationOptions& options, const Problem& problem);
+
+/// True for the value of an option that does what versions did which lacked the option. Digests leave it out, so that
+/// theirs are still those of the same work.
+bool as_before(std::string_view option, std::string_view value);
 
 /// The options of a command as files keep them.
 struct OptionTexts {

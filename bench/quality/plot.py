@@ -64,11 +64,13 @@ def draw_budgets(o):
 
 
 def front_of(path):
-    """Rows (share that passes [percent], KD, accuracy [percent]) of /top that no other beats in coverage and KD, by share."""
+    """Rows (share that passes [percent], KD, accuracy [percent]) of /top, scored on all images, that no other beats in coverage
+    and KD, by share."""
     from run_files import faults_of, open_run
     with faults_of(path), open_run(path) as file:
         names = ("coverage", "validation_kd", "validation_accuracy")
-        coverage, kd, accuracy = (file["/top/" + name][()] for name in names)
+        images = file["/top/validation_images"][()]
+        coverage, kd, accuracy = (file["/top/" + name][()][images == images.max(initial=0)] for name in names)
     if not len(kd):
         raise ValueError(f"{path}: the search is not finished")
     rows = sorted(zip(-coverage, kd, accuracy))

@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstring>
 #include <functional>
+#include <limits>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -83,10 +85,12 @@ constexpr const char* row_columns<std::vector<Codes>>() {
   return "t1,v1,t2,v2";
 }
 
-/// Records of the validation split in each row of the run: R.
+/// Records of the validation split in the row of the run that has the most: R. Other rows end in NaN.
 inline std::size_t record_count(const RunData& run) {
-  if (!run.finalists.empty()) return run.finalists.front().record_rewards.size();
-  return run.top.empty() ? 0 : run.top.front().record_rewards.size();
+  std::size_t most = 0;
+  for (const Finalist& f : run.finalists) most = std::max(most, f.record_rewards.size());
+  for (const Candidate& c : run.top) most = std::max(most, c.record_rewards.size());
+  return most;
 }
 
 /// The length of an axis of a row: of sites, of records, or a number.
@@ -116,9 +120,9 @@ void pack(std::byte*& out, const T& value, const RunData& run, std::size_t row) 
       fail("row {}: codes for {} sites in a run of {}", row, value.size(), run.sites.size());
     for (std::size_t i = 0; i < value.size(); ++i) pack_codes(out, value[i], run.sites[i]);
   } else if constexpr (std::is_same_v<T, std::vector<double>>) {
-    if (value.size() != record_count(run))
-      fail("row {}: {} records where other rows have {}", row, value.size(), record_count(run));
-    out = std::copy_n(reinterpret_cast<const std::byte*>(value.data()), value.size() * sizeof(double), out);
+    std::vector<double> padded = value;
+    padded.resize(record_count(run), std::numeric_limits<double>::quiet_NaN());
+    out = std::copy_n(reinterpret_cast<const std::byte*>(padded.data()), padded.size() * sizeof(double), out);
   } else {
     out = std::copy_n(reinterpret_cast<const std::byte*>(&value), sizeof(T), out);
   }
@@ -133,6 +137,7 @@ void unpack(const std::byte*& in, T& value, const RunData& run, std::size_t row)
     for (std::size_t i = 0; i < value.size(); ++i) value[i] = unpack_codes(in, run.sites[i]);
   } else if constexpr (std::is_same_v<T, std::vector<double>>) {
     for (double& x : value) std::memcpy(&x, std::exchange(in, in + sizeof x), sizeof x);
+    while (!value.empty() && std::isnan(value.back())) value.pop_back();
   } else if constexpr (std::is_same_v<T, bool>) {
     value = *in++ != std::byte{0};
   } else {
@@ -173,6 +178,7 @@ Field column(const Rows<Of>& rows, Label label, Access access) {
   } else {
     f.type = element_type<T>();
     f.columns = row_columns<T>();
+    f.padded = std::is_same_v<T, std::vector<double>>;
     for (const std::string& dim : row_dims<T>()) f.dims.push_back(dim);
     f.get = [=, type = f.type, dims = row_dims<T>()](const RunData& run) {
       Values values{type, type_size(type), {std::invoke(rows.of, run).size()}, {}};

@@ -136,9 +136,6 @@ void check_finalists(const RunData& run, Violations& report) {
     const Score& score = run.finalists[i].score;
     check_score("/finalists", score, i, report);
     check_records("/finalists/record_rewards", run.finalists[i].record_rewards, score, i, run, report);
-    if (i > 0 && score.images != run.finalists[i - 1].score.images)
-      report.add("/finalists/images", fmt::format("row {}: {} after {}: expected as many for each", i, score.images,
-                                                  run.finalists[i - 1].score.images));
   }
 }
 
@@ -148,6 +145,9 @@ void check_top(const RunData& run, Violations& report) {
     check_codes("/top/codes", c.codes, i, run, report);
     check_score("/top", c.validation, i, report);
     check_records("/top/validation_record_rewards", c.record_rewards, c.validation, i, run, report);
+    if (i > 0 && c.validation.images > run.top[i - 1].validation.images)
+      report.add("/top/validation_images", fmt::format("row {}: {} after {}: expected those of most images first", i,
+                                                       c.validation.images, run.top[i - 1].validation.images));
     if (c.origin != "episode") {
       if (c.origin != "policy" && c.origin != "start" && c.origin != "mse" && c.origin != "init" &&
           !c.origin.starts_with("balanced-"))
@@ -165,6 +165,9 @@ void check_top(const RunData& run, Violations& report) {
   check_score("/selected", run.selected.test_mse, 0, report);
   if (run.selected.top_index >= run.top.size())
     report.add("/selected/top_index", fmt::format("row {} of {} in /top", run.selected.top_index, run.top.size()));
+  else if (const std::size_t on_all = count_scored_on_all(run.top); run.selected.top_index >= on_all)
+    report.add("/selected/top_index",
+               fmt::format("row {} of /top, which has {} scored on all images", run.selected.top_index, on_all));
 }
 
 void check_repair(const RunData& run, Violations& report) {

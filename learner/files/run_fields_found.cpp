@@ -41,14 +41,15 @@ void add_top(std::vector<Field>& fields) {
   add_score("validation_", ", validation split", [&](Label label, auto access) {
     add(label, [access](auto& c) -> decltype(auto) { return std::invoke(access, c.validation); });
   });
-  add({"validation_record_rewards", "1", "sums of the reward over each record of 125 validation images"},
+  add({"validation_record_rewards", "1",
+       "sums of the reward over each record of 125 validation images; NaN behind a row's last"},
       &Candidate::record_rewards);
   const auto difference_to_first = [](const RunData& run, const Candidate& c) {
     return reward_difference(c.record_rewards, run.top.front().record_rewards, c.validation.images);
   };
-  fields.push_back(
-      derived_column(rows, {"validation_difference", "1", "validation reward less that of the first row"},
-                     [=](const RunData& r, const Candidate& c) { return difference_to_first(r, c).mean; }));
+  fields.push_back(derived_column(
+      rows, {"validation_difference", "1", "validation reward less that of the first row on the same images"},
+      [=](const RunData& r, const Candidate& c) { return difference_to_first(r, c).mean; }));
   fields.push_back(
       derived_column(rows, {"validation_difference_error", "1", "its standard error, paired by records"},
                      [=](const RunData& r, const Candidate& c) { return difference_to_first(r, c).error; }));
@@ -233,7 +234,9 @@ void add_selected(std::vector<Field>& fields) {
   add({"test_mcnemar_p", "1", "two-sided p-value that student and teacher are right equally often (McNemar, exact)"},
       [](const RunData& r) { return mcnemar_p(r.selected.test); });
   add({"within_error_of_best", "1",
-       "rows of /top whose validation reward is within 1.96 standard errors of the first one's, the first included"},
+       "rows of /top whose validation reward is within 1.96 standard errors of the first one's on the same images, the "
+       "first "
+       "included"},
       [](const RunData& r) { return count_within_error(r.top); });
   const auto add_gap = [&](std::string name, std::string units, std::string of, double Gap::*member) {
     add({"gap_" + name, units, of + " on the test split less that on validation"}, [member](const RunData& r) {

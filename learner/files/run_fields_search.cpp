@@ -59,7 +59,8 @@ void add_finalists(std::vector<Field>& fields) {
   add_score("", ", validation images so far", [&](Label label, auto access) {
     add(label, [access](auto& f) -> decltype(auto) { return std::invoke(access, f.score); });
   });
-  add({"record_rewards", "1", "sums of the reward over each record of 125 images so far"}, &Finalist::record_rewards);
+  add({"record_rewards", "1", "sums of the reward over each record of 125 images so far; NaN behind a row's last"},
+      &Finalist::record_rewards);
 }
 
 void add_checkpoint(std::vector<Field>& fields) {

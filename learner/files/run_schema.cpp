@@ -19,10 +19,15 @@ std::vector<Group> run_groups(int version) {
        "The E evaluations of the policy's most probable codes while the search went on; those of several branches take "
        "turns"},
       {"/finalists",
-       "Scores of the F finalists on the validation images so far; F = 0 but while they are being scored"},
-      {"/top", "The K best candidates scored on the validation split, the best first; K = 0 until the run is finished"},
+       "Scores of the F finalists on the validation images so far, which are fewer for those that are out; F = 0 but "
+       "while "
+       "they are being scored"},
+      {"/top",
+       "The K best candidates scored on the validation split, or on its first images: by images, most first, then by "
+       "reward, best first; K = 0 until the run is finished"},
       {"/pareto",
-       "The P rows of /top that no other beats in coverage, KD, accuracy and energy together, of equal ones the first"},
+       "The P rows of /top that no other beats in coverage, KD, accuracy and energy together, of equal ones the first, "
+       "among those scored on all images"},
       {"/selected", "The selected codes and their one report on the test split; only in finished runs"},
       {"/checkpoint", "What a resume needs beside the episodes"},
       {tensor_group, "Tensors of the policy and its optimizer: f32 of any shape, by name"},

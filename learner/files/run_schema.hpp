@@ -14,8 +14,8 @@ namespace triseg {
 
 inline constexpr const char* run_format = "triseg-run";
 /// Raised whenever the layout changes. Version 4 has no description of the network, which is that of the recipe of its
-/// name, and calls branches parts; it is read, too.
-inline constexpr int run_schema_version = 5, oldest_run_schema_version = 4;
+/// name, and calls branches parts; before version 6 all candidates were scored on all images. Both are read, too.
+inline constexpr int run_schema_version = 6, oldest_run_schema_version = 4;
 
 /// One dataset or root attribute.
 struct Field {
@@ -37,6 +37,7 @@ struct Field {
   bool finished_only = false;  ///< only in the file of a finished run
   int derived_since =
       4;  ///< schema version from which the validator compares a derived field; earlier ones had another formula
+  bool padded = false;            ///< f64 whose rows may end in NaN
   std::string columns;            ///< names along the last axis, "t1,v1,t2,v2"; "" if it has none
   int since = 4;                  ///< the first schema version that has it
   std::string path_in_version_4;  ///< "" if the same

@@ -12,15 +12,20 @@ namespace {
 
 constexpr double z = 1.959963984540054;  // 97.5 % quantile of the normal distribution
 
+/// The variance of b - c in n images if the drop, a share, is true.
+double variance_of_disagreement(double n, double b, double c, double drop) {
+  // The larger root of 2 n q^2 + linear q - c drop (1 - drop) = 0, which the likelihood's derivative makes.
+  const double linear = (2 * n - b + c) * drop - b - c;
+  const double q = (std::sqrt(std::max(0.0, linear * linear + 8 * n * c * drop * (1 - drop))) - linear) / (4 * n);
+  return n * std::max(0.0, 2 * q + drop * (1 - drop));
+}
+
 /// Tango's upper bound of the drop, a share of the n images. The lower one is less the upper one with b and c
 /// exchanged.
 double largest_drop(double n, double b, double c) {
   const auto within = [&](double drop) {
-    // The larger root of 2 n q^2 + linear q - c drop (1 - drop) = 0, which the likelihood's derivative makes.
-    const double linear = (2 * n - b + c) * drop - b - c;
-    const double q = (std::sqrt(std::max(0.0, linear * linear + 8 * n * c * drop * (1 - drop))) - linear) / (4 * n);
     const double excess = n * drop - (b - c);
-    return excess * excess < z * z * n * std::max(0.0, 2 * q + drop * (1 - drop));
+    return excess * excess < z * z * variance_of_disagreement(n, b, c, drop);
   };
   double low = (b - c) / n, high = 1;
   for (int i = 0; i < 64; ++i) {
@@ -44,6 +49,12 @@ Interval drop_95(const Score& s) {
   if (s.images == 0) return {};
   const double n = double(s.images), b = double(s.teacher_only), c = double(s.student_only);
   return {-100 * largest_drop(n, c, b), 100 * largest_drop(n, b, c)};
+}
+
+double drop_statistic(const Score& s, double drop) {
+  const double n = double(s.images), b = double(s.teacher_only), c = double(s.student_only);
+  const double excess = b - c - n * drop / 100;
+  return excess == 0 ? 0 : excess / std::sqrt(variance_of_disagreement(n, b, c, drop / 100));
 }
 
 double mcnemar_p(const Score& s) {
@@ -74,6 +85,17 @@ double student_t_975(std::uint64_t degrees) {
     (inside(middle) < 0.95 ? low : high) = middle;
   }
   return high;
+}
+
+double student_t_tail(double t, std::uint64_t degrees) {
+  const double n = double(degrees), ratio = n / (t * t), sine = 1 / std::sqrt(1 + ratio);  // of the angle there
+  const double square = t > 0 ? ratio / (1 + ratio) : 1;                                   // of its cosine
+  double term = 1, sum = 1;
+  for (std::uint64_t k = 2; k < degrees; k += 2) {
+    term *= double(k - 1) / double(k) * square;
+    sum += term;
+  }
+  return (1 - sine * sum) / 2;
 }
 
 MeanInterval mean_95(std::span<const double> numbers) {

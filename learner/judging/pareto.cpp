@@ -2,6 +2,7 @@
 
 #include "core/error.hpp"
 #include "learner/judging/cost_model.hpp"
+#include "learner/judging/selection.hpp"
 #include "learner/judging/shares.hpp"
 
 #include <algorithm>
@@ -25,9 +26,8 @@ std::vector<std::size_t> non_dominated(std::span<const Objectives> candidates) {
 }
 
 std::vector<Objectives> objectives_of(const RunData& run) {
-  if (run.top.empty()) return {};
   std::vector<Objectives> objectives;
-  for (const Candidate& c : run.top) {
+  for (const Candidate& c : std::span(run.top).first(count_scored_on_all(run.top))) {
     const NetworkCost cost = network_cost(run.network, run.sites, c.codes, run.energy);
     objectives.push_back(
         {cost.coverage, c.validation.mean_kd(), c.validation.student_accuracy(), cost.energy.staircase});

@@ -26,10 +26,10 @@ bool dominates(const Objectives& a, const Objectives& b);
 /// The indices, ascending, of those that no other dominates; of equal ones the first.
 std::vector<std::size_t> non_dominated(std::span<const Objectives> candidates);
 
-/// Objectives of every row of /top.
+/// Objectives of the rows of /top that were scored on all images; the figures of the others do not compare.
 std::vector<Objectives> objectives_of(const RunData& run);
 
-/// The front among the rows of /top as a table: a line of names, then a line a candidate, ended each, in the order of
+/// The front among those rows of /top as a table: a line of names, then a line a candidate, ended each, in the order of
 /// /top. Columns: row of /top, origin, episode, the four objectives (behind coverage passed_share), then the codes "t1
 /// v1 t2 v2 tmax" of each site.
 std::string pareto_csv(const RunData& run);

@@ -36,9 +36,10 @@ double accuracy_drop(const Score& score) {
   return score.images ? 100.0 * (double(score.teacher_only) - double(score.student_only)) / double(score.images) : 0;
 }
 
-void add_records(std::vector<Finalist>& finalists, std::span<const Score> records, double attention_weight) {
+void add_records(std::vector<Finalist>& finalists, std::span<const std::size_t> which, std::span<const Score> records,
+                 double attention_weight) {
   for (std::size_t i = 0; i < records.size(); ++i) {
-    Finalist& finalist = finalists[i % finalists.size()];
+    Finalist& finalist = finalists[which[i % which.size()]];
     finalist.score += records[i];
     finalist.record_rewards.push_back(-(records[i].kd + attention_weight * records[i].attention));
   }
@@ -46,6 +47,7 @@ void add_records(std::vector<Finalist>& finalists, std::span<const Score> record
 
 Difference reward_difference(std::span<const double> a, std::span<const double> b, std::uint64_t images) {
   Difference difference;
+  a = a.first(std::min(a.size(), b.size()));
   for (std::size_t r = 0; r < a.size(); ++r) difference.mean += a[r] - b[r];
   difference.mean /= double(images);
   if (a.size() < 2) return difference;
@@ -60,6 +62,11 @@ Difference reward_difference(std::span<const double> a, std::span<const double> 
 }
 
 bool within_error(const Difference& difference) { return difference.mean >= -1.96 * difference.error; }
+
+std::size_t count_scored_on_all(std::span<const Candidate> candidates) {
+  return std::count_if(candidates.begin(), candidates.end(),
+                       [&](const Candidate& c) { return c.validation.images == candidates.front().validation.images; });
+}
 
 std::size_t count_within_error(std::span<const Candidate> candidates) {
   return std::count_if(candidates.begin(), candidates.end(), [&](const Candidate& c) {

@@ -22,8 +22,10 @@ double reward(const Score& score, double attention_weight);
 /// Accuracy of the teacher less that of the student [percentage points].
 double accuracy_drop(const Score& score);
 
-/// Adds records of validation images to the finalists' scores: all finalists on one record, then all on the next.
-void add_records(std::vector<Finalist>& finalists, std::span<const Score> records, double attention_weight);
+/// Adds records of validation images to the scores of some finalists, `which`: all of these on one record, then all on
+/// the next.
+void add_records(std::vector<Finalist>& finalists, std::span<const std::size_t> which, std::span<const Score> records,
+                 double attention_weight);
 
 /// The mean over images of a paired difference, and its standard error.
 struct Difference {
@@ -34,13 +36,18 @@ struct Difference {
 /// Reward of `a` less that of `b`, from sums over the same records of split_batch images, `images` in all. Both saw the
 /// same images, so what makes an image hard for both cancels. Records are the units: with d their differences, n their
 /// images and D the mean, the error squared is R / (R - 1) sum (d - n D)^2 / images^2 (the ratio estimator of Cochran,
-/// Sampling Techniques, 3rd ed. 1977, 6.3); 0 for fewer than two records.
+/// Sampling Techniques, 3rd ed. 1977, 6.3); 0 for fewer than two records. Records of only one of them are passed over.
 Difference reward_difference(std::span<const double> a, std::span<const double> b, std::uint64_t images);
 
 /// True if the difference is no more than 1.96 of its standard errors below zero.
 bool within_error(const Difference& difference);
 
-/// How many candidates, the first included, are within_error of the first one's validation reward.
+/// How many candidates, the first ones, were scored on as many images as the first: on all. The others were not
+/// selected, whatever their rewards.
+std::size_t count_scored_on_all(std::span<const Candidate> candidates);
+
+/// How many candidates, the first included, are within_error of the first one's validation reward, each on the images
+/// that it was scored on.
 std::size_t count_within_error(std::span<const Candidate> candidates);
 
 /// What the test split says other than validation, on which the candidate was chosen: test less validation.
@@ -57,8 +64,8 @@ struct Choice {
   bool within = false;  ///< its drop is at most max_acc_drop
 };
 
-/// Choice among candidates sorted by validation reward, best first: the first whose accuracy drop is at most
-/// `max_acc_drop` [percentage points], else the first.
+/// Choice among candidates scored on the same images and sorted by reward, best first: the first whose accuracy drop is
+/// at most `max_acc_drop` [percentage points], else the first.
 Choice choose(std::span<const Candidate> candidates, double max_acc_drop);
 
 /// The same, but of those within `max_acc_drop` the one of the largest coverage (candidates), of equal ones the first.

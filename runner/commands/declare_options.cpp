@@ -63,6 +63,8 @@ std::map<std::string, std::string> configuration_of(const CLI::App& app, const S
   if (configuration.contains("model")) configuration["model"] = o.problem.model;
   if (configuration.contains("backend"))
     configuration["backend"] = scheme_name(o.problem.backend.value_or(Scheme::fbgemm));
+  if (configuration.contains("final-scoring"))
+    configuration["final-scoring"] = name_of(final_scorings, o.final_scoring);
   if (configuration.contains("episodes-per-update"))
     configuration["episodes-per-update"] = fmt::format("{}", o.iteration.episodes_per_update);
   return configuration;
@@ -268,6 +270,9 @@ void declare_search(CLI::App& app, SearchOptions& o) {
   declare_strategy(app, o.strategy);
   declare_objective(app, o.objective);
   declare_selection(app, o.selection);
+  add_choice(app, changes_results, "--final-scoring", o.final_scoring, final_scorings,
+             "race: candidates that cannot be selected any more are scored on no more images; all: all on all images, "
+             "as with every --objective but accuracy");
   declare_moment_repair(app, o.repair);
   declare_config(app);
   declare_output(app, o.output);
@@ -352,6 +357,10 @@ void check_options(const SearchOptions& o, const std::set<std::string>& given) {
   if (o.objective.objective != Objective::accuracy && !searched)
     fail("--objective {}: every tmax is given by --tmax-mode {}, and with it the coverage: expected --tmax-mode search",
          name_of(objectives, o.objective.objective), mode);
+  if (o.objective.objective != Objective::accuracy && given.contains("final-scoring") &&
+      o.final_scoring == FinalScoring::race)
+    fail("--final-scoring race: it is for the best reward, and --objective {} compares more: expected all",
+         name_of(objectives, o.objective.objective));
   if (!o.objective.pass_shares.empty() && !searched)
     fail("--pass-shares: --tmax-mode {} says what passes: expected --tmax-mode search", mode);
   if (!ppo && o.strategy.kind != StrategyKind::mse && cold)
@@ -376,7 +385,8 @@ std::string result_options_text(const CLI::App& app) {
     if (option->get_group() == changes_results && option->get_configurable())
       values[option->get_single_name()] = normal_form(*option, value_of(*option));
   std::string text;
-  for (const auto& [name, value] : values) text += name + "=" + value + "\n";
+  for (const auto& [name, value] : values)
+    if (!as_before(name, value)) text += name + "=" + value + "\n";
   return text;
 }
 

@@ -80,6 +80,8 @@ class BadInput(ProgramTest):
                 (["score", "--tmax-mode", "search"], ["--tmax-mode search", "expected percentile or fixed"]),
                 (search + ["--objective", "fame"], ["--objective: expected one of accuracy, coverage, pareto, found 'fame'"]),
                 (search + ["--objective", "pareto"], ["--objective pareto", "expected --tmax-mode search"]),
+                (search + ["--tmax-mode", "search", "--objective", "pareto", "--final-scoring", "race"],
+                 ["--final-scoring race", "expected all"]),
                 (search + ["--pass-shares", "1"], ["--pass-shares: --tmax-mode percentile says what passes", "expected --tmax-mode search"]),
                 (search + ["--tmax-mode", "search", "--pass-shares", "1,,2"], ["--pass-shares", "separated by commas"]),
                 (search + ["--tmax-mode", "search", "--pass-shares", "5,101"], ["--pass-shares: '101' in '5,101'", "0 to 100"]),

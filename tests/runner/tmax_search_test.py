@@ -82,6 +82,8 @@ class TmaxSearch(ProgramTest):
         more = [*self.SEARCH, "--pass-shares", "0.5,5", "--max-acc-drop", "100"]
         for objective in ("coverage", "pareto"):
             self.search(objective, *more, "--objective", objective)
+            with h5py.File(run_file(self.out(objective))) as file:
+                self.assertIn(b'\nfinal-scoring = "all"\n', file.attrs["config"], "what was done, not the default")
         with h5py.File(run_file(self.out("coverage"))) as a, h5py.File(run_file(self.out("pareto"))) as b:
             self.assertEqual(a["/top/reward"][()].tobytes(), b["/top/reward"][()].tobytes())
             self.assertEqual(a["/selected/top_index"][()], a["/top/coverage"][()].argmax())

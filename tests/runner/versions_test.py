@@ -1,4 +1,4 @@
-"""Files that the version before wrote: run files of schema 4 and a result file with record keys, made by triseg 0.1.0."""
+"""Files that versions before wrote: run files of schema 4 and 5 and a result file with record keys, made by triseg 0.1.0."""
 import json
 import os
 import shutil
@@ -35,13 +35,32 @@ class Versions(ProgramTest):
         with open(picked) as file:
             self.assertEqual(list(json.load(file)["layers"]), ["conv1", "conv2", "fc1", "fc2"])
 
+    def test_version_5_is_read_and_its_runs_are_done(self):
+        out = self.out("version-5")
+        path = self.copy("version-5-finished.h5", run_file(out, "version4"))
+        self.assertEqual(run(["validate", path]).stdout, path + ": valid\n")
+        search = COMMON + ["--strategy", "random", "--out", out]
+        for more in ([], ["--final-scoring", "all"]):
+            done = run(search + more)
+            self.assertIn("nothing to do", done.stderr)
+        new = self.out("new-version-5")
+        self.assertEqual(run(search[:-1] + [new, "--final-scoring", "all"]).returncode, 0)
+        with h5py.File(path) as a, h5py.File(run_file(new, "version4")) as b:
+            self.assertEqual([f.attrs["schema_version"] for f in (a, b)], [5, 6])
+            self.assertEqual(a.attrs["config_hash"], b.attrs["config_hash"])
+            for name in ("validation_record_rewards", "validation_images", "codes"):
+                self.assertEqual(a["/top/" + name][()].tobytes(), b["/top/" + name][()].tobytes(), name)
+        # What this version made without a race is no run by its default.
+        self.assert_one_line_error(run(search[:-1] + [new]), "--final-scoring (all instead of race)")
+
     def test_a_stopped_run_continues_to_the_same_bytes(self):
         for name, search in STOPPED.items():
             with self.subTest(name):
                 new, old = self.out("new-" + name), self.out("old-" + name)
                 self.copy(name, run_file(old, "version4"))
-                for out, said in ((old, "Continuing"), (new, "Using LeNet-5")):
-                    done = run(search + ["--out", out])
+                # That version had no race, so that its runs end without one, whatever the default is now.
+                for out, said, more in ((old, "Continuing", []), (new, "Using LeNet-5", ["--final-scoring", "all"]), (old, "nothing to do", [])):
+                    done = run(search + ["--out", out] + more)
                     self.assertEqual(done.returncode, 0, done.stderr)
                     self.assertIn(said, done.stderr)
                 compared = subprocess.run([sys.executable, os.path.join(SOURCE, "analysis", "compare_runs.py"), run_file(old, "version4"),

@@ -18,7 +18,10 @@ def entry(value, dtype):
         array = numpy.asarray(value)
         decoded = [s.decode("utf-8") for s in array.reshape(-1)]
         return "string", decoded if array.shape else decoded[0]
-    return str(dtype), numpy.asarray(value).tolist()
+    array = numpy.asarray(value)
+    if dtype.kind == "f":  # JSON has null in the place of NaN
+        array = numpy.where(numpy.isnan(array), None, array)
+    return str(dtype), array.tolist()
 
 
 def main(path, expected_path, skipped):

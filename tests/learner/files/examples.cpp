@@ -138,7 +138,7 @@ RunData example_run(bool finished, std::size_t episodes) {
   }
   if (finished) {
     for (const char* origin : {"episode", "policy", "mse", "init"}) {
-      Candidate c{origin, 0, 0, random_score(10000), {}, {}};
+      Candidate c{origin, 0, 0, random_score(std::string(origin) == "init" ? 1000 : 10000), {}, {}};
       c.record_rewards = random_records(run, c.validation);
       if (c.origin == "episode" && episodes > 0) {
         c.episode = episodes / 2;
@@ -162,7 +162,7 @@ RunData example_run(bool finished, std::size_t episodes) {
     }
   } else if (episodes > 0) {
     for (int i = 0; i < 3; ++i) {
-      const Score score = random_score(2000);
+      const Score score = random_score(i == 1 ? 1000 : 2000);
       run.finalists.push_back({score, random_records(run, score)});
     }
   }

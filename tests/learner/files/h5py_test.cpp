@@ -77,7 +77,7 @@ class Expected {
 Expected expected_content(const RunData& r) {
   Expected e;
   e.add("@format", "string", "triseg-run");
-  e.add("@schema_version", "int32", 5);
+  e.add("@schema_version", "int32", 6);
   e.add("@creator", "string", "triseg");
   e.add("@status", "string", "finished");
   e.add("@model", "string", r.network.name);
@@ -173,7 +173,11 @@ Expected expected_content(const RunData& r) {
   e.column("/top/reward", "float64", r.top, [](const Candidate& x) { return x.reward; });
   e.column("/top/codes", "uint8", r.top, [](const Candidate& x) { return codes_json(x.codes); });
   e.column("/top/tmax", "uint8", r.top, [](const Candidate& x) { return tmax_json(x.codes); });
-  e.column("/top/validation_record_rewards", "float64", r.top, [](const Candidate& x) { return x.record_rewards; });
+  e.column("/top/validation_record_rewards", "float64", r.top, [](const Candidate& x) {
+    std::vector<double> padded = x.record_rewards;
+    padded.resize(80, std::nan(""));
+    return padded;
+  });
   const auto difference = [&](const Candidate& x) {
     return reward_difference(x.record_rewards, r.top[0].record_rewards, x.validation.images);
   };

@@ -72,10 +72,6 @@ TEST(RunFile, TheOldFileSurvivesContentThatContradictsItself) {
   bad.episodes[5].codes[2].tmax = std::uint8_t(bad.sites[2].tmax - 1);
   EXPECT_THAT(error_of([&] { write_run(folder / "run.h5", bad); }), HasSubstr("site conv3"));
   bad = run;
-  bad.top[1].record_rewards.pop_back();
-  EXPECT_THAT(error_of([&] { write_run(folder / "run.h5", bad); }),
-              HasSubstr("row 1: 79 records where other rows have 80"));
-  bad = run;
   bad.checkpoint.tensors["policy//x"] = {{1}, {0.f}};
   EXPECT_THAT(error_of([&] { write_run(folder / "run.h5", bad); }), HasSubstr("policy//x"));
   bad = run;
@@ -108,7 +104,7 @@ TEST(RunFile, ForeignFilesAreNamedAsSuch) {
   newer.write_attribute("/", "format", Values::string(run_format));
   newer.write_attribute("/", "schema_version", Values::scalar<std::int32_t>(run_schema_version + 1));
   write_bytes(folder / "newer.h5", newer.close());
-  EXPECT_THAT(error_of([&] { read_run(folder / "newer.h5"); }), HasSubstr("this program reads versions 4 to 5"));
+  EXPECT_THAT(error_of([&] { read_run(folder / "newer.h5"); }), HasSubstr("this program reads versions 4 to 6"));
 
   hdf5::File older = hdf5::File::create();
   older.write_attribute("/", "format", Values::string(run_format));
@@ -205,15 +201,19 @@ TEST(RunFile, ValidatorFindsWrongContent) {
               }),
               Contains(HasSubstr("/finalists: row 0: 6 + 0")));
   EXPECT_THAT(violations([](RunData& r) {
-                r.finished = false, r.top.clear(), r.finalists = {{{0, 0, 5, 1}, {0}}, {{0, 0, 6, 1}, {0}}};
-              }),
-              Contains(HasSubstr("/finalists/images: row 1: 6 after 5")));
-  EXPECT_THAT(violations([](RunData& r) {
                 r.finalists = {{{0, 0, 10000, 1}, std::vector<double>(80)}};
               }),
               Contains(HasSubstr("/finalists: 1 rows in a finished run")));
   EXPECT_THAT(violations([](RunData& r) { r.top[2].record_rewards[7] += 1; }),
               Contains(HasSubstr("/top/validation_record_rewards: row 2: their sum is")));
+  EXPECT_THAT(violations([&](RunData& r) { r.top[2].record_rewards[7] = nan; }),
+              Contains(HasSubstr("/top/validation_record_rewards: row 2: their sum is nan")));
+  EXPECT_THAT(violations([](RunData& r) { r.top[3].record_rewards.push_back(0); }),
+              Contains(HasSubstr("/top/validation_record_rewards: row 3: 9 records of 1000 images: expected 8")));
+  EXPECT_THAT(violations([](RunData& r) { std::swap(r.top[2], r.top[3]); }),
+              Contains(HasSubstr("/top/validation_images: row 3: 10000 after 1000")));
+  EXPECT_THAT(violations([](RunData& r) { r.selected.top_index = 3; }),
+              Contains(HasSubstr("/selected/top_index: row 3 of /top, which has 3 scored on all images")));
   EXPECT_THAT(violations([](RunData& r) {
                 for (Candidate& c : r.top) c.record_rewards.pop_back();
               }),

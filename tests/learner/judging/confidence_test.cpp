@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <tuple>
 #include <utility>
 
@@ -134,6 +135,30 @@ TEST(MeanInterval, IsWorkedOutByHand) {
   EXPECT_NEAR(interval.half_width, 2.4841, 1e-4);
   EXPECT_EQ(mean_95(std::array{0.1, 0.1, 0.1}).half_width, 0);
   EXPECT_TRUE(std::isnan(mean_95(std::array{5.0}).half_width));
+}
+
+TEST(StudentTail, IsThatOfTheTables) {
+  // Critical values as tables have them, to their last digit.
+  for (const auto& [t, degrees, tail] : {std::tuple(3.143, 6, 0.01),
+                                         {3.707, 6, 0.005},
+                                         {2.624, 14, 0.01},
+                                         {2.228, 10, 0.025},
+                                         {31.599, 2, 0.0005},
+                                         {3.460, 60, 0.0005}})
+    EXPECT_NEAR(student_t_tail(t, degrees), tail, 2e-3 * tail) << t << ", " << degrees;
+  EXPECT_EQ(student_t_tail(0, 6), 0.5);
+  EXPECT_NEAR(student_t_tail(std::numeric_limits<double>::infinity(), 6), 0, 1e-15);
+  EXPECT_DOUBLE_EQ(student_t_tail(1.5, 2), 0.5 - 1.5 / (2 * std::sqrt(2 + 1.5 * 1.5)));
+  EXPECT_NEAR(student_t_tail(student_t_975(30), 30), 0.025, 1e-12);
+}
+
+TEST(DropStatistic, IsMcNemarsAtNoDropAndEndsTheInterval) {
+  EXPECT_DOUBLE_EQ(drop_statistic(disagreements(30, 12), 0), 18 / std::sqrt(42.0));
+  EXPECT_EQ(drop_statistic(disagreements(0, 0), 0), 0);
+  for (const Score& s : {disagreements(150, 80), disagreements(9, 0), disagreements(3, 40)}) {
+    EXPECT_NEAR(drop_statistic(s, drop_95(s).low), 1.959964, 1e-6);
+    EXPECT_NEAR(drop_statistic(s, drop_95(s).high), -1.959964, 1e-6);
+  }
 }
 
 }  // namespace

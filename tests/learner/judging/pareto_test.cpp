@@ -56,6 +56,9 @@ TEST(ParetoCsv, HoldsTheFrontOfTheFinalists) {
   EXPECT_NE(csv.find(",0.25,92,"), std::string::npos) << csv;
   EXPECT_NE(csv.find(",1 2 3 4 9\n2,mse,,0.0184"), std::string::npos) << csv;
   EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 3);
+  // Figures of fewer images do not compare with those of all: a third that was dropped is not on the front.
+  run.top[2].validation.images = 50;
+  EXPECT_EQ(pareto_csv(run).find("2,mse"), std::string::npos);
 }
 
 }  // namespace

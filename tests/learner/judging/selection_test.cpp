@@ -85,14 +85,16 @@ TEST(Reward, IsMinusKdMinusWeightedAttention) {
 }
 
 TEST(AddRecords, SumsEveryFinalistAndKeepsItsRecords) {
-  std::vector<Finalist> finalists(2);
+  std::vector<Finalist> finalists(3);
+  const std::vector<std::size_t> both = {0, 2};
   const auto record = [](double kd, double attention) { return Score{kd, attention, 125, 100, 5, 2}; };
   const std::vector<Score> first = {record(1, 10), record(2, 20)}, second = {record(3, 30), record(4, 40)};
-  add_records(finalists, first, 0.5);
-  add_records(finalists, second, 0.5);
+  add_records(finalists, both, first, 0.5);
+  add_records(finalists, both, second, 0.5);
   EXPECT_EQ(finalists[0].score, (Score{4, 40, 250, 200, 10, 4}));
   EXPECT_EQ(finalists[0].record_rewards, (std::vector<double>{-6, -18}));
-  EXPECT_EQ(finalists[1].record_rewards, (std::vector<double>{-12, -24}));
+  EXPECT_EQ(finalists[1], Finalist{}) << "it is not among them";
+  EXPECT_EQ(finalists[2].record_rewards, (std::vector<double>{-12, -24}));
 }
 
 TEST(RewardDifference, IsPairedOverRecords) {
@@ -104,6 +106,9 @@ TEST(RewardDifference, IsPairedOverRecords) {
   EXPECT_DOUBLE_EQ(d.error, 1 / std::sqrt(3.0));
   EXPECT_DOUBLE_EQ(reward_difference(b, a, 375).mean, -1);
   EXPECT_EQ(reward_difference(a, a, 375).error, 0);
+  const Difference first = reward_difference(a, std::vector<double>{-10000, -100}, 250);
+  EXPECT_DOUBLE_EQ(first.mean, 1) << "records that both have";
+  EXPECT_DOUBLE_EQ(first.error, 1);
 }
 
 TEST(RewardDifference, AShortLastRecordCountsByItsImages) {
@@ -123,6 +128,12 @@ TEST(CountWithinError, CountsThoseThatNoiseMayPutBelowTheFirst) {
   candidates[1].record_rewards = {-30, -8};   // -18 in all, +- 22
   candidates[2].record_rewards = {-30, -29};  // -39 in all, +- 1
   EXPECT_EQ(count_within_error(candidates), 2u);
+  EXPECT_EQ(count_scored_on_all(candidates), 3u);
+  // On its first record alone the last one is not behind: 125 images tell no spread, so it must not be.
+  candidates[2].validation.images = 125;
+  candidates[2].record_rewards = {-10};
+  EXPECT_EQ(count_within_error(candidates), 3u);
+  EXPECT_EQ(count_scored_on_all(candidates), 2u);
 }
 
 TEST(ValidationGap, IsTestLessValidation) {
