@@ -26,7 +26,7 @@ TEST_P(PpoDraws, AreLegalForEverySite) {
   std::vector<SiteData> sites = three_sites();
   sites.push_back(site(2, 4, smallest_tmax));
   const auto strategy = make_ppo(sites, {}, start, 7);
-  for (const auto& codes : strategy->propose(0, 500))
+  for (const auto& codes : strategy->propose(0, 500).codes)
     for (std::size_t i = 0; i < sites.size(); ++i) {
       EXPECT_TRUE(is_legal(codes[i])) << to_string(codes[i]);
       EXPECT_EQ(codes[i].tmax, sites[i].tmax);
@@ -43,10 +43,10 @@ INSTANTIATE_TEST_SUITE_P(Starts, PpoDraws, ::testing::Values(WarmStart::mse, War
 
 TEST(Ppo, DrawsOfAnEpisodeDependOnItsNumberAlone) {
   const auto strategy = make_ppo(three_sites(), {}, {}, 7);
-  const auto all = strategy->propose(0, 64);
-  const auto part = strategy->propose(40, 10);
+  const auto all = strategy->propose(0, 64).codes;
+  const auto part = strategy->propose(40, 10).codes;
   EXPECT_TRUE(std::equal(part.begin(), part.end(), all.begin() + 40));
-  EXPECT_NE(make_ppo(three_sites(), {}, {}, 8)->propose(0, 64), all) << "another seed";
+  EXPECT_NE(make_ppo(three_sites(), {}, {}, 8)->propose(0, 64).codes, all) << "another seed";
 }
 
 TEST(Ppo, FirstDrawsCentreOnTheStart) {
@@ -57,7 +57,7 @@ TEST(Ppo, FirstDrawsCentreOnTheStart) {
     for (std::size_t i = 0; i < sites.size(); ++i)
       EXPECT_EQ(strategy->most_probable()[i], start == WarmStart::mse ? sites[i].mse : sites[i].init);
     double mean = 0;
-    const auto draws = strategy->propose(0, 2000);
+    const auto draws = strategy->propose(0, 2000).codes;
     for (const auto& codes : draws) mean += codes[1].t2 / double(draws.size());
     const double centre = start == WarmStart::mse ? sites[1].mse.t2 : sites[1].init.t2;
     EXPECT_NEAR(mean, centre, 0.1 * sites[1].tmax);
@@ -90,10 +90,10 @@ TEST(Ppo, TheFirstPassHasTheValuesOfTheFormulas) {
   options.epochs = 1;
   options.gamma = 0.5;
   const auto strategy = make_ppo(sites, options, {}, 1);
-  const auto codes = strategy->propose(0, 2);
+  const auto codes = strategy->propose(0, 2).codes;
   const std::vector<Episode> episodes = {{0, -1.0, {}, codes[0]}, {0, -3.0, {}, codes[1]}};
   Update update;
-  strategy->learn(episodes, update);
+  strategy->learn(episodes, {}, update);
   // Rewards normalize to +1 and -1; the returns of the three sites are those times 0.25, 0.5 and 1; the critic starts
   // at 0, and the ratio is 1.
   EXPECT_NEAR(update.value_loss, (0.0625 + 0.25 + 1.0) / 3, 1e-6);
@@ -110,15 +110,15 @@ TEST(Ppo, OneStepMakesGoodDrawsLikelierAndBadOnesLessLikely) {
   const auto strategy = make_ppo(sites, options, {}, 1);
   const auto share = [&] {
     int good = 0;
-    for (const auto& codes : strategy->propose(5000, 2000)) good += codes[0].v1 > sites[0].mse.v1;
+    for (const auto& codes : strategy->propose(5000, 2000).codes) good += codes[0].v1 > sites[0].mse.v1;
     return good / 2000.0;
   };
   const double before = share();
   std::vector<Episode> episodes;
-  for (auto& codes : strategy->propose(0, 64))
+  for (auto& codes : strategy->propose(0, 64).codes)
     episodes.push_back({0, codes[0].v1 > sites[0].mse.v1 ? 1.0 : 0.0, {}, codes});
   Update update;
-  strategy->learn(episodes, update);
+  strategy->learn(episodes, {}, update);
   EXPECT_GT(share(), before + 0.02);
 }
 
@@ -200,8 +200,8 @@ TEST(Ppo, EqualRewardsTeachNothingFalse) {
   Update update;
   for (const std::size_t count : {7, 16, 20}) {  // of some numbers the rounded mean is not exact
     std::vector<Episode> episodes;
-    for (auto& codes : strategy->propose(0, count)) episodes.push_back({0, -1.0, {}, codes});
-    strategy->learn(episodes, update);
+    for (auto& codes : strategy->propose(0, count).codes) episodes.push_back({0, -1.0, {}, codes});
+    strategy->learn(episodes, {}, update);
   }
   strategy->save(after);
   EXPECT_EQ(after.tensors.at("policy/mean").values, before.tensors.at("policy/mean").values);
@@ -218,17 +218,17 @@ TEST(Ppo, ADrawFarOutMovesMeanAndWidthWithinBounds) {
   for (float& w : narrow.tensors.at("policy/log_width").values) w = std::log(0.3f);
   strategy->restore(narrow);
   std::vector<Episode> episodes;
-  for (auto& codes : strategy->propose(0, 20)) episodes.push_back({0, -double(episodes.size()), {}, codes});
+  for (auto& codes : strategy->propose(0, 20).codes) episodes.push_back({0, -double(episodes.size()), {}, codes});
   episodes[0].codes[0].t2 = 200;
   episodes[0].codes[0].v2 = 255;
   Update update;
-  strategy->learn(episodes, update);
+  strategy->learn(episodes, {}, update);
   Checkpoint after;
   strategy->save(after);
   for (float m : after.tensors.at("policy/mean").values) EXPECT_TRUE(m >= 1 && m <= 255) << m;
   for (float w : after.tensors.at("policy/log_width").values)
     EXPECT_TRUE(w >= std::log(0.29f) && w <= std::log(0.3f) + 2.01f) << w;
-  for (const auto& codes : strategy->propose(20, 50)) EXPECT_TRUE(is_legal(codes[0]));
+  for (const auto& codes : strategy->propose(20, 50).codes) EXPECT_TRUE(is_legal(codes[0]));
 }
 
 TEST(ActionSpace, CoversExactlyTheLegalCodes) {
@@ -264,14 +264,14 @@ TEST(Strategies, RewardsThatAreNoNumbersAreTheWorst) {
     for (const double bad : {std::numeric_limits<double>::quiet_NaN(), -std::numeric_limits<double>::infinity()}) {
       const auto strategy = make_strategy({.kind = kind}, sites, 3);
       std::vector<Episode> episodes;
-      for (auto& codes : strategy->propose(0, 64)) {
+      for (auto& codes : strategy->propose(0, 64).codes) {
         Episode e;
         e.reward = episodes.size() % 5 == 2 ? bad : toy_reward(sites, codes);
         e.codes = std::move(codes);
         episodes.push_back(std::move(e));
       }
       Update update;
-      strategy->learn(episodes, update);
+      strategy->learn(episodes, {}, update);
       after.push_back(strategy->most_probable());
     }
     EXPECT_EQ(after[0], after[1]) << int(kind);
