@@ -2,6 +2,7 @@
 // exactly.
 #include "learner/strategies/ppo.hpp"
 
+#include "core/error.hpp"
 #include "learner/strategies/action_space.hpp"
 #include "learner/strategies/strategies.hpp"
 #include "tests/learner/strategies/toy_problem.hpp"
@@ -100,6 +101,53 @@ TEST(Ppo, TheFirstPassHasTheValuesOfTheFormulas) {
   EXPECT_NEAR(update.policy_loss, 0.0, 1e-6);
   EXPECT_NEAR(update.approx_kl, 0.0, 1e-6);
   EXPECT_EQ(update.clip_fraction, 0.0);
+}
+
+/// The log-probability of codes at a site under Gaussians of these means and widths, cut to what is legal.
+double log_probability(const Codes& codes, const float* mean, const float* log_width) {
+  double sum = 0;
+  for (const Head head : drawn_heads(false)) {
+    const auto [first, last] = legal_range(head, codes);
+    const auto h = static_cast<std::size_t>(head);
+    const auto logit = [&](int code) { return -std::pow((code - mean[h]) / std::exp(log_width[h]), 2) / 2; };
+    double total = 0;
+    for (int q = first; q <= last; ++q) total += std::exp(logit(q));
+    sum += logit(code_of(codes, head)) - std::log(total);
+  }
+  return sum;
+}
+
+TEST(Ppo, WithALagRatiosAreThoseToThePolicyThatDrew) {
+  const auto sites = three_sites();
+  PpoOptions options;
+  options.epochs = 1;
+  options.lag = 1;
+  const auto strategy = make_ppo(sites, options, {}, 1);
+  const Draws drawn[] = {strategy->propose(0, 16), strategy->propose(16, 16)};
+  std::vector<Episode> episodes[2];
+  for (int i = 0; i < 2; ++i)
+    for (const auto& codes : drawn[i].codes) episodes[i].push_back({0, testing::toy_reward(sites, codes), {}, codes});
+  Checkpoint before, after;
+  strategy->save(before);
+  Update update;
+  strategy->learn(episodes[0], drawn[0].log_probability, update);
+  EXPECT_NEAR(update.approx_kl, 0, 1e-9) << "it learns from its own draws";
+  strategy->save(after);
+  strategy->learn(episodes[1], drawn[1].log_probability, update);
+  double kl = 0;
+  for (std::size_t i = 0; i < 16; ++i)
+    for (std::size_t l = 0; l < 3; ++l) {
+      const auto under = [&](const Checkpoint& policy) {
+        return log_probability(drawn[1].codes[i][l], &policy.tensors.at("policy/mean").values[l * 4],
+                               &policy.tensors.at("policy/log_width").values[l * 4]);
+      };
+      EXPECT_NEAR(drawn[1].log_probability[i * 3 + l], under(before), 1e-4);
+      const double log_ratio = under(after) - under(before);
+      kl += (std::exp(log_ratio) - 1 - log_ratio) / 48;
+    }
+  EXPECT_GT(kl, 1e-3) << "it has learned since";
+  EXPECT_NEAR(update.approx_kl, kl, 1e-3 * kl);
+  EXPECT_THROW(strategy->learn(episodes[1], {}, update), Error);
 }
 
 TEST(Ppo, OneStepMakesGoodDrawsLikelierAndBadOnesLessLikely) {
