@@ -275,8 +275,9 @@ std::vector<Score> Search::score_iteration(const ScoreRequest& request, std::siz
   std::vector<Score> scores;
   {
     Stopwatch watch(seconds_.scoring);
-    scores = rollout_.score(request);
+    scores = rollout_.score_iteration(request);
   }
+  if (const auto line = rollout_.news()) spdlog::info(*line);
   Stopwatch watch(seconds_.learner);
   if (learner.valid()) learner.get();
   return scores;
