@@ -12,6 +12,13 @@
 //   score      rank 0 scores its share
 //   gather     rank 0 waits for the records of the others and takes them
 //   commit     one commit of the run file (mean)
+//   ranks      those that score in the end, which is no time
+//
+//   mpirun -n RANKS triseg_bench_scaling messages BYTES
+//
+// prints the processor time that rank 0 takes to send BYTES to every other rank when those wait, and to take the
+// records of one candidate from each when all have been sent: medians. It does not wait, so that the number of cores
+// does not matter.
 #include "core/error.hpp"
 #include "network/recipes.hpp"
 #include "runner/ranks/ranks.hpp"
@@ -26,6 +33,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <filesystem>
 #include <thread>
 
@@ -128,6 +136,32 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
+/// Of this thread [s].
+double processor_time() {
+  timespec time{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return double(time.tv_sec) + 1e-9 * double(time.tv_nsec);
+}
+
+int measure_messages(Transport& transport, std::size_t bytes) {
+  constexpr int rounds = 30;
+  const std::chrono::milliseconds all_are_there(20 + 2 * transport.size());
+  std::vector<std::byte> order(bytes), records(sizeof(Score) + 9);
+  std::vector<double> send, take;
+  for (int i = 0; i < rounds; ++i) {
+    if (transport.rank() == 0) std::this_thread::sleep_for(all_are_there);  // the others wait for the order
+    const double start = processor_time();
+    transport.broadcast(order);
+    send.push_back(processor_time() - start);
+    if (transport.rank() == 0) std::this_thread::sleep_for(all_are_there);  // their records arrive
+    const double there = processor_time();
+    transport.gather(records);
+    take.push_back(processor_time() - there);
+  }
+  if (transport.rank() == 0) fmt::print("{} {}\n", median(send), median(take));
+  return 0;
+}
+
 int measure(Transport& transport, char** arguments) {
   SearchOptions o;
   const Problem problem = testing::random_problem(make_recipe(arguments[1]).network, Scheme::fbgemm, 1);
@@ -168,8 +202,8 @@ int measure(Transport& transport, char** arguments) {
     updates += u.update_seconds;
   }
   const double draw = o.strategy.ppo.lag > 0 ? 0 : (search.seconds().learner - updates) / double(iteration.size());
-  fmt::print("{} {} {} {} {} {} {}\n", median(iteration), draw, median(update), median(timed.send), median(timed.score),
-             median(timed.gathering), search.seconds().files / commits);
+  fmt::print("{} {} {} {} {} {} {} {}\n", median(iteration), draw, median(update), median(timed.send),
+             median(timed.score), median(timed.gathering), search.seconds().files / commits, rollout.working_ranks());
   return 0;
 }
 
@@ -179,10 +213,14 @@ int measure(Transport& transport, char** arguments) {
 int main(int argc, char** argv) {
   using namespace triseg;
   try {
-    if (argc != 8) fail("expected MODEL EPISODES EPISODES_PER_UPDATE BATCH_SIZE NANOSECONDS LAG DEDICATED");
+    const bool messages = argc == 3 && std::string_view(argv[1]) == "messages";
+    if (!messages && argc != 8)
+      fail("expected messages BYTES, or MODEL EPISODES EPISODES_PER_UPDATE BATCH_SIZE NANOSECONDS LAG DEDICATED");
     spdlog::set_level(spdlog::level::off);
     const auto transport = make_transport(TransportKind::mpi, EngineKind::reference, 600, nullptr);
-    return together(*transport, [&] { return measure(*transport, argv); });
+    return together(*transport, [&] {
+      return messages ? measure_messages(*transport, std::stoull(argv[2])) : measure(*transport, argv);
+    });
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());
     return 1;

@@ -32,6 +32,8 @@ class Rollout {
   /// (working_ranks.hpp); from then on the others idle, in other requests, too, as far as those are no larger.
   std::vector<Score> score_iteration(const ScoreRequest& request);
 
+  /// How many ranks score an iteration.
+  std::size_t working_ranks() const { return working_ranks_.chosen(); }
   /// A line for the log, once it has been found that some ranks idle.
   std::optional<std::string> news() { return working_ranks_.news(); }
 

@@ -31,6 +31,9 @@ class WorkingRanks {
   /// first one's, such as the last, is no measurement.
   void took(std::uint64_t images, double seconds);
 
+  /// The choice, or the best so far.
+  std::size_t chosen() const { return more_; }
+
   /// A line for the log, once the choice is made, if it is not all ranks.
   std::optional<std::string> news();
 
