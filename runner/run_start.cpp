@@ -123,10 +123,11 @@ RunData existing_run(const fs::path& path, const RunData& wanted) {
   try {
     const Work stored = work_of(run);
     Work now = work_of(wanted);
-    if (lacks_final_scoring(run)) {
-      now.erase("final-scoring");
-      if (stored == now) return run;
-    }
+    std::erase_if(now, [&](const auto& option) {
+      return !stored.contains(option.first) &&
+             (option.first == "final-scoring" || as_before(option.first, option.second));
+    });
+    if (stored == now) return run;
     differs = difference(stored, now, labels());
   } catch (const Error&) {  // of a version that wrote its configuration in another way
   }

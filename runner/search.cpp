@@ -4,6 +4,7 @@
 #include "core/text.hpp"
 #include "learner/strategies/branches.hpp"
 #include "learner/judging/shares.hpp"
+#include "learner/checkpoint.hpp"
 #include "learner/judging/pareto.hpp"
 #include "learner/judging/race.hpp"
 #include "learner/files/run_file.hpp"
@@ -20,15 +21,21 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <future>
 #include <numeric>
 #include <set>
 #include <span>
+#include <utility>
 
 namespace triseg {
 namespace {
 
 /// Validation images of an evaluation during the search.
 constexpr std::size_t evaluation_images = 1000;
+
+/// The tensor of a checkpoint that holds the log-probabilities of the last iteration's draws, if that is not learned
+/// from: (episodes, sites). It is, by the policy of the checkpoint, when the search goes on.
+constexpr const char* unlearned_name = "search/unlearned_log_probability";
 
 /// All candidates of a request under one repair; an empty one is none.
 void repair_all(ScoreRequest& request, const Repair& repair) {
@@ -118,6 +125,13 @@ int Search::run() {
     commit();
     return exit_resumable;
   }
+  if (unlearned_ > 0) {
+    {
+      Stopwatch watch(seconds_.learner);
+      learn();
+    }
+    evaluate_if_due(data_.updates.back().iteration);
+  }
   commit();
   if (!score_finalists()) return exit_resumable;
   report();
@@ -133,8 +147,20 @@ void Search::prepare() {
   for (const SiteData& site : data_.sites) spdlog::info("[start] {}: {}", site.name, to_string(site.start));
   reference_ = site_codes(data_.sites, &SiteData::start);
   data_.episodes_total = strategy_->usable_episodes(options_.episodes);
-  if (data_.checkpoint.next_iteration > 0) strategy_->restore(data_.checkpoint);
+  if (data_.checkpoint.next_iteration > 0) {
+    strategy_->restore(data_.checkpoint);
+    restore_unlearned();
+  }
   if (options_.repair.mode != RepairMode::none) prepare_repair();
+}
+
+void Search::restore_unlearned() {
+  if (!data_.checkpoint.tensors.contains(unlearned_name)) return;
+  unlearned_ = std::count_if(data_.episodes.begin(), data_.episodes.end(),
+                             [&](const Episode& e) { return e.iteration + 1 == data_.checkpoint.next_iteration; });
+  if (data_.updates.empty() || data_.updates.back().iteration + 1 != data_.checkpoint.next_iteration)
+    fail("checkpoint: iteration {} is neither learned from nor in /updates", data_.checkpoint.next_iteration - 1);
+  log_probability_ = stored_values(data_.checkpoint, unlearned_name, {unlearned_, data_.sites.size()});
 }
 
 void Search::make_strategies() {
@@ -186,54 +212,92 @@ void Search::prepare_repair() {
 }
 
 void Search::iterate() {
-  double iteration_seconds = 0;
+  const auto start = Clock::now();
+  const std::uint64_t iteration = data_.checkpoint.next_iteration;
+  const std::size_t first = data_.episodes.size();
+  Draws draws = std::exchange(ahead_, {});
+  if (draws.codes.empty()) {
+    Stopwatch watch(seconds_.learner);
+    draws = draw(first);
+  }
+  const std::size_t count = draws.codes.size();
+  ScoreRequest request{Split::search,
+                       options_.iteration.batch_size,
+                       image_order_.images(iteration),
+                       std::move(draws.codes),
+                       {},
+                       {},
+                       fmt::format("iteration {}", iteration)};
+  if (first + count < data_.episodes_total) request.next_images = image_order_.images(iteration + 1);
+  request.candidates.push_back(reference_);
+  repair_all(request, repair_);
+  const bool learned_meanwhile = unlearned_ > 0;
+  const std::vector<Score> scores = score_iteration(request, count);
+
   Update update;
+  update.iteration = iteration;
+  update.pass_share = passed_share(data_.sites, reference_);
+  update.reference_reward = reward(scores.back(), options_.problem.attention_weight);
+  update.best_reward = -std::numeric_limits<double>::infinity();
+  for (std::size_t i = 0; i < count; ++i) {
+    Episode episode{iteration, reward(scores[i], options_.problem.attention_weight), scores[i], request.candidates[i]};
+    check_finite(episode, first + i);
+    update.mean_reward += episode.reward / double(count);
+    update.best_reward = std::max(update.best_reward, episode.reward);
+    data_.episodes.push_back(std::move(episode));
+  }
+  data_.updates.push_back(update);
+  data_.student_images += (count + 1) * options_.iteration.batch_size;
+  ++data_.checkpoint.next_iteration;
+  unlearned_ = count;
+  log_probability_ = std::move(draws.log_probability);
+  if (options_.strategy.ppo.lag == 0) {
+    Stopwatch watch(seconds_.learner);
+    learn();
+  }
+  data_.updates.back().iteration_seconds = seconds_since(start);
+  if (learned_meanwhile) evaluate_if_due(iteration - 1);
+  if (unlearned_ == 0) evaluate_if_due(iteration);
+}
+
+Draws Search::draw(std::uint64_t first_episode) {
+  const std::uint64_t left = data_.episodes_total - first_episode;
+  const std::size_t count = std::min<std::uint64_t>(options_.iteration.episodes_per_update, left);
+  return count > 0 ? strategy_->propose(first_episode, count) : Draws{};
+}
+
+std::vector<Score> Search::score_iteration(const ScoreRequest& request, std::size_t count) {
+  std::future<void> learner;
+  if (options_.strategy.ppo.lag > 0)
+    learner = std::async([&] {  // on this thread, afterwards, where no other can be started
+      learn();
+      ahead_ = draw(data_.episodes.size() + count);
+    });
+  std::vector<Score> scores;
   {
-    Stopwatch whole(iteration_seconds);
-    const std::uint64_t first = data_.episodes.size();
-    const std::size_t count =
-        std::min<std::uint64_t>(options_.iteration.episodes_per_update, data_.episodes_total - first);
-    update.iteration = data_.checkpoint.next_iteration;
-    update.pass_share = passed_share(data_.sites, reference_);
-    ScoreRequest request{Split::search,
-                         options_.iteration.batch_size,
-                         image_order_.images(update.iteration),
-                         {},
-                         {},
-                         {},
-                         fmt::format("iteration {}", update.iteration)};
-    if (first + count < data_.episodes_total) request.next_images = image_order_.images(update.iteration + 1);
-    {
-      Stopwatch watch(seconds_.learner);
-      request.candidates = strategy_->propose(first, count);
-    }
-    request.candidates.push_back(reference_);
-    repair_all(request, repair_);
-    std::vector<Score> scores;
-    {
-      Stopwatch watch(seconds_.scoring);
-      scores = rollout_.score(request);
-    }
-    update.reference_reward = reward(scores.back(), options_.problem.attention_weight);
-    update.best_reward = -std::numeric_limits<double>::infinity();
-    for (std::size_t i = 0; i < count; ++i) {
-      Episode episode{update.iteration, reward(scores[i], options_.problem.attention_weight), scores[i],
-                      request.candidates[i]};
-      check_finite(episode, first + i);
-      update.mean_reward += episode.reward / double(count);
-      update.best_reward = std::max(update.best_reward, episode.reward);
-      data_.episodes.push_back(std::move(episode));
-    }
-    data_.student_images += (count + 1) * options_.iteration.batch_size;
-    Stopwatch watch(seconds_.learner), update_watch(update.update_seconds);
-    strategy_->learn(std::span(data_.episodes).last(count), update);
+    Stopwatch watch(seconds_.scoring);
+    scores = rollout_.score_iteration(request);
+  }
+  if (const auto line = rollout_.news()) spdlog::info(*line);
+  Stopwatch watch(seconds_.learner);
+  if (learner.valid()) learner.get();
+  return scores;
+}
+
+void Search::learn() {
+  if (unlearned_ == 0) return;
+  Update& update = data_.updates.back();
+  {
+    Stopwatch watch(update.update_seconds);
+    strategy_->learn(std::span(data_.episodes).last(unlearned_), log_probability_, update);
   }
   check_finite(update);
-  update.iteration_seconds = iteration_seconds;
-  data_.updates.push_back(update);
-  ++data_.checkpoint.next_iteration;
-  if (options_.objective.eval_every > 0 && (update.iteration + 1) % options_.objective.eval_every == 0)
-    evaluate_most_probable(update.iteration);
+  unlearned_ = 0;
+}
+
+void Search::evaluate_if_due(std::uint64_t iteration) {
+  if (options_.objective.eval_every > 0 && (iteration + 1) % options_.objective.eval_every == 0)
+    evaluate_most_probable(iteration);
 }
 
 void Search::evaluate_most_probable(std::uint64_t iteration) {
@@ -358,6 +422,8 @@ Score Search::test_score(const std::vector<Codes>& codes, const Repair& repair) 
 void Search::commit() {
   Stopwatch watch(seconds_.files);
   strategy_->save(data_.checkpoint);
+  if (unlearned_ == 0) data_.checkpoint.tensors.erase(unlearned_name);
+  else data_.checkpoint.tensors[unlearned_name] = {{unlearned_, data_.sites.size()}, log_probability_};
   check_finite(data_.checkpoint);
   write_run(run_file_, data_);
 }

@@ -17,7 +17,7 @@
 
 namespace triseg {
 
-/// What the parts of a search cost [s].
+/// What the parts of a search cost [s]; learner: what is not hidden behind scoring.
 struct SearchSeconds {
   double calibration = 0, repair = 0, scoring = 0, learner = 0, files = 0, final_scoring = 0;
 };
@@ -37,13 +37,25 @@ class Search {
 
  private:
   void prepare();
+  /// What the checkpoint holds of an iteration that is scored and not learned from.
+  void restore_unlearned();
   /// The strategy, and its starts unless the checkpoint has them: of the sites, or with a searched tmax of several sets
   /// of them.
   void make_strategies();
   /// Shares of the sites' activations that may pass, a search each.
   std::vector<double> pass_shares() const;
   void prepare_repair();
+  /// Draws an iteration, scores it and learns from it; with --lag 1, from the one before, while it is scored.
   void iterate();
+  /// The draws of the iteration that begins at an episode; none at the end of the budget.
+  Draws draw(std::uint64_t first_episode);
+  /// The scores of the request, of `count` episodes and the reference. With --lag 1 another thread learns meanwhile
+  /// from the iteration before and draws the next.
+  std::vector<Score> score_iteration(const ScoreRequest& request, std::size_t count);
+  /// Learns from the last iteration, unless that is done.
+  void learn();
+  /// After an iteration has been learned from.
+  void evaluate_if_due(std::uint64_t iteration);
   void evaluate_most_probable(std::uint64_t iteration);
   bool score_finalists();
   /// The row of /top that --objective selects.
@@ -69,7 +81,10 @@ class Search {
   std::vector<std::vector<Codes>> branch_starts_;  ///< (branches)(sites); none unless tmax is searched
   std::vector<Codes> reference_;                   ///< (sites): what every iteration's rewards are compared with
   std::optional<RepairFit> repair_fit_;            ///< nothing: students keep the model's requantization
-  Repair repair_;  ///< of all students of the search, fitted around the reference; empty without a repair
+  Repair repair_;              ///< of all students of the search, fitted around the reference; empty without a repair
+  std::size_t unlearned_ = 0;  ///< the last episodes, scored and not learned from
+  std::vector<float> log_probability_;  ///< of them (Draws)
+  Draws ahead_;                         ///< of the next iteration, where they are made
   SearchSeconds seconds_;
 };
 

@@ -32,20 +32,20 @@ class Branches final : public Strategy {
     return strategies_.front()->usable_episodes(budget);
   }
 
-  std::vector<std::vector<Codes>> propose(std::uint64_t first_episode, std::size_t count) override {
-    drawn_ = strategies_[branch_of(iteration_)]->propose(first_episode, count);
-    auto proposed = drawn_;
-    for (auto& codes : proposed) codes = targets_[branch_of(iteration_)].meet(std::move(codes));
+  Draws propose(std::uint64_t first_episode, std::size_t count) override {
+    drawn_ = strategies_[branch_of(iteration_)]->propose(first_episode, count).codes;
+    Draws proposed{drawn_, {}};
+    for (auto& codes : proposed.codes) codes = targets_[branch_of(iteration_)].meet(std::move(codes));
     return proposed;
   }
 
-  void learn(std::span<const Episode> episodes, Update& update) override {
+  void learn(std::span<const Episode> episodes, std::span<const float>, Update& update) override {
     update.branch = branch_of(iteration_);
     update.pass_share = branches_[branch_of(iteration_)].pass_share;
     // The strategy learns from what it drew: that draws are moved is a part of the problem.
     std::vector<Episode> own(episodes.begin(), episodes.end());
     for (std::size_t i = 0; i < own.size(); ++i) own[i].codes = drawn_[i];
-    strategies_[branch_of(iteration_)]->learn(own, update);
+    strategies_[branch_of(iteration_)]->learn(own, {}, update);
     ++iteration_;
   }
 

@@ -35,14 +35,14 @@ class CmaEs final : public Strategy {
       }
   }
 
-  std::vector<std::vector<Codes>> propose(std::uint64_t first_episode, std::size_t count) override {
+  Draws propose(std::uint64_t first_episode, std::size_t count) override {
     first_episode_ = first_episode;
     std::vector<std::vector<Codes>> result;
     for (std::size_t i = 0; i < count; ++i) result.push_back(decode(sample(first_episode + i)));
-    return result;
+    return {std::move(result), {}};
   }
 
-  void learn(std::span<const Episode> episodes, Update&) override {
+  void learn(std::span<const Episode> episodes, std::span<const float>, Update&) override {
     const std::size_t parents = episodes.size() / 2;
     if (parents < 2) return;  // the last iteration may be short
     std::vector<std::size_t> order(episodes.size());

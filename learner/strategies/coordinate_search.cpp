@@ -16,7 +16,7 @@ class CoordinateSearch final : public Strategy {
     forget();
   }
 
-  std::vector<std::vector<Codes>> propose(std::uint64_t, std::size_t count) override {
+  Draws propose(std::uint64_t, std::size_t count) override {
     proposed_.clear();
     std::vector<std::vector<Codes>> result{incumbent_};
     const auto moves = legal_moves();
@@ -26,10 +26,10 @@ class CoordinateSearch final : public Strategy {
     }
     // A small space is scored once; what is left of the budget repeats the incumbent.
     result.resize(count, incumbent_);
-    return result;
+    return {std::move(result), {}};
   }
 
-  void learn(std::span<const Episode> episodes, Update&) override {
+  void learn(std::span<const Episode> episodes, std::span<const float>, Update&) override {
     for (std::size_t i = 0; i < proposed_.size(); ++i) {
       const double gain = episodes[i + 1].reward - episodes[0].reward;
       float* sums = &sums_[proposed_[i] * 3];

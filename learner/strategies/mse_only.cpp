@@ -10,8 +10,8 @@ class MseOnly final : public Strategy {
   }
 
   std::uint64_t usable_episodes(std::uint64_t) const override { return 0; }
-  std::vector<std::vector<Codes>> propose(std::uint64_t, std::size_t count) override { return {count, optimum_}; }
-  void learn(std::span<const Episode>, Update&) override {}
+  Draws propose(std::uint64_t, std::size_t count) override { return {{count, optimum_}, {}}; }
+  void learn(std::span<const Episode>, std::span<const float>, Update&) override {}
   std::vector<Codes> most_probable() const override { return optimum_; }
   std::vector<std::vector<Codes>> incumbents() const override { return {}; }  // it is a finalist of every search
   void save(Checkpoint&) const override {}

@@ -1,5 +1,6 @@
 #include "learner/strategies/ppo.hpp"
 
+#include "core/error.hpp"
 #include "core/philox.hpp"
 #include "core/reproducible.hpp"
 #include "learner/strategies/action_space.hpp"
@@ -76,25 +77,34 @@ class Ppo final : public Strategy {
     average_ = mean_;
   }
 
-  std::vector<std::vector<Codes>> propose(std::uint64_t first_episode, std::size_t count) override {
+  Draws propose(std::uint64_t first_episode, std::size_t count) override {
     const Distributions p = distributions();
-    std::vector<std::vector<Codes>> result(count);
+    Draws result{std::vector<std::vector<Codes>>(count), {}};
     for (std::size_t i = 0; i < count; ++i) {
-      for (std::size_t l = 0; l < sites_.size(); ++l)
-        result[i].push_back(choose_codes(sites_[l], [&](Head head, int first, int last) {
+      for (std::size_t l = 0; l < sites_.size(); ++l) {
+        double log_probability = 0;  // of all heads together
+        result.codes[i].push_back(choose_codes(sites_[l], [&](Head head, int first, int last) {
           const double u = uniform(seed_, Stream::action, first_episode + i, static_cast<std::uint32_t>(l),
                                    static_cast<std::uint32_t>(head));
-          return draw(&p.weight[row(l, head)], first, last, u);
+          const std::size_t at = row(l, head);
+          const double total = std::accumulate(&p.weight[at + first], &p.weight[at + last] + 1, 0.0);
+          const int code = draw(&p.weight[at], first, last, u * total);
+          if (options_.lag > 0) log_probability += p.shifted[at + code] - reproducible_log(total);
+          return code;
         }));
+        if (options_.lag > 0) result.log_probability.push_back(static_cast<float>(log_probability));
+      }
     }
     return result;
   }
 
-  void learn(std::span<const Episode> episodes, Update& update) override {
+  void learn(std::span<const Episode> episodes, std::span<const float> drawn, Update& update) override {
     const std::size_t n = episodes.size(), count = sites_.size(), entries = n * count;
+    if (drawn.size() != (options_.lag > 0 ? entries : 0))
+      fail("ppo: {} log-probabilities of the draws of {} episodes at {} sites", drawn.size(), n, count);
     const auto returns = returns_of(episodes);
     auto groups = group_draws(episodes);
-    std::vector<double> old_log_probability;
+    std::vector<double> old_log_probability(drawn.begin(), drawn.end());
     for (int epoch = 0; epoch < options_.epochs; ++epoch) {
       const auto output = policy_.forward();
       const Distributions p = distributions(output.heads);
@@ -110,7 +120,7 @@ class Ppo final : public Strategy {
           entropy[at] += group.entropy;
         }
       }
-      if (epoch == 0) old_log_probability = log_probability;
+      if (epoch == 0 && drawn.empty()) old_log_probability = log_probability;
 
       update.policy_loss = update.value_loss = update.entropy = update.approx_kl = update.clip_fraction = 0;
       std::vector<double> d_log_probability(entries);  // of the loss, which is a mean over all entries
@@ -271,11 +281,8 @@ class Ppo final : public Strategy {
     }
   }
 
-  /// The categorical draw over first..last by inversion of u in [0, 1).
-  static int draw(const double* weight, int first, int last, double u) {
-    double total = 0;
-    for (int q = first; q <= last; ++q) total += weight[q];
-    double left = u * total;
+  /// The categorical draw over first..last by inversion. left: a point in 0 .. the sum of their weights.
+  static int draw(const double* weight, int first, int last, double left) {
     for (int q = first; q < last; ++q) {
       left -= weight[q];
       if (left < 0) return q;

@@ -15,6 +15,7 @@ struct PpoOptions {
   double gamma = 0.99;                       ///< discount over sites
   double value_coefficient = 0.5;
   double entropy_coefficient = 0;
+  int lag = 0;  ///< iterations that may have been drawn, and not learned from, when the next is: 0 or 1
   bool operator==(const PpoOptions&) const = default;
 };
 
@@ -26,7 +27,8 @@ struct PpoOptions {
 /// original, the critic that advantages are taken from is the one of the running epoch, not of the first. Means and
 /// widths go along the natural gradient of the clipped objective (Wierstra et al. 2014, "Natural evolution strategies",
 /// JMLR 15; separable as in Schaul, Glasmachers and Schmidhuber, GECCO 2011), by ranks of rewards. The most probable
-/// codes are those of a running average of the means. A policy over L sites has L states: an update evaluates L rows.
+/// codes are those of a running average of the means. With a lag the ratio is that to the policy that drew, which has
+/// learned since; without, to the one that learns. A policy over L sites has L states: an update evaluates L rows.
 /// `sites` give states, starts, tmax and histograms.
 std::unique_ptr<Strategy> make_ppo(const std::vector<SiteData>& sites, const PpoOptions& options,
                                    const StartOptions& start, std::uint64_t seed);

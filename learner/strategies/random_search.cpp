@@ -33,15 +33,15 @@ class RandomSearch final : public Strategy {
     for (const SiteData& site : sites) best_.push_back(site.init);
   }
 
-  std::vector<std::vector<Codes>> propose(std::uint64_t first_episode, std::size_t count) override {
+  Draws propose(std::uint64_t first_episode, std::size_t count) override {
     std::vector<std::vector<Codes>> result(count);
     for (std::size_t i = 0; i < count; ++i)
       for (std::size_t l = 0; l < sites_.size(); ++l)
         result[i].push_back(draw(sites_[l], seed_, first_episode + i, static_cast<std::uint32_t>(l)));
-    return result;
+    return {std::move(result), {}};
   }
 
-  void learn(std::span<const Episode> episodes, Update& update) override {
+  void learn(std::span<const Episode> episodes, std::span<const float>, Update& update) override {
     for (const Episode& e : episodes)
       if (const auto gain = static_cast<float>(e.reward - update.mean_reward); gain > best_gain_) {
         best_gain_ = gain;

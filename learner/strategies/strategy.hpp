@@ -31,6 +31,13 @@ struct StartOptions {
 /// A reward for comparisons: what is not a number is worse than all that are, so that every order is total.
 inline double comparable(double reward) { return reward == reward ? reward : -std::numeric_limits<double>::infinity(); }
 
+/// What a strategy proposes for the episodes of an iteration.
+struct Draws {
+  std::vector<std::vector<Codes>> codes;  ///< (episodes)(sites), in network order
+  std::vector<float> log_probability;     ///< (episodes, sites): of the codes under the policy that drew them; empty
+                                          ///< without a lag
+};
+
 /// Proposes and learns. Its randomness is a function of (seed, episode) alone, its state is all in the checkpoint, so a
 /// run continues to the same codes after any interruption. Runs on the learner rank only.
 class Strategy {
@@ -40,12 +47,13 @@ class Strategy {
   /// How many episodes of a budget it makes use of: all, or none if it proposes nothing.
   virtual std::uint64_t usable_episodes(std::uint64_t budget) const { return budget; }
 
-  /// Codes of episodes first_episode .. first_episode + count - 1, each (sites) in network order.
-  virtual std::vector<std::vector<Codes>> propose(std::uint64_t first_episode, std::size_t count) = 0;
+  /// The draws of episodes first_episode .. first_episode + count - 1, an iteration. All iterations before have been
+  /// learned from, with a lag (PpoOptions) all but the last.
+  virtual Draws propose(std::uint64_t first_episode, std::size_t count) = 0;
 
-  /// Learns from all episodes of one iteration, in episode order, whose rewards are finite. Fills in the losses and
-  /// statistics of `update`.
-  virtual void learn(std::span<const Episode> episodes, Update& update) = 0;
+  /// Learns from all episodes of one iteration, in episode order, whose rewards are finite. log_probability: what
+  /// propose gave with their codes. Fills in the losses and statistics of `update`.
+  virtual void learn(std::span<const Episode> episodes, std::span<const float> log_probability, Update& update) = 0;
 
   /// The codes it holds best now: (sites).
   virtual std::vector<Codes> most_probable() const = 0;

@@ -52,13 +52,20 @@ std::string value_of(const CLI::Option& option) {
   return option.count() > 0 ? CLI::detail::join(option.results(), ",") : option.get_default_str();
 }
 
-/// The options of a group by name, in normal form, update-timestep resolved away.
+/// The options of a group by name, in normal form.
+std::map<std::string, std::string> values_of(const CLI::App& app, std::string_view group) {
+  std::map<std::string, std::string> values;
+  for (const CLI::Option* option : app.get_options()) {
+    if (option->get_group() != group || !option->get_configurable()) continue;
+    values[option->get_single_name()] = normal_form(*option, value_of(*option));
+  }
+  return values;
+}
+
+/// The same with update-timestep resolved away, and what follows from the network filled in.
 std::map<std::string, std::string> configuration_of(const CLI::App& app, const SearchOptions& o,
                                                     std::string_view group) {
-  std::map<std::string, std::string> configuration;
-  for (const CLI::Option* option : app.get_options())
-    if (option->get_group() == group && option->get_configurable())
-      configuration[option->get_single_name()] = normal_form(*option, value_of(*option));
+  auto configuration = values_of(app, group);
   configuration.erase("update-timestep");
   if (configuration.contains("model")) configuration["model"] = o.problem.model;
   if (configuration.contains("backend"))
@@ -192,6 +199,10 @@ void declare_strategy(CLI::App& app, StrategyOptions& o) {
   results(app, "--gamma", o.ppo.gamma, "Discount over sites")->check(share);
   results(app, "--value-coef", o.ppo.value_coefficient, "Weight of the value loss")->check(non_negative);
   results(app, "--entropy-coef", o.ppo.entropy_coefficient, "Weight of the entropy bonus")->check(non_negative);
+  results(
+      app, "--lag", o.ppo.lag,
+      "Iterations that draws of ppo are behind: 0, or 1, so that it learns from the last one while the next is scored")
+      ->check(whole(0, 1));
 }
 
 void declare_objective(CLI::App& app, ObjectiveOptions& o) {
@@ -341,7 +352,7 @@ void check_options(const SearchOptions& o, const std::set<std::string>& given) {
   } rules[] = {
       {fixed, "--tmax-mode fixed", {"tmax-fixed"}},
       {!fixed, "--tmax-mode percentile or search", {"tmax-percentile", "tmax-offset"}},
-      {ppo, "--strategy ppo", {"lr", "ppo-epochs", "clip", "gamma", "value-coef", "entropy-coef"}},
+      {ppo, "--strategy ppo", {"lr", "ppo-epochs", "clip", "gamma", "value-coef", "entropy-coef", "lag"}},
       {ppo && !cold, "--strategy ppo from a warm start", {"mean-rate", "width-rate"}},
       {(ppo && !cold && warm_start != WarmStart::init) || o.strategy.kind == StrategyKind::cma_es,
        "--strategy cma-es, or ppo with --warm-start best or mse",
@@ -366,6 +377,15 @@ void check_options(const SearchOptions& o, const std::set<std::string>& given) {
   if (!ppo && o.strategy.kind != StrategyKind::mse && cold)
     fail("--warm-start none: only ppo starts cold, not {}: expected best, mse or init",
          name_of(strategy_names, o.strategy.kind));
+  if (o.strategy.ppo.lag > 0 && !ppo)
+    fail("--lag {}: {} learns from an iteration before it draws the next: expected --strategy ppo, or --lag 0",
+         o.strategy.ppo.lag, name_of(strategy_names, o.strategy.kind));
+  if (o.strategy.ppo.lag > 0 && searched)
+    fail(
+        "--lag {}: a search for tmax learns from an iteration before it draws the next: expected --tmax-mode "
+        "percentile "
+        "or fixed, or --lag 0",
+        o.strategy.ppo.lag);
   if (o.repair.mode != RepairMode::none && searched)
     fail(
         "--repair {}: a repair is fitted to the start at one tmax: expected --tmax-mode percentile or fixed, or "
@@ -380,14 +400,13 @@ void check_options(const SearchOptions& o, const std::set<std::string>& given) {
 }
 
 std::string result_options_text(const CLI::App& app) {
-  std::map<std::string, std::string> values;
-  for (const CLI::Option* option : app.get_options())
-    if (option->get_group() == changes_results && option->get_configurable())
-      values[option->get_single_name()] = normal_form(*option, value_of(*option));
   std::string text;
-  for (const auto& [name, value] : values)
-    if (!as_before(name, value)) text += name + "=" + value + "\n";
-  return text;
+  for (const auto& [name, value] : values_of(app, changes_results))
+    if (!as_before(name, value))
+      text += name + "=" + value +
+              "
+              ";
+              return text;
 }
 
 OptionTexts option_texts(const CLI::App& app, const SearchOptions& o) {

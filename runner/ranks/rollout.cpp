@@ -1,19 +1,31 @@
 #include "runner/ranks/rollout.hpp"
 
-#include "core/error.hpp"
 #include "runner/ranks/signals.hpp"
 
-namespace triseg {
+#include <algorithm>
+#include <chrono>
 
-std::pair<std::size_t, std::size_t> Rollout::share_of(std::size_t rank, Task task, const ScoreRequest& request) const {
-  const std::size_t units = task == Task::histograms ? request.batches() : request.items();
-  const std::size_t working = static_cast<std::size_t>(transport_.size()) - idle_ranks_;
-  const auto begin = [&](std::size_t r) { return r < idle_ranks_ ? 0 : units * (r - idle_ranks_) / working; };
+namespace triseg {
+namespace {
+
+std::uint64_t student_images(const ScoreRequest& request) { return request.images.size() * request.candidates.size(); }
+
+}  // namespace
+
+std::size_t Rollout::units(Task task, const ScoreRequest& request) {
+  return task == Task::histograms ? request.batches() : request.items();
+}
+
+std::pair<std::size_t, std::size_t> Rollout::share_of(std::size_t rank, std::size_t units, std::size_t working) const {
+  const auto begin = [&](std::size_t r) {
+    const std::size_t worker = r < idle_ranks_ ? 0 : std::min(r - idle_ranks_, working);
+    return units * worker / working;
+  };
   return {begin(rank), begin(rank + 1) - begin(rank)};
 }
 
-std::vector<std::byte> Rollout::answer(Task task, const ScoreRequest& request) {
-  const auto [first, count] = share_of(transport_.rank(), task, request);
+std::vector<std::byte> Rollout::answer(Task task, const ScoreRequest& request, std::size_t working) {
+  const auto [first, count] = share_of(transport_.rank(), units(task, request), working);
   switch (task) {
     case Task::score: return encode_answer(stop_signal_received(), scorer_.score(request, first, count));
     case Task::moments: return encode_answer(stop_signal_received(), scorer_.moments(request, first, count));
@@ -23,28 +35,40 @@ std::vector<std::byte> Rollout::answer(Task task, const ScoreRequest& request) {
   return {};
 }
 
-std::vector<std::vector<std::byte>> Rollout::answers(Task task, const ScoreRequest& request) {
-  auto message = encode(task, 0, request);
+std::vector<std::vector<std::byte>> Rollout::answers(Task task, const ScoreRequest& request, std::size_t working) {
+  auto message = encode(task, static_cast<std::uint32_t>(working), request);
   transport_.set_phase(request.phase);
   transport_.broadcast(message);
-  return transport_.gather(answer(task, request));
+  return transport_.gather(answer(task, request, working));
 }
 
-std::vector<Score> Rollout::score(const ScoreRequest& request) {
+std::vector<Score> Rollout::score_with(const ScoreRequest& request, std::size_t working) {
   std::vector<Score> scores;
-  const auto all = answers(Task::score, request);
+  const auto all = answers(Task::score, request, working);
   for (std::size_t r = 0; r < all.size(); ++r) {
-    const auto theirs = decode_answer<Score>(all[r], r, share_of(r, Task::score, request).second);
+    const auto theirs = decode_answer<Score>(all[r], r, share_of(r, request.items(), working).second);
     stop_requested_ = stop_requested_ || theirs.stop;
     scores.insert(scores.end(), theirs.records.begin(), theirs.records.end());
   }
   return scores;
 }
 
+std::vector<Score> Rollout::score(const ScoreRequest& request) {
+  return score_with(request, working_ranks_.of_images(student_images(request)));
+}
+
+std::vector<Score> Rollout::score_iteration(const ScoreRequest& request) {
+  using Clock = std::chrono::steady_clock;
+  const auto start = Clock::now();
+  auto scores = score_with(request, working_ranks_.of_iteration(request.items()));
+  working_ranks_.took(student_images(request), std::chrono::duration<double>(Clock::now() - start).count());
+  return scores;
+}
+
 template <class T>
 std::vector<T> Rollout::totals(Task task, const ScoreRequest& request) {
   std::vector<T> total;
-  const auto all = answers(task, request);
+  const auto all = answers(task, request, working_ranks_.of_images(student_images(request)));
   for (std::size_t r = 0; r < all.size(); ++r) {
     auto theirs = r == 0 ? decode_answer<T>(all[r]) : decode_answer<T>(all[r], r, total.size());
     stop_requested_ = stop_requested_ || theirs.stop;
@@ -62,7 +86,7 @@ std::vector<Histogram> Rollout::histograms(const ScoreRequest& request) {
 }
 
 void Rollout::finish(int exit_code) {
-  auto message = encode(Task::finish, exit_code, {});
+  auto message = encode_finish(exit_code);
   transport_.set_phase("end");
   transport_.broadcast(message);
   transport_.gather({});  // all have it: none is left that could hang while MPI ends
@@ -78,7 +102,7 @@ int Rollout::serve() {
       return order.exit_code;
     }
     transport_.set_phase(order.request.phase);
-    transport_.gather(answer(order.task, order.request));
+    transport_.gather(answer(order.task, order.request, order.working));
   }
 }
 

@@ -4,23 +4,38 @@
 #include "core/histogram.hpp"
 #include "runner/ranks/transport.hpp"
 #include "runner/ranks/wire.hpp"
+#include "runner/ranks/working_ranks.hpp"
 #include "worker/scorer.hpp"
 
+#include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
 namespace triseg {
 
-/// Joins a transport and a scorer. Rank 0 calls score, moments, histograms and at last finish; the other ranks call
-/// serve.
+/// Joins a transport and a scorer. Rank 0 calls score, score_iteration, moments, histograms and at last finish; the
+/// other ranks call serve.
 class Rollout {
  public:
   /// dedicated_learner: rank 0 takes no share of the work, unless it is the only rank.
   Rollout(Transport& transport, Scorer& scorer, bool dedicated_learner)
-      : transport_(transport), scorer_(scorer), idle_ranks_(dedicated_learner && transport.size() > 1 ? 1 : 0) {}
+      : transport_(transport),
+        scorer_(scorer),
+        idle_ranks_(dedicated_learner && transport.size() > 1 ? 1 : 0),
+        working_ranks_(transport.size() - idle_ranks_) {}
 
   /// One record per item of the request, in item order, whatever the number of ranks. Rank 0 only.
   std::vector<Score> score(const ScoreRequest& request);
+
+  /// The same of a request that comes again and again in one size. It finds out how many ranks are the fastest
+  /// (working_ranks.hpp); from then on the others idle, in other requests, too, as far as those are no larger.
+  std::vector<Score> score_iteration(const ScoreRequest& request);
+
+  /// How many ranks score an iteration.
+  std::size_t working_ranks() const { return working_ranks_.chosen(); }
+  /// A line for the log, once it has been found that some ranks idle.
+  std::optional<std::string> news() { return working_ranks_.news(); }
 
   /// Moments of every candidate's accumulators over the whole request (Scorer::moments): (candidates, channels of all
   /// layers). Sums of integers: the same for any number of ranks. Rank 0 only.
@@ -39,12 +54,15 @@ class Rollout {
   int serve();
 
  private:
-  /// First and number of the items that a rank scores, or batches that it counts.
-  std::pair<std::size_t, std::size_t> share_of(std::size_t rank, Task task, const ScoreRequest& request) const;
+  /// What is shared: items that are scored, or batches that are counted.
+  static std::size_t units(Task task, const ScoreRequest& request);
+  /// First and number of a rank's units, where the first `working` ranks that do not idle always share them.
+  std::pair<std::size_t, std::size_t> share_of(std::size_t rank, std::size_t units, std::size_t working) const;
   /// This rank's share of the work, as bytes.
-  std::vector<std::byte> answer(Task task, const ScoreRequest& request);
+  std::vector<std::byte> answer(Task task, const ScoreRequest& request, std::size_t working);
   /// Gives the order to all ranks and takes part: (ranks). Rank 0 only.
-  std::vector<std::vector<std::byte>> answers(Task task, const ScoreRequest& request);
+  std::vector<std::vector<std::byte>> answers(Task task, const ScoreRequest& request, std::size_t working);
+  std::vector<Score> score_with(const ScoreRequest& request, std::size_t working);
   /// What every rank has a total of, T, summed over the ranks.
   template <class T>
   std::vector<T> totals(Task task, const ScoreRequest& request);
@@ -52,6 +70,7 @@ class Rollout {
   Transport& transport_;
   Scorer& scorer_;
   std::size_t idle_ranks_;  ///< the first ranks that score nothing: 0 or 1
+  WorkingRanks working_ranks_;
   bool stop_requested_ = false;
 };
 

@@ -61,13 +61,17 @@ void WireReader::end() const {
   if (!rest_.empty()) fail("a message between ranks is too long: {} bytes are left", rest_.size());
 }
 
-std::vector<std::byte> encode(Task task, std::int32_t exit_code, const ScoreRequest& request) {
+std::vector<std::byte> encode_finish(std::int32_t exit_code) {
+  WireWriter writer;
+  writer.value(static_cast<std::uint32_t>(Task::finish));
+  writer.value(exit_code);
+  return std::move(writer).bytes();
+}
+
+std::vector<std::byte> encode(Task task, std::uint32_t working, const ScoreRequest& request) {
   WireWriter writer;
   writer.value(static_cast<std::uint32_t>(task));
-  if (task == Task::finish) {
-    writer.value(exit_code);
-    return std::move(writer).bytes();
-  }
+  writer.value(working);
   writer.value(static_cast<std::uint32_t>(request.split));
   writer.value(request.batch_size);
   writer.list(request.images);
@@ -92,6 +96,8 @@ Order decode_order(std::span<const std::byte> message) {
     reader.end();
     return order;
   }
+  order.working = reader.value<std::uint32_t>();
+  if (order.working == 0) fail("a message between ranks lets none of them work");
   ScoreRequest& request = order.request;
   request.split = static_cast<Split>(reader.value<std::uint32_t>());
   request.batch_size = reader.value<std::uint32_t>();

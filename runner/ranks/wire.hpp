@@ -107,10 +107,13 @@ enum class Task : std::uint32_t { score, histograms, moments, finish };
 struct Order {
   Task task = Task::finish;
   std::int32_t exit_code = 0;  ///< of `finish`
+  std::uint32_t working = 1;   ///< of the other tasks: ranks that share the work, at least one
   ScoreRequest request;        ///< of the other tasks
 };
 
-std::vector<std::byte> encode(Task task, std::int32_t exit_code, const ScoreRequest& request);
+std::vector<std::byte> encode_finish(std::int32_t exit_code);
+/// task: not `finish`.
+std::vector<std::byte> encode(Task task, std::uint32_t working, const ScoreRequest& request);
 /// Throws Error for anything that encode does not make.
 Order decode_order(std::span<const std::byte> message);
 

@@ -19,6 +19,8 @@ class BadInput(ProgramTest):
 
     def test_command_lines(self):
         search = ["search", "--out", self.out("a")]
+        with open(self.out("lag.toml"), "w") as file:
+            file.write("lag = 1\n")
         for arguments, fragments in (
                 ([], ["subcommand", "search, sweep, evaluate, score, train, repair, pick, validate, doctor", "none"]),
                 (["surch"], ["subcommand", "search, sweep, evaluate, score, train, repair, pick, validate, doctor", "'surch'"]),
@@ -72,6 +74,11 @@ class BadInput(ProgramTest):
                 (search + ["--tmax-mode", "fixed", "--tmax-percentile", "50"], ["--tmax-percentile", "--tmax-mode percentile or search"]),
                 (search + ["--strategy", "cma-es", "--clip", "0.2"], ["--clip", "--strategy ppo"]),
                 (search + ["--warm-start", "none", "--mean-rate", "0.2"], ["--mean-rate", "warm start"]),
+                (search + ["--lag", "2"], ["--lag: expected a whole number from 0 to 1, found '2'"]),
+                (search + ["--strategy", "random", "--lag", "1"], ["--lag: has no effect here: it needs --strategy ppo"]),
+                (search + ["--strategy", "cma-es", "--config", "lag.toml"],
+                 ["--lag 1: cma-es learns from an iteration before it draws the next: expected --strategy ppo, or --lag 0"]),
+                (search + ["--tmax-mode", "search", "--lag", "1"], ["--lag 1: a search for tmax learns from an iteration before"]),
                 (search + ["--strategy", "coordinate", "--warm-start-tolerance", "1"], ["--warm-start-tolerance", "cma-es"]),
                 (search + ["--strategy", "mse", "--warm-start", "init"], ["--warm-start"]),
                 (search + ["--repair-images", "100"], ["--repair-images", "--repair layer or channel"]),

@@ -214,6 +214,22 @@ class Ranks(ProgramTest):
             self.search(name, *more)
             self.assert_same_run(self.out("a"), self.out(name))
 
+    def test_with_a_lag_the_policy_is_one_iteration_behind_on_any_number_of_ranks(self):
+        frozen = ["--mean-rate", "0", "--width-rate", "0"]
+        self.search("frozen", *frozen, "--episodes", "96")
+        self.search("lag0", "--episodes", "96")
+        self.search("lag1", "--lag", "1")
+        codes = {}
+        for name in ("frozen", "lag0", "lag1"):
+            with h5py.File(run_file(self.out(name))) as file:
+                codes[name] = [file["/episodes/codes"][i:i + 32].tobytes() for i in (0, 32, 64)]
+                self.assertTrue((file["/updates/update_seconds"][()] > 0).all())
+        same = {name: [a == b for a, b in zip(codes[name], codes["frozen"])] for name in ("lag0", "lag1")}
+        self.assertEqual(same, {"lag0": [True, False, False], "lag1": [True, True, False]})
+        for ranks, more in ((2, []), (3, ["--dedicated-learner"])):
+            self.search(f"r{ranks}", "--lag", "1", *more, ranks=ranks)
+            self.assert_same_run(self.out("lag1"), self.out(f"r{ranks}"))
+
 
 class Resume(ProgramTest):
     def interrupted(self, name, signal_number, ranks, after, target):
@@ -231,6 +247,20 @@ class Resume(ProgramTest):
             self.assertEqual(code, -signal.SIGKILL)
             self.assertLess(episodes_in(run_file(self.out(name))), 960)
             self.search(name, *LONG, ranks=resumed_on)
+            self.assert_same_run(self.out("whole"), self.out(name))
+
+    def test_with_a_lag_a_checkpoint_has_what_is_not_learned_from_yet(self):
+        lag = LONG + ["--lag", "1"]
+        self.search("whole", *lag)
+        for after, resumed_on in ((32, 3), (320, None)):
+            name = f"killed{after}"
+            process, _ = self.hold(name, after, 960, *lag)
+            process.kill()
+            process.communicate()
+            with h5py.File(run_file(self.out(name))) as file:
+                self.assertEqual(file["/checkpoint/tensors/search/unlearned_log_probability"].shape, (32, 4))
+                self.assertEqual(file["/updates/update_seconds"][-1], 0)
+            self.search(name, *lag, ranks=resumed_on)
             self.assert_same_run(self.out("whole"), self.out(name))
 
     def test_a_dead_rank_ends_all_and_loses_nothing(self):
@@ -496,7 +526,7 @@ class Options(ProgramTest):
                ("--calib-batches", "2"), ("--kd-T", "4"), ("--attention-layers", "conv2"), ("--attention-weight", "1"),
                ("--tmax-mode", "fixed"), ("--tmax-percentile", "50"), ("--tmax-offset", "20"), ("--warm-start", "init"),
                ("--warm-start", "none"), ("--warm-start-tolerance", "2"), ("--mean-rate", "0.1"),
-               ("--width-rate", "0.1"), ("--lr", "0.01"), ("--ppo-epochs", "2"), ("--clip", "0.001"), ("--gamma", "0.5"), ("--value-coef", "0"), ("--entropy-coef", "1"), ("--top-k", "1"),
+               ("--width-rate", "0.1"), ("--lr", "0.01"), ("--ppo-epochs", "2"), ("--clip", "0.001"), ("--gamma", "0.5"), ("--value-coef", "0"), ("--entropy-coef", "1"), ("--lag", "1"), ("--top-k", "1"),
                ("--tmax-mode", "search"), ("--eval-every", "1"), ("--repair", "layer"), ("--repair", "channel")]
 
     def content(self, name):

@@ -84,7 +84,7 @@ TEST_F(BranchesTest, TakeTurnsAndKeepTheirShare) {
     const auto searches = make(kind);
     for (std::uint64_t i = 0; i < 7; ++i) {
       const double passed = shares_[i % 3];
-      for (const auto& codes : searches->propose(i * 32, 32)) {
+      for (const auto& codes : searches->propose(i * 32, 32).codes) {
         EXPECT_LE(passed_share(sites_, codes), passed) << name;
         EXPECT_GE(passed_share(sites_, codes), 0.5 * passed) << name;
         for (const Codes& c : codes) EXPECT_TRUE(is_legal(c)) << name << " " << to_string(c);
@@ -127,7 +127,7 @@ TEST_F(BranchesTest, ContinueFromACheckpointToTheSameCodes) {
     second->restore(checkpoint);
     for (std::uint64_t i = 5; i < 8; ++i) one_iteration(*second, sites_, i);
     EXPECT_EQ(second->incumbents(), whole->incumbents()) << name;
-    EXPECT_EQ(second->propose(1000, 64), whole->propose(1000, 64)) << name;
+    EXPECT_EQ(second->propose(1000, 64).codes, whole->propose(1000, 64).codes) << name;
   }
 }
 

@@ -2,6 +2,7 @@
 // exactly.
 #include "learner/strategies/ppo.hpp"
 
+#include "core/error.hpp"
 #include "learner/strategies/action_space.hpp"
 #include "learner/strategies/strategies.hpp"
 #include "tests/learner/strategies/toy_problem.hpp"
@@ -26,7 +27,7 @@ TEST_P(PpoDraws, AreLegalForEverySite) {
   std::vector<SiteData> sites = three_sites();
   sites.push_back(site(2, 4, smallest_tmax));
   const auto strategy = make_ppo(sites, {}, start, 7);
-  for (const auto& codes : strategy->propose(0, 500))
+  for (const auto& codes : strategy->propose(0, 500).codes)
     for (std::size_t i = 0; i < sites.size(); ++i) {
       EXPECT_TRUE(is_legal(codes[i])) << to_string(codes[i]);
       EXPECT_EQ(codes[i].tmax, sites[i].tmax);
@@ -43,10 +44,10 @@ INSTANTIATE_TEST_SUITE_P(Starts, PpoDraws, ::testing::Values(WarmStart::mse, War
 
 TEST(Ppo, DrawsOfAnEpisodeDependOnItsNumberAlone) {
   const auto strategy = make_ppo(three_sites(), {}, {}, 7);
-  const auto all = strategy->propose(0, 64);
-  const auto part = strategy->propose(40, 10);
+  const auto all = strategy->propose(0, 64).codes;
+  const auto part = strategy->propose(40, 10).codes;
   EXPECT_TRUE(std::equal(part.begin(), part.end(), all.begin() + 40));
-  EXPECT_NE(make_ppo(three_sites(), {}, {}, 8)->propose(0, 64), all) << "another seed";
+  EXPECT_NE(make_ppo(three_sites(), {}, {}, 8)->propose(0, 64).codes, all) << "another seed";
 }
 
 TEST(Ppo, FirstDrawsCentreOnTheStart) {
@@ -57,7 +58,7 @@ TEST(Ppo, FirstDrawsCentreOnTheStart) {
     for (std::size_t i = 0; i < sites.size(); ++i)
       EXPECT_EQ(strategy->most_probable()[i], start == WarmStart::mse ? sites[i].mse : sites[i].init);
     double mean = 0;
-    const auto draws = strategy->propose(0, 2000);
+    const auto draws = strategy->propose(0, 2000).codes;
     for (const auto& codes : draws) mean += codes[1].t2 / double(draws.size());
     const double centre = start == WarmStart::mse ? sites[1].mse.t2 : sites[1].init.t2;
     EXPECT_NEAR(mean, centre, 0.1 * sites[1].tmax);
@@ -90,16 +91,63 @@ TEST(Ppo, TheFirstPassHasTheValuesOfTheFormulas) {
   options.epochs = 1;
   options.gamma = 0.5;
   const auto strategy = make_ppo(sites, options, {}, 1);
-  const auto codes = strategy->propose(0, 2);
+  const auto codes = strategy->propose(0, 2).codes;
   const std::vector<Episode> episodes = {{0, -1.0, {}, codes[0]}, {0, -3.0, {}, codes[1]}};
   Update update;
-  strategy->learn(episodes, update);
+  strategy->learn(episodes, {}, update);
   // Rewards normalize to +1 and -1; the returns of the three sites are those times 0.25, 0.5 and 1; the critic starts
   // at 0, and the ratio is 1.
   EXPECT_NEAR(update.value_loss, (0.0625 + 0.25 + 1.0) / 3, 1e-6);
   EXPECT_NEAR(update.policy_loss, 0.0, 1e-6);
   EXPECT_NEAR(update.approx_kl, 0.0, 1e-6);
   EXPECT_EQ(update.clip_fraction, 0.0);
+}
+
+/// The log-probability of codes at a site under Gaussians of these means and widths, cut to what is legal.
+double log_probability(const Codes& codes, const float* mean, const float* log_width) {
+  double sum = 0;
+  for (const Head head : drawn_heads(false)) {
+    const auto [first, last] = legal_range(head, codes);
+    const auto h = static_cast<std::size_t>(head);
+    const auto logit = [&](int code) { return -std::pow((code - mean[h]) / std::exp(log_width[h]), 2) / 2; };
+    double total = 0;
+    for (int q = first; q <= last; ++q) total += std::exp(logit(q));
+    sum += logit(code_of(codes, head)) - std::log(total);
+  }
+  return sum;
+}
+
+TEST(Ppo, WithALagRatiosAreThoseToThePolicyThatDrew) {
+  const auto sites = three_sites();
+  PpoOptions options;
+  options.epochs = 1;
+  options.lag = 1;
+  const auto strategy = make_ppo(sites, options, {}, 1);
+  const Draws drawn[] = {strategy->propose(0, 16), strategy->propose(16, 16)};
+  std::vector<Episode> episodes[2];
+  for (int i = 0; i < 2; ++i)
+    for (const auto& codes : drawn[i].codes) episodes[i].push_back({0, testing::toy_reward(sites, codes), {}, codes});
+  Checkpoint before, after;
+  strategy->save(before);
+  Update update;
+  strategy->learn(episodes[0], drawn[0].log_probability, update);
+  EXPECT_NEAR(update.approx_kl, 0, 1e-9) << "it learns from its own draws";
+  strategy->save(after);
+  strategy->learn(episodes[1], drawn[1].log_probability, update);
+  double kl = 0;
+  for (std::size_t i = 0; i < 16; ++i)
+    for (std::size_t l = 0; l < 3; ++l) {
+      const auto under = [&](const Checkpoint& policy) {
+        return log_probability(drawn[1].codes[i][l], &policy.tensors.at("policy/mean").values[l * 4],
+                               &policy.tensors.at("policy/log_width").values[l * 4]);
+      };
+      EXPECT_NEAR(drawn[1].log_probability[i * 3 + l], under(before), 1e-4);
+      const double log_ratio = under(after) - under(before);
+      kl += (std::exp(log_ratio) - 1 - log_ratio) / 48;
+    }
+  EXPECT_GT(kl, 1e-3) << "it has learned since";
+  EXPECT_NEAR(update.approx_kl, kl, 1e-3 * kl);
+  EXPECT_THROW(strategy->learn(episodes[1], {}, update), Error);
 }
 
 TEST(Ppo, OneStepMakesGoodDrawsLikelierAndBadOnesLessLikely) {
@@ -110,15 +158,15 @@ TEST(Ppo, OneStepMakesGoodDrawsLikelierAndBadOnesLessLikely) {
   const auto strategy = make_ppo(sites, options, {}, 1);
   const auto share = [&] {
     int good = 0;
-    for (const auto& codes : strategy->propose(5000, 2000)) good += codes[0].v1 > sites[0].mse.v1;
+    for (const auto& codes : strategy->propose(5000, 2000).codes) good += codes[0].v1 > sites[0].mse.v1;
     return good / 2000.0;
   };
   const double before = share();
   std::vector<Episode> episodes;
-  for (auto& codes : strategy->propose(0, 64))
+  for (auto& codes : strategy->propose(0, 64).codes)
     episodes.push_back({0, codes[0].v1 > sites[0].mse.v1 ? 1.0 : 0.0, {}, codes});
   Update update;
-  strategy->learn(episodes, update);
+  strategy->learn(episodes, {}, update);
   EXPECT_GT(share(), before + 0.02);
 }
 
@@ -200,8 +248,8 @@ TEST(Ppo, EqualRewardsTeachNothingFalse) {
   Update update;
   for (const std::size_t count : {7, 16, 20}) {  // of some numbers the rounded mean is not exact
     std::vector<Episode> episodes;
-    for (auto& codes : strategy->propose(0, count)) episodes.push_back({0, -1.0, {}, codes});
-    strategy->learn(episodes, update);
+    for (auto& codes : strategy->propose(0, count).codes) episodes.push_back({0, -1.0, {}, codes});
+    strategy->learn(episodes, {}, update);
   }
   strategy->save(after);
   EXPECT_EQ(after.tensors.at("policy/mean").values, before.tensors.at("policy/mean").values);
@@ -218,17 +266,17 @@ TEST(Ppo, ADrawFarOutMovesMeanAndWidthWithinBounds) {
   for (float& w : narrow.tensors.at("policy/log_width").values) w = std::log(0.3f);
   strategy->restore(narrow);
   std::vector<Episode> episodes;
-  for (auto& codes : strategy->propose(0, 20)) episodes.push_back({0, -double(episodes.size()), {}, codes});
+  for (auto& codes : strategy->propose(0, 20).codes) episodes.push_back({0, -double(episodes.size()), {}, codes});
   episodes[0].codes[0].t2 = 200;
   episodes[0].codes[0].v2 = 255;
   Update update;
-  strategy->learn(episodes, update);
+  strategy->learn(episodes, {}, update);
   Checkpoint after;
   strategy->save(after);
   for (float m : after.tensors.at("policy/mean").values) EXPECT_TRUE(m >= 1 && m <= 255) << m;
   for (float w : after.tensors.at("policy/log_width").values)
     EXPECT_TRUE(w >= std::log(0.29f) && w <= std::log(0.3f) + 2.01f) << w;
-  for (const auto& codes : strategy->propose(20, 50)) EXPECT_TRUE(is_legal(codes[0]));
+  for (const auto& codes : strategy->propose(20, 50).codes) EXPECT_TRUE(is_legal(codes[0]));
 }
 
 TEST(ActionSpace, CoversExactlyTheLegalCodes) {
@@ -264,14 +312,14 @@ TEST(Strategies, RewardsThatAreNoNumbersAreTheWorst) {
     for (const double bad : {std::numeric_limits<double>::quiet_NaN(), -std::numeric_limits<double>::infinity()}) {
       const auto strategy = make_strategy({.kind = kind}, sites, 3);
       std::vector<Episode> episodes;
-      for (auto& codes : strategy->propose(0, 64)) {
+      for (auto& codes : strategy->propose(0, 64).codes) {
         Episode e;
         e.reward = episodes.size() % 5 == 2 ? bad : toy_reward(sites, codes);
         e.codes = std::move(codes);
         episodes.push_back(std::move(e));
       }
       Update update;
-      strategy->learn(episodes, update);
+      strategy->learn(episodes, {}, update);
       after.push_back(strategy->most_probable());
     }
     EXPECT_EQ(after[0], after[1]) << int(kind);

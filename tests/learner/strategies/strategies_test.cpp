@@ -40,7 +40,7 @@ TEST_P(EveryStrategy, DrawsLegalCodesWithASearchedTmax) {
   const auto strategy = make();
   std::set<int> drawn;
   for (std::uint64_t iteration = 0; iteration < 5; ++iteration) {
-    for (const auto& codes : strategy->propose(iteration * 40, 40))
+    for (const auto& codes : strategy->propose(iteration * 40, 40).codes)
       for (const Codes& c : codes) {
         EXPECT_TRUE(is_legal(c)) << to_string(c);
         drawn.insert(c.tmax);
@@ -61,7 +61,7 @@ TEST_P(EveryStrategy, ContinuesASearchForTmaxToTheSameCodes) {
   second->restore(checkpoint);
   for (std::uint64_t i = 2; i < 4; ++i) one_iteration(*second, sites_, i);
   EXPECT_EQ(second->most_probable(), whole->most_probable());
-  EXPECT_EQ(second->propose(1000, 64), whole->propose(1000, 64));
+  EXPECT_EQ(second->propose(1000, 64).codes, whole->propose(1000, 64).codes);
 }
 
 /// Those that use episodes, and so have something to learn and to keep.
@@ -71,7 +71,7 @@ TEST_P(EveryStrategy, DrawsLegalCodesOnly) {
   sites_.push_back(site(0, 1, smallest_tmax));
   const auto strategy = make();
   for (std::uint64_t iteration = 0; iteration < 5; ++iteration) {
-    for (const auto& codes : strategy->propose(iteration * 40, 40)) {
+    for (const auto& codes : strategy->propose(iteration * 40, 40).codes) {
       ASSERT_EQ(codes.size(), sites_.size());
       for (std::size_t l = 0; l < sites_.size(); ++l) {
         EXPECT_TRUE(is_legal(codes[l])) << to_string(codes[l]);
@@ -96,7 +96,7 @@ TEST_P(EveryStrategy, ContinuesFromACheckpointToTheSameCodes) {
   second->restore(checkpoint);
   for (std::uint64_t i = 3; i < 6; ++i) one_iteration(*second, sites_, i);
   EXPECT_EQ(second->most_probable(), whole->most_probable());
-  EXPECT_EQ(second->propose(1000, 64), whole->propose(1000, 64));
+  EXPECT_EQ(second->propose(1000, 64).codes, whole->propose(1000, 64).codes);
   Checkpoint a, b;
   whole->save(a);
   second->save(b);
@@ -132,11 +132,11 @@ TEST_P(LearningStrategy, MovesTmaxToWhereItIsBest) {
   for (std::uint64_t i = 0; i < 80; ++i) {
     std::vector<Episode> episodes;
     Update update;
-    for (auto& codes : strategy->propose(i * 64, 64)) {
+    for (auto& codes : strategy->propose(i * 64, 64).codes) {
       episodes.push_back({i, -distance(codes), {}, codes});
       update.mean_reward -= distance(codes) / 64;
     }
-    strategy->learn(episodes, update);
+    strategy->learn(episodes, {}, update);
   }
   EXPECT_LT(distance(strategy->most_probable()), GetParam() == "random" ? 60 : 18)
       << "36 at first, some 250 of a uniform draw";
@@ -179,7 +179,7 @@ TEST(MseOnly, HoldsTheOptimumOfEverySite) {
 TEST(RandomSearch, DrawsEveryLegalCodeAlikeOften) {
   const std::vector<SiteData> sites = {site(0, 1, 6)};
   std::map<Codes, int> counts;
-  for (const auto& codes : make_random_search(sites, 1)->propose(0, 20000)) ++counts[codes[0]];
+  for (const auto& codes : make_random_search(sites, 1)->propose(0, 20000).codes) ++counts[codes[0]];
   std::size_t legal = 0;
   for (std::uint8_t t1 = 1; t1 <= 6; ++t1)
     for (std::uint8_t v1 = 1; v1 <= 6; ++v1)
@@ -195,7 +195,7 @@ TEST(CmaEs, WidensWhenItWalksAndNarrowsWhenItArrives) {
   const auto strategy = make_cma_es(sites, 0.3, 2);
   const auto spread = [&](std::uint64_t episode) {
     std::set<std::vector<Codes>> distinct;
-    for (auto& codes : strategy->propose(episode, 256)) distinct.insert(std::move(codes));
+    for (auto& codes : strategy->propose(episode, 256).codes) distinct.insert(std::move(codes));
     return distinct.size();
   };
   const std::size_t before = spread(1 << 20);
@@ -206,7 +206,7 @@ TEST(CmaEs, WidensWhenItWalksAndNarrowsWhenItArrives) {
 TEST(CoordinateSearch, ScoresTheIncumbentAndItsNeighbours) {
   const std::vector<SiteData> sites = {site(0, 1, 60)};
   const auto strategy = make_coordinate_search(sites);
-  const auto proposed = strategy->propose(0, 9);
+  const auto proposed = strategy->propose(0, 9).codes;
   EXPECT_EQ(proposed[0][0], sites[0].mse);
   std::set<Codes> distinct;
   for (const auto& codes : proposed) {

@@ -44,7 +44,8 @@ inline double toy_reward(const std::vector<SiteData>& sites, const std::vector<C
 inline Update one_iteration(Strategy& strategy, const std::vector<SiteData>& sites, std::uint64_t iteration,
                             std::size_t count = 64) {
   std::vector<Episode> episodes;
-  for (auto& codes : strategy.propose(iteration * count, count)) {
+  Draws draws = strategy.propose(iteration * count, count);
+  for (auto& codes : draws.codes) {
     Episode e;
     e.iteration = iteration;
     e.reward = toy_reward(sites, codes);
@@ -53,7 +54,7 @@ inline Update one_iteration(Strategy& strategy, const std::vector<SiteData>& sit
   }
   Update update;
   for (const Episode& e : episodes) update.mean_reward += e.reward / double(count);
-  strategy.learn(episodes, update);
+  strategy.learn(episodes, draws.log_probability, update);
   return update;
 }
 

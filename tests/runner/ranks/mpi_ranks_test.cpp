@@ -111,6 +111,35 @@ ScoreRequest request(int which) {
   return r;
 }
 
+/// The trial, in which some ranks idle, is over after this many iterations of four ranks.
+constexpr int trial = 10;
+
+TEST(MpiRanks, ScoreTheSameWhoeverWorks) {
+  MpiTransport transport(world(), timeout);
+  const Problem small = problem();
+  const DataSet data = load_data_set("shapes");
+  Scorer scorer(small, data, engine_factory(EngineKind::reference, small), 1, 2.0);
+  for (const bool dedicated : {false, true}) {
+    Rollout rollout(transport, scorer, dedicated);
+    if (transport.rank() != 0) {
+      EXPECT_EQ(rollout.serve(), 7);
+      continue;
+    }
+    for (int i = 0; i < trial; ++i) {
+      ScoreRequest r = request(3 * i);
+      r.images.resize(2);
+      EXPECT_EQ(rollout.score_iteration(r), scorer.score(r, 0, r.items())) << i;
+    }
+    const ScoreRequest large = request(1);
+    EXPECT_EQ(rollout.score(large), scorer.score(large, 0, large.items()));
+    EXPECT_EQ(rollout.moments(large), scorer.moments(large, 0, large.items()));
+    const auto histograms = rollout.histograms(large), expected = scorer.histograms(large, 0, large.batches());
+    ASSERT_EQ(histograms.size(), expected.size());
+    for (std::size_t s = 0; s < expected.size(); ++s) EXPECT_EQ(histograms[s].counts, expected[s].counts);
+    rollout.finish(7);
+  }
+}
+
 /// Two groups of two ranks score different requests, a different number of them, at once.
 TEST(MpiGroups, WorkAtOnceWithoutHearingEachOther) {
   Communicator all = world();

@@ -42,23 +42,23 @@ std::vector<std::byte> with_number(std::vector<std::byte> message, std::size_t a
 
 TEST(Wire, OrdersComeBackAsTheyWere) {
   for (const Task task : {Task::score, Task::histograms, Task::moments}) {
-    const Order order = decode_order(encode(task, 0, full_request()));
+    const Order order = decode_order(encode(task, 7, full_request()));
     EXPECT_EQ(order.task, task);
+    EXPECT_EQ(order.working, 7u);
     expect_equal(order.request, full_request());
   }
   ScoreRequest least;
   least.batch_size = 1;
-  expect_equal(decode_order(encode(Task::score, 0, least)).request, least);
+  expect_equal(decode_order(encode(Task::score, 1, least)).request, least);
   for (const int exit_code : {0, 85, -1}) {
-    const Order order = decode_order(encode(Task::finish, exit_code, {}));
+    const Order order = decode_order(encode_finish(exit_code));
     EXPECT_EQ(order.task, Task::finish);
     EXPECT_EQ(order.exit_code, exit_code);
   }
 }
 
 TEST(Wire, EveryTruncatedOrderIsAnError) {
-  for (const Task task : {Task::score, Task::finish}) {
-    const auto whole = encode(task, 85, full_request());
+  for (const auto& whole : {encode(Task::score, 1, full_request()), encode_finish(85)}) {
     for (std::size_t bytes = 0; bytes < whole.size(); ++bytes)
       EXPECT_THAT(error_of([&] { decode_order(std::span(whole).first(bytes)); }), HasSubstr("too short"))
           << bytes << " of " << whole.size();
@@ -66,8 +66,7 @@ TEST(Wire, EveryTruncatedOrderIsAnError) {
 }
 
 TEST(Wire, EveryOverlongOrderIsAnError) {
-  for (const Task task : {Task::score, Task::finish}) {
-    auto message = encode(task, 85, full_request());
+  for (auto message : {encode(Task::score, 1, full_request()), encode_finish(85)}) {
     for (int more = 1; more < 20; ++more) {
       message.push_back(std::byte{0});
       EXPECT_THAT(error_of([&] { decode_order(message); }), HasSubstr("too long"));
@@ -77,7 +76,7 @@ TEST(Wire, EveryOverlongOrderIsAnError) {
 
 /// Wherever a length may be, a huge one is refused; had it been allocated, the test would have no memory left.
 TEST(Wire, HugeCountsAreErrors) {
-  const auto whole = encode(Task::score, 0, full_request());
+  const auto whole = encode(Task::score, 1, full_request());
   const auto original = decode_order(whole).request;
   std::size_t refused = 0;
   for (std::size_t at = 0; at + 8 <= whole.size(); ++at) {
@@ -91,7 +90,7 @@ TEST(Wire, HugeCountsAreErrors) {
   }
   EXPECT_GT(refused, 0u);
   for (const std::uint64_t count : huge) {
-    constexpr std::size_t of_images = 12;  // behind task, split and batch size
+    constexpr std::size_t of_images = 16;  // behind task, working ranks, split and batch size
     EXPECT_THAT(error_of([&] { decode_order(with_number(whole, of_images, count)); }),
                 HasSubstr(std::to_string(count) + " values of 4 bytes"));
     const std::size_t of_candidates = of_images + 8 + original.images.size() * 4;
@@ -106,7 +105,7 @@ TEST(Wire, OrdersWithoutMeaningAreErrors) {
   const auto refusal = [](auto change) {
     ScoreRequest r = full_request();
     change(r);
-    const auto message = encode(Task::score, 0, r);
+    const auto message = encode(Task::score, 1, r);
     return error_of([&] { decode_order(message); });
   };
   EXPECT_THAT(refusal([](ScoreRequest& r) { r.split = static_cast<Split>(3); }), HasSubstr("split 3"));
@@ -115,7 +114,8 @@ TEST(Wire, OrdersWithoutMeaningAreErrors) {
   EXPECT_THAT(refusal([](ScoreRequest& r) { r.repair_of[0] = 2; }), HasSubstr("repair 2 of 2"));
   EXPECT_THAT(refusal([](ScoreRequest& r) { r.repairs[0][1]->bias.pop_back(); }),
               HasSubstr("2 multipliers and 1 biases"));
-  auto message = encode(Task::score, 0, full_request());
+  auto message = encode(Task::score, 1, full_request());
+  EXPECT_THAT(error_of([] { decode_order(encode(Task::score, 0, full_request())); }), HasSubstr("none of them work"));
   message[0] = std::byte{4};
   EXPECT_THAT(error_of([&] { decode_order(message); }), HasSubstr("task 4"));
 }
