@@ -72,11 +72,22 @@ void write_array(const SweepTable& table, const SweepOptions& o) {
     array.arguments.insert(array.arguments.end(), {"--threads", fmt::format("{}", o.place.engine.threads)});
   const SweepFolder folder{o.place.out};
   const fs::path script = folder.path / "sweep.sbatch";
-  ensure_writable_folder(folder.path);
+  const std::string text = batch_script(array, largest_array());
+  ensure_writable_folder(folder.path / "slurm");
   write_table(folder, table);
-  commit_file(script, batch_script(array, largest_array()));
-  if (o.submit) fmt::print("Job {}: {}\n", submit(script), script.string());
-  else fmt::print("{}: submit it with sbatch {}\n", script.string(), shell_word(script.string()));
+  commit_file(script, text);
+  if (!o.submit) {
+    fmt::print("{}: submit it with sbatch {}", script.string(), shell_word(script.string()));
+    if (const std::size_t rungs = table.halving.rungs.size(); rungs > 0)
+      fmt::print(", {} times, each with --dependency=afterany:JOB of the one before", rungs + 1);
+    fmt::print("\n");
+    return;
+  }
+  std::string job;
+  for (std::size_t part = 0; part <= table.halving.rungs.size(); ++part) {  // every array but the last one to a rung
+    job = submit(script, job);
+    fmt::print("Job {}: {}\n", job, script.string());
+  }
 }
 
 struct StatusOptions {

@@ -312,14 +312,18 @@ class Sweep(ProgramTest):
             lines = text.read().splitlines()
         for line in ("#SBATCH --array=0-3%2", "#SBATCH --time=01:00:00", "#SBATCH --mem=2G"):
             self.assertIn(line, lines)
-        # The shell's own reading of the two paths.
-        assignments = "\n".join(line for line in lines if line.startswith(("file=", "folder=")))
-        said = subprocess.run(["bash", "-c", assignments + '\nprintf "%s\\n" "$file" "$folder"'], capture_output=True, text=True, cwd=self.folder)
-        self.assertEqual(said.stdout, f"{file}\n{os.path.join(os.path.realpath(self.folder), out)}\n")
+        # The shell's own reading of the words.
+        said = subprocess.run(["bash", "-c", 'through_limits() { printf "%s\\n" "$@"; }\n' + lines[-1]], capture_output=True, text=True,
+                              cwd=self.folder, env=os.environ | {"SLURM_ARRAY_TASK_ID": "7"})
+        self.assertEqual(said.stdout.splitlines(), ["sweep", file, "--out", os.path.join(os.path.realpath(self.folder), out),
+                                                    "--index", "7", "--index-step", "4"])
+        with open(os.path.join(SOURCE, "slurm", "through_limits.sh")) as text:
+            self.assertIn(text.read(), "\n".join(lines), "the script has what slurm/*.sbatch share")
         self.assertFalse(os.path.exists(self.out("pwned")))
         self.assertEqual(subprocess.run(["bash", "-n", script]).returncode, 0)
         for options, fragment in ((["--slurm", "--slurm-option", "time=$(x)"], "--slurm-option: 'time=$(x)'"),
                                   (["--slurm", "--slurm-option", "array=3"], "the sweep's script says that itself"),
+                                  (["--slurm", "--out", "a\\b"], "Slurm writes no logs into a folder whose name has a backslash"),
                                   (["--concurrent", "3"], "--concurrent: has no effect without --slurm"),
                                   (["--slurm", "--index", "1"], "--index excludes --slurm")):
             self.assert_one_line_error(run(["sweep", file, *options], cwd=self.folder), fragment)
