@@ -114,6 +114,22 @@ RunStatus run_status(const SweepFolder& folder, const std::string& id) {
   return status;
 }
 
+bool is_finished(const SweepFolder& folder, const std::string& id) {
+  const fs::path file = folder.files(id).run;
+  std::error_code ignored;
+  try {
+    return fs::exists(file, ignored) && read_progress(file).finished;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+void write_stopped(const SweepFolder& folder, const std::string& id, const std::string& line) {
+  const fs::path path = folder.stopped(id);
+  std::error_code ignored;
+  if (!fs::exists(path, ignored) || line_in(path) != line) commit_file(path, line + "\n");
+}
+
 std::string counts_of(std::span<const RunState> states) {
   std::string text;
   for (const auto& [name, state] : run_states)

@@ -72,6 +72,12 @@ struct RunStatus {
 /// Looks at the files of a run. Throws Error if a file that is there cannot be read.
 RunStatus run_status(const SweepFolder& folder, const std::string& id);
 
+/// True if the run's file says so; false also if it cannot be read.
+bool is_finished(const SweepFolder& folder, const std::string& id);
+
+/// Writes stopped.txt with this line, unless it has it already (commit_file).
+void write_stopped(const SweepFolder& folder, const std::string& id, const std::string& line);
+
 /// "4 runs: 3 finished, 1 failed".
 std::string counts_of(std::span<const RunState> states);
 

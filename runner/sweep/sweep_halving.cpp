@@ -110,15 +110,13 @@ std::vector<Standing> settle(const SweepFolder& folder, const SweepTable& table)
     progress.push_back({read_measurements(folder, run.id), fs::exists(folder.failure(run.id), ignored)});
   std::vector<Standing> all = standings(table, progress);
   for (std::size_t i = 0; i < all.size(); ++i) {
-    const fs::path note = folder.stopped(table.runs[i].id);
+    const std::string& id = table.runs[i].id;
     const Standing& s = all[i];
-    if (s.state != Standing::State::stopped) {
-      fs::remove(note, ignored);
-    } else if (!fs::exists(note, ignored)) {
-      const std::uint64_t rung = table.halving.rungs[s.rungs];
-      commit_file(note, fmt::format("at {} episodes: its KD, {:.5f}, is in place {} of {}; {} went on\n", rung,
-                                    *kd_at(progress[i], rung), s.place, s.of, s.kept));
-    }
+    if (s.state != Standing::State::stopped || is_finished(folder, id)) continue;
+    const std::uint64_t rung = table.halving.rungs[s.rungs];
+    write_stopped(folder, id,
+                  fmt::format("at {} episodes: its KD, {:.5f}, is in place {} of {}; {} went on", rung,
+                              *kd_at(progress[i], rung), s.place, s.of, s.kept));
   }
   return all;
 }

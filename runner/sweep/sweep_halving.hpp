@@ -49,8 +49,9 @@ std::vector<Measurement> read_measurements(const SweepFolder& folder, const std:
 /// Adds one to them (commit_file). Throws Error if it cannot be written, or if its KD is no finite number.
 void add_measurement(const SweepFolder& folder, const std::string& id, const Measurement& measurement);
 
-/// Decides what can be decided, from the files of all runs: writes stopped.txt of those that are stopped, and removes
-/// that of others. Any process may do so at any time. Without [halving] all runs search, and nothing is read.
+/// Decides what can be decided, from the files of all runs, and writes stopped.txt of those that are stopped; that of
+/// one that goes on after all is removed when it does. Any process may do so at any time. Without [halving] all runs
+/// search, and nothing is read.
 std::vector<Standing> settle(const SweepFolder& folder, const SweepTable& table);
 
 /// What a sweep costs, about: runs do whole iterations, and where runs of a bracket differ in cost the dearest are

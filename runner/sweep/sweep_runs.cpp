@@ -204,7 +204,7 @@ class Worker {
       if (is_locked(file)) fail("{} is being written by {}", file.string(), lock_holder(file));
       ensure_writable_folder(folder_.run(run.id));
       commit_file(folder_.options(run.id), toml_text(run.options));
-      fs::remove(folder_.failure(run.id));
+      for (const fs::path& note : {folder_.failure(run.id), folder_.stopped(run.id)}) fs::remove(note);
     });
     const DescribeOptions describe = [&](const SearchOptions& completed) { return option_texts(app, completed); };
     const auto start = std::chrono::steady_clock::now();
@@ -338,14 +338,6 @@ std::string progress_of(const SweepFolder& folder, const SweepTable& table, cons
                      counted(own.size(), "run"), episodes, rungs, finalist_images);
 }
 
-bool is_finished(const SweepFolder& folder, const std::string& id) {
-  try {
-    return run_status(folder, id).state == RunState::finished;
-  } catch (const Error&) {
-    return false;
-  }
-}
-
 /// What is to be done before the next rungs are decided. again: after others, by the same sweep.
 std::vector<Leg> next_legs(const SweepFolder& folder, const SweepTable& table, const std::vector<std::size_t>& own,
                            const std::vector<Standing>& standings, bool again) {
@@ -452,7 +444,7 @@ int run_sweep(const SweepTable& table, const SweepPlace& place, std::exception_p
         if (all[i].state != Standing::State::searches && !is_finished(folder, table.runs[i].id))
           ++(all[i].state == Standing::State::stopped ? outcome.stopped : outcome.waiting);
       const int ended = outcome.finished + outcome.stopped, waiting = place.index ? outcome.waiting : 0;
-      outcome.signal = outcome.signal && ended + outcome.failed < outcome.runs;
+      outcome.signal = outcome.signal && ended + outcome.failed + waiting < outcome.runs;
       exit_code = outcome.signal ? exit_resumable : ended + waiting < outcome.runs ? 1 : 0;
       log.say(summary(folder, outcome));
     }

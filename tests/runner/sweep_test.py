@@ -1,5 +1,6 @@
 """triseg sweep from outside: the same files by every way to run it, failures, kills, two at once."""
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -160,13 +161,18 @@ class Sweep(ProgramTest):
                 columns = file["runs"].attrs["columns"].decode().split(",")
                 self.assertEqual(columns, list(frame.columns))
                 self.assertEqual(sorted(columns), sorted(file["runs"]))
+                digest = hashlib.sha256()
+                types = {"S": "string", "f": "f64", "i": "s32", "u": "u64"}
                 for name in columns:
                     values = file["runs"][name][()]
                     self.assertTrue(file["runs"][name].attrs["long_name"])
+                    digest.update(f"/runs/{name} {types[values.dtype.kind]} {len(values)}\n".encode())
+                    digest.update(b"".join(value + b"\0" for value in values) if values.dtype.kind == "S" else values.tobytes())
                     if values.dtype.kind == "S":
                         self.assertEqual([value.decode() for value in values], list(frame[name]))
                     else:
                         numpy.testing.assert_array_equal(values, frame[name], name)
+                self.assertEqual(file.attrs["content_sha256"].decode(), digest.hexdigest())
                 for row, identifier in enumerate(frame.id):
                     self.assertEqual(identifier in file["files"], frame.state[row] != "failed")
                     if frame.state[row] == "failed":

@@ -102,11 +102,11 @@ TEST(Halving, ASearchThatHasEndedCountsAtLaterRungs) {
   EXPECT_EQ(all[0].rungs, 2);
 }
 
-TEST(Halving, SettlingWritesWhoIsStoppedAndTakesItBack) {
+TEST(Halving, SettlingWritesWhoIsStopped) {
   const TemporaryFolder place;
   const SweepFolder folder{place.path()};
   SweepTable table = table_of(2, {100});
-  for (const SweepRun& run : table.runs) std::filesystem::create_directories(folder.run(run.id));
+  for (const char* id : {"a", "b", "c"}) std::filesystem::create_directories(folder.run(id));
   add_measurement(folder, "a", {100, 128, 433, 0.25});
   EXPECT_THAT(states(settle(folder, table)), ElementsAre(State::waits, State::searches));
   add_measurement(folder, "b", {100, 100, 433, 0.125});
@@ -122,7 +122,9 @@ TEST(Halving, SettlingWritesWhoIsStoppedAndTakesItBack) {
   table.runs.push_back(table.runs.back());
   table.runs.back().id = "c";  // the sweep has grown
   EXPECT_THAT(states(settle(folder, table)), ElementsAre(State::waits, State::waits, State::searches));
-  EXPECT_EQ(run_status(folder, "a").state, RunState::waiting);
+  add_measurement(folder, "c", {100, 100, 433, 0.5});
+  EXPECT_THAT(states(settle(folder, table)), ElementsAre(State::searches, State::searches, State::stopped));
+  EXPECT_EQ(run_status(folder, "c").reason, "at 100 episodes: its KD, 0.50000, is in place 3 of 3; 2 went on");
   EXPECT_THAT(error_of([&] {
                 add_measurement(folder, "c", {100, 100, 433, std::numeric_limits<double>::infinity()});
               }),
