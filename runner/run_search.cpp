@@ -10,7 +10,6 @@
 #include "runner/ranks/launcher.hpp"
 #include "runner/ranks/ranks.hpp"
 #include "runner/ranks/rollout.hpp"
-#include "runner/search.hpp"
 #include "worker/engines/engines.hpp"
 
 #include <spdlog/spdlog.h>
@@ -51,7 +50,7 @@ bool is_finished(const fs::path& run_file) {
   std::error_code ignored;
   if (!fs::exists(run_file, ignored)) return false;
   try {
-    return read_run(run_file).finished;
+    return read_progress(run_file).finished;
   } catch (const Error&) {
     return false;  // take_place says what is wrong with it
   }
@@ -70,7 +69,7 @@ void write_if_missing(const fs::path& path, const std::string& text) {
 
 /// The learner's part, once all ranks have loaded their inputs.
 int learn(const SearchOptions& o, Inputs& inputs, RunData run, Rollout& rollout, const RunFiles& files,
-          const OnFinished& finished) {
+          const OnFinished& finished, const Pause* pause) {
   announce(*inputs.problem, run, inputs);
   if (run.finished) {
     spdlog::info("{} is finished: nothing to do", files.run.string());
@@ -78,13 +77,14 @@ int learn(const SearchOptions& o, Inputs& inputs, RunData run, Rollout& rollout,
     if (run.checkpoint.next_iteration > 0)
       spdlog::info("Continuing {} at episode {} of {}", files.run.string(), run.episodes.size(), run.episodes_total);
     Search search(o, *inputs.problem, *inputs.data, rollout, std::move(run), files.run);
-    const int exit_code = search.run();
+    const int exit_code = search.run(pause);
     const SearchSeconds& s = search.seconds();
     spdlog::info(
         "Seconds: calibration {:.2f}, repair {:.2f}, scoring {:.2f}, learner {:.2f}, files {:.2f}, final scoring "
         "{:.2f}",
         s.calibration, s.repair, s.scoring, s.learner, s.files, s.final_scoring);
     run = search.data();
+    if (exit_code == search_paused) return exit_code;
     if (exit_code != 0) {
       spdlog::info("Stopped by a signal at episode {} of {}; the same command continues", run.episodes.size(),
                    run.episodes_total);
@@ -100,7 +100,7 @@ int learn(const SearchOptions& o, Inputs& inputs, RunData run, Rollout& rollout,
 }  // namespace
 
 int run_search(Transport& transport, std::string_view why, const DescribeOptions& describe, SearchOptions& o,
-               InputsCache& cache, const OnFinished& finished) {
+               InputsCache& cache, const OnFinished& finished, const Pause* pause) {
   RunData run;
   Inputs inputs = load_agreed_inputs(transport, o, describe, run, cache);
   const RunFiles files = run_files(o.output);
@@ -112,12 +112,15 @@ int run_search(Transport& transport, std::string_view why, const DescribeOptions
       lock.emplace(files.run, "--out or --result-file");
     }
     take_place(run, o, inputs, transport);
+    if (pause && (run.finished || run.episodes.size() >= pause->episodes + o.iteration.episodes_per_update))
+      fail("{} is at episode {}, past {}, where it was to be measured: choose another --out", files.run.string(),
+           run.episodes.size(), pause->episodes);
     if (resolve_engine(o.engine.engine) == EngineKind::cuda && transport.size() > 1)
       spdlog::info("Transport {}: {}", transport.name(), why);
   });
   Rollout rollout(transport, *inputs.scorer, o.ranks.dedicated_learner);
   if (transport.rank() != 0) return rollout.serve();
-  const int exit_code = learn(o, inputs, std::move(run), rollout, files, finished);
+  const int exit_code = learn(o, inputs, std::move(run), rollout, files, finished, pause);
   rollout.finish(exit_code);
   return exit_code;
 }

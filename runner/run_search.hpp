@@ -5,6 +5,7 @@
 #include "runner/inputs.hpp"
 #include "runner/ranks/transport.hpp"
 #include "runner/run_start.hpp"
+#include "runner/search.hpp"
 #include "runner/search_options.hpp"
 
 #include <functional>
@@ -15,10 +16,11 @@ namespace triseg {
 /// Called on rank 0 when a run is finished and its files are written.
 using OnFinished = std::function<void(const RunData&, const RunFiles&)>;
 
-/// Starts or continues the run of these options on all ranks of the transport, to its end or to a stop signal. Every
-/// rank calls it with the same options. `why`: the reason of the transport, for the log. Returns 0 or exit_resumable.
-/// Throws SharedError for what is found before the search, and Error, on one rank alone, for what fails later.
+/// Starts or continues the run of these options on all ranks of the transport, to its end, to a stop signal, or to the
+/// pause, if not null. Every rank calls it with the same options. `why`: the reason of the transport, for the log.
+/// Returns what Search::run does. Throws SharedError for what is found before the search, and Error, on one rank alone,
+/// for what fails later.
 int run_search(Transport& transport, std::string_view why, const DescribeOptions& describe, SearchOptions& options,
-               InputsCache& cache, const OnFinished& finished);
+               InputsCache& cache, const OnFinished& finished, const Pause* pause = nullptr);
 
 }  // namespace triseg

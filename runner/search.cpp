@@ -30,9 +30,6 @@
 namespace triseg {
 namespace {
 
-/// Validation images of an evaluation during the search.
-constexpr std::size_t evaluation_images = 1000;
-
 /// The tensor of a checkpoint that holds the log-probabilities of the last iteration's draws, if that is not learned
 /// from: (episodes, sites). It is, by the policy of the checkpoint, when the search goes on.
 constexpr const char* unlearned_name = "search/unlearned_log_probability";
@@ -103,15 +100,16 @@ Search::Search(const SearchOptions& options, const Problem& problem, const DataS
       run_file_(std::move(run_file)),
       image_order_(data_set.split_size(Split::search), options.iteration.batch_size, options.iteration.seed) {}
 
-int Search::run() {
+int Search::run(const Pause* pause) {
   prepare();
+  const std::uint64_t pause_at = pause ? pause->episodes : data_.episodes_total;
   commit();
   auto last_commit = Clock::now();
   double best = -std::numeric_limits<double>::infinity();
   for (const Episode& e : data_.episodes) best = std::max(best, e.reward);
   Progress progress("episodes", data_.episodes.size(), data_.episodes_total, options_.output.progress_every,
                     "final scoring");
-  while (!search_done() && !rollout_.stop_requested()) {
+  while (!search_done() && data_.episodes.size() < pause_at && !rollout_.stop_requested()) {
     iterate();
     best = std::max(best, data_.updates.back().best_reward);
     progress.update(data_.episodes.size(),
@@ -125,7 +123,7 @@ int Search::run() {
     commit();
     return exit_resumable;
   }
-  if (unlearned_ > 0) {
+  if (search_done() && unlearned_ > 0) {
     {
       Stopwatch watch(seconds_.learner);
       learn();
@@ -133,6 +131,8 @@ int Search::run() {
     evaluate_if_due(data_.updates.back().iteration);
   }
   commit();
+  if (pause) pause->reached(data_.episodes.size(), best_score());
+  if (!search_done()) return search_paused;
   if (!score_finalists()) return exit_resumable;
   report();
   commit();
@@ -305,11 +305,26 @@ void Search::evaluate_most_probable(std::uint64_t iteration) {
   const auto incumbents = strategy_->incumbents();  // one a branch: they take turns
   if (incumbents.empty()) return;
   Evaluation evaluation{iteration, {}, incumbents[data_.evaluations.size() % incumbents.size()]};
-  const std::size_t images = std::min(evaluation_images, data_set_.split_size(Split::validation));
-  evaluation.validation =
-      totals_of(score_records(Split::validation, 0, images, {evaluation.codes}, repair_), 1).front();
-  data_.student_images += images;
+  evaluation.validation = first_scores({evaluation.codes}).front();
+  data_.student_images += evaluation.validation.images;
   data_.evaluations.push_back(std::move(evaluation));
+}
+
+std::vector<Score> Search::first_scores(const std::vector<std::vector<Codes>>& candidates) {
+  const std::size_t images = std::min(evaluation_images, data_set_.split_size(Split::validation));
+  return totals_of(score_records(Split::validation, 0, images, candidates, repair_), candidates.size());
+}
+
+Score Search::best_score() {
+  Stopwatch watch(seconds_.scoring);
+  std::vector<std::vector<Codes>> candidates = strategy_->incumbents();
+  if (candidates.empty())
+    for (const std::size_t i : best_episodes(data_.episodes, data_.updates, 1))
+      candidates.push_back(data_.episodes[i].codes);
+  if (candidates.empty()) candidates.push_back(reference_);
+  const std::vector<Score> scores = first_scores(candidates);
+  return *std::min_element(scores.begin(), scores.end(),
+                           [](const Score& a, const Score& b) { return a.mean_kd() < b.mean_kd(); });
 }
 
 bool Search::score_finalists() {

@@ -10,7 +10,9 @@
 #include "runner/ranks/rollout.hpp"
 #include "runner/search_options.hpp"
 
+#include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,6 +24,21 @@ struct SearchSeconds {
   double calibration = 0, repair = 0, scoring = 0, learner = 0, files = 0, final_scoring = 0;
 };
 
+/// Validation images, the first, that codes are scored on while the search goes on.
+inline constexpr std::size_t evaluation_images = 1000;
+
+/// Where a search pauses: after the first iteration that brings it to so many episodes or more.
+struct Pause {
+  std::uint64_t episodes = 0;
+  /// Called there, after a commit, with the episodes scored and the best student's score on the first
+  /// evaluation_images validation images: of the strategy's incumbents that of the least KD, or, where it has none, the
+  /// best episode, or else the start. It leaves no trace in the run.
+  std::function<void(std::uint64_t episodes, const Score& validation)> reached;
+};
+
+/// What Search::run returns of a search that has paused; no exit code.
+inline constexpr int search_paused = -1;
+
 /// One search on the learner rank. Everything it knows is in `data`, so a commit is write_run(data).
 class Search {
  public:
@@ -29,8 +46,9 @@ class Search {
   Search(const SearchOptions& options, const Problem& problem, const DataSet& data_set, Rollout& rollout, RunData data,
          std::filesystem::path run_file);
 
-  /// To the end, or to a stop signal: 0 if finished, exit_resumable if stopped after a commit.
-  int run();
+  /// To the end, to a stop signal, or to the pause, if not null: 0 if finished, exit_resumable if stopped after a
+  /// commit, search_paused. A search whose episodes end before the pause reaches it there, and goes on to its end.
+  int run(const Pause* pause = nullptr);
 
   const RunData& data() const { return data_; }
   const SearchSeconds& seconds() const { return seconds_; }
@@ -57,6 +75,10 @@ class Search {
   /// After an iteration has been learned from.
   void evaluate_if_due(std::uint64_t iteration);
   void evaluate_most_probable(std::uint64_t iteration);
+  /// Their scores on the first evaluation_images validation images: (candidates).
+  std::vector<Score> first_scores(const std::vector<std::vector<Codes>>& candidates);
+  /// What Pause::reached gets.
+  Score best_score();
   bool score_finalists();
   /// The row of /top that --objective selects.
   Choice choice() const;

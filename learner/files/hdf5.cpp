@@ -268,6 +268,13 @@ void File::write_dataset(const std::string& path, const Values& values) {
   objects_.emplace(path, Kind::dataset);
 }
 
+void File::write_external_link(const std::string& path, const std::string& file) {
+  const Subject call{path};
+  if (const std::size_t slash = path.rfind('/'); slash > 0) create_group(path.substr(0, slash));
+  call("H5Lcreate_external", H5Lcreate_external(file.c_str(), "/", file_.id(), path.c_str(), H5P_DEFAULT, H5P_DEFAULT));
+  objects_.emplace(path, Kind::other);
+}
+
 void File::write_attribute(const std::string& object, const std::string& name, const Values& values) {
   const Subject call{fmt::format("{}, attribute {}", object, name)};
   const Handle type = make_type(call, values.type, values.element_size), space = make_space(call, values.shape, false);

@@ -64,6 +64,9 @@ class File {
   void create_group(const std::string& path);
   /// Creates a dataset, and the missing groups above it.
   void write_dataset(const std::string& path, const Values& values);
+  /// Creates a link to the root of another file, and the missing groups above it. `file` is relative to the folder that
+  /// this file will lie in, or absolute; it need not be there.
+  void write_external_link(const std::string& path, const std::string& file);
   /// Attaches an attribute to the object ("/" for the file itself).
   void write_attribute(const std::string& object, const std::string& name, const Values& values);
 

@@ -123,6 +123,21 @@ RunData read_stored(const hdf5::File& file, const std::string& name) {
   return run;
 }
 
+RunProgress read_progress(const std::filesystem::path& path) {
+  const hdf5::File file = open_run(path);
+  RunProgress progress;
+  progress.finished = file.read_attribute("/", "status").string() == "finished";
+  progress.episodes_total = file.read_attribute("/", "episodes_total").get<std::uint64_t>();
+  const auto rows = [&](const std::string& path) {
+    const auto shape = file.dataset_info(path).shape;
+    return shape.empty() ? 0 : shape.front();
+  };
+  progress.episodes = rows("/episodes/reward");
+  const std::string images = "/finalists/images";
+  if (rows(images) > 0) progress.finalist_images = file.read_dataset(images).as<std::uint64_t>().front();
+  return progress;
+}
+
 RunData read_run(const std::filesystem::path& path) {
   RunData run = read_stored(open_run(path), path.string());
   Violations violations;

@@ -3,6 +3,7 @@
 
 #include "learner/run_data.hpp"
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -17,6 +18,17 @@ void write_run(const std::filesystem::path& path, const RunData& run);
 /// expected of it if it is no run file, of a newer schema, damaged, not laid out by the schema, or if no search could
 /// have had its content (learner/files/run_content.hpp).
 RunData read_run(const std::filesystem::path& path);
+
+/// How far a run is.
+struct RunProgress {
+  bool finished = false;
+  std::uint64_t episodes = 0, episodes_total = 0;
+  std::uint64_t finalist_images = 0;  ///< validation images that its finalists are scored on so far; 0 once finished
+};
+
+/// Reads no more of a run file than this. Throws Error as read_run does, but sees neither damage elsewhere in the file
+/// nor content that no search could have had.
+RunProgress read_progress(const std::filesystem::path& path);
 
 /// Everything that is wrong with a run file, a line each; empty if it is right. Beyond what read_run demands, looks for
 /// extra or mislabelled datasets and for derived ones that do not follow from the others. Unfinished run files can be

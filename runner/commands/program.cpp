@@ -96,7 +96,9 @@ std::string subcommand_expected(const CLI::App& program, int argc, char** argv) 
 /// The line for a command line that CLI11 refuses, in our words where its own do not help.
 std::string message_of(const CLI::ParseError& error, const CLI::App& program, int argc, char** argv) {
   if (program.get_subcommands().empty()) return subcommand_expected(program, argc, argv);
-  const std::string subcommand = program.get_subcommands().front()->get_name();
+  std::string subcommand;
+  for (auto chosen = program.get_subcommands(); !chosen.empty(); chosen = chosen.front()->get_subcommands())
+    subcommand += (subcommand.empty() ? "" : " ") + chosen.front()->get_name();
   if (dynamic_cast<const CLI::ExtrasError*>(&error)) {
     // The value of an unknown option is left over, too, so an option is named before anything else.
     std::vector<std::string> extras = program.remaining(true);

@@ -8,6 +8,9 @@
 #include "runner/commands/option_checks.hpp"
 #include "runner/ranks/ranks.hpp"
 #include "runner/ranks/signals.hpp"
+#include "runner/search.hpp"
+#include "runner/sweep/sweep_collect.hpp"
+#include "runner/sweep/sweep_halving.hpp"
 #include "runner/sweep/sweep_runs.hpp"
 #include "runner/sweep/sweep_slurm.hpp"
 #include "runner/sweep/sweep_status.hpp"
@@ -42,17 +45,22 @@ void print_table(const SweepTable& table) {
   std::vector<std::string> titles{"index", "id"};
   titles.insert(titles.end(), table.varied.begin(), table.varied.end());
   std::vector<std::vector<std::string>> rows{titles};
-  std::uint64_t images = 0;
   for (std::size_t i = 0; i < table.runs.size(); ++i) {
     const SweepRun& run = table.runs[i];
     rows.push_back({fmt::format("{}", i), run.id});
     rows.back().insert(rows.back().end(), run.varied.begin(), run.varied.end());
-    images += run.student_images;
   }
   fmt::print("{}", aligned(rows));
   if (const std::size_t equal = table.points - table.runs.size(); equal > 0)
     fmt::print("{} of {} equal another: each is done once\n", equal, counted(table.points, "combination"));
-  fmt::print("{}, {} student images in their episodes\n", counted(table.runs.size(), "run"), images);
+  const SweepCost cost = cost_of(table);
+  const std::vector<std::uint64_t>& rungs = table.halving.rungs;
+  for (std::size_t r = 0; r < rungs.size(); ++r)
+    fmt::print("[halving]: {} of them go on at {} episodes\n", cost.going_on[r], rungs[r]);
+  fmt::print("{}, {} student images in their episodes", counted(table.runs.size(), "run"), cost.student_images);
+  if (!rungs.empty())
+    fmt::print(", and {} times the first {} validation images at rungs", cost.measurements, evaluation_images);
+  fmt::print("\n");
 }
 
 /// Writes the batch script of an array, and submits it if asked to.
@@ -64,11 +72,22 @@ void write_array(const SweepTable& table, const SweepOptions& o) {
     array.arguments.insert(array.arguments.end(), {"--threads", fmt::format("{}", o.place.engine.threads)});
   const SweepFolder folder{o.place.out};
   const fs::path script = folder.path / "sweep.sbatch";
-  ensure_writable_folder(folder.path);
+  const std::string text = batch_script(array, largest_array());
+  ensure_writable_folder(folder.path / "slurm");
   write_table(folder, table);
-  commit_file(script, batch_script(array, largest_array()));
-  if (o.submit) fmt::print("Job {}: {}\n", submit(script), script.string());
-  else fmt::print("{}: submit it with sbatch {}\n", script.string(), shell_word(script.string()));
+  commit_file(script, text);
+  if (!o.submit) {
+    fmt::print("{}: submit it with sbatch {}", script.string(), shell_word(script.string()));
+    if (const std::size_t rungs = table.halving.rungs.size(); rungs > 0)
+      fmt::print(", {} times, each with --dependency=afterany:JOB of the one before", rungs + 1);
+    fmt::print("\n");
+    return;
+  }
+  std::string job;
+  for (std::size_t part = 0; part <= table.halving.rungs.size(); ++part) {  // every array but the last one to a rung
+    job = submit(script, job);
+    fmt::print("Job {}: {}\n", job, script.string());
+  }
 }
 
 struct StatusOptions {
@@ -95,6 +114,17 @@ void setup_status(CLI::App& sweep, int& exit_code) {
   app->add_option("--watch", options->watch, "Say it again every so many seconds, until no run is waiting or running")
       ->check(within(0.1, 1e6));
   app->callback([options, &exit_code] { exit_code = show_status(*options); });
+}
+
+void setup_collect(CLI::App& sweep, int& exit_code) {
+  auto folder = std::make_shared<std::string>();
+  CLI::App* app = sweep.add_subcommand("collect", "Write the runs of a sweep as one table: DIR/sweep.h5 and sweep.csv");
+  app->add_option("folder", *folder, "Folder of the sweep")->required()->check(path_text("a folder"));
+  app->callback([folder, &exit_code] {
+    const Collected files = collect({*folder});
+    fmt::print("{}\nHDF5: {}\nCSV: {}\n", files.counts, files.hdf5.string(), files.csv.string());
+    exit_code = 0;
+  });
 }
 
 void setup_top(CLI::App& sweep, int& exit_code) {
@@ -136,22 +166,23 @@ int run(SweepOptions& o) {
     table = make_table(read_sweep(o.file));
     if (!o.slurm && !o.submit && (o.concurrent > 0 || !o.slurm_options.empty()))
       fail("--{}: has no effect without --slurm or --submit", o.concurrent > 0 ? "concurrent" : "slurm-option");
+    if (!o.place.index && o.place.index_step > 0) fail("--index-step: has no effect without --index");
     if (o.place.index && *o.place.index >= table.runs.size())
       fail("--index: expected 0 to {}, found {}: {} has {}", table.runs.size() - 1, *o.place.index, o.file,
            counted(table.runs.size(), "run"));
     if (o.place.out.empty()) o.place.out = (fs::path("sweeps") / fs::path(o.file).stem()).string();
   });
-  if (o.dry_run) {
-    if (problem) std::rethrow_exception(problem);
-    print_table(table);
+  if (!o.dry_run && !o.slurm && !o.submit) return run_sweep(table, o.place, problem);
+  const auto ranks =
+      make_transport(o.place.ranks.transport, EngineKind::reference, o.place.ranks.rank_timeout, problem);
+  return together(*ranks, [&] {
+    agree(*ranks, [&] {
+      if (ranks->rank() != 0) return;
+      if (o.dry_run) print_table(table);
+      else write_array(table, o);
+    });
     return 0;
-  }
-  if (o.slurm || o.submit) {
-    if (problem) std::rethrow_exception(problem);
-    write_array(table, o);
-    return 0;
-  }
-  return run_sweep(table, o.place, problem);
+  });
 }
 
 }  // namespace
@@ -162,13 +193,18 @@ void setup_sweep(CLI::App& program, int& exit_code) {
   SweepOptions& o = *options;
   app->add_option("file", o.file, "Sweep file (TOML): a base, and axes [grid], [[zip]], [random] and seeds")
       ->check(path_text("a sweep file"));
-  app->add_flag("--dry-run", o.dry_run, "Print the table of runs and what they cost, and do none");
+  app->add_flag("--dry-run", o.dry_run, "Print the table of runs and what they cost, and do none")
+      ->disable_flag_override();
   app->add_option("--out", o.place.out, "Folder of the sweep (default: sweeps/NAME, from the sweep file's name)")
       ->check(path_text("a folder"));
   app->add_option_function<std::uint64_t>(
          "--index", [&o](const std::uint64_t& index) { o.place.index = index; },
          "Do this run alone: its index in the table of --dry-run, as a task of an array does")
       ->check(whole(0, 1'000'000'000));
+  app->add_option("--index-step", o.place.index_step,
+                  "With --index I: do runs I, I + N, I + 2N, ..., as an array of N tasks does; 0: I alone")
+      ->check(whole(0, 1'000'000'000))
+      ->capture_default_str();
   app->add_option("--ranks-per-run", o.place.ranks_per_run, "Ranks that work on one run together")
       ->check(whole(1, 1'000'000))
       ->capture_default_str();
@@ -195,6 +231,7 @@ void setup_sweep(CLI::App& program, int& exit_code) {
   declare_engine(*app, o.place.engine);
   declare_ranks(*app, o.place.ranks);
   setup_status(*app, exit_code);
+  setup_collect(*app, exit_code);
   setup_top(*app, exit_code);
   app->callback([options, app, &exit_code] {
     if (!app->get_subcommands().empty()) return;

@@ -8,7 +8,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <system_error>
+#include <utility>
 
 namespace triseg {
 namespace {
@@ -23,6 +25,26 @@ std::string text_in(const fs::path& path) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
+/// The line of a file that has one.
+std::string line_in(const fs::path& path) {
+  std::string text = text_in(path);
+  while (text.ends_with('\n')) text.pop_back();
+  return text;
+}
+
+std::string table_text(const SweepTable& table) {
+  Json runs = Json::array();
+  for (const SweepRun& run : table.runs) {
+    Json values = Json::array();
+    for (const std::string& value : run.varied) values.push_back(valid_utf8(value));
+    runs.push_back({{"id", run.id}, {"values", values}});
+  }
+  Json json = {{"format", format}, {"varied", table.varied}, {"runs", runs}};
+  const Halving& halving = table.halving;
+  if (!halving.rungs.empty()) json["halving"] = {{"rungs", halving.rungs}, {"eta", halving.eta}, {"by", halving.by}};
+  return json.dump(1) + "\n";
+}
+
 }  // namespace
 
 RunFiles SweepFolder::files(const std::string& id) const {
@@ -32,15 +54,11 @@ RunFiles SweepFolder::files(const std::string& id) const {
   return run_files(output);
 }
 
-void write_table(const SweepFolder& folder, const SweepTable& table) {
-  Json runs = Json::array();
-  for (const SweepRun& run : table.runs) {
-    Json values = Json::array();
-    for (const std::string& value : run.varied) values.push_back(valid_utf8(value));
-    runs.push_back({{"id", run.id}, {"values", values}});
-  }
-  const Json json = {{"format", format}, {"varied", table.varied}, {"runs", runs}};
-  commit_file(folder.table(), json.dump(1) + "\n");
+void write_table(const SweepFolder& folder, const SweepTable& table) { commit_file(folder.table(), table_text(table)); }
+
+bool has_other_table(const SweepFolder& folder, const SweepTable& table) {
+  std::error_code ignored;
+  return fs::exists(folder.table(), ignored) && text_in(folder.table()) != table_text(table);
 }
 
 SweepTable read_table(const SweepFolder& folder) {
@@ -71,8 +89,8 @@ RunStatus run_status(const SweepFolder& folder, const std::string& id) {
   std::error_code ignored;
   const std::string holder = lock_holder(files.run);
   if (fs::exists(files.run, ignored)) {
-    const RunData run = read_run(files.run);
-    status.episodes = run.episodes.size();
+    const RunProgress run = read_progress(files.run);
+    status.episodes = run.episodes;
     status.episodes_total = run.episodes_total;
     if (run.finished) {
       status.state = RunState::finished;
@@ -84,15 +102,40 @@ RunStatus run_status(const SweepFolder& folder, const std::string& id) {
     status.state = RunState::running;
     return status;
   }
-  if (fs::exists(folder.failure(id), ignored)) {
-    status.state = RunState::failed;
-    status.failure = text_in(folder.failure(id));
-    while (!status.failure.empty() && status.failure.back() == '\n') status.failure.pop_back();
-    return status;
-  }
+  for (const auto& [file, state] :
+       {std::pair(folder.failure(id), RunState::failed), {folder.stopped(id), RunState::stopped}})
+    if (fs::exists(file, ignored)) {
+      status.state = state;
+      status.reason = line_in(file);
+      return status;
+    }
   if (lock_holder(files.run).empty()) return holder.empty() ? status : run_status(folder, id);  // it ended just now
   status.state = RunState::stale;
   return status;
+}
+
+bool is_finished(const SweepFolder& folder, const std::string& id) {
+  const fs::path file = folder.files(id).run;
+  std::error_code ignored;
+  try {
+    return fs::exists(file, ignored) && read_progress(file).finished;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+void write_stopped(const SweepFolder& folder, const std::string& id, const std::string& line) {
+  const fs::path path = folder.stopped(id);
+  std::error_code ignored;
+  if (!fs::exists(path, ignored) || line_in(path) != line) commit_file(path, line + "\n");
+}
+
+std::string counts_of(std::span<const RunState> states) {
+  std::string text;
+  for (const auto& [name, state] : run_states)
+    if (const auto count = std::count(states.begin(), states.end(), state))
+      text += fmt::format("{} {} {}", text.empty() ? ":" : ",", count, name);
+  return counted(states.size(), "run") + text;
 }
 
 }  // namespace triseg

@@ -4,6 +4,7 @@
 #include "core/cores.hpp"
 #include "core/error.hpp"
 #include "core/text.hpp"
+#include "learner/files/run_file.hpp"
 #include "learner/judging/selection.hpp"
 #include "runner/commands/declare_options.hpp"
 #include "runner/file_lock.hpp"
@@ -12,6 +13,7 @@
 #include "runner/ranks/signals.hpp"
 #include "runner/ranks/transport.hpp"
 #include "runner/run_search.hpp"
+#include "runner/sweep/sweep_halving.hpp"
 #include "worker/engines/engines.hpp"
 
 #include <CLI/CLI.hpp>
@@ -23,10 +25,13 @@
 #include <chrono>
 #include <cstring>
 #include <fcntl.h>
+#include <memory>
 #include <sstream>
 #include <system_error>
 #include <thread>
 #include <unistd.h>
+#include <utility>
+#include <vector>
 
 namespace triseg {
 namespace {
@@ -35,35 +40,40 @@ namespace fs = std::filesystem;
 
 constexpr int most_runs_on_a_gpu = 16;
 
-/// Hands out runs: each to one process of all that share the folder.
+/// A run, and how far it goes now.
+struct Leg {
+  std::size_t run = 0;     ///< SweepTable::runs
+  std::uint64_t rung = 0;  ///< [episodes]; 0: to its end
+};
+
+/// Hands out legs: each to one process of all that share the folder.
 class Queue {
  public:
-  Queue(const SweepFolder& folder, std::size_t runs, std::optional<std::size_t> only)
-      : folder_(folder), next_(only.value_or(0)), end_(only ? *only + 1 : runs), exclusive_(only.has_value()) {}
+  /// claims: a folder for marks of what is taken; empty: this process alone takes legs.
+  Queue(const std::vector<Leg>& legs, fs::path claims) : legs_(legs), claims_(std::move(claims)) {}
 
-  /// The next run that nobody has taken, or nothing. From any thread.
-  std::optional<std::size_t> take() {
+  /// The next leg that nobody has taken, or nothing. From any thread.
+  std::optional<Leg> take() {
     for (;;) {
-      const std::size_t index = next_++;
-      if (index >= end_) return std::nullopt;
-      if (exclusive_ || claim(index)) return index;
+      const std::size_t next = next_++;
+      if (next >= legs_.size()) return std::nullopt;
+      if (claims_.empty() || claim(legs_[next].run)) return legs_[next];
     }
   }
 
  private:
   /// A file is made by one process alone, on any file system.
-  bool claim(std::size_t index) const {
-    const fs::path path = folder_.claims() / fmt::format("{}", index);
+  bool claim(std::size_t run) const {
+    const fs::path path = claims_ / fmt::format("{}", run);
     const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd < 0 && errno != EEXIST) fail("cannot write {}: {}", path.string(), std::strerror(errno));
     if (fd >= 0) ::close(fd);
     return fd >= 0;
   }
 
-  const SweepFolder& folder_;
-  std::atomic<std::size_t> next_;
-  std::size_t end_;
-  bool exclusive_;
+  const std::vector<Leg>& legs_;
+  std::atomic<std::size_t> next_ = 0;
+  fs::path claims_;
 };
 
 /// How the runs of a process, or of all, came out.
@@ -93,6 +103,20 @@ class Log {
   std::shared_ptr<spdlog::logger> own_;
 };
 
+/// "RUN RUNG ..." for other ranks.
+std::string text_of(const std::vector<Leg>& legs) {
+  std::string text;
+  for (const Leg& leg : legs) text += fmt::format("{} {} ", leg.run, leg.rung);
+  return text;
+}
+
+std::vector<Leg> legs_in(const std::string& text) {
+  std::istringstream numbers(text);
+  std::vector<Leg> legs;
+  for (Leg leg; numbers >> leg.run >> leg.rung;) legs.push_back(leg);
+  return legs;
+}
+
 std::string seconds_since(std::chrono::steady_clock::time_point start) {
   return fmt::format("{:.1f} s", std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
 }
@@ -100,36 +124,43 @@ std::string seconds_since(std::chrono::steady_clock::time_point start) {
 /// One group of ranks, or one thread of a lone rank, that does one run after the other.
 class Worker {
  public:
-  Worker(const SweepTable& table, const SweepPlace& place, const SweepFolder& folder, Transport& ranks, Queue& queue,
+  Worker(const SweepTable& table, const SweepPlace& place, const SweepFolder& folder, std::shared_ptr<Transport> ranks,
          Tally& tally, Log& log)
-      : table_(table), place_(place), folder_(folder), ranks_(ranks), queue_(queue), tally_(tally), log_(log) {}
+      : table_(table),
+        place_(place),
+        folder_(folder),
+        group_(std::move(ranks)),
+        ranks_(*group_),
+        tally_(tally),
+        log_(log) {}
 
-  /// Until no run is left, or a stop signal has come.
-  void work() {
-    for (auto index = next(); index && run(*index); index = next()) {}
+  /// Until no leg is left, or a stop signal has come.
+  void work(Queue& queue) {
+    for (auto leg = next(queue); leg && run(*leg); leg = next(queue)) {}
   }
 
  private:
-  /// The run that rank 0 has taken for the group.
-  std::optional<std::size_t> next() {
+  /// The leg that rank 0 has taken for the group.
+  std::optional<Leg> next(Queue& queue) {
     std::string taken;
     agree(ranks_, [&] {
       if (ranks_.rank() != 0 || stop_signal_received()) return;
-      if (const auto index = queue_.take()) taken = fmt::format("{}", *index);
+      if (const auto leg = queue.take()) taken = text_of({*leg});
     });
-    taken = broadcast_text(ranks_, taken);
-    return taken.empty() ? std::nullopt : std::optional<std::size_t>(std::stoul(taken));
+    const std::vector<Leg> legs = legs_in(broadcast_text(ranks_, taken));
+    return legs.empty() ? std::nullopt : std::optional(legs.front());
   }
 
   /// False if a stop signal has ended it.
-  bool run(std::size_t index) {
-    const SweepRun& run = table_.runs[index];
+  bool run(const Leg& leg) {
     const bool first = ranks_.rank() == 0;
+    const std::size_t index = leg.run;
     const auto start = std::chrono::steady_clock::now();
     try {
-      const int exit_code = search(index, run);
-      if (exit_code != 0 && first) log_.say_of(index, table_, "stopped by a signal; the same command continues it");
-      return exit_code == 0;
+      const int exit_code = search(leg, table_.runs[index]);
+      if (exit_code == exit_resumable && first)
+        log_.say_of(index, table_, "stopped by a signal; the same command continues it");
+      return exit_code != exit_resumable;
     } catch (const std::exception& error) {
       if (first) record(index, message_of(error), start);
       ++tally_.failed;
@@ -151,7 +182,7 @@ class Worker {
     }
   }
 
-  int search(std::size_t index, const SweepRun& run) {
+  int search(const Leg& leg, const SweepRun& run) {
     CLI::App app;
     SearchOptions options;
     declare_search(app, options);
@@ -173,24 +204,31 @@ class Worker {
       if (is_locked(file)) fail("{} is being written by {}", file.string(), lock_holder(file));
       ensure_writable_folder(folder_.run(run.id));
       commit_file(folder_.options(run.id), toml_text(run.options));
-      fs::remove(folder_.failure(run.id));
+      for (const fs::path& note : {folder_.failure(run.id), folder_.stopped(run.id)}) fs::remove(note);
     });
     const DescribeOptions describe = [&](const SearchOptions& completed) { return option_texts(app, completed); };
     const auto start = std::chrono::steady_clock::now();
-    return run_search(ranks_, "", describe, options, cache_, [&](const RunData& data, const RunFiles&) {
+    const OnFinished finished = [&](const RunData& data, const RunFiles&) {
       const Candidate& chosen = data.top.at(data.selected.top_index);
       ++tally_.finished;
-      log_.say_of(index, table_,
+      log_.say_of(leg.run, table_,
                   fmt::format("KD {:.4f}, accuracy drop {:.2f} points on validation; {}", chosen.validation.mean_kd(),
                               accuracy_drop(chosen.validation), seconds_since(start)));
-    });
+    };
+    const Pause pause{leg.rung, [&](std::uint64_t episodes, const Score& validation) {
+                        add_measurement(folder_, run.id, {leg.rung, episodes, validation.images, validation.mean_kd()});
+                        log_.say_of(leg.run, table_,
+                                    fmt::format("KD {:.4f} at {} episodes; {}", validation.mean_kd(), episodes,
+                                                seconds_since(start)));
+                      }};
+    return run_search(ranks_, "", describe, options, cache_, finished, leg.rung > 0 ? &pause : nullptr);
   }
 
   const SweepTable& table_;
   const SweepPlace& place_;
   const SweepFolder& folder_;
+  std::shared_ptr<Transport> group_;
   Transport& ranks_;
-  Queue& queue_;
   Tally& tally_;
   Log& log_;
   InputsCache cache_;
@@ -198,51 +236,154 @@ class Worker {
 
 /// How many searches a lone rank does at once: one a core, whose arithmetic needs no other; on a GPU as many as keep it
 /// busy while the others learn.
-int runs_at_once(const SweepPlace& place, const Transport& ranks, std::size_t runs) {
+int runs_at_once(const SweepTable& table, const SweepPlace& place, const Transport& ranks, std::size_t runs) {
   if (ranks.size() > 1) return 1;
   int most = place.runs_at_once;
   if (most == 0) {
-    most = ranks.threads() / std::max(1, place.engine.threads);
-    if (resolve_engine(place.engine.engine) == EngineKind::cuda) most = std::min(most, most_runs_on_a_gpu);
+    int threads = 1;
+    bool gpu = false;
+    for (const SweepRun& run : table.runs) {
+      const EngineKind engine = place.engine.engine == EngineKind::automatic ? run.engine.engine : place.engine.engine;
+      gpu = gpu || resolve_engine(engine) == EngineKind::cuda;
+      threads = std::max(threads, place.engine.threads > 0 ? place.engine.threads : run.engine.threads);
+    }
+    most = ranks.threads() / threads;
+    if (gpu) most = std::min(most, most_runs_on_a_gpu);
   }
   return std::max<int>(1, std::min<std::size_t>(std::max(1, most), runs));
 }
 
-void do_runs(const SweepTable& table, const SweepPlace& place, const SweepFolder& folder, Transport& group,
-             Tally& tally, Log& log) {
-  Queue queue(folder, table.runs.size(), place.index);
-  const int at_once = runs_at_once(place, group, place.index ? 1 : table.runs.size());
-  if (at_once == 1) return Worker(table, place, folder, group, queue, tally, log).work();
-  const int threads_each =
-      place.engine.threads > 0 ? place.engine.threads : std::max(1, group.threads() / at_once);  // unless a run says it
-  ensure_threads(at_once);
-  std::vector<std::exception_ptr> failures(at_once);
-  std::vector<std::thread> threads;
-  for (int i = 0; i < at_once; ++i)
-    threads.emplace_back([&, i] {
-      failures[i] = failure_of([&] {
-        const auto alone = make_local_transport(group.local_rank(), threads_each);
-        Worker(table, place, folder, *alone, queue, tally, log).work();
-      });
-    });
-  for (std::thread& thread : threads) thread.join();
-  for (const std::exception_ptr& failure : failures)
-    if (failure) std::rethrow_exception(failure);
+/// The workers of a group of ranks, one or more, which keep what they have loaded.
+class Crew {
+ public:
+  Crew(const SweepTable& table, const SweepPlace& place, const SweepFolder& folder,
+       const std::shared_ptr<Transport>& group, std::size_t runs, Tally& tally, Log& log) {
+    const int at_once = runs_at_once(table, place, *group, runs);
+    const int threads_each =
+        place.engine.threads > 0 ? place.engine.threads : std::max(1, group->threads() / at_once);  // unless a run says
+    if (at_once > 1) ensure_threads(at_once);
+    for (int i = 0; i < at_once; ++i)
+      workers_.push_back(std::make_unique<Worker>(
+          table, place, folder, at_once == 1 ? group : make_local_transport(group->local_rank(), threads_each), tally,
+          log));
+  }
+
+  /// Until no leg is left, or a stop signal has come.
+  void work(Queue& queue) {
+    if (workers_.size() == 1) return workers_.front()->work(queue);
+    std::vector<std::exception_ptr> failures(workers_.size());
+    std::vector<std::thread> threads;
+    for (std::size_t i = 0; i < workers_.size(); ++i)
+      threads.emplace_back([&, i] { failures[i] = failure_of([&] { workers_[i]->work(queue); }); });
+    for (std::thread& thread : threads) thread.join();
+    for (const std::exception_ptr& failure : failures)
+      if (failure) std::rethrow_exception(failure);
+  }
+
+ private:
+  std::vector<std::unique_ptr<Worker>> workers_;
+};
+
+/// The runs that this sweep is to do, by their index.
+std::vector<std::size_t> own_runs(const SweepTable& table, const SweepPlace& place) {
+  std::vector<std::size_t> own;
+  for (std::size_t i = place.index.value_or(0); i < table.runs.size();
+       i += place.index && place.index_step == 0 ? table.runs.size() : std::max<std::size_t>(1, place.index_step))
+    own.push_back(i);
+  return own;
 }
 
-/// Makes the folder this sweep's: its table, and no claims of an earlier one.
-void take_folder(const SweepFolder& folder, const SweepTable& table, bool whole) {
+/// Makes the folder this sweep's: its table, and nothing that an earlier one has claimed.
+void take_folder(const SweepFolder& folder, const SweepTable& table, const SweepPlace& place) {
+  if (place.index) {
+    if (has_other_table(folder, table))
+      fail(
+          "--index: {} is not the table of the sweep file as it is now: undo what was changed there, or write the "
+          "table "
+          "anew with --slurm",
+          folder.table().string());
+    return write_table(folder, table);
+  }
   write_table(folder, table);
-  if (!whole) return;
+  if (!table.halving.rungs.empty())
+    for (const SweepRun& run : table.runs)
+      fs::remove(folder.failure(run.id));  // all are tried before a rung is decided
+}
+
+void clear_claims(const SweepFolder& folder) {
   fs::remove_all(folder.claims());
   fs::create_directories(folder.claims());
 }
 
-std::string summary(const SweepFolder& folder, std::size_t runs, int finished, int failed, int stopped) {
-  std::string text = fmt::format("Sweep {}: {} of {} finished", folder.path.string(), finished, counted(runs, "run"));
-  if (failed > 0) text += fmt::format(", {} failed", failed);
-  if (stopped > 0) text += ", stopped by a signal: the same command continues";
+/// What is done already, in words that change with every commit: "3 of 18 runs finished, ..."; empty if there is
+/// nothing.
+std::string progress_of(const SweepFolder& folder, const SweepTable& table, const std::vector<std::size_t>& own) {
+  std::size_t finished = 0, rungs = 0;
+  std::uint64_t episodes = 0, finalist_images = 0;
+  std::error_code ignored;
+  for (const std::size_t i : own) {
+    const std::string& id = table.runs[i].id;
+    rungs += read_measurements(folder, id).size();
+    try {
+      if (!fs::exists(folder.files(id).run, ignored)) continue;
+      const RunProgress run = read_progress(folder.files(id).run);
+      finished += run.finished;
+      episodes += run.episodes;
+      finalist_images += run.finalist_images;
+    } catch (const Error&) {  // its search says what is wrong
+    }
+  }
+  if (finished + episodes + finalist_images + rungs == 0) return "";
+  return fmt::format("{} of {} finished, {} episodes, {} rungs, {} images of final scoring", finished,
+                     counted(own.size(), "run"), episodes, rungs, finalist_images);
+}
+
+/// What is to be done before the next rungs are decided. again: after others, by the same sweep.
+std::vector<Leg> next_legs(const SweepFolder& folder, const SweepTable& table, const std::vector<std::size_t>& own,
+                           const std::vector<Standing>& standings, bool again) {
+  std::vector<Leg> legs;
+  std::error_code ignored;
+  for (const std::size_t i : own) {
+    const std::string& id = table.runs[i].id;
+    const bool searches = standings[i].state == Standing::State::searches;
+    const bool to_rung = searches && standings[i].rungs < table.halving.rungs.size();
+    const bool finished = !table.halving.rungs.empty() && !to_rung && is_finished(folder, id);
+    if (finished ? again : !searches) continue;
+    if (again && fs::exists(folder.failure(id), ignored)) continue;
+    legs.push_back({i, to_rung ? table.halving.rungs[standings[i].rungs] : 0});
+  }
+  return legs;
+}
+
+/// How the runs of a sweep came out, of all ranks.
+struct Outcome {
+  int runs = 0, finished = 0, failed = 0, stopped = 0, waiting = 0;
+  bool signal = false;
+};
+
+std::string summary(const SweepFolder& folder, const Outcome& o) {
+  std::string text =
+      fmt::format("Sweep {}: {} of {} finished", folder.path.string(), o.finished, counted(o.runs, "run"));
+  if (o.failed > 0) text += fmt::format(", {} failed", o.failed);
+  if (o.stopped > 0) text += fmt::format(", {} stopped by [halving]", o.stopped);
+  if (o.signal) text += ", stopped by a signal: the same command continues";
+  else if (o.waiting > 0)
+    text += fmt::format(", {} waiting at a rung for others: the same command continues", o.waiting);
   return text;
+}
+
+/// Adds up what all ranks have counted; on rank 0 of the world, else nothing is known.
+Outcome gathered(Transport& world, bool speaks, const Tally& tally) {
+  Outcome sum;
+  const std::string mine = fmt::format("{} {} {}", speaks ? tally.finished.load() : 0, speaks ? tally.failed.load() : 0,
+                                       int(stop_signal_received()));
+  for (const std::string& text : gather_texts(world, mine)) {
+    std::istringstream numbers(text);
+    int finished = 0, failed = 0, signal = 0;
+    numbers >> finished >> failed >> signal;
+    sum.finished += finished, sum.failed += failed, sum.signal = sum.signal || signal > 0;
+  }
+  return sum;
 }
 
 }  // namespace
@@ -250,42 +391,64 @@ std::string summary(const SweepFolder& folder, std::size_t runs, int finished, i
 int run_sweep(const SweepTable& table, const SweepPlace& place, std::exception_ptr problem) {
   const RankGroups ranks = make_rank_groups(place.ranks.transport, place.engine.engine, place.ranks.rank_timeout,
                                             place.index ? 1'000'000 : place.ranks_per_run, problem);
-  return together(*ranks.world, [&] {
+  Transport& world = *ranks.world;
+  return together(world, [&] {
     const SweepFolder folder{place.out};
-    const std::size_t runs = place.index ? 1 : table.runs.size();
+    const std::vector<std::size_t> own = own_runs(table, place);
+    const bool first = world.rank() == 0;
     std::optional<FileLock> lock;
-    agree(*ranks.world, [&] {
-      if (ranks.world->rank() != 0) return;
+    agree(world, [&] {
+      if (!first) return;
       ensure_writable_folder(folder.path);
-      // Tasks of an array do one run each, side by side, but not beside a sweep that does all.
+      // Tasks of an array have runs of their own, side by side, but not beside a sweep that does all.
       lock.emplace(folder.table(), "--out", place.index.has_value());
-      take_folder(folder, table, !place.index);
+      take_folder(folder, table, place);
     });
     std::string ids;
     for (const SweepRun& run : table.runs) ids += run.id;
-    agree_on(*ranks.world, ids, "the sweep file is not that of rank 0");
+    agree_on(world, ids, "the sweep file is not that of rank 0");
     Tally tally;
     Log log(table.runs.size());
-    if (ranks.world->rank() == 0)
-      log.say(fmt::format("Sweep of {} into {}, {} of ranks", counted(runs, "run"), folder.path.string(),
-                          counted(ranks.count, "group")));
-    do_runs(table, place, folder, *ranks.group, tally, log);
-    const bool speaks = ranks.group->rank() == 0;
-    int finished = 0, failed = 0, stops = 0;
-    for (const std::string& text :
-         gather_texts(*ranks.world, fmt::format("{} {} {}", speaks ? tally.finished.load() : 0,
-                                                speaks ? tally.failed.load() : 0, int(stop_signal_received())))) {
-      std::istringstream numbers(text);
-      for (int* sum : {&finished, &failed, &stops}) {
-        int number = 0;
-        numbers >> number;
-        *sum += number;
-      }
+    Crew crew(table, place, folder, ranks.group, own.size(), tally, log);
+    Outcome outcome;
+    std::vector<Standing> all;
+    // A pass takes every bracket over a rung, the last one to the end.
+    for (std::size_t pass = 0; pass <= table.halving.rungs.size() && !outcome.signal; ++pass) {
+      std::vector<Leg> legs;
+      agree(world, [&] {
+        if (!first) return;
+        if (!place.index) clear_claims(folder);
+        if (pass == 0) {
+          all = settle(folder, table);
+          log.say(fmt::format("Sweep of {} into {}, {} of ranks", counted(own.size(), "run"), folder.path.string(),
+                              counted(ranks.count, "group")));
+          if (const std::string done = progress_of(folder, table, own); !done.empty())
+            log.say(fmt::format("Continuing {}: {}", folder.path.string(), done));
+        }
+        legs = next_legs(folder, table, own, all, pass > 0);
+      });
+      legs = legs_in(broadcast_text(world, text_of(legs)));
+      if (legs.empty()) break;
+      Queue queue(legs, place.index ? fs::path() : folder.claims());
+      crew.work(queue);
+      outcome = gathered(world, ranks.group->rank() == 0, tally);
+      outcome.signal = broadcast_text(world, outcome.signal ? "signal" : "") == "signal";
+      agree(world, [&] {
+        if (first) all = settle(folder, table);
+      });
     }
-    const bool stopped = stops > 0 && finished + failed < static_cast<int>(runs);
-    const int exit_code = stopped ? exit_resumable : finished < static_cast<int>(runs) ? 1 : 0;
-    if (ranks.world->rank() == 0) log.say(summary(folder, runs, finished, failed, stopped));
-    return std::stoi(broadcast_text(*ranks.world, fmt::format("{}", exit_code)));
+    int exit_code = 0;
+    if (first) {
+      outcome.runs = int(own.size());
+      for (const std::size_t i : own)
+        if (all[i].state != Standing::State::searches && !is_finished(folder, table.runs[i].id))
+          ++(all[i].state == Standing::State::stopped ? outcome.stopped : outcome.waiting);
+      const int ended = outcome.finished + outcome.stopped, waiting = place.index ? outcome.waiting : 0;
+      outcome.signal = outcome.signal && ended + outcome.failed + waiting < outcome.runs;
+      exit_code = outcome.signal ? exit_resumable : ended + waiting < outcome.runs ? 1 : 0;
+      log.say(summary(folder, outcome));
+    }
+    return std::stoi(broadcast_text(world, fmt::format("{}", exit_code)));
   });
 }
 

@@ -37,6 +37,20 @@ Output output_of(const std::string& command) {
   return output;
 }
 
+/// slurm/through_limits.sh.
+constexpr const char* through_limits =
+#include "through_limits.inc"
+    ;
+
+/// A path as the beginning of a value of `#SBATCH --output`, in double quotes of which the last is still missing.
+std::string output_path(const std::string& path) {
+  if (path.find_first_of("\\\n") != std::string::npos)
+    fail("{}: Slurm writes no logs into a folder whose name has a backslash or the end of a line", path);
+  std::string text = "\"";
+  for (const char c : path) text += c == '"' ? "\\\"" : c == '%' ? "%%" : std::string(1, c);
+  return text;
+}
+
 }  // namespace
 
 void check_slurm_option(const std::string& option) {
@@ -65,54 +79,42 @@ std::string batch_script(const SlurmArray& a, std::size_t largest) {
   const std::size_t tasks = std::min(a.runs, largest);
   std::string options;
   for (const std::string& option : a.options) options += fmt::format("#SBATCH --{}\n", option);
-  std::string arguments;
-  for (const std::string& argument : a.arguments) arguments += " " + shell_word(argument);
+  const std::string folder = fs::absolute(a.folder).string();
+  std::string words;
+  for (const std::string& word :
+       {std::string("sweep"), fs::absolute(a.sweep_file).string(), std::string("--out"), folder})
+    words += " " + shell_word(word);
+  words += fmt::format(" --index \"$SLURM_ARRAY_TASK_ID\" --index-step {}", tasks);
+  for (const std::string& argument : a.arguments) words += " " + shell_word(argument);
   const std::string limit = a.concurrent > 0 ? fmt::format("%{}", a.concurrent) : "";
   return fmt::format(R"(#!/bin/bash
-# Written by triseg sweep: a task of this array does every {tasks}th of {runs} runs, from its own number on. Before a
-# time limit its run is committed and it goes back to the queue. `triseg sweep status` says how far they are.
+# Written by triseg sweep: a task of this array does every {tasks}th of {runs} runs, from its own number on, through as many time
+# limits as it takes. `triseg sweep status` says how far they are.
 #SBATCH --job-name=triseg-sweep
 #SBATCH --array=0-{last}{limit}
-#SBATCH --requeue
+#SBATCH --output={log}
 #SBATCH --open-mode=append
-#SBATCH --output=/dev/null
-#SBATCH --signal=USR2@300
-{options}set -uo pipefail
+#SBATCH --requeue
+{options}set -euo pipefail
 
-cd {here} || exit 1
-triseg={program}
-file={file}
-folder={folder}
+# Where MPI and HDF5 come as modules, load here those that triseg was built with, unless they are loaded when this is submitted:
+#   module load gcc openmpi hdf5
+cd {here}
+triseg=({program})
 
-mkdir -p "$folder/slurm"
-exec >> "$folder/slurm/$SLURM_ARRAY_TASK_ID.log" 2>&1
-export SRUN_CPUS_PER_TASK="${{SLURM_CPUS_PER_TASK:-1}}"
-failed=0
-for ((index = SLURM_ARRAY_TASK_ID; index < {runs}; index += {tasks})); do
-  status=0
-  srun --mpi=pmix --kill-on-bad-exit=1 "$triseg" sweep "$file" --out "$folder" --index "$index"{arguments} || status=$?
-  if ((status == 85)); then
-    if ((${{SLURM_RESTART_COUNT:-0}} >= ${{TRISEG_MAX_REQUEUES:-1000}})); then
-      echo "sweep.sbatch: error: task $SLURM_ARRAY_TASK_ID ends after $SLURM_RESTART_COUNT requeues" >&2
-      exit 85
-    fi
-    scontrol requeue "${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID"
-    exit 85
-  fi
-  if ((status != 0)); then failed=1; fi
-done
-exit "$failed"
+{through_limits}
+through_limits{words}
 )",
                      fmt::arg("runs", a.runs), fmt::arg("tasks", tasks), fmt::arg("last", tasks - 1),
-                     fmt::arg("limit", limit), fmt::arg("options", options),
-                     fmt::arg("here", shell_word(fs::current_path().string())),
+                     fmt::arg("limit", limit), fmt::arg("log", output_path(folder + "/slurm/") + "%a.log\""),
+                     fmt::arg("options", options), fmt::arg("here", shell_word(fs::current_path().string())),
                      fmt::arg("program", shell_word((program_folder() / "triseg").string())),
-                     fmt::arg("file", shell_word(fs::absolute(a.sweep_file).string())),
-                     fmt::arg("folder", shell_word(fs::absolute(a.folder).string())), fmt::arg("arguments", arguments));
+                     fmt::arg("through_limits", through_limits), fmt::arg("words", words));
 }
 
-std::string submit(const std::filesystem::path& script) {
-  const Output output = output_of(fmt::format("sbatch --parsable {} 2>&1", shell_word(script.string())));
+std::string submit(const std::filesystem::path& script, const std::string& after) {
+  const std::string dependency = after.empty() ? "" : "--dependency=afterany:" + after + " ";
+  const Output output = output_of(fmt::format("sbatch --parsable {}{} 2>&1", dependency, shell_word(script.string())));
   if (output.status != 0) fail("sbatch {}: {}", script.string(), output.text.substr(0, output.text.find('\n')));
   return output.text;
 }

@@ -23,11 +23,13 @@ void check_slurm_option(const std::string& option);
 /// Most tasks that an array of this cluster may have; 1001, Slurm's default, where `scontrol` does not say.
 std::size_t largest_array();
 
-/// The batch script: a task for each run, or, of more runs than `largest`, for every largest-th. Paths and arguments
-/// arrive verbatim, whatever they hold.
+/// The batch script: a task for each run, or, of more runs than `largest`, for every largest-th. It holds
+/// slurm/through_limits.sh as it was when triseg was built. Paths and arguments arrive verbatim. Throws Error for a
+/// folder that Slurm writes no logs into.
 std::string batch_script(const SlurmArray& array, std::size_t largest);
 
-/// Runs `sbatch FILE` and returns the number of the job. Throws Error with what sbatch says.
-std::string submit(const std::filesystem::path& script);
+/// Runs `sbatch FILE` and returns the number of the job. after: that of a job that must have ended before, or empty.
+/// Throws Error with what sbatch says.
+std::string submit(const std::filesystem::path& script, const std::string& after);
 
 }  // namespace triseg

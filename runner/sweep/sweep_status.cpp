@@ -3,18 +3,11 @@
 #include "core/error.hpp"
 #include "core/text.hpp"
 
-#include <array>
-#include <string_view>
-#include <utility>
+#include <algorithm>
+#include <vector>
 
 namespace triseg {
 namespace {
-
-constexpr std::array<std::pair<RunState, std::string_view>, 5> states = {{{RunState::finished, "finished"},
-                                                                          {RunState::running, "running"},
-                                                                          {RunState::stale, "stale"},
-                                                                          {RunState::failed, "failed"},
-                                                                          {RunState::waiting, "waiting"}}};
 
 std::string described(const RunStatus& status) {
   const std::string progress = status.episodes_total > 0
@@ -24,7 +17,8 @@ std::string described(const RunStatus& status) {
     case RunState::running: return fmt::format("running, {}, {}", progress, status.holder);
     case RunState::stale:
       return fmt::format("stale, {}: {} is gone; the sweep's command continues it", progress, status.holder);
-    case RunState::failed: return "failed: " + printable(status.failure);
+    case RunState::failed: return "failed: " + printable(status.reason);
+    case RunState::stopped: return "stopped " + printable(status.reason);
     case RunState::finished: return "finished";
     case RunState::waiting: break;
   }
@@ -35,7 +29,7 @@ std::string described(const RunStatus& status) {
 
 std::string status_text(const SweepFolder& folder, bool* done) {
   const SweepTable table = read_table(folder);
-  std::array<std::size_t, states.size()> counts{};
+  std::vector<RunState> states;
   std::string lines;
   for (std::size_t i = 0; i < table.runs.size(); ++i) {
     RunStatus status;
@@ -43,21 +37,19 @@ std::string status_text(const SweepFolder& folder, bool* done) {
       status = run_status(folder, table.runs[i].id);
     } catch (const Error& error) {  // one damaged file hides no other run
       status.state = RunState::failed;
-      status.failure = error.what();
+      status.reason = error.what();
     }
-    for (std::size_t s = 0; s < states.size(); ++s) counts[s] += states[s].first == status.state;
+    states.push_back(status.state);
     if (status.state == RunState::finished) continue;
     std::string values;
     for (std::size_t v = 0; v < table.varied.size(); ++v)
       values += fmt::format(" {}={}", table.varied[v], table.runs[i].varied[v]);
     lines += fmt::format("{} {}{}: {}\n", i, table.runs[i].id, values, described(status));
   }
-  std::string text = counted(table.runs.size(), "run") + ":";
-  for (std::size_t s = 0; s < states.size(); ++s)
-    if (counts[s] > 0) text += fmt::format(" {} {},", counts[s], states[s].second);
-  text.back() = '\n';
-  if (done) *done = counts[1] == 0 && counts[4] == 0;
-  return text + lines;
+  if (done)
+    *done = std::none_of(states.begin(), states.end(),
+                         [](RunState state) { return state == RunState::running || state == RunState::waiting; });
+  return counts_of(states) + "\n" + lines;
 }
 
 }  // namespace triseg

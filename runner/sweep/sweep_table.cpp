@@ -61,9 +61,13 @@ class Reader {
       else if (section.name == "grid") read_lists(section, spec_.grid);
       else if (section.name == "zip") read_zip(section);
       else if (section.name == "random") read_random(section);
-      else fail("{}: unknown section [{}]: expected [base], [grid], [[zip]] or [random]", path_.string(), section.name);
+      else if (section.name == "halving") read_halving(section);
+      else
+        fail("{}: unknown section [{}]: expected [base], [grid], [[zip]], [random] or [halving]", path_.string(),
+             section.name);
     }
     check_base();
+    check_halving();
     return std::move(spec_);
   }
 
@@ -156,6 +160,35 @@ class Reader {
     if (spec_.random.empty()) fail("{}: [random]: expected options and what they are drawn from", path_.string());
   }
 
+  void read_halving(const TomlSection& section) {
+    for (const TomlEntry& entry : section.entries) {
+      if (entry.key == "rungs") {
+        if (!entry.list || entry.texts.empty()) bad(entry.key, "expected a list of episodes");
+        for (const TomlEntry& value : values_of(entry)) {
+          const auto episodes = count_in(value, 1);
+          const auto before = spec_.halving.rungs.empty() ? 0 : spec_.halving.rungs.back();
+          if (!episodes || *episodes <= before) bad(entry.key, "expected whole numbers from 1, ascending");
+          spec_.halving.rungs.push_back(*episodes);
+        }
+      } else if (entry.key == "eta") {
+        const auto eta = count_in(entry, 2);
+        if (!eta) bad(entry.key, "expected a whole number from 2: of n runs the best n / eta go on");
+        spec_.halving.eta = *eta;
+      } else if (entry.key == "by") {
+        spec_.halving.by = entry.texts;
+      } else {
+        bad(entry.key, "unknown: expected rungs, eta or by");
+      }
+    }
+    if (spec_.halving.rungs.empty()) fail("{}: [halving]: expected rungs, a list of episodes", path_.string());
+  }
+
+  void check_halving() {
+    section_ = "halving";
+    for (const std::string& key : spec_.halving.by)
+      if (!taken_.contains(key)) bad("by", fmt::format("{} is no option that varies", key));
+  }
+
   void read_range(RandomAxis& axis, const std::vector<const TomlEntry*>& parts) {
     take_key(axis.key);
     const TomlEntry *least = nullptr, *most = nullptr;
@@ -195,14 +228,19 @@ class Reader {
   void check_option(const TomlEntry& entry) const {
     if (entry.key == "out" || entry.key == "result-file")
       bad(entry.key, "the sweep names the files of its runs: remove it");
+    if (joins_ranks(entry)) bad(entry.key, all_ranks);
     CLI::App app;
     SearchOptions options;
     declare_search(app, options);
     apply_entries(app, {entry}, section_.empty() ? path_.string() : fmt::format("{}: [{}]", path_.string(), section_));
   }
 
+  static bool joins_ranks(const TomlEntry& entry) { return entry.key == "transport" || entry.key == "rank-timeout"; }
+
   void check_base() {
     section_ = "base";
+    for (const TomlEntry& entry : base_file_)
+      if (joins_ranks(entry)) bad("config", fmt::format("its {} {}", entry.key, all_ranks));
     for (const TomlEntry& entry : own_base_)
       if (taken_.contains(entry.key)) bad(entry.key, "an axis varies it: remove it here");
     spec_.base = own_base_;
@@ -213,6 +251,7 @@ class Reader {
         spec_.base.push_back(entry);
   }
 
+  static constexpr const char* all_ranks = "is of all ranks of a sweep: give it on the command line instead";
   fs::path path_;
   std::string section_;
   SweepSpec spec_;
@@ -289,7 +328,9 @@ SweepTable make_table(const SweepSpec& spec) {
   SweepTable table;
   table.points = points.size();
   for (const TomlEntry& value : points.front()) table.varied.push_back(value.key);
+  table.halving = spec.halving;
   std::set<std::string> seen;
+  std::map<std::vector<std::string>, std::size_t> brackets;
   for (const Point& point : points) {
     SweepRun run;
     for (const TomlEntry& value : point) run.varied.push_back(value.joined());
@@ -309,7 +350,20 @@ SweepTable make_table(const SweepSpec& spec) {
       fail("{}: {}", place, error.what());
     }
     run.id = sha256_hex(result_options_text(app)).substr(0, 12);
-    run.student_images = options.episodes * options.iteration.batch_size;
+    run.episodes = options.episodes, run.batch_size = options.iteration.batch_size;
+    run.engine = options.engine;
+    if (!spec.halving.rungs.empty()) {
+      if (options.objective.objective != Objective::accuracy)
+        fail("{}: [halving] compares runs by KD, which --objective {} is not about", place,
+             name_of(objectives, options.objective.objective));
+      if (spec.halving.rungs.back() >= options.episodes)
+        fail("{}: [halving]: expected rungs below its {} episodes, found {}", place, options.episodes,
+             spec.halving.rungs.back());
+    }
+    std::vector<std::string> bracket;
+    for (const std::string& key : spec.halving.by)
+      bracket.push_back(run.varied[std::find(table.varied.begin(), table.varied.end(), key) - table.varied.begin()]);
+    run.bracket = brackets.emplace(bracket, brackets.size()).first->second;
     if (seen.insert(run.id).second) table.runs.push_back(std::move(run));
   }
   return table;

@@ -1,6 +1,7 @@
 // A sweep: one search for every combination of options.
 #pragma once
 
+#include "runner/search_options.hpp"
 #include "runner/toml_file.hpp"
 
 #include <cstdint>
@@ -25,6 +26,14 @@ struct RandomAxis {
   bool whole = false;              ///< whole numbers
 };
 
+/// Early stopping by synchronous successive halving (Jamieson and Talwalkar, AISTATS 2016): runs are compared when they
+/// have scored so many episodes, and only the best go on.
+struct Halving {
+  std::vector<std::uint64_t> rungs;  ///< the episodes, ascending; none: no run is stopped
+  std::uint64_t eta = 2;             ///< of n runs of a bracket the best ceil(n / eta) go on
+  std::vector<std::string> by;       ///< options, each combination of whose values is a bracket; none: there is one
+};
+
 /// What a sweep file says.
 struct SweepSpec {
   std::string name;                          ///< of the file, for messages
@@ -34,20 +43,24 @@ struct SweepSpec {
   std::vector<RandomAxis> random;
   std::uint64_t draws = 1, draw_seed = 1;  ///< draws of `random`, and the seed of them
   std::uint64_t seeds = 0;                 ///< seeds 1 .. seeds for each; 0: the base says it
+  Halving halving;
 };
 
 /// One search of the sweep.
 struct SweepRun {
-  std::string id;                    ///< 12 hexadecimal digits of the SHA-256 over its options that change results
-  std::vector<TomlEntry> options;    ///< as a configuration file has them
-  std::vector<std::string> varied;   ///< (SweepTable::varied) their values here
-  std::uint64_t student_images = 0;  ///< images that its episodes are scored on
+  std::string id;                   ///< 12 hexadecimal digits of the SHA-256 over its options that change results
+  std::vector<TomlEntry> options;   ///< as a configuration file has them
+  std::vector<std::string> varied;  ///< (SweepTable::varied) their values here
+  std::uint64_t episodes = 0, batch_size = 0;  ///< the options: what it may score, on how many images each
+  EngineOptions engine;
+  std::size_t bracket = 0;  ///< which runs it is compared with: those of the same number
 };
 
 struct SweepTable {
   std::vector<std::string> varied;  ///< the options that differ between runs: names without dashes
   std::vector<SweepRun> runs;       ///< no two of the same configuration
   std::size_t points = 0;           ///< combinations, equal ones counted each
+  Halving halving;
 };
 
 /// Reads a sweep file (docs/sweep.md). Throws Error naming file, section and key.

@@ -3,8 +3,7 @@
 #include "core/error.hpp"
 #include "learner/files/run_file.hpp"
 #include "learner/judging/confidence.hpp"
-#include "learner/judging/pareto.hpp"
-#include "learner/judging/selection.hpp"
+#include "runner/sweep/sweep_figures.hpp"
 
 #include <spdlog/spdlog.h>
 
@@ -19,32 +18,25 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t figures = 5;
-struct Figure {
+struct Shown {
   const char* name;
   const char* title;
   bool more_is_better;
   int digits;
 };
-constexpr std::array<Figure, figures> all_figures = {{{"kd", "KD", false, 5},
-                                                      {"accuracy", "accuracy [%]", true, 2},
-                                                      {"drop", "drop [points]", false, 2},
-                                                      {"coverage", "coverage", true, 4},
-                                                      {"energy", "energy [pJ]", false, 0}}};
+constexpr std::array<Shown, figures> all_figures = {{{"kd", "KD", false, 5},
+                                                     {"accuracy", "accuracy [%]", true, 2},
+                                                     {"drop", "drop [points]", false, 2},
+                                                     {"coverage", "coverage", true, 4},
+                                                     {"energy", "energy [pJ]", false, 0}}};
 
-using Values = std::array<double, figures>;
-
-/// A combination of values, and its finished runs by seed.
+/// A combination of values, its finished runs by seed, and the episodes that they and those stopped by [halving] have
+/// scored.
 struct Setting {
   std::vector<std::string> values;
-  std::map<std::string, Values> runs;
+  std::map<std::string, Figures> runs;
+  std::vector<std::uint64_t> episodes;
 };
-
-Values values_of(const RunData& run) {
-  const Candidate& chosen = run.top.at(run.selected.top_index);
-  const Objectives objectives = objectives_of(run).at(run.selected.top_index);
-  return {objectives.kd, objectives.accuracy, accuracy_drop(chosen.validation), objectives.coverage, objectives.energy};
-}
 
 /// "0.0712 +- 0.0034"; without an interval of one number.
 std::string mean_text(const std::vector<double>& numbers, int digits) {
@@ -110,15 +102,16 @@ std::vector<Setting> settings_of(const SweepFolder& folder, const SweepTable& ta
     } catch (const Error& error) {
       spdlog::warn("warning: left out: {}", error.what());
     }
-    if (!data.finished) continue;
+    if (!data.finished && !fs::exists(folder.stopped(run.id), ignored)) continue;
     std::vector<std::string> values;
     std::string seed;
     for (std::size_t c = 0; c < table.varied.size(); ++c)
       if (table.varied[c] == "seed") seed = run.varied[c];
       else values.push_back(run.varied[c]);
     auto setting = std::find_if(settings.begin(), settings.end(), [&](const Setting& s) { return s.values == values; });
-    if (setting == settings.end()) setting = settings.insert(settings.end(), {values, {}});
-    setting->runs[seed] = values_of(data);
+    if (setting == settings.end()) setting = settings.insert(settings.end(), {values, {}, {}});
+    setting->episodes.push_back(data.episodes.size());
+    if (data.finished) setting->runs[seed] = figures_of(data);
   }
   return settings;
 }
@@ -130,9 +123,10 @@ std::string top_text(const SweepFolder& folder, const TopOptions& options) {
   const SweepTable table = read_table(folder);
   check_where(table, options);
   std::vector<Setting> settings = settings_of(folder, table, options);
-  if (settings.empty())
+  if (std::all_of(settings.begin(), settings.end(), [](const Setting& s) { return s.runs.empty(); }))
     fail("{}: no run is finished yet: triseg sweep status says how far they are", folder.path.string());
   std::stable_sort(settings.begin(), settings.end(), [&](const Setting& a, const Setting& b) {
+    if (a.runs.empty() || b.runs.empty()) return !a.runs.empty() && b.runs.empty();
     const double x = mean_95(column(a, sorted)).mean, y = mean_95(column(b, sorted)).mean;
     return all_figures[sorted].more_is_better ? x > y : x < y;
   });
@@ -140,12 +134,14 @@ std::string top_text(const SweepFolder& folder, const TopOptions& options) {
   std::vector<std::vector<std::string>> rows(1);
   for (const std::string& key : table.varied)
     if (key != "seed") rows[0].push_back(key);
-  rows[0].push_back("runs");
-  for (const Figure& figure : all_figures) rows[0].emplace_back(figure.title);
+  rows[0].insert(rows[0].end(), {"runs", "episodes"});
+  for (const Shown& figure : all_figures) rows[0].emplace_back(figure.title);
   rows[0].push_back(fmt::format("{} less the first's", all_figures[sorted].name));
   for (const Setting& setting : settings) {
     rows.push_back(setting.values);
+    const auto [least, most] = std::minmax_element(setting.episodes.begin(), setting.episodes.end());
     rows.back().push_back(fmt::format("{}", setting.runs.size()));
+    rows.back().push_back(*least == *most ? fmt::format("{}", *most) : fmt::format("{}-{}", *least, *most));
     for (std::size_t f = 0; f < figures; ++f)
       rows.back().push_back(mean_text(column(setting, f), all_figures[f].digits));
     rows.back().push_back(&setting == &settings.front()

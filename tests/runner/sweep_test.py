@@ -1,4 +1,6 @@
 """triseg sweep from outside: the same files by every way to run it, failures, kills, two at once."""
+import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -9,8 +11,13 @@ import time
 import unittest
 
 import h5py
+import numpy
+import pandas
 
 from program import FEW_DATA, FEW_TEACHER, SOURCE, ProgramTest, end, errors_in, held, let_go, quick, run, run_file, start
+
+sys.path.append(os.path.join(SOURCE, "analysis"))
+import compare_runs
 
 BASE = f"""
 [base]
@@ -53,8 +60,7 @@ class Sweep(ProgramTest):
             return file.attrs["status"] == b"finished"
 
     def assert_equal_runs(self, a, b):
-        done = subprocess.run([sys.executable, os.path.join(SOURCE, "analysis", "compare_runs.py"), a, b], capture_output=True, text=True)
-        self.assertEqual(done.stdout, "equal\n", done.stdout + done.stderr)
+        self.assertEqual(list(compare_runs.differences(compare_runs.contents(a), compare_runs.contents(b))), [])
 
     def test_every_way_to_run_it_gives_the_bytes_of_the_search_alone(self):
         file = self.write(BASE + AXES + "seed = [3]\n")
@@ -65,6 +71,11 @@ class Sweep(ProgramTest):
         runs = self.table("one")["runs"]
         self.assertEqual(len(runs), 4)
         self.assert_leaderboard("one", runs)
+        frame = self.collected("one")
+        self.assertEqual([list(row) for row in frame[["strategy", "tmax-percentile", "seed"]].values],
+                         [[each["values"][0], float(each["values"][1]), 3] for each in runs])
+        with h5py.File(os.path.join(self.out("one"), "sweep.h5")) as collected:
+            self.assertEqual([collected["runs"][name].dtype.kind for name in ("strategy", "tmax-percentile", "seed")], ["S", "f", "u"])
         for index in (1, 3):
             self.sweep(file, "tasks", "--index", str(index))
             self.assert_equal_runs(self.run_of("one", runs[index]["id"]), self.run_of("tasks", runs[index]["id"]))
@@ -79,6 +90,108 @@ class Sweep(ProgramTest):
         self.assertEqual(run(["search", "--config", options, "--out", self.out("again")]).returncode, 0)
         self.assert_equal_runs(run_file(self.out("alone"), "run"), run_file(self.out("again"), "lenet5"))
 
+    def test_halving_has_one_outcome_and_its_survivors_are_searches_alone(self):
+        plain = self.write(BASE + AXES)
+        file = self.write(BASE + AXES + "[halving]\nrungs = [90]\n", "h.toml")
+        said = run(["sweep", file, "--dry-run"]).stdout.splitlines()
+        self.assertEqual(said[-2:], ["[halving]: 2 of them go on at 90 episodes",
+                                     f"4 runs, {(4 * 90 + 2 * 102) * 16} student images in their episodes, and 4 times the first 1000 "
+                                     "validation images at rungs"])
+        self.sweep(plain, "plain")
+        self.assertIn("2 of 4 runs finished, 2 stopped by [halving]", self.sweep(file, "one", "--runs-at-once", "1").stderr)
+        self.sweep(file, "ranks", ranks=2)
+        begin = lambda: (shutil.rmtree(self.out("killed"), ignore_errors=True), start(["sweep", file, "--out", self.out("killed")]))[1]
+        ids = [each["id"] for each in self.table("plain")["runs"]]
+        rungs = lambda out, identifier: os.path.join(self.out(out), "runs", identifier, "rungs.json")
+        measured = lambda out: [identifier for identifier in ids if os.path.exists(rungs(out, identifier))]
+        process, pids = held(begin, lambda: measured("killed"), lambda: len(measured("killed")) < 4)
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        process.communicate()
+        self.sweep(file, "killed", "--runs-at-once", "3")
+        # Two tasks of an array: the first waits for the second, and in a second array goes on.
+        tasks = [["--index", str(i), "--index-step", "2"] for i in (0, 1)]
+        self.assertIn("2 waiting at a rung for others: the same command continues", self.sweep(file, "tasks", *tasks[0]).stderr)
+        for task in reversed(tasks):
+            self.sweep(file, "tasks", *task)
+        # What is measured is what the search itself evaluates there.
+        kd = {}
+        for identifier in ids:
+            with h5py.File(self.run_of("plain", identifier)) as alone, open(rungs("one", identifier)) as text:
+                first = json.load(text)[0]
+                self.assertEqual(alone["evaluations/iteration"][0], 2)
+                self.assertEqual([first[key] for key in ("rung", "episodes", "images")], [90, 96, alone["evaluations/validation_images"][0]])
+                self.assertEqual(first["validation_kd"], alone["evaluations/validation_kd"][0])
+                kd[identifier] = first["validation_kd"]
+        best = sorted(ids, key=kd.get)
+        for out in ("one", "ranks", "killed", "tasks"):
+            stopped = {}
+            for identifier in ids:
+                with contextlib.suppress(FileNotFoundError), open(os.path.join(self.out(out), "runs", identifier, "stopped.txt")) as text:
+                    stopped[identifier] = text.read()
+            self.assertEqual(stopped, {best[place]: f"at 90 episodes: its KD, {kd[best[place]]:.5f}, is in place {place + 1} of 4; 2 went on\n"
+                                       for place in (2, 3)}, out)
+            for survivor in best[:2]:
+                self.assert_equal_runs(self.run_of("plain", survivor), self.run_of(out, survivor))
+        said = run(["sweep", "status", self.out("one")]).stdout
+        self.assertTrue(said.startswith("4 runs: 2 finished, 2 stopped\n"), said)
+        self.assertIn(": stopped at 90 episodes: its KD, ", said)
+        rows = [line.split() for line in run(["sweep", "top", self.out("one")]).stdout.splitlines()]
+        self.assertEqual([row[2:4] for row in rows[1:]], [["1", "192"], ["1", "192"], ["0", "96"], ["0", "96"]])
+        frame = self.collected("one")
+        self.assertEqual(sorted(frame.episodes_scored), [96, 96, 192, 192])
+        self.assertEqual(frame.validation_kd.isna().sum(), 2)
+        self.assertEqual(set(frame.state), {"finished", "stopped"})
+        # A folder whose runs are past a rung that they were not measured at.
+        self.assertIn("run.h5 is at episode 192, past 90, where it was to be measured: choose another --out",
+                      self.sweep(file, "plain", expect=1).stderr)
+
+    def collected(self, out):
+        """The table that `sweep collect` writes, read by h5py and by pandas, from where the folder was moved to."""
+        done = run(["sweep", "collect", self.out(out)])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        moved = self.out("moved")
+        shutil.copytree(self.out(out), moved)
+        self.addCleanup(shutil.rmtree, moved, ignore_errors=True)
+        os.rename(self.out(out), self.out("away"))
+        try:
+            frame = pandas.read_csv(os.path.join(moved, "sweep.csv"), float_precision="round_trip")
+            with h5py.File(os.path.join(moved, "sweep.h5")) as file:
+                self.assertEqual((file.attrs["format"], file.attrs["schema_version"]), (b"triseg-sweep", 1))
+                columns = file["runs"].attrs["columns"].decode().split(",")
+                self.assertEqual(columns, list(frame.columns))
+                self.assertEqual(sorted(columns), sorted(file["runs"]))
+                digest = hashlib.sha256()
+                types = {"S": "string", "f": "f64", "i": "s32", "u": "u64"}
+                for name in columns:
+                    values = file["runs"][name][()]
+                    self.assertTrue(file["runs"][name].attrs["long_name"])
+                    digest.update(f"/runs/{name} {types[values.dtype.kind]} {len(values)}\n".encode())
+                    digest.update(b"".join(value + b"\0" for value in values) if values.dtype.kind == "S" else values.tobytes())
+                    if values.dtype.kind == "S":
+                        self.assertEqual([value.decode() for value in values], list(frame[name]))
+                    else:
+                        numpy.testing.assert_array_equal(values, frame[name], name)
+                self.assertEqual(file.attrs["content_sha256"].decode(), digest.hexdigest())
+                for row, identifier in enumerate(frame.id):
+                    self.assertEqual(identifier in file["files"], frame.state[row] != "failed")
+                    if frame.state[row] == "failed":
+                        continue
+                    linked = file["files"][identifier]
+                    self.assertEqual(linked.attrs["status"] == b"finished", frame.state[row] == "finished")
+                    self.assertEqual(frame.episodes_scored[row], len(linked["episodes/reward"]))
+                    self.assertEqual(frame.student_images[row], linked.attrs["student_images"])
+                    self.assertAlmostEqual(frame.seconds[row], linked["updates/iteration_seconds"][()].sum())
+                    if frame.state[row] == "finished":
+                        chosen = linked["selected/top_index"][()]
+                        for name in ("validation_kd", "validation_accuracy", "coverage", "energy"):
+                            self.assertEqual(frame[name][row], linked["top"][name][chosen], name)
+                        self.assertAlmostEqual(frame.validation_accuracy_drop[row], linked["top/validation_accuracy_teacher"][chosen]
+                                               - linked["top/validation_accuracy"][chosen])
+        finally:
+            os.rename(self.out("away"), self.out(out))
+        return frame
+
     def assert_leaderboard(self, out, runs):
         """The settings by the KD that their run files have, one seed each."""
         kd = {}
@@ -88,7 +201,8 @@ class Sweep(ProgramTest):
         rows = [line.split() for line in run(["sweep", "top", self.out(out)]).stdout.splitlines()]
         best = sorted(kd, key=kd.get)
         self.assertEqual([tuple(row[:2]) for row in rows[1:]], best)
-        self.assertEqual([row[3] for row in rows[1:]], [f"{kd[setting]:.5f}" for setting in best])
+        self.assertEqual([row[2:4] for row in rows[1:]], [["1", "192"]] * len(best))
+        self.assertEqual([row[4] for row in rows[1:]], [f"{kd[setting]:.5f}" for setting in best])
         self.assertEqual([row[-1] for row in rows[1:]], ["-", *(f"{kd[setting] - kd[best[0]]:.5f}" for setting in best[1:])])
         rows = run(["sweep", "top", self.out(out), "--where", "strategy=random", "--sort", "coverage", "--limit", "1"]).stdout.splitlines()
         self.assertEqual(len(rows), 2)
@@ -107,6 +221,7 @@ class Sweep(ProgramTest):
         self.assertEqual(lines[-2], "8 of 16 combinations equal another: each is done once")
         self.assertEqual(lines[-1], f"8 runs, {8 * 192 * 16} student images in their episodes")
         self.assertFalse(os.path.exists(self.out("none")))
+        self.assertEqual(run(["sweep", file, "--dry-run"], 2).stdout, done.stdout)
 
     def test_the_shipped_sweeps_are_read(self):
         configs = os.path.join(SOURCE, "configs")
@@ -143,6 +258,9 @@ class Sweep(ProgramTest):
         self.assertEqual(said[0], "4 runs: 2 finished, 2 failed")
         self.assertEqual(len(said), 3)
         self.assertIn(f"failed: --teacher: {missing}", said[1])
+        frame = self.collected("a")
+        self.assertEqual(list(frame.state == "failed"), list(frame.teacher == missing))
+        self.assertEqual(list(frame.validation_kd.isna()), list(frame.teacher == missing))
         # It is tried again, and what is finished is not done again.
         before = {each["id"]: os.stat(self.run_of("a", each["id"])).st_mtime_ns for each in self.table("a")["runs"] if missing not in each["values"]}
         shutil.copy(FEW_TEACHER, missing)
@@ -200,14 +318,18 @@ class Sweep(ProgramTest):
             lines = text.read().splitlines()
         for line in ("#SBATCH --array=0-3%2", "#SBATCH --time=01:00:00", "#SBATCH --mem=2G"):
             self.assertIn(line, lines)
-        # The shell's own reading of the two paths.
-        assignments = "\n".join(line for line in lines if line.startswith(("file=", "folder=")))
-        said = subprocess.run(["bash", "-c", assignments + '\nprintf "%s\\n" "$file" "$folder"'], capture_output=True, text=True, cwd=self.folder)
-        self.assertEqual(said.stdout, f"{file}\n{os.path.join(os.path.realpath(self.folder), out)}\n")
+        # The shell's own reading of the words.
+        said = subprocess.run(["bash", "-c", 'through_limits() { printf "%s\\n" "$@"; }\n' + lines[-1]], capture_output=True, text=True,
+                              cwd=self.folder, env=os.environ | {"SLURM_ARRAY_TASK_ID": "7"})
+        self.assertEqual(said.stdout.splitlines(), ["sweep", file, "--out", os.path.join(os.path.realpath(self.folder), out),
+                                                    "--index", "7", "--index-step", "4"])
+        with open(os.path.join(SOURCE, "slurm", "through_limits.sh")) as text:
+            self.assertIn(text.read(), "\n".join(lines), "the script has what slurm/*.sbatch share")
         self.assertFalse(os.path.exists(self.out("pwned")))
         self.assertEqual(subprocess.run(["bash", "-n", script]).returncode, 0)
         for options, fragment in ((["--slurm", "--slurm-option", "time=$(x)"], "--slurm-option: 'time=$(x)'"),
                                   (["--slurm", "--slurm-option", "array=3"], "the sweep's script says that itself"),
+                                  (["--slurm", "--out", "a\\b"], "Slurm writes no logs into a folder whose name has a backslash"),
                                   (["--concurrent", "3"], "--concurrent: has no effect without --slurm"),
                                   (["--slurm", "--index", "1"], "--index excludes --slurm")):
             self.assert_one_line_error(run(["sweep", file, *options], cwd=self.folder), fragment)
@@ -224,6 +346,16 @@ class Sweep(ProgramTest):
         self.assert_one_line_error(run(["sweep", "status", self.folder]), "sweep.json: No such file")
         file = self.write(BASE)
         self.assert_one_line_error(run(["sweep", file, "--index", "1", "--out", self.out("a")]), "--index: expected 0 to 0, found 1")
+        self.assert_one_line_error(run(["sweep", file, "--index-step", "2"]), "--index-step: has no effect without --index")
+        self.assert_one_line_error(run(["sweep", file, "--dry-run=no"]), "--dry-run: expected no value")
+        self.assert_one_line_error(run(["sweep", "status", self.folder, "--wtach"]), "unknown option '--wtach': triseg sweep status --help")
+        self.assert_one_line_error(run(["sweep", "collect", self.folder]), "sweep.json: No such file")
+        os.mkdir(self.out("a"))
+        with open(os.path.join(self.out("a"), "sweep.json"), "w") as table:
+            table.write('{"format": "triseg-sweep 1", "varied": ["lr"], "runs": [{"id": "00", "values": ["quick"]}]}')
+        self.assert_one_line_error(run(["sweep", "collect", self.out("a")]), "sweep.json: --lr: expected a number, found 'quick'")
+        # An index counts in the table that was written when the array was submitted.
+        self.assert_one_line_error(run(["sweep", file, "--index", "0", "--out", self.out("a")]), "sweep.json is not the table of the sweep file")
 
 
 if __name__ == "__main__":

@@ -98,15 +98,18 @@ class TwoHosts(HostsTest):
         for n in (2, 3):
             self.assert_same_run(self.out(f"alone{n}"), self.out(f"seed{n}"))
 
+    @staticmethod
+    def write_sweep(path, base, axes):
+        with open(path, "w") as text:
+            text.write("[base]\n" + "".join(f"{key[2:]} = {value if value.isdigit() else json.dumps(value)}\n" for key, value in base.items()) + axes)
+
     def test_a_sweep_as_an_array_survives_a_kill_and_a_requeue(self):
         # Its folder has a name that a shell would take apart.
         file, out, alone = self.out("sweep.toml"), self.out("it's $(a) sweep"), self.out("alone")
         options = quick(*SEARCH)[1:]
         pairs = dict(zip(options[::2], options[1::2]))
         del pairs["--result-file"]
-        with open(file, "w") as text:
-            text.write("seeds = 4\n[base]\n" + "".join(f"{key[2:]} = {value if value.isdigit() else json.dumps(value)}\n" for key, value in pairs.items())
-                       + '[grid]\nstrategy = ["ppo", "random"]\n')
+        self.write_sweep(file, pairs, '[grid]\nstrategy = ["ppo", "random"]\nseed = [1, 2, 3, 4]\n')
         command = ["sweep", file, "--submit", "--out", out, "--slurm-option", "ntasks=1", "--slurm-option", "time=30"]
         said = self.cluster.run(PROGRAM, *command, "--concurrent", "4")
         array = re.match(r"Job ([0-9]+): ", said)[1]
@@ -119,7 +122,7 @@ class TwoHosts(HostsTest):
         killed, requeued = f"{array}_1", f"{array}_2"
         held = {task: self.hold("", task, path(out, int(task[-1]))) for task in (killed, requeued)}
         send(held[killed][0][0], signal.SIGKILL)
-        self.cluster.run("scontrol", "requeue", requeued)
+        self.cluster.run("scancel", "--signal=USR2", requeued)
         for ranks in held.values():
             self.let_go(ranks)
         self.restart(requeued)
@@ -128,11 +131,33 @@ class TwoHosts(HostsTest):
             self.assertEqual(self.wait_for_end(f"{array}_{index}", 180), "COMPLETED", index)
         again = re.match(r"Job ([0-9]+): ", self.cluster.run(PROGRAM, *command))[1]
         self.assertEqual(self.wait_for_end(f"{again}_1"), "COMPLETED")
-        self.assertEqual(run(["sweep", file, "--out", alone]).returncode, 0)
+        with open(os.path.join(out, "slurm", "2.log")) as log:
+            self.assertRegex(log.read(), "Committed; job .* goes back to the queue(?s:.*)Continuing .*: 0 of 1 run finished, [1-9][0-9]* episodes")
+        # One allocation in two groups.
+        self.assertEqual(self.wait_for_end(self.by_hand("groups", "--ntasks=2", file, "--out", alone), 180), "COMPLETED", self.log("groups"))
+        self.assertIn("2 groups of ranks", self.log("groups"))
         for index in range(8):
             compared = subprocess.run([sys.executable, os.path.join(SOURCE, "analysis", "compare_runs.py"), path(out, index), path(alone, index)],
                                       capture_output=True, text=True)
             self.assertEqual(compared.stdout, "equal\n", compared.stderr)
+        self.halving(pairs)
+
+    def by_hand(self, name, tasks, file, *arguments):
+        return self.cluster.run("env", f"TRISEG={PROGRAM}", "sbatch", "--parsable", "--time=30", f"--output={self.out(name)}.log", *tasks.split(),
+                                "slurm/sweep.sbatch", file, *arguments)
+
+    def halving(self, base):
+        """Arrays, one after the other, take four runs over a rung and two of them to the end."""
+        file, out = self.out("halving.toml"), self.out("halved")
+        self.write_sweep(file, base | {"--episodes": "192"}, "[halving]\nrungs = [64]\n[grid]\nseed = [1, 2, 3, 4]\n")
+        array = self.by_hand("by-hand", "--ntasks=1 --array=0-1", file, "--out", out, "--index-step", "2")
+        for task in (0, 1):
+            self.assertEqual(self.wait_for_end(f"{array}_{task}"), "COMPLETED", self.log("by-hand"))
+        said = self.cluster.run(PROGRAM, "sweep", file, "--submit", "--out", out, "--slurm-option", "ntasks=1", "--slurm-option", "time=30")
+        first, second = re.findall("Job ([0-9]+): ", said)
+        for index in range(4):
+            self.assertEqual(self.wait_for_end(f"{second}_{index}"), "COMPLETED")
+        self.assertTrue(run(["sweep", "status", out]).stdout.startswith("4 runs: 2 finished, 2 stopped\n"))
 
 
 class LosingAHost(HostsTest):

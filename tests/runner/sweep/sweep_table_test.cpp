@@ -53,7 +53,8 @@ tmax-offset = [0, 5]
   EXPECT_THAT(t.runs[1].varied, ElementsAre("ppo", "80", "0", "2"));
   EXPECT_THAT(t.runs[2].varied, ElementsAre("ppo", "90", "5", "1"));
   EXPECT_THAT(t.runs[7].varied, ElementsAre("random", "90", "5", "2"));
-  EXPECT_EQ(t.runs[0].student_images, 96 * 16);
+  EXPECT_EQ(t.runs[0].episodes, 96);
+  EXPECT_EQ(t.runs[0].batch_size, 16);
   EXPECT_EQ(
       toml_text(t.runs[7].options),
       "strategy = \"random\"\ntmax-percentile = 90\ntmax-offset = 5\nseed = 2\nmodel = \"lenet5\"\nepisodes = 96\n"
@@ -99,11 +100,31 @@ warm-start = ["mse", "init"]
   for (const auto& [value, count] : starts) EXPECT_NEAR(count, 100, 35) << value;
 }
 
+TEST_F(Sweep, BracketsAreTheValuesOfSomeAxes) {
+  const std::string axes =
+      "seeds = 2\n[base]\nepisodes = 640\nbatch-size = 16\n[grid]\nstrategy = [\"ppo\", \"random\"]\nclip = [0.1, "
+      "0.2]\n";
+  const SweepTable one = table(axes + "[halving]\nrungs = [64, 128]\n");
+  EXPECT_THAT(one.halving.rungs, ElementsAre(64, 128));
+  EXPECT_EQ(one.halving.eta, 2);
+  for (const SweepRun& run : one.runs) EXPECT_EQ(run.bracket, 0);
+  const SweepTable four = table(axes + "[halving]\nrungs = [64]\neta = 3\nby = [\"seed\", \"strategy\"]\n");
+  EXPECT_EQ(four.halving.eta, 3);
+  std::vector<std::size_t> brackets;
+  for (const SweepRun& run : four.runs) brackets.push_back(run.bracket);
+  EXPECT_THAT(brackets, ElementsAre(0, 1, 0, 1, 2, 3, 2, 3));
+  std::set<std::string> ids;
+  for (const SweepRun& run : table(axes).runs) ids.insert(run.id);
+  for (const SweepRun& run : four.runs) EXPECT_TRUE(ids.contains(run.id)) << "[halving] changes no run";
+}
+
 TEST_F(Sweep, TheBaseMayBeAFile) {
   commit_file(folder_ / "base.toml", "model = \"lenet5\"\nepisodes = 64\nstrategy = \"random\"\nout = \"elsewhere\"\n");
   const SweepTable t =
       table("[base]\nconfig = \"base.toml\"\nepisodes = 128\n[grid]\nstrategy = [\"mse\", \"cma-es\"]\n");
   EXPECT_EQ(toml_text(t.runs[1].options), "strategy = \"cma-es\"\nepisodes = 128\nmodel = \"lenet5\"\n");
+  commit_file(folder_ / "ranks.toml", "rank-timeout = 5\n");
+  EXPECT_THAT(error("base = \"ranks.toml\"\n"), HasSubstr("its rank-timeout is of all ranks of a sweep"));
 }
 
 TEST_F(Sweep, FaultsNameFileAndKey) {
@@ -129,6 +150,17 @@ TEST_F(Sweep, FaultsNameFileAndKey) {
            {"[grids]\nlr = [1]\n", "unknown section [grids]"},
            {"grid = 1\n", "key 'grid': unknown"},
            {"base = \"none.toml\"\n", "none.toml: no such file"},
+           {"[base]\ntransport = \"mpi\"\n", "[base]: key 'transport': is of all ranks of a sweep"},
+           {"[grid]\nrank-timeout = [3.0]\n", "[grid]: key 'rank-timeout': is of all ranks of a sweep"},
+           {"[halving]\neta = 2\n", "[halving]: expected rungs"},
+           {"[halving]\nrungs = [64, 64]\n", "[halving]: key 'rungs': expected whole numbers from 1, ascending"},
+           {"[halving]\nrungs = 64\n", "[halving]: key 'rungs': expected a list"},
+           {"[halving]\nrungs = [64]\neta = 1\n", "[halving]: key 'eta': expected a whole number from 2"},
+           {"[halving]\nrungs = [64]\nkeep = 0.5\n", "[halving]: key 'keep': unknown"},
+           {"[halving]\nrungs = [64]\nby = [\"seed\"]\n", "[halving]: key 'by': seed is no option that varies"},
+           {"[base]\nepisodes = 64\n[halving]\nrungs = [64]\n", "expected rungs below its 64 episodes, found 64"},
+           {"[base]\ntmax-mode = \"search\"\nobjective = \"coverage\"\n[halving]\nrungs = [64]\n",
+            "[halving] compares runs by KD, which --objective coverage is not about"},
            {"[grid]\nstrategy = [\"random\"]\nwarm-start = [\"mse\", \"none\"]\n",
             "run with strategy = random, warm-start = none: --warm-start none"},
        })
