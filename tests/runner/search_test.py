@@ -110,7 +110,7 @@ class Files(ProgramTest):
             self.assertIn(fragment, done.stdout)
 
     def test_evaluate_repeats_the_report(self):
-        self.search("a", "--data", "fashion-mnist")
+        self.search("a", "--data", "fashion-mnist", "--strategy", "mse")
         result = result_file(self.out("a"))
         evaluated = json.loads(run(["evaluate", result, "--format", "json"]).stdout)
         with open(result) as file:
@@ -416,7 +416,7 @@ class Stopping(ProgramTest):
         self.assertTrue(any(f"at episode {stopped[1]} of 40000" in line for line in resumed.stderr), "it continues there")
 
     def test_a_stop_during_the_final_scoring_keeps_what_is_scored(self):
-        many = ["--data", "fashion-mnist", "--episodes", "64", "--top-k", "10", "--threads", "1", "--checkpoint-every", "0"]
+        many = ["--data", "fashion-mnist", "--episodes", "64", "--top-k", "1", "--threads", "1", "--checkpoint-every", "0"]
         self.search("whole", *many)
 
         def begin():
@@ -436,9 +436,9 @@ class Stopping(ProgramTest):
         self.assertEqual(process.returncode, 85, log)
         self.assertEqual(run(["validate", run_file(self.out("a"))]).returncode, 0)
         with h5py.File(run_file(self.out("a"))) as file:
-            self.assertEqual(file["/finalists/images"].shape, (17,))
+            self.assertEqual(file["/finalists/images"].shape, (8,))
             scored = file["/finalists/images"][0]
-        self.assertIn(f"Scoring 17 candidates on 10000 validation images, {scored} of them done",
+        self.assertIn(f"Scoring 8 candidates on 10000 validation images, {scored} of them done",
                       self.search("a", *many).stderr)
         self.assert_same_run(self.out("whole"), self.out("a"))
 
@@ -489,7 +489,8 @@ class Options(ProgramTest):
                ("--tmax-mode", "fixed"), ("--tmax-percentile", "50"), ("--tmax-offset", "20"), ("--warm-start", "init"),
                ("--warm-start", "none"), ("--warm-start-tolerance", "2"), ("--mean-rate", "0.1"),
                ("--width-rate", "0.1"), ("--lr", "0.01"), ("--ppo-epochs", "2"), ("--clip", "0.001"), ("--gamma", "0.5"), ("--value-coef", "0"), ("--entropy-coef", "1"), ("--top-k", "1"),
-               ("--tmax-mode", "search"), ("--eval-every", "1"), ("--repair", "layer"), ("--repair", "channel")]
+               ("--tmax-mode", "search"), ("--eval-every", "1"), ("--repair", "layer", "--repair-images", "500"),
+               ("--repair", "channel", "--repair-images", "500")]
 
     def content(self, name):
         with h5py.File(run_file(self.out(name))) as file:
@@ -500,13 +501,13 @@ class Options(ProgramTest):
     def test_every_option_changes_the_run(self):
         self.search("base")
         before = self.content("base")
-        for i, (option, value) in enumerate(self.CHANGES):
-            with self.subTest(option=option, value=value):
-                self.search(str(i), option, value)
+        for i, options in enumerate(self.CHANGES):
+            with self.subTest(options):
+                self.search(str(i), *options)
                 self.assertNotEqual(self.content(str(i)), before)
 
     def test_max_acc_drop_decides_what_is_selected(self):
-        shown = [self.search(name, "--data", "fashion-mnist", "--max-acc-drop", limit).stdout
+        shown = [self.search(name, "--data", "fashion-mnist", "--strategy", "mse", "--max-acc-drop", limit).stdout
                  for name, limit in (("a", "0"), ("b", "100"))]
         self.assertTrue(shown[0].startswith("no candidate stayed within --max-acc-drop"), shown[0])
         self.assertTrue(shown[1].startswith("site "), shown[1])
