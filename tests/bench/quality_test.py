@@ -13,10 +13,12 @@ import unittest
 SOURCE = os.environ["TRISEG_SOURCE_DIR"]
 PROGRAM = os.environ["TRISEG_PROGRAM"]
 QUALITY = os.path.join(SOURCE, "bench", "quality")
+FEW = os.environ["TRISEG_FEW_IMAGES"]
 BUILD = os.path.dirname(os.path.dirname(PROGRAM))
 SMALL = ["--models", "lenet5", "--modes", "percentile", "--budgets", "128", "--seeds", "1", "2"]
 CALIBRATION = 4 * 16  # images
-QUICK = ["--", "--top-k", "2", "--calib-batches", "4", "--batch-size", "16"]
+QUICK = ["--", "--data", os.path.join(FEW, "few"), "--teacher", os.path.join(FEW, "lenet5-few.h5"), "--top-k", "2", "--calib-batches", "4",
+         "--batch-size", "16"]
 
 
 def script(name, *arguments):
@@ -72,12 +74,12 @@ class Matrix(Folder):
         self.assertEqual(script("table.py", self.folder, "--baseline", "random").stdout.count("against random"), 1)
 
     def test_a_repair_follows_the_search(self):
-        done = self.matrix("--seeds", "1", "--searchers", "ppo", "ppo-repaired", "--repair-epochs", "1")
+        done = self.matrix("--seeds", "1", "--searchers", "ppo", "ppo-repaired", "--repair-epochs", "4")
         plain, repaired = self.result("ppo", 1), self.result("ppo-repaired", 1)
         self.assertLess(repaired["kd"], 0.9 * plain["kd"])
         self.assertEqual(repaired["kd_mse_codes"], plain["kd_mse_codes"])
         self.assertLess(repaired["validation_passed"], 1.3 * repaired["validation_passed_before"])
-        self.assertEqual(repaired["student_images"], plain["student_images"] + 50000)
+        self.assertEqual(repaired["student_images"], plain["student_images"] + 4 * 1084, "four times the search split")
         self.assertEqual(list(rows(done.stdout)), ["ppo-repaired", "ppo", "MSE optimum"])
 
     def test_a_file_that_is_no_result_is_one_line(self):

@@ -117,7 +117,7 @@ class Files(ProgramTest):
             self.assertIn(fragment, done.stdout)
 
     def test_evaluate_repeats_the_report(self):
-        self.search("a", "--data", "fashion-mnist")
+        self.search("a", "--data", "fashion-mnist", "--strategy", "mse")
         result = result_file(self.out("a"))
         evaluated = json.loads(run(["evaluate", result, "--format", "json"]).stdout)
         with open(result) as file:
@@ -527,7 +527,8 @@ class Options(ProgramTest):
                ("--tmax-mode", "fixed"), ("--tmax-percentile", "50"), ("--tmax-offset", "20"), ("--warm-start", "init"),
                ("--warm-start", "none"), ("--warm-start-tolerance", "2"), ("--mean-rate", "0.1"),
                ("--width-rate", "0.1"), ("--lr", "0.01"), ("--ppo-epochs", "2"), ("--clip", "0.001"), ("--gamma", "0.5"), ("--value-coef", "0"), ("--entropy-coef", "1"), ("--lag", "1"), ("--top-k", "1"),
-               ("--tmax-mode", "search"), ("--eval-every", "1"), ("--repair", "layer"), ("--repair", "channel")]
+               ("--tmax-mode", "search"), ("--eval-every", "1"), ("--repair", "layer", "--repair-images", "500"),
+               ("--repair", "channel", "--repair-images", "500")]
 
     def content(self, name):
         with h5py.File(run_file(self.out(name))) as file:
@@ -538,13 +539,13 @@ class Options(ProgramTest):
     def test_every_option_changes_the_run(self):
         self.search("base")
         before = self.content("base")
-        for i, (option, value) in enumerate(self.CHANGES):
-            with self.subTest(option=option, value=value):
-                self.search(str(i), option, value)
+        for i, options in enumerate(self.CHANGES):
+            with self.subTest(options):
+                self.search(str(i), *options)
                 self.assertNotEqual(self.content(str(i)), before)
 
     def test_max_acc_drop_decides_what_is_selected(self):
-        shown = [self.search(name, "--data", "fashion-mnist", "--max-acc-drop", limit).stdout
+        shown = [self.search(name, "--data", "fashion-mnist", "--strategy", "mse", "--max-acc-drop", limit).stdout
                  for name, limit in (("a", "0"), ("b", "100"))]
         self.assertTrue(shown[0].startswith("no candidate stayed within --max-acc-drop"), shown[0])
         self.assertTrue(shown[1].startswith("site "), shown[1])

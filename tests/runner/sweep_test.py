@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 import unittest
 
@@ -59,9 +58,6 @@ class Sweep(ProgramTest):
         with h5py.File(self.run_of(out, identifier)) as file:
             return file.attrs["status"] == b"finished"
 
-    def assert_equal_runs(self, a, b):
-        self.assertEqual(list(compare_runs.differences(compare_runs.contents(a), compare_runs.contents(b))), [])
-
     def test_every_way_to_run_it_gives_the_bytes_of_the_search_alone(self):
         file = self.write(BASE + AXES + "seed = [3]\n")
         self.sweep(file, "one", "--runs-at-once", "1")
@@ -78,17 +74,17 @@ class Sweep(ProgramTest):
             self.assertEqual([collected["runs"][name].dtype.kind for name in ("strategy", "tmax-percentile", "seed")], ["S", "f", "u"])
         for index in (1, 3):
             self.sweep(file, "tasks", "--index", str(index))
-            self.assert_equal_runs(self.run_of("one", runs[index]["id"]), self.run_of("tasks", runs[index]["id"]))
+            self.assert_equal_files(self.run_of("one", runs[index]["id"]), self.run_of("tasks", runs[index]["id"]))
         for each in runs:
             for out in ("threads", "groups", "pairs"):
-                self.assert_equal_runs(self.run_of("one", each["id"]), self.run_of(out, each["id"]))
+                self.assert_equal_files(self.run_of("one", each["id"]), self.run_of(out, each["id"]))
         alone = quick("--out", self.out("alone"), "--strategy", runs[2]["values"][0], "--tmax-percentile", runs[2]["values"][1],
                       "--seed", runs[2]["values"][2], "--result-file", "run.json")
         self.assertEqual(run(alone).returncode, 0)
-        self.assert_equal_runs(self.run_of("one", runs[2]["id"]), run_file(self.out("alone"), "run"))
+        self.assert_equal_files(self.run_of("one", runs[2]["id"]), run_file(self.out("alone"), "run"))
         options = os.path.join(self.out("one"), "runs", runs[2]["id"], "options.toml")
         self.assertEqual(run(["search", "--config", options, "--out", self.out("again")]).returncode, 0)
-        self.assert_equal_runs(run_file(self.out("alone"), "run"), run_file(self.out("again"), "lenet5"))
+        self.assert_equal_files(run_file(self.out("alone"), "run"), run_file(self.out("again"), "lenet5"))
 
     def test_halving_has_one_outcome_and_its_survivors_are_searches_alone(self):
         plain = self.write(BASE + AXES)
@@ -132,7 +128,7 @@ class Sweep(ProgramTest):
             self.assertEqual(stopped, {best[place]: f"at 90 episodes: its KD, {kd[best[place]]:.5f}, is in place {place + 1} of 4; 2 went on\n"
                                        for place in (2, 3)}, out)
             for survivor in best[:2]:
-                self.assert_equal_runs(self.run_of("plain", survivor), self.run_of(out, survivor))
+                self.assert_equal_files(self.run_of("plain", survivor), self.run_of(out, survivor))
         said = run(["sweep", "status", self.out("one")]).stdout
         self.assertTrue(said.startswith("4 runs: 2 finished, 2 stopped\n"), said)
         self.assertIn(": stopped at 90 episodes: its KD, ", said)
@@ -238,7 +234,7 @@ class Sweep(ProgramTest):
         third = self.table("a")["runs"][2]["id"]
         self.assertTrue(self.finished("a", third))
         self.sweep(file, "b", "--index", "2")
-        self.assert_equal_runs(self.run_of("a", third), self.run_of("b", third))
+        self.assert_equal_files(self.run_of("a", third), self.run_of("b", third))
 
     def test_a_run_that_fails_is_recorded_and_the_others_go_on(self):
         missing = self.out("missing.h5")
@@ -288,7 +284,7 @@ class Sweep(ProgramTest):
                     self.assertIn("stopped by a signal: the same command continues", log)
                 self.assertIn("3 of 3 runs finished", self.sweep(file, out).stderr)
                 for identifier in ids:
-                    self.assert_equal_runs(self.run_of("whole", identifier), self.run_of(out, identifier))
+                    self.assert_equal_files(self.run_of("whole", identifier), self.run_of(out, identifier))
 
     def test_two_sweeps_do_not_share_a_folder(self):
         file = self.write(BASE.replace("192", "100000000"))

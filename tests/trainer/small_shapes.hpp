@@ -8,7 +8,8 @@ namespace triseg {
 
 /// The first `train` and `test` images of shapes; a sixth of the training images is validation.
 inline DataSet small_shapes(std::size_t train, std::size_t test) {
-  DataSet data = load_data_set("shapes");
+  static const DataSet all = load_data_set("shapes");
+  DataSet data = all;
   const auto keep = [](Images& images, std::size_t n) {
     images.labels.resize(n);
     images.pixels.resize(n * images.image_size());

@@ -42,10 +42,8 @@ void damage_everywhere(const std::filesystem::path& path, std::size_t flips, std
   for (std::size_t i = 0; i < flips; ++i) {
     const std::size_t at = i < flips / 2 ? i : i * 2654435761u % whole.size();
     if (at >= whole.size()) continue;
-    for (const int mask : {0x01, 0xff}) {
-      bytes[at] = whole[at] ^ std::byte(mask);
-      try_damaged(path, bytes, read, "byte " + std::to_string(at), flipped);
-    }
+    bytes[at] = whole[at] ^ std::byte(i % 2 ? 0x01 : 0xff);
+    try_damaged(path, bytes, read, "byte " + std::to_string(at), flipped);
     bytes[at] = whole[at];
   }
   for (std::size_t i = 0; i < truncations; ++i) {
@@ -60,7 +58,7 @@ void damage_everywhere(const std::filesystem::path& path, std::size_t flips, std
   EXPECT_EQ(read(path), "");
 }
 
-constexpr std::size_t flips = 1600, truncations = 200;
+constexpr std::size_t flips = 1600, truncations = 100;
 
 TEST(Corruption, ModelFile) {
   const TemporaryFolder folder;
