@@ -88,8 +88,6 @@ class Search {
   /// next. repair: of all candidates; empty: none.
   std::vector<Score> score_records(Split split, std::size_t begin, std::size_t end,
                                    const std::vector<std::vector<Codes>>& candidates, const Repair& repair);
-  /// The score of one student on the whole test split.
-  Score test_score(const std::vector<Codes>& codes, const Repair& repair);
   bool search_done() const { return data_.episodes.size() >= data_.episodes_total; }
 
   SearchOptions options_;

@@ -15,9 +15,6 @@ import pandas
 
 from program import FEW_DATA, FEW_TEACHER, SOURCE, ProgramTest, end, errors_in, held, let_go, quick, run, run_file, start
 
-sys.path.append(os.path.join(SOURCE, "analysis"))
-import compare_runs
-
 BASE = f"""
 [base]
 model = "lenet5"
