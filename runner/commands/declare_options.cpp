@@ -402,11 +402,8 @@ void check_options(const SearchOptions& o, const std::set<std::string>& given) {
 std::string result_options_text(const CLI::App& app) {
   std::string text;
   for (const auto& [name, value] : values_of(app, changes_results))
-    if (!as_before(name, value))
-      text += name + "=" + value +
-              "
-              ";
-              return text;
+    if (!as_before(name, value)) text += name + "=" + value + "\n";
+  return text;
 }
 
 OptionTexts option_texts(const CLI::App& app, const SearchOptions& o) {
