@@ -5,7 +5,8 @@
 
 The search is real, its network that of AlexNet with random weights; the engine waits --microseconds for every student image
 instead of computing (bench/scaling.cpp), so that ranks need no core while they score and more of them than cores can be
-started. The column "formula" is docs/scaling.md's formula with the coefficients of the first rows. Needs numpy.
+started. The column "formula" is docs/scaling.md's, with the least of F and L that any row shows: what the machine is too
+small for is not in it. Needs numpy.
 """
 import math
 import platform
@@ -52,24 +53,32 @@ def main():
     slope = sum(numpy.polyfit(list(messages), [part[i] for part in messages.values()], 1)[0] for i in (0, 1))
     print(f"\nTogether {1e6 * slope:.1f} µs a rank.\n")
 
-    shared, little = (o.microseconds, (0, 1), counts), (0.1, (0,), counts[:4])
-    for microseconds, lags, numbers in (shared, little):
-        print(f"An iteration of {CANDIDATES} candidates, {IMAGES} images each, {microseconds:g} µs a student image [ms]\n")
-        row("lag", "ranks", "that score", "draw", "update", "send", "score", "gather", "commit", "**iteration**", "formula", "measured / formula")
-        row(*["---"] * 12)
-        for lag in lags:
-            for n in numbers:
-                iteration, draw, update, send, score, gather, commits, working = measured(
-                    o.build, n, "alexnet", o.episodes, CANDIDATES - 1, IMAGES, round(1e3 * microseconds), lag, 0)
-                each = 1e-6 * microseconds * IMAGES
-                if lag == 0 and n == 1:
-                    learner, host = draw + update, score - (CANDIDATES + 1) * each
-                    rest = iteration - learner - score
-                scoring = host + (1 + math.ceil(CANDIDATES / working)) * each + slope * (n - 1)
-                formula = rest + (max(scoring, learner) if lag else scoring + learner)
-                row(lag, n, int(working), ms(draw) if lag == 0 else "", *map(ms, (update, send, score, gather, commits)),
-                    f"**{ms(iteration)}**", ms(formula), f"{iteration / formula:.2f}")
-        print()
+    for microseconds, lags, numbers in ((o.microseconds, (0, 1), counts), (0.1, (0,), counts[:4])):
+        rows = [(lag, n, measured(o.build, n, "alexnet", o.episodes, CANDIDATES - 1, IMAGES, round(1e3 * microseconds), lag, 0))
+                for lag in lags for n in numbers]
+        print_iterations(rows, microseconds, slope)
+
+
+def print_iterations(rows, microseconds, slope):
+    """rows: (lag, ranks, what triseg_bench_scaling prints); slope: seconds of messages a rank."""
+    each = 1e-6 * microseconds * IMAGES
+
+    def waits(working):
+        return (1 + math.ceil(CANDIDATES / working)) * each  # the teacher's images, too
+    fixed = min(score - waits(working) for _, _, (*_, score, _, _, working) in rows)
+    learner = min(draw + update for lag, _, (_, draw, update, *_) in rows if lag == 0)
+    rest = min(iteration - draw - update - send - score - gather for lag, _, (iteration, draw, update, send, score, gather, *_) in rows
+               if lag == 0)
+    print(f"An iteration of {CANDIDATES} candidates, {IMAGES} images each, {microseconds:g} µs a student image [ms]; formula: "
+          f"F {ms(fixed + each)}, W {ms(CANDIDATES * each)}, L {ms(learner + rest)}\n")
+    row("lag", "ranks", "that score", "draw", "update", "send", "score", "gather", "commit", "**iteration**", "formula", "measured / formula")
+    row(*["---"] * 12)
+    for lag, n, (iteration, draw, update, send, score, gather, commits, working) in rows:
+        scoring = fixed + waits(working) + slope * (n - 1)
+        formula = rest + (max(scoring, learner) if lag else scoring + learner)
+        row(lag, n, int(working), ms(draw) if lag == 0 else "", *map(ms, (update, send, score, gather, commits)),
+            f"**{ms(iteration)}**", ms(formula), f"{iteration / formula:.2f}")
+    print()
 
 
 if __name__ == "__main__":
