@@ -109,9 +109,9 @@ class Matrix(Folder):
 
     def test_ctrl_c_stops_it_all(self):
         process = subprocess.Popen([sys.executable, "-B", os.path.join(QUALITY, "run.py"), "--build", BUILD, "--out", self.folder, *SMALL,
-                                    "--budgets", "1000000", "--jobs", "1", "--searchers", "ppo", "cma-es", "random"], stdout=subprocess.PIPE,
+                                    "--budgets", "1000000", "--jobs", "1", "--searchers", "ppo", "cma-es", "random", *QUICK], stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, text=True, start_new_session=True)
-        while not os.path.exists(os.path.join(self.folder, "runs", "tri_ppo_int_codes")):
+        while not os.path.exists(os.path.join(self.folder, "runs", "tri_ppo_int_codes")) and process.poll() is None:
             time.sleep(0.05)
         os.killpg(process.pid, signal.SIGINT)
         output, errors = process.communicate(timeout=60)
@@ -120,7 +120,8 @@ class Matrix(Folder):
         self.assertFalse([name for name in os.listdir(self.folder) if name.endswith(".json")])
 
     def test_variants(self):
-        self.matrix("--seeds", "1", "--searchers", "ppo", "ppo-moments-layer", "cma-es-tmax")
+        self.matrix("--seeds", "1", "--searchers", "ppo", "cma-es-tmax")
+        self.matrix("--seeds", "1", "--searchers", "ppo-moments-layer", quick=[*QUICK, "--repair-images", "500"])
         kds = [self.result(searcher, 1)["kd"] for searcher in ("ppo", "ppo-moments-layer", "cma-es-tmax")]
         self.assertEqual(len(set(kds)), 3, "all are searched for, differently")
 

@@ -257,7 +257,7 @@ def main():
     shutil.rmtree(FEW, ignore_errors=True)
     os.makedirs(FEW)
     write_few_images(FEW_DATA, SEARCH_IMAGES + VALIDATION_IMAGES, TEST_IMAGES)
-    sys.exit(subprocess.run([PROGRAM, "train", "--model", "lenet5", "--data", FEW_DATA, "--epochs", "5",
+    sys.exit(subprocess.run([PROGRAM, "train", "--model", "lenet5", "--data", FEW_DATA, "--epochs", "10",
                              "--qat-epochs", "1", "--out", FEW_TEACHER]).returncode)
 
 
