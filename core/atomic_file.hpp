@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -27,7 +28,8 @@ void ensure_writable_folder(const std::filesystem::path& folder);
 /// is no regular file: a folder, or a device or pipe, which could hold the reader for ever.
 int open_file(const std::filesystem::path& path);
 
-/// The bytes of a file. Throws Error as open_file does, and if it cannot be read.
+/// The bytes of a file, or the same as text. Throws Error as open_file does, and if it cannot be read.
 std::vector<std::byte> read_file(const std::filesystem::path& path);
+std::string read_text(const std::filesystem::path& path);
 
 }  // namespace triseg

@@ -61,8 +61,7 @@ bool is_finished(const fs::path& run_file) {
 void write_if_missing(const fs::path& path, const std::string& text) {
   std::error_code ignored;
   if (!fs::exists(path, ignored)) return commit_file(path, text);
-  const std::vector<std::byte> bytes = read_file(path);
-  if (std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()) != text)
+  if (read_text(path) != text)
     spdlog::warn("warning: {} is not what this version makes of the run: it stays; remove it to have it written again",
                  path.string());
 }

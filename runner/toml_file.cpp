@@ -188,9 +188,7 @@ std::vector<TomlEntry> read_toml(std::string_view option, const std::string& pat
   std::error_code error;
   if (std::filesystem::is_directory(path, error)) fail("{}: {}: expected a file, found a folder", option, path);
   if (!std::filesystem::exists(path, error)) fail("{}: {}: {}", option, path, error ? error.message() : "no such file");
-  const std::vector<std::byte> bytes = read_file(path);
-  return parse_toml({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, fmt::format("{}: {}", option, path),
-                    line);
+  return parse_toml(read_text(path), fmt::format("{}: {}", option, path), line);
 }
 
 std::string toml_string(std::string_view text) {

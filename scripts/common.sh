@@ -19,10 +19,13 @@ build() {
   cmake --build --preset cpu --parallel "$jobs" "$@"
 }
 
-# Open MPI: let ranks share cores and use all of them, work in containers without ptrace, and as root.
+# Open MPI: let ranks share cores and use all of them, work in containers without ptrace or ssh, and as root.
 export OMPI_MCA_rmaps_base_oversubscribe=${OMPI_MCA_rmaps_base_oversubscribe:-1}
 export OMPI_MCA_hwloc_base_binding_policy=${OMPI_MCA_hwloc_base_binding_policy:-none}
 export OMPI_MCA_btl_vader_single_copy_mechanism=${OMPI_MCA_btl_vader_single_copy_mechanism:-none}
+if ! command -v ssh > /dev/null && ! command -v rsh > /dev/null; then
+  export OMPI_MCA_plm_rsh_agent=${OMPI_MCA_plm_rsh_agent:-true}  # mpirun wants a program there, though it starts no other host
+fi
 if [[ $(id -u) == 0 ]]; then
   export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 fi

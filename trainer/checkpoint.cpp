@@ -71,8 +71,8 @@ TrainingTensors read_tensors(InputArchive& archive, const std::string& key) {
 std::optional<TrainingCheckpoint> load_checkpoint(const std::filesystem::path& path) {
   std::error_code ignored;
   if (!std::filesystem::exists(path, ignored)) return std::nullopt;
-  const std::vector<std::byte> bytes = read_file(path);
-  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  const std::string bytes = read_text(path);
+  const std::string_view text = bytes;
   if (!text.starts_with(format))
     fail("{}: no checkpoint of a training by this version of triseg: choose another --checkpoint, or remove it",
          path.string());

@@ -33,11 +33,6 @@ std::string lower_case(std::string text) {
   return text;
 }
 
-std::string text_of(const std::filesystem::path& path) {
-  const std::vector<std::byte> bytes = read_file(path);
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
 /// Parses a file's text, refusing repeated keys, of which the parser would keep the last.
 Json parse(const std::filesystem::path& path, const std::string& text) {
   std::vector<std::set<std::string>> keys;
@@ -242,7 +237,7 @@ struct ResultFile::Content {
 };
 
 ResultFile::ResultFile(const std::filesystem::path& path)
-    : path_(path), text_(text_of(path)), content_(std::make_shared<Content>(Content{parse(path, text_)})) {
+    : path_(path), text_(read_text(path)), content_(std::make_shared<Content>(Content{parse(path, text_)})) {
   const Json& json = content_->json;
   if (!json.is_object()) fail("{}: top level: expected an object, found {}", path.string(), excerpt(json));
   const auto text = [&](const char* key) -> std::optional<std::string> {

@@ -2,6 +2,7 @@
 import contextlib
 import io
 import os
+import shutil
 import subprocess
 import sys
 import unittest
@@ -30,6 +31,7 @@ class Common(unittest.TestCase):
         added = {name: value for name, value in self.environment().items() if BARE.get(name) != value}
         self.assertEqual({name for name in added if not name.startswith("OMPI_")}, set())
         self.assertEqual(added["OMPI_MCA_hwloc_base_binding_policy"], "none")
+        self.assertEqual("OMPI_MCA_plm_rsh_agent" in added, not (shutil.which("ssh") or shutil.which("rsh")))
         self.assertEqual("OMPI_ALLOW_RUN_AS_ROOT" in added, os.geteuid() == 0)
         chosen = self.environment(OMPI_MCA_hwloc_base_binding_policy="core", TRISEG_TEST="two\nlines")
         self.assertEqual((chosen["OMPI_MCA_hwloc_base_binding_policy"], chosen["TRISEG_TEST"]), ("core", "two\nlines"))

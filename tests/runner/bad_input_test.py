@@ -66,6 +66,8 @@ class BadInput(ProgramTest):
                 (["pick"], ["pick: expected run, the name of a run file"]),
                 (["pick", "a.h5"], ["pick: expected top_index"]),
                 (["train", "--out", 300 * "x"], ["--out: expected a name of at most 200 bytes, found 300"]),
+                (["repair", "a.json", "--out", 300 * "x"], ["--out: expected a name of at most 200 bytes, found 300"]),
+                (["repair", "a.json", "--checkpoint", 300 * "x"], ["--checkpoint: expected a name of at most 200 bytes, found 300"]),
                 (["train", "--out", "a.h5", "--checkpoint", 300 * "x"], ["--checkpoint: expected a name of at most 200 bytes, found 300"]),
                 (search + ["--sites", ""], ["--sites"]),
                 (search + ["--attention-layers", "conv3,conv3"], ["twice"]),

@@ -160,7 +160,7 @@ class OnFewImages(ProgramTest):
         self.repair("one.json")
         once = load(self.out("one.json"))
         self.result = self.out("one.json")
-        self.repair("more.json", "--seed", "2", "--epochs", "3")
+        self.repair("more.json", "--seed", "2")
         self.assertAlmostEqual(load(self.out("more.json"))["repair"]["training"]["validation_before"]["kd"],
                                once["repair"]["training"]["validation"]["kd"], delta=1e-12)
 
@@ -204,7 +204,7 @@ class OnFewImages(ProgramTest):
         self.repair("a.json", "--epochs", "10")
         training = load(self.out("a.json"))["repair"]["training"]
         before, after = training["validation_before"]["passed"], training["validation"]["passed"]
-        self.assertGreater(before, 0.001)
+        self.assertGreater(before, 0.005)
         self.assertLess(after, 1.1 * before)
         self.assertGreater(after, 0.5 * before)
 

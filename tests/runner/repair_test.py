@@ -32,14 +32,14 @@ class Repair(ProgramTest):
 
     def test_it_brings_the_mse_optimum_nearer_to_its_teacher(self):
         for mode in ("layer", "channel"):
-            shown = self.search(mode, "--repair", mode, "--repair-images", str(SEARCH_IMAGES), "--warm-start", "mse").stdout
+            shown = self.search(mode, "--repair", mode, "--warm-start", "mse").stdout
             with h5py.File(run_file(self.out(mode))) as file:
                 self.assertEqual(file.attrs["repair"], mode.encode())
                 mse, repaired = file["/selected/test_mse_kd"][()], file["/selected/test_mse_repaired_kd"][()]
                 self.assertIn(f"the MSE optimum with a repair of its own: KD {repaired:.5f}, student accuracy ", shown)
                 self.assertEqual(file["/selected/test_mse_repaired_images"][()], TEST_IMAGES)
                 origins, kd = file["/top/origin"].asstr()[:], file["/top/validation_kd"][:]
-            self.assertLess(repaired, mse, mode)
+            self.assertLess(repaired, 0.95 * mse, mode)
         self.search("none", "--warm-start", "mse")
         with h5py.File(run_file(self.out("none"))) as file:
             self.assertEqual(file["/selected/test_mse_kd"][()], mse, "the MSE optimum is also reported without a repair")
@@ -68,9 +68,9 @@ class Repair(ProgramTest):
         with open(result) as file:
             metrics = json.load(file)["metrics"]
         evaluate = lambda *more: json.loads(run(["evaluate", result, "--format", "json", *more]).stdout)
-        stored, images = evaluate(), ["--repair-images", "400"]
+        stored = evaluate()
         self.assertEqual((stored["kd"], stored["attention"], stored["repair"]), (metrics["kd"], metrics["attention"], "channel"))
-        none, layer, channel = (evaluate("--repair", *options) for options in (["none"], ["layer", *images], ["channel", *images]))
+        none, layer, channel = (evaluate("--repair", mode) for mode in ("none", "layer", "channel"))
         self.assertEqual((none["repair"], layer["repair"], channel["repair"]), ("none", "layer", "channel"))
         self.assertEqual(len({each["kd"] for each in (stored, none, layer, channel)}), 4, "the stored one is the start's")
 

@@ -527,8 +527,7 @@ class Options(ProgramTest):
                ("--tmax-mode", "fixed"), ("--tmax-percentile", "50"), ("--tmax-offset", "20"), ("--warm-start", "init"),
                ("--warm-start", "none"), ("--warm-start-tolerance", "2"), ("--mean-rate", "0.1"),
                ("--width-rate", "0.1"), ("--lr", "0.01"), ("--ppo-epochs", "2"), ("--clip", "0.001"), ("--gamma", "0.5"), ("--value-coef", "0"), ("--entropy-coef", "1"), ("--lag", "1"), ("--top-k", "1"),
-               ("--tmax-mode", "search"), ("--eval-every", "1"), ("--repair", "layer", "--repair-images", "500"),
-               ("--repair", "channel", "--repair-images", "500")]
+               ("--tmax-mode", "search"), ("--eval-every", "1"), ("--repair", "layer"), ("--repair", "channel")]
 
     def content(self, name):
         with h5py.File(run_file(self.out(name))) as file:
@@ -539,9 +538,9 @@ class Options(ProgramTest):
     def test_every_option_changes_the_run(self):
         self.search("base")
         before = self.content("base")
-        for i, options in enumerate(self.CHANGES):
-            with self.subTest(options):
-                self.search(str(i), *options)
+        for i, (option, value) in enumerate(self.CHANGES):
+            with self.subTest(option=option, value=value):
+                self.search(str(i), option, value)
                 self.assertNotEqual(self.content(str(i)), before)
 
     def test_max_acc_drop_decides_what_is_selected(self):

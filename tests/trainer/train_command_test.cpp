@@ -1,3 +1,4 @@
+#include "core/atomic_file.hpp"
 #include "core/error.hpp"
 #include "learner/files/model_file.hpp"
 #include "runner/training/train_command.hpp"
@@ -14,7 +15,6 @@
 #include <csignal>
 #include <fstream>
 #include <map>
-#include <sstream>
 #include <thread>
 
 namespace triseg {
@@ -22,13 +22,6 @@ namespace {
 
 using testing::HasSubstr;
 using testing::StartsWith;
-
-std::string text_of(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
 
 /// The real program with `arguments`, in a folder of its own.
 class TrainCommand : public testing::Test {
@@ -55,7 +48,7 @@ class TrainCommand : public testing::Test {
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   }
 
-  std::string error() const { return text_of(folder_ / "stderr"); }
+  std::string error() const { return read_text(folder_ / "stderr"); }
 
   /// Runs a command that must fail with one line and change no file.
   std::string refused(const std::vector<std::string>& arguments, int exit_code = 1) {
@@ -73,7 +66,7 @@ class TrainCommand : public testing::Test {
     std::map<std::string, std::string> result;
     for (const auto& entry : std::filesystem::recursive_directory_iterator(folder_))
       if (entry.path() != folder_ / "stderr" && entry.path() != folder_ / "stdout")
-        result[entry.path().string()] = entry.is_regular_file() ? text_of(entry.path()) : "";
+        result[entry.path().string()] = entry.is_regular_file() ? read_text(entry.path()) : "";
     return result;
   }
 

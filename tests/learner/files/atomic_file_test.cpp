@@ -21,11 +21,6 @@ namespace {
 
 using testing::HasSubstr;
 
-std::string text_of(const std::filesystem::path& path) {
-  const std::vector<std::byte> bytes = read_file(path);
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
 std::size_t files_in(const std::filesystem::path& folder) {
   return std::distance(std::filesystem::directory_iterator(folder), {});
 }
@@ -34,9 +29,9 @@ TEST(AtomicFile, ReplacesAFile) {
   const TemporaryFolder folder;
   commit_file(folder / "a", "first");
   commit_file(folder / "a", "second, longer");
-  EXPECT_EQ(text_of(folder / "a"), "second, longer");
+  EXPECT_EQ(read_text(folder / "a"), "second, longer");
   commit_file(folder / "a", "");
-  EXPECT_EQ(text_of(folder / "a"), "");
+  EXPECT_EQ(read_text(folder / "a"), "");
   EXPECT_EQ(files_in(folder.path()), 1);
 }
 
@@ -46,7 +41,7 @@ TEST(AtomicFile, WritesIntoTheCurrentFolder) {
   std::filesystem::current_path(folder.path());
   commit_file("a", "text");
   std::filesystem::current_path(before);
-  EXPECT_EQ(text_of(folder / "a"), "text");
+  EXPECT_EQ(read_text(folder / "a"), "text");
 }
 
 mode_t mode_of(const std::filesystem::path& path) {
@@ -68,10 +63,10 @@ TEST(AtomicFile, FollowsSymbolicLinks) {
   for (const char* name : {"direct", "twice", "dangling"}) {
     commit_file(folder.path() / "results" / name, name);
     EXPECT_TRUE(fs::is_symlink(folder.path() / "results" / name)) << name;
-    EXPECT_EQ(text_of(folder.path() / "results" / name), name);
+    EXPECT_EQ(read_text(folder.path() / "results" / name), name);
   }
-  EXPECT_EQ(text_of(folder / "scratch/run"), "twice");
-  EXPECT_EQ(text_of(folder / "scratch/new"), "dangling");
+  EXPECT_EQ(read_text(folder / "scratch/run"), "twice");
+  EXPECT_EQ(read_text(folder / "scratch/new"), "dangling");
   EXPECT_FALSE(fs::is_symlink(folder / "scratch/run"));
   EXPECT_EQ(files_in(folder / "results"), 3);
   EXPECT_EQ(files_in(folder / "scratch"), 2);

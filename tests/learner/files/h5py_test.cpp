@@ -409,7 +409,7 @@ void for_rewritten(const std::filesystem::path& file, Check check) {
     check(entry.path());
     ++files;
   }
-  EXPECT_GE(files, 7);
+  EXPECT_GE(files, 5);  // those of h5py; the others need h5repack
 }
 
 /// Other formats, layouts and filters, same content: as good as the file itself.

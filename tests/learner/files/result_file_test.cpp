@@ -19,12 +19,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 using testing::HasSubstr;
 
-std::string text_of(const std::filesystem::path& path) {
-  const std::vector<std::byte> bytes = read_file(path);
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
-SiteCodes read_text(const std::string& text, const Network& network) {
+SiteCodes codes_of(const std::string& text, const Network& network) {
   const TemporaryFolder folder;
   commit_file(folder / "result.json", text);
   return ResultFile(folder / "result.json").codes(network);
@@ -32,7 +27,7 @@ SiteCodes read_text(const std::string& text, const Network& network) {
 
 /// What the reader says of the text, for LeNet-5.
 std::string error_of_text(const std::string& text) {
-  const std::string error = error_of([&] { read_text(text, make_recipe("lenet5").network); });
+  const std::string error = error_of([&] { codes_of(text, make_recipe("lenet5").network); });
   EXPECT_EQ(error.find('\n'), std::string::npos) << error;
   if (!error.empty()) {
     EXPECT_THAT(error, HasSubstr("result.json: "));
@@ -48,7 +43,7 @@ TEST(ResultFile, HoldsTheKeysOfTheOriginal) {
   const TemporaryFolder folder;
   const RunData run = example_run();
   commit_file(folder / "result.json", result_text(run));
-  const std::string text = text_of(folder / "result.json");
+  const std::string text = read_text(folder / "result.json");
   int lines = 0;
   for (std::size_t at = text.find("tmax_code"); at != std::string::npos; at = text.find("tmax_code", at + 1)) ++lines;
   EXPECT_EQ(lines, 7);
@@ -165,13 +160,13 @@ TEST(ResultFile, UnfinishedRunsHaveNone) {
 /// perhaps as floats.
 TEST(ResultFile, ReadsTheOriginals) {
   const Network network = make_recipe("alexnet").network;
-  const SiteCodes read = read_text(R"({
+  const SiteCodes read = codes_of(R"({
     "layers": {
       "fc1": {"t1_code": 3.0, "v1_code": 6.0, "t2_code": 9.0, "v2_code": 12.0, "tmax_code": 15.0},
       "conv2": {"t1_code": 0, "v1_code": 14, "t2_code": 21, "v2_code": 28, "tmax_code": 255}
     },
     "backend": "fbgemm", "model": "AlexNet", "selection": "best_by_test_acc"})",
-                                   network);
+                                  network);
   EXPECT_EQ(read.codes, (std::vector<Codes>{{0, 14, 21, 28, 255}, {3, 6, 9, 12, 15}}));
   EXPECT_EQ(read.sites, (std::vector<std::size_t>{1, 5}));
 }
@@ -179,7 +174,7 @@ TEST(ResultFile, ReadsTheOriginals) {
 /// Earlier versions named sites by their record keys.
 TEST(ResultFile, ReadsRecordKeys) {
   const Network network = make_recipe("lenet5").network;
-  const SiteCodes read = read_text(
+  const SiteCodes read = codes_of(
       R"({"layers": {"block_output.conv2": )" + good_site + R"(, "classifier.fc1.out": )" + good_site + "}}", network);
   EXPECT_EQ(read.sites, (std::vector<std::size_t>{1, 2}));
   EXPECT_THAT(error_of_text(R"({"layers": {"conv1": )" + good_site + R"(, "block_output.conv1": )" + good_site + "}}"),
@@ -194,7 +189,7 @@ TEST(ResultFile, ARepairedOldFileHasPlainNames) {
       folder / "r.json",
       R"({"layers": {"block_output.conv1": )" + good_site + R"(}, "selection": {"rule": "best", "images": 5}})",
       network, {});
-  const Json json = Json::parse(text_of(folder / "r.json"));
+  const Json json = Json::parse(read_text(folder / "r.json"));
   EXPECT_EQ(json["layers"].size(), 1u);
   EXPECT_EQ(json["layers"]["conv1"]["t2_code"], 21);
   EXPECT_EQ(json["selection"], "best");
