@@ -163,8 +163,8 @@ void describe_student(TrainedRepair& trained, const RepairCommandOptions& o, con
 
 int run_repair(RepairCommandOptions o) {
   catch_stop_signals("step");
-  const ResultStudent student = load_student(o.student);
   resolve(o);
+  const ResultStudent student = load_student(o.student);
   o.training.temperature = o.student.temperature;
   const Problem& problem = student.problem;
   check(o.training, problem.network(), student.data);
