@@ -191,7 +191,7 @@ void setup_sweep(CLI::App& program, int& exit_code) {
   auto options = std::make_shared<SweepOptions>();
   CLI::App* app = program.add_subcommand("sweep", "Do a search for every combination of options that a file names");
   SweepOptions& o = *options;
-  app->add_option("file", o.file, "Sweep file (TOML): a base, and axes [grid], [[zip]], [random] and seeds")
+  app->add_option("file", o.file, "Sweep file (TOML): a base, axes [grid], [[zip]], [random] and seeds, and [halving]")
       ->check(path_text("a sweep file"));
   app->add_flag("--dry-run", o.dry_run, "Print the table of runs and what they cost, and do none")
       ->disable_flag_override();

@@ -286,28 +286,25 @@ class Crew {
 
 /// The runs that this sweep is to do, by their index.
 std::vector<std::size_t> own_runs(const SweepTable& table, const SweepPlace& place) {
+  const std::size_t step = !place.index ? 1 : place.index_step > 0 ? place.index_step : table.runs.size();
   std::vector<std::size_t> own;
-  for (std::size_t i = place.index.value_or(0); i < table.runs.size();
-       i += place.index && place.index_step == 0 ? table.runs.size() : std::max<std::size_t>(1, place.index_step))
-    own.push_back(i);
+  for (std::size_t i = place.index.value_or(0); i < table.runs.size(); i += step) own.push_back(i);
   return own;
 }
 
-/// Makes the folder this sweep's: its table, and nothing that an earlier one has claimed.
+/// Makes the folder this sweep's: writes its table, unless an index counts in the one that is there.
 void take_folder(const SweepFolder& folder, const SweepTable& table, const SweepPlace& place) {
   if (place.index) {
     if (has_other_table(folder, table))
       fail(
-          "--index: {} is not the table of the sweep file as it is now: undo what was changed there, or write the "
-          "table "
-          "anew with --slurm",
+          "--index: {} is not the table of the sweep file as it is now: undo what was changed in the file, or write "
+          "the table anew with --slurm",
           folder.table().string());
     return write_table(folder, table);
   }
   write_table(folder, table);
   if (!table.halving.rungs.empty())
-    for (const SweepRun& run : table.runs)
-      fs::remove(folder.failure(run.id));  // all are tried before a rung is decided
+    for (const SweepRun& run : table.runs) fs::remove(folder.failure(run.id));  // tried before a rung is decided
 }
 
 void clear_claims(const SweepFolder& folder) {
@@ -404,15 +401,15 @@ int run_sweep(const SweepTable& table, const SweepPlace& place, std::exception_p
       lock.emplace(folder.table(), "--out", place.index.has_value());
       take_folder(folder, table, place);
     });
-    std::string ids;
-    for (const SweepRun& run : table.runs) ids += run.id;
-    agree_on(world, ids, "the sweep file is not that of rank 0");
+    std::string what = fmt::format("{} ", fmt::join(table.halving.rungs, " "));
+    for (const SweepRun& run : table.runs) what += run.id;
+    agree_on(world, what, "the sweep file is not that of rank 0");
     Tally tally;
     Log log(table.runs.size());
     Crew crew(table, place, folder, ranks.group, own.size(), tally, log);
     Outcome outcome;
     std::vector<Standing> all;
-    // A pass takes every bracket over a rung, the last one to the end.
+    // A pass takes the brackets over a rung, the last one to the end.
     for (std::size_t pass = 0; pass <= table.halving.rungs.size() && !outcome.signal; ++pass) {
       std::vector<Leg> legs;
       agree(world, [&] {
