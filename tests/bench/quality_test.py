@@ -120,7 +120,7 @@ class Matrix(Folder):
         self.assertFalse([name for name in os.listdir(self.folder) if name.endswith(".json")])
 
     def test_variants(self):
-        self.matrix("--seeds", "1", "--searchers", "ppo", "ppo-moments-layer", "cma-es-tmax")
+        self.matrix("--seeds", "1", "--searchers", "ppo", "ppo-moments-layer", "cma-es-tmax", quick=[*QUICK, "--warm-start", "init"])
         kds = [self.result(searcher, 1)["kd"] for searcher in ("ppo", "ppo-moments-layer", "cma-es-tmax")]
         self.assertEqual(len(set(kds)), 3, "all are searched for, differently")
 

@@ -108,7 +108,7 @@ class OnFewImages(ProgramTest):
                 self.assertNotAlmostEqual(fitted["multiplier"][0] / channel[0], fitted["multiplier"][1] / channel[1], places=6)
 
     def test_a_killed_repair_goes_on_to_the_same_result(self):
-        long = ["--epochs", "6"]
+        long = ["--epochs", "3"]
         self.repair("whole.json", *long)
         checkpoint = self.out("killed.json.checkpoint")
 
@@ -121,9 +121,9 @@ class OnFewImages(ProgramTest):
         process.kill()
         process.communicate()
         self.assertFalse(os.path.exists(self.out("killed.json")), "killed before its end")
-        other = self.repair("killed.json", "--epochs", "9", expect=1)
+        other = self.repair("killed.json", "--epochs", "4", expect=1)
         self.assert_one_line_error(other, "killed.json.checkpoint",
-                                   "another configuration: --epochs (6 instead of 9); remove it")
+                                   "another configuration: --epochs (3 instead of 4); remove it")
         kept, started = shutil.copy(checkpoint, self.out("kept")), []
 
         def go_on():
@@ -137,7 +137,7 @@ class OnFewImages(ProgramTest):
         let_go([process.pid])
         text = process.communicate()[1]
         self.assertEqual(process.returncode, 85, text)
-        self.assertRegex(text, "killed.json.checkpoint holds [0-9]+ of 6 epochs; the same command continues\n$")
+        self.assertRegex(text, "killed.json.checkpoint holds [0-9]+ of 3 epochs; the same command continues\n$")
         self.assertIn("Continuing", self.repair("killed.json", *long).stderr)
         whole, killed = load(self.out("whole.json")), load(self.out("killed.json"))
         self.assertEqual(killed["repair"]["layers"], whole["repair"]["layers"])

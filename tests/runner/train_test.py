@@ -54,7 +54,7 @@ class Train(ProgramTest):
                 os.remove(self.out(out))
                 if kept:
                     shutil.copy(kept, checkpoint)
-            return start(self.command(out, "--epochs", "30"))
+            return start(self.command(out, "--epochs", "12"))
         process, _ = held(begin, lambda: written() not in (None, before), lambda: os.path.exists(checkpoint))
         process.send_signal(number)
         let_go([process.pid])
@@ -91,14 +91,14 @@ class Train(ProgramTest):
         self.assertFalse([name for name in os.listdir(self.out("")) if name.endswith(".lock")])
 
     def test_a_signal_stops_it_and_the_same_command_continues(self):
-        self.train("whole.h5", "--epochs", "30")
+        self.train("whole.h5", "--epochs", "12")
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2):
             with self.subTest(number):
                 text, code = self.stop("parts.h5", number)
                 self.assertEqual(code, 85, text)
-                self.assertRegex(text, "Stopped by a signal: .*parts.h5.checkpoint holds [0-9]+ of 31 epochs; the same command continues\n$")
+                self.assertRegex(text, "Stopped by a signal: .*parts.h5.checkpoint holds [0-9]+ of 13 epochs; the same command continues\n$")
                 self.assertFalse(os.path.exists(self.out("parts.h5")))
-        self.assertIn("Continuing", self.train("parts.h5", "--epochs", "30").stderr)
+        self.assertIn("Continuing", self.train("parts.h5", "--epochs", "12").stderr)
         self.assert_same_model("whole.h5", "parts.h5")
 
     def test_a_checkpoint_is_of_its_images(self):
@@ -106,7 +106,7 @@ class Train(ProgramTest):
         with open(self.out("a.h5.checkpoint"), "rb") as file:
             before = file.read()
         self.alter_data()
-        self.assert_one_line_error(self.train("a.h5", "--epochs", "30", expect=1), "a.h5.checkpoint",
+        self.assert_one_line_error(self.train("a.h5", "--epochs", "12", expect=1), "a.h5.checkpoint",
                                    "another configuration: --data (other images or labels); remove it")
         with open(self.out("a.h5.checkpoint"), "rb") as file:
             self.assertEqual(file.read(), before)
