@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Times one search on one GPU and over NCCL on several, checks that they wrote the same bytes, and prints tables in Markdown.
 
-    bench/gpu_scaling.py [--build build/cuda] [--gpus 2] [--teacher VGG16.h5]
+    bench/gpu_scaling.py [--build build/cuda] [--gpus 1 2 4] [--teacher VGG16.h5] [-- more options of triseg search]
 
 Two workloads: AlexNet as in configs/alexnet.toml, and VGG-16 with 128 images an episode, large enough that the GPUs and not
 the processes' start decide. Without --teacher a VGG-16 is trained for one float and one quantization-aware epoch: its accuracy
@@ -44,8 +44,9 @@ def search(build, options, gpus, out):
 def main():
     arguments = parser(__doc__)
     arguments.add_argument("--build", default="build/cuda")
-    arguments.add_argument("--gpus", type=int, default=2)
+    arguments.add_argument("--gpus", type=int, nargs="+", default=[1, 2], help="a row each, compared with the first")
     arguments.add_argument("--teacher", help="INT8 model file of a VGG-16 (default: one is trained)")
+    arguments.add_argument("options", nargs="*", help="of every search")
     o = arguments.parse_args()
 
     gpu = checked(["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]).stdout.splitlines()
@@ -56,16 +57,18 @@ def main():
             checked([f"{o.build}/bin/triseg", "train", "--model", "vgg16", "--device", "cuda", "--epochs", "1", "--qat-epochs", "1",
                      "--out", teacher])
         for name, options in WORKLOADS.items():
-            options = options + (["--teacher", teacher] if name == "vgg16" else [])
-            runs = [search(o.build, options, gpus, f"{folder}/{name}-{gpus}") for gpus in (1, o.gpus)]
-            same = checked([sys.executable, COMPARE, runs[0][-1], runs[1][-1]]).stdout.strip()
+            options = options + (["--teacher", teacher] if name == "vgg16" else []) + o.options
+            runs = [search(o.build, options, gpus, f"{folder}/{name}-{gpus}") for gpus in o.gpus]
+            same = ", ".join({checked([sys.executable, COMPARE, runs[0][-1], run[-1]]).stdout.strip() for run in runs[1:]})
             shown = " ".join(options).replace(teacher, "FILE")
             print(f"`triseg search {shown}`, {runs[0][3]} student images in iterations; all datasets: {same}\n")
-            print("| ranks | whole process [s] | iterations [s] | images/s | scoring alone [s] |\n|---|---|---|---|---|")
+            print("| ranks | whole process [s] | times as fast | iterations [s] | times as fast | images/s | scoring alone [s] "
+                  "| times as fast |\n|---|---|---|---|---|---|---|---|")
+            first = runs[0]
             for total, iterations, scoring, images, what, _ in runs:
-                print(f"| {what} | {total:.2f} | {iterations:.2f} | {images / iterations:.0f} | {scoring:.2f} |")
-            print("| speed-up | " + " | ".join(f"{runs[0][i] / runs[1][i]:.2f}" for i in (0, 1)) +
-                  f" | | {runs[0][2] / runs[1][2]:.2f} |\n", flush=True)
+                print(f"| {what} | {total:.2f} | {first[0] / total:.2f} | {iterations:.2f} | {first[1] / iterations:.2f} "
+                      f"| {images / iterations:.0f} | {scoring:.2f} | {first[2] / scoring:.2f} |")
+            print(flush=True)
 
 
 if __name__ == "__main__":
