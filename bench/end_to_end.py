@@ -32,7 +32,7 @@ def gpu_rate(build):
     """Images a second of AlexNet at the rate that a large int8 product reaches on the card."""
     output = checked([f"{build}/bin/triseg_bench_forward_cuda", "0.3"]).stdout
     row = next(line for line in output.splitlines() if line.startswith("| alexnet | 64 x 32 "))
-    _, _, _, images, _, share, _ = (cell.strip() for cell in row.strip("|").split("|"))
+    _, _, _, _, images, _, share, _ = (cell.strip() for cell in row.strip("|").split("|"))
     return float(images) / float(share)
 
 

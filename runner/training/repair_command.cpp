@@ -95,7 +95,6 @@ void resolve(RepairCommandOptions& o) {
   o.training.shared_slope = o.repair == RepairMode::layer;
   if (o.out.empty()) o.out = fs::path(o.student.result).replace_extension(".repaired.json").string();
   check_name_length("--out", o.out);
-  check_name_length("--checkpoint", o.checkpoint);
   if (o.checkpoint.empty()) o.checkpoint = o.out + ".checkpoint";
   if (same_file(o.out, o.student.result)) fail("--out: {} is the result itself; name another file", o.out);
   if (same_file(o.checkpoint, o.out) || same_file(o.checkpoint, o.student.result))
@@ -163,8 +162,10 @@ void describe_student(TrainedRepair& trained, const RepairCommandOptions& o, con
 
 int run_repair(RepairCommandOptions o) {
   catch_stop_signals("step");
-  resolve(o);
+  check_name_length("--out", o.out);
+  check_name_length("--checkpoint", o.checkpoint);
   const ResultStudent student = load_student(o.student);
+  resolve(o);
   o.training.temperature = o.student.temperature;
   const Problem& problem = student.problem;
   check(o.training, problem.network(), student.data);
