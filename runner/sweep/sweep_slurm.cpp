@@ -88,8 +88,8 @@ std::string batch_script(const SlurmArray& a, std::size_t largest) {
   for (const std::string& argument : a.arguments) words += " " + shell_word(argument);
   const std::string limit = a.concurrent > 0 ? fmt::format("%{}", a.concurrent) : "";
   return fmt::format(R"(#!/bin/bash
-# Written by triseg sweep: a task of this array does every {tasks}th of {runs} runs, from its own number on, through as many time
-# limits as it takes. `triseg sweep status` says how far they are.
+# Written by triseg sweep: a task of this array does every {tasks}th of {runs} runs, from its own number on, through as
+# many time limits as it takes. `triseg sweep status` says how far they are.
 #SBATCH --job-name=triseg-sweep
 #SBATCH --array=0-{last}{limit}
 #SBATCH --output={log}
@@ -97,7 +97,8 @@ std::string batch_script(const SlurmArray& a, std::size_t largest) {
 #SBATCH --requeue
 {options}set -euo pipefail
 
-# Where MPI and HDF5 come as modules, load here those that triseg was built with, unless they are loaded when this is submitted:
+# Where MPI and HDF5 come as modules, load here those that triseg was built with, unless they are loaded when this is
+# submitted:
 #   module load gcc openmpi hdf5
 cd {here}
 triseg=({program})
