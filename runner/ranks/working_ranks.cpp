@@ -34,7 +34,7 @@ std::size_t WorkingRanks::of_iteration(std::size_t items) {
 }
 
 std::size_t WorkingRanks::of_images(std::uint64_t images) const {
-  if (!decided_ || more_ == ranks_) return ranks_;
+  if (!decided_ || more_ == ranks_ || images_ == 0) return ranks_;
   return std::clamp<std::uint64_t>(images * more_ / images_, 1, ranks_);
 }
 
