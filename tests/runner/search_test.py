@@ -210,9 +210,10 @@ class Ranks(ProgramTest):
             self.assert_same_run(self.out("a"), self.out(f"b{ranks}"))
 
     def test_threads_and_engine_change_no_byte(self):
-        self.search("a", "--threads", "1")
+        few = ["--episodes", "64"]  # the reference takes its time
+        self.search("a", "--threads", "1", *few)
         for name, more in (("b", ["--threads", "3"]), ("c", ["--threads", "2", "--engine", "reference"])):
-            self.search(name, *more)
+            self.search(name, *few, *more)
             self.assert_same_run(self.out("a"), self.out(name))
 
     def test_with_a_lag_the_policy_is_one_iteration_behind_on_any_number_of_ranks(self):
