@@ -107,13 +107,13 @@ class TwoHosts(HostsTest):
         options = quick(*SEARCH)[1:]
         pairs = dict(zip(options[::2], options[1::2]))
         del pairs["--result-file"]
-        self.write_sweep(file, pairs, '[grid]\nstrategy = ["ppo", "random"]\nseed = [1, 2]\n')
+        self.write_sweep(file, pairs, '[grid]\nstrategy = ["ppo", "random"]\nseed = [1, 2, 3, 4]\n')
         command = ["sweep", file, "--submit", "--out", out, "--slurm-option", "ntasks=1", "--slurm-option", "time=30"]
         said = self.cluster.run(PROGRAM, *command, "--concurrent", "3")
         array = re.match(r"Job ([0-9]+): ", said)[1]
         with open(os.path.join(out, "sweep.json")) as table:
             runs = [each["id"] for each in json.load(table)["runs"]]
-        self.assertEqual(len(runs), 4)
+        self.assertEqual(len(runs), 8)
 
         def path(folder, index):
             return run_file(os.path.join(folder, "runs", runs[index]), "run")
@@ -125,7 +125,7 @@ class TwoHosts(HostsTest):
             self.let_go(ranks)
         self.restart(requeued)
         self.assertEqual(self.wait_for_end(killed), "FAILED")
-        for index in (0, 2, 3):
+        for index in (0, 2, 3, 4, 5, 6, 7):
             self.assertEqual(self.wait_for_end(f"{array}_{index}", 180), "COMPLETED", index)
         again = re.match(r"Job ([0-9]+): ", self.cluster.run(PROGRAM, *command))[1]
         self.assertEqual(self.wait_for_end(f"{again}_1"), "COMPLETED")
@@ -134,7 +134,7 @@ class TwoHosts(HostsTest):
         # One allocation in two groups.
         self.assertEqual(self.wait_for_end(self.by_hand("groups", "--ntasks=2", file, "--out", alone), 180), "COMPLETED", self.log("groups"))
         self.assertIn("2 groups of ranks", self.log("groups"))
-        for index in range(4):
+        for index in range(8):
             self.assert_equal_files(path(out, index), path(alone, index))
         self.halving(pairs)
 
