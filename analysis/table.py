@@ -33,7 +33,7 @@ def problem(file):
     are the first section of /@config, but for the seed, with content in the place of paths."""
     section = text(file.attrs["config"]).split("\n# ")[0]
     pairs = (line.partition(" = ") for line in section.splitlines())
-    options = {"final-scoring": "all"}  # of versions that had no other
+    options = {"final-scoring": "all", "lag": "0"}  # of versions that had no other
     options |= {name: value.strip("\"'") for name, equals, value in pairs if equals}
     for name in ("seed", "energy-table"):
         options.pop(name, None)

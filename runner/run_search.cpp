@@ -44,18 +44,6 @@ void announce(const Problem& problem, const RunData& run, const Inputs& inputs) 
         counted(tasks - 1, "other task"));
 }
 
-/// True if the run in the file is there and finished: then there is nothing to write, and no place to write to is
-/// needed.
-bool is_finished(const fs::path& run_file) {
-  std::error_code ignored;
-  if (!fs::exists(run_file, ignored)) return false;
-  try {
-    return read_progress(run_file).finished;
-  } catch (const Error&) {
-    return false;  // take_place says what is wrong with it
-  }
-}
-
 /// Writes a file that follows from a finished run, unless it is there: what differs from the run's own was edited or
 /// picked, and stays.
 void write_if_missing(const fs::path& path, const std::string& text) {
@@ -106,7 +94,8 @@ int run_search(Transport& transport, std::string_view why, const DescribeOptions
   std::optional<FileLock> lock;
   agree(transport, [&] {
     if (transport.rank() != 0) return;
-    if (!is_finished(files.run)) {
+    // A finished run needs no place to write to; take_place says what is wrong with another.
+    if (!is_finished_run(files.run)) {
       ensure_writable_folder(files.folder);
       lock.emplace(files.run, "--out or --result-file");
     }

@@ -352,7 +352,8 @@ bool Search::score_finalists() {
   };
   const std::uint64_t most = finalists.size() * images;
   Heat heat = next();
-  spdlog::info("Scoring {} candidates on {} validation images, {} of them done", finalists.size(), images, heat.begin);
+  spdlog::info("Scoring {} candidates on {} validation images, {} of {} student images done", finalists.size(), images,
+               student_images(), most);
   Progress progress("student images", student_images(), most, options_.output.progress_every);
   auto last_commit = Clock::now();
   while (!heat.finalists.empty()) {

@@ -83,7 +83,7 @@ class Engine {
   virtual DeviceScoring* device_scoring() { return nullptr; }
 
   /// Sets the images that the following calls run on, and copies them. codes: (images, channels, side, side) input
-  /// codes. Does not wait for a device.
+  /// codes. A device may still be at it when the call returns.
   virtual void load_images(std::span<const std::uint8_t> codes, int images) = 0;
 
   /// Forwards of all students over the loaded images. results: one per student.

@@ -93,6 +93,7 @@ struct Scorer::Lane {
   /// Makes the codes of a batch, so that its load() is short.
   void prepare(const QuantizedNetwork& network, ImageBatch batch) {
     if (prepared.holds(batch)) return;
+    prepared.source = nullptr;  // it holds nothing until all of the new one is there
     batch.codes = std::move(prepared.codes);
     batch.codes.resize(batch.indices.size() * network.network.input_size());
     quantize_images(network, *batch.source, batch.indices, batch.codes);

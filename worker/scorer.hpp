@@ -26,8 +26,9 @@ struct ScoreRequest {
   std::vector<Repair> repairs;                 // what repair_of refers to: candidates may share one
   std::vector<std::uint32_t> repair_of;    // (candidates): index into repairs or no_repair; empty: no candidate has one
   std::string phase;                       // what it is for, "iteration 17", for messages of failures
-  std::vector<std::uint32_t> next_images;  // of this split, the first batch of the next request, if it is known:
-                                           // prepared while this one is scored; no result depends on it
+  std::vector<std::uint32_t> next_images;  // of this split, the first batch of the next request, if it is known: an
+                                           // engine that scores on a device has it prepared while this one is scored;
+                                           // no result depends on it
 
   std::size_t batches() const { return (images.size() + batch_size - 1) / batch_size; }
   std::size_t items() const { return batches() * candidates.size(); }

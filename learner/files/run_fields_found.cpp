@@ -234,9 +234,8 @@ void add_selected(std::vector<Field>& fields) {
   add({"test_mcnemar_p", "1", "two-sided p-value that student and teacher are right equally often (McNemar, exact)"},
       [](const RunData& r) { return mcnemar_p(r.selected.test); });
   add({"within_error_of_best", "1",
-       "rows of /top whose validation reward is within 1.96 standard errors of the first one's on the same images, the "
-       "first "
-       "included"},
+       "rows of /top whose validation reward is within 1.96 standard errors of the first one's on the same images, "
+       "the first included"},
       [](const RunData& r) { return count_within_error(r.top); });
   const auto add_gap = [&](std::string name, std::string units, std::string of, double Gap::*member) {
     add({"gap_" + name, units, of + " on the test split less that on validation"}, [member](const RunData& r) {

@@ -134,8 +134,18 @@ RunProgress read_progress(const std::filesystem::path& path) {
   };
   progress.episodes = rows("/episodes/reward");
   const std::string images = "/finalists/images";
-  if (rows(images) > 0) progress.finalist_images = file.read_dataset(images).as<std::uint64_t>().front();
+  if (rows(images) > 0)
+    for (const std::uint64_t each : file.read_dataset(images).as<std::uint64_t>()) progress.finalist_images += each;
   return progress;
+}
+
+bool is_finished_run(const std::filesystem::path& path) {
+  std::error_code ignored;
+  try {
+    return std::filesystem::exists(path, ignored) && read_progress(path).finished;
+  } catch (const Error&) {
+    return false;
+  }
 }
 
 RunData read_run(const std::filesystem::path& path) {

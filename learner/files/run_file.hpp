@@ -23,12 +23,15 @@ RunData read_run(const std::filesystem::path& path);
 struct RunProgress {
   bool finished = false;
   std::uint64_t episodes = 0, episodes_total = 0;
-  std::uint64_t finalist_images = 0;  ///< validation images that its finalists are scored on so far; 0 once finished
+  std::uint64_t finalist_images = 0;  ///< student images that its finalists are scored on so far; 0 once finished
 };
 
 /// Reads no more of a run file than this. Throws Error as read_run does, but sees neither damage elsewhere in the file
 /// nor content that no search could have had.
 RunProgress read_progress(const std::filesystem::path& path);
+
+/// True if there is a run file, as far as read_progress reads it, and its run is finished.
+bool is_finished_run(const std::filesystem::path& path);
 
 /// Everything that is wrong with a run file, a line each; empty if it is right. Beyond what read_run demands, looks for
 /// extra or mislabelled datasets and for derived ones that do not follow from the others. Unfinished run files can be

@@ -19,9 +19,8 @@ std::vector<Group> run_groups(int version) {
        "The E evaluations of the policy's most probable codes while the search went on; those of several branches take "
        "turns"},
       {"/finalists",
-       "Scores of the F finalists on the validation images so far, which are fewer for those that are out; F = 0 but "
-       "while "
-       "they are being scored"},
+       "Scores of the F finalists on the validation images so far, which are fewer for those that are out; "
+       "F = 0 but while they are being scored"},
       {"/top",
        "The K best candidates scored on the validation split, or on its first images: by images, most first, then by "
        "reward, best first; K = 0 until the run is finished"},

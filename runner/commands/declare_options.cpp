@@ -382,9 +382,8 @@ void check_options(const SearchOptions& o, const std::set<std::string>& given) {
          o.strategy.ppo.lag, name_of(strategy_names, o.strategy.kind));
   if (o.strategy.ppo.lag > 0 && searched)
     fail(
-        "--lag {}: a search for tmax learns from an iteration before it draws the next: expected --tmax-mode "
-        "percentile "
-        "or fixed, or --lag 0",
+        "--lag {}: a search for tmax learns from an iteration before it draws the next: expected "
+        "--tmax-mode percentile or fixed, or --lag 0",
         o.strategy.ppo.lag);
   if (o.repair.mode != RepairMode::none && searched)
     fail(
@@ -400,8 +399,11 @@ void check_options(const SearchOptions& o, const std::set<std::string>& given) {
 }
 
 std::string result_options_text(const CLI::App& app) {
+  auto values = values_of(app, changes_results);
+  if (values.at("objective") != name_of(objectives, Objective::accuracy))
+    values["final-scoring"] = name_of(final_scorings, FinalScoring::all);  // as complete_options has it
   std::string text;
-  for (const auto& [name, value] : values_of(app, changes_results))
+  for (const auto& [name, value] : values)
     if (!as_before(name, value)) text += name + "=" + value + "\n";
   return text;
 }

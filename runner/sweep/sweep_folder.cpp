@@ -20,17 +20,14 @@ using Json = nlohmann::ordered_json;
 
 constexpr const char* format = "triseg-sweep 1";
 
-std::string text_in(const fs::path& path) {
-  const std::vector<std::byte> bytes = read_file(path);
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
 /// The line of a file that has one.
 std::string line_in(const fs::path& path) {
-  std::string text = text_in(path);
+  std::string text = read_text(path);
   while (text.ends_with('\n')) text.pop_back();
   return text;
 }
+
+}  // namespace
 
 std::string table_text(const SweepTable& table) {
   Json runs = Json::array();
@@ -45,8 +42,6 @@ std::string table_text(const SweepTable& table) {
   return json.dump(1) + "\n";
 }
 
-}  // namespace
-
 RunFiles SweepFolder::files(const std::string& id) const {
   OutputOptions output;
   output.out = run(id).string();
@@ -58,13 +53,13 @@ void write_table(const SweepFolder& folder, const SweepTable& table) { commit_fi
 
 bool has_other_table(const SweepFolder& folder, const SweepTable& table) {
   std::error_code ignored;
-  return fs::exists(folder.table(), ignored) && text_in(folder.table()) != table_text(table);
+  return fs::exists(folder.table(), ignored) && read_text(folder.table()) != table_text(table);
 }
 
 SweepTable read_table(const SweepFolder& folder) {
   const fs::path path = folder.table();
   try {
-    const Json json = Json::parse(text_in(path));
+    const Json json = Json::parse(read_text(path));
     if (json.at("format") != format) fail("{}: expected the table of a sweep of this version", path.string());
     SweepTable table;
     table.varied = json.at("varied").get<std::vector<std::string>>();
@@ -114,15 +109,7 @@ RunStatus run_status(const SweepFolder& folder, const std::string& id) {
   return status;
 }
 
-bool is_finished(const SweepFolder& folder, const std::string& id) {
-  const fs::path file = folder.files(id).run;
-  std::error_code ignored;
-  try {
-    return fs::exists(file, ignored) && read_progress(file).finished;
-  } catch (const Error&) {
-    return false;
-  }
-}
+bool is_finished(const SweepFolder& folder, const std::string& id) { return is_finished_run(folder.files(id).run); }
 
 void write_stopped(const SweepFolder& folder, const std::string& id, const std::string& line) {
   const fs::path path = folder.stopped(id);

@@ -40,6 +40,9 @@ inline constexpr const char* sweep_result_file = "run.json";
 /// Writes the table (commit_file). Throws Error if it cannot be written.
 void write_table(const SweepFolder& folder, const SweepTable& table);
 
+/// What it holds: the runs, their values, and [halving].
+std::string table_text(const SweepTable& table);
+
 /// True if the folder has a table, and it is another one.
 bool has_other_table(const SweepFolder& folder, const SweepTable& table);
 

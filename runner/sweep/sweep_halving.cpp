@@ -78,10 +78,9 @@ std::vector<Measurement> read_measurements(const SweepFolder& folder, const std:
   const fs::path path = folder.rungs(id);
   std::error_code ignored;
   if (!fs::exists(path, ignored)) return measured;
-  const std::vector<std::byte> bytes = read_file(path);
-  const auto* text = reinterpret_cast<const char*>(bytes.data());
+  const std::string text = read_text(path);
   try {
-    for (const Json& m : Json::parse(text, text + bytes.size()))
+    for (const Json& m : Json::parse(text))
       measured.push_back({m.at("rung").get<std::uint64_t>(), m.at("episodes").get<std::uint64_t>(),
                           m.at("images").get<std::uint64_t>(), m.at("validation_kd").get<double>()});
   } catch (const Json::exception&) {

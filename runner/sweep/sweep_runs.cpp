@@ -26,6 +26,7 @@
 #include <cstring>
 #include <fcntl.h>
 #include <memory>
+#include <set>
 #include <sstream>
 #include <system_error>
 #include <thread>
@@ -204,7 +205,8 @@ class Worker {
       if (is_locked(file)) fail("{} is being written by {}", file.string(), lock_holder(file));
       ensure_writable_folder(folder_.run(run.id));
       commit_file(folder_.options(run.id), toml_text(run.options));
-      for (const fs::path& note : {folder_.failure(run.id), folder_.stopped(run.id)}) fs::remove(note);
+      fs::remove(folder_.stopped(run.id));
+      if (leg.rung == 0) fs::remove(folder_.failure(run.id));  // else it counts at the rung until it is measured there
     });
     const DescribeOptions describe = [&](const SearchOptions& completed) { return option_texts(app, completed); };
     const auto start = std::chrono::steady_clock::now();
@@ -217,6 +219,7 @@ class Worker {
     };
     const Pause pause{leg.rung, [&](std::uint64_t episodes, const Score& validation) {
                         add_measurement(folder_, run.id, {leg.rung, episodes, validation.images, validation.mean_kd()});
+                        fs::remove(folder_.failure(run.id));
                         log_.say_of(leg.run, table_,
                                     fmt::format("KD {:.4f} at {} episodes; {}", validation.mean_kd(), episodes,
                                                 seconds_since(start)));
@@ -312,6 +315,17 @@ void clear_claims(const SweepFolder& folder) {
   fs::create_directories(folder.claims());
 }
 
+/// Runs in the folder that are not in the table: of a sweep file that has changed, or of another version.
+std::size_t runs_beside(const SweepFolder& folder, const SweepTable& table) {
+  std::set<std::string> ids;
+  for (const SweepRun& run : table.runs) ids.insert(run.id);
+  std::error_code none;
+  std::size_t others = 0;
+  for (const auto& entry : fs::directory_iterator(folder.path / "runs", none))
+    others += !ids.contains(entry.path().filename().string());
+  return others;
+}
+
 /// What is done already, in words that change with every commit: "3 of 18 runs finished, ..."; empty if there is
 /// nothing.
 std::string progress_of(const SweepFolder& folder, const SweepTable& table, const std::vector<std::size_t>& own) {
@@ -401,9 +415,7 @@ int run_sweep(const SweepTable& table, const SweepPlace& place, std::exception_p
       lock.emplace(folder.table(), "--out", place.index.has_value());
       take_folder(folder, table, place);
     });
-    std::string what = fmt::format("{} ", fmt::join(table.halving.rungs, " "));
-    for (const SweepRun& run : table.runs) what += run.id;
-    agree_on(world, what, "the sweep file is not that of rank 0");
+    agree_on(world, table_text(table), "the sweep file is not that of rank 0");
     Tally tally;
     Log log(table.runs.size());
     Crew crew(table, place, folder, ranks.group, own.size(), tally, log);
@@ -419,6 +431,9 @@ int run_sweep(const SweepTable& table, const SweepPlace& place, std::exception_p
           all = settle(folder, table);
           log.say(fmt::format("Sweep of {} into {}, {} of ranks", counted(own.size(), "run"), folder.path.string(),
                               counted(ranks.count, "group")));
+          if (const std::size_t others = runs_beside(folder, table); others > 0)
+            log.say(
+                fmt::format("{} of another table in {}: left as found", counted(others, "run"), folder.path.string()));
           if (const std::string done = progress_of(folder, table, own); !done.empty())
             log.say(fmt::format("Continuing {}: {}", folder.path.string(), done));
         }

@@ -114,10 +114,10 @@ through_limits{words}
 }
 
 std::string submit(const std::filesystem::path& script, const std::string& after) {
-  const std::string dependency = after.empty() ? "" : "--dependency=afterany:" + after + " ";
+  const std::string dependency = after.empty() ? "" : shell_word("--dependency=afterany:" + after) + " ";
   const Output output = output_of(fmt::format("sbatch --parsable {}{} 2>&1", dependency, shell_word(script.string())));
   if (output.status != 0) fail("sbatch {}: {}", script.string(), output.text.substr(0, output.text.find('\n')));
-  return output.text;
+  return output.text.substr(0, output.text.find(';'));  // behind it stands the cluster, where one was named
 }
 
 }  // namespace triseg

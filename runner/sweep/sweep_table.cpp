@@ -51,9 +51,7 @@ class Reader {
   Reader(const fs::path& path) : path_(path) { spec_.name = path.string(); }
 
   SweepSpec read() {
-    const std::vector<std::byte> bytes = read_file(path_);
-    const auto sections =
-        parse_toml_sections({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path_.string());
+    const auto sections = parse_toml_sections(read_text(path_), path_.string());
     for (const TomlSection& section : sections) {
       section_ = section.name;
       if (section.name.empty()) read_top(section);

@@ -448,6 +448,13 @@ class Table(RunFile):
         rows = self.table(self.run_file, self.variant("other.h5", "f.attrs['data'] = numpy.bytes_('elsewhere')",
                                                       "f.attrs['seed'] = numpy.uint64(2)"))
         self.assertEqual(rows[-1][1], "mean", "the same images in another folder")
+        rows = self.table(with_text("config", "seed = 1"), self.variant("older.h5", "f.attrs['config'] = numpy.bytes_('seed = 2')",
+                                                                        "f.attrs['seed'] = numpy.uint64(2)"))
+        self.assertEqual(rows[-1][1], "mean", "options that neither version had")
+        newer = "final-scoring = \\'all\\'\\nlag = 0\\nseed = 2"
+        rows = self.table(with_text("config", "seed = 1"), self.variant("newer.h5", f"f.attrs['config'] = numpy.bytes_('{newer}')",
+                                                                        "f.attrs['seed'] = numpy.uint64(2)"))
+        self.assertEqual(rows[-1][1], "mean", "options that say what older versions did")
 
 
 if __name__ == "__main__":

@@ -477,7 +477,7 @@ class Stopping(ProgramTest):
         with h5py.File(run_file(self.out("a"))) as file:
             scored = file["/finalists/images"][()]
             self.assertEqual(scored.shape, (17,))
-        done = re.search(r"Scoring 17 candidates on 10000 validation images, (\d+) of them done", self.search("a", *many).stderr)
+        done = re.search(r"Scoring 17 candidates on 10000 validation images, (\d+) of 170000 student images done", self.search("a", *many).stderr)
         self.assertIn(int(done[1]), scored)
         self.assertGreater(int(done[1]), 0)
         self.assert_same_run(self.out("whole"), self.out("a"))

@@ -35,6 +35,23 @@ TEST(RunFile, ReadsBackExactlyWhatWasWritten) {
   }
 }
 
+/// Batch scripts see by it that a part of a run has got on: it grows with whichever finalist is scored.
+TEST(RunFile, ProgressCountsTheImagesOfAllFinalists) {
+  const TemporaryFolder folder;
+  const RunData run = example_run(false);
+  write_run(folder / "run.h5", run);
+  const RunProgress progress = read_progress(folder / "run.h5");
+  EXPECT_FALSE(progress.finished);
+  EXPECT_EQ(progress.episodes, run.episodes.size());
+  EXPECT_EQ(progress.episodes_total, run.episodes_total);
+  EXPECT_EQ(progress.finalist_images, 2000u + 1000 + 2000);
+  EXPECT_FALSE(is_finished_run(folder / "run.h5"));
+  write_run(folder / "run.h5", example_run(true));
+  EXPECT_EQ(read_progress(folder / "run.h5").finalist_images, 0u);
+  EXPECT_TRUE(is_finished_run(folder / "run.h5"));
+  EXPECT_FALSE(is_finished_run(folder / "nowhere.h5"));
+}
+
 TEST(RunFile, EveryMemberMatters) {
   const TemporaryFolder folder;
   const RunData run = example_run();
