@@ -101,8 +101,8 @@ int run_search(Transport& transport, std::string_view why, const DescribeOptions
     }
     take_place(run, o, inputs, transport);
     if (pause && (run.finished || run.episodes.size() >= pause->episodes + o.iteration.episodes_per_update))
-      fail("{} is at episode {}, past {}, where it was to be measured: choose another --out", files.run.string(),
-           run.episodes.size(), pause->episodes);
+      fail("{} is at episode {}, past {}, where it was to be measured: remove its folder to do it again",
+           files.run.string(), run.episodes.size(), pause->episodes);
     if (resolve_engine(o.engine.engine) == EngineKind::cuda && transport.size() > 1)
       spdlog::info("Transport {}: {}", transport.name(), why);
   });

@@ -131,8 +131,10 @@ int Search::run(const Pause* pause) {
     evaluate_if_due(data_.updates.back().iteration);
   }
   commit();
-  if (pause) pause->reached(data_.episodes.size(), best_score());
-  if (!search_done()) return search_paused;
+  if (pause) {
+    pause->reached(data_.episodes.size(), best_score());
+    return search_paused;
+  }
   if (!score_finalists()) return exit_resumable;
   report();
   commit();

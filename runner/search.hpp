@@ -47,7 +47,7 @@ class Search {
          std::filesystem::path run_file);
 
   /// To the end, to a stop signal, or to the pause, if not null: 0 if finished, exit_resumable if stopped after a
-  /// commit, search_paused. A search whose episodes end before the pause reaches it there, and goes on to its end.
+  /// commit, search_paused. A search whose episodes end before the pause pauses there.
   int run(const Pause* pause = nullptr);
 
   const RunData& data() const { return data_; }

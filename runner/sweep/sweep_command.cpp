@@ -48,7 +48,7 @@ void print_table(const SweepTable& table) {
   for (std::size_t i = 0; i < table.runs.size(); ++i) {
     const SweepRun& run = table.runs[i];
     rows.push_back({fmt::format("{}", i), run.id});
-    rows.back().insert(rows.back().end(), run.varied.begin(), run.varied.end());
+    for (const std::string& value : run.varied) rows.back().push_back(printable(value));
   }
   fmt::print("{}", aligned(rows));
   if (const std::size_t equal = table.points - table.runs.size(); equal > 0)

@@ -95,7 +95,7 @@ class Log {
   void say_of(std::size_t index, const SweepTable& table, const std::string& what) {
     std::string values;
     for (std::size_t i = 0; i < table.varied.size(); ++i)
-      values += fmt::format("{} {}", i ? "," : "", table.varied[i] + "=" + table.runs[index].varied[i]);
+      values += fmt::format("{} {}={}", i ? "," : "", table.varied[i], printable(table.runs[index].varied[i]));
     say(fmt::format("[{}/{}] {}{}: {}", index + 1, runs_, table.runs[index].id, values, what));
   }
 
@@ -409,6 +409,9 @@ int run_sweep(const SweepTable& table, const SweepPlace& place, std::exception_p
     const bool first = world.rank() == 0;
     std::optional<FileLock> lock;
     agree(world, [&] {
+      if (!place.index && place.ranks_per_run > world.size())
+        fail("--ranks-per-run {}: there {} {}: start as many with mpirun or srun", place.ranks_per_run,
+             world.size() == 1 ? "is" : "are", counted(world.size(), "rank"));
       if (!first) return;
       ensure_writable_folder(folder.path);
       // Tasks of an array have runs of their own, side by side, but not beside a sweep that does all.
@@ -429,6 +432,15 @@ int run_sweep(const SweepTable& table, const SweepPlace& place, std::exception_p
         if (!place.index) clear_claims(folder);
         if (pass == 0) {
           all = settle(folder, table);
+          for (std::size_t i = 0; i < all.size(); ++i)
+            if (const std::size_t rung = all[i].rungs; all[i].state == Standing::State::searches &&
+                                                       rung < table.halving.rungs.size() &&
+                                                       is_finished(folder, table.runs[i].id))
+              fail(
+                  "[halving]: {} is finished, and was not measured at {} episodes: leave out [halving] or this rung, "
+                  "or "
+                  "remove the run's folder to do it again",
+                  folder.run(table.runs[i].id).string(), table.halving.rungs[rung]);
           log.say(fmt::format("Sweep of {} into {}, {} of ranks", counted(own.size(), "run"), folder.path.string(),
                               counted(ranks.count, "group")));
           if (const std::size_t others = runs_beside(folder, table); others > 0)

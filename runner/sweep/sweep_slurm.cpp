@@ -1,6 +1,7 @@
 #include "runner/sweep/sweep_slurm.hpp"
 
 #include "core/error.hpp"
+#include "core/text.hpp"
 #include "runner/command_line.hpp"
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include <cstring>
 #include <memory>
 #include <optional>
+#include <sstream>
 #include <sys/wait.h>
 
 namespace triseg {
@@ -117,7 +119,13 @@ std::string submit(const std::filesystem::path& script, const std::string& after
   const std::string dependency = after.empty() ? "" : shell_word("--dependency=afterany:" + after) + " ";
   const Output output = output_of(fmt::format("sbatch --parsable {}{} 2>&1", dependency, shell_word(script.string())));
   if (output.status != 0) fail("sbatch {}: {}", script.string(), output.text.substr(0, output.text.find('\n')));
-  return output.text.substr(0, output.text.find(';'));  // behind it stands the cluster, where one was named
+  // Among warnings a line JOB or JOB;CLUSTER.
+  std::istringstream lines(output.text);
+  for (std::string line; std::getline(lines, line);)
+    if (const std::string job = line.substr(0, line.find(';'));
+        !job.empty() && job.find_first_not_of("0123456789") == std::string::npos)
+      return job;
+  fail("sbatch {}: expected the number of a job, found {}", script.string(), excerpt(output.text));
 }
 
 }  // namespace triseg

@@ -43,7 +43,7 @@ std::string status_text(const SweepFolder& folder, bool* done) {
     if (status.state == RunState::finished) continue;
     std::string values;
     for (std::size_t v = 0; v < table.varied.size(); ++v)
-      values += fmt::format(" {}={}", table.varied[v], table.runs[i].varied[v]);
+      values += fmt::format(" {}={}", table.varied[v], printable(table.runs[i].varied[v]));
     lines += fmt::format("{} {}{}: {}\n", i, table.runs[i].id, values, described(status));
   }
   if (done)

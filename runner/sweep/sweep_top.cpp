@@ -1,6 +1,7 @@
 #include "runner/sweep/sweep_top.hpp"
 
 #include "core/error.hpp"
+#include "core/text.hpp"
 #include "learner/files/run_file.hpp"
 #include "learner/judging/confidence.hpp"
 #include "runner/sweep/sweep_figures.hpp"
@@ -101,13 +102,14 @@ std::vector<Setting> settings_of(const SweepFolder& folder, const SweepTable& ta
       data = read_run(file);
     } catch (const Error& error) {
       spdlog::warn("warning: left out: {}", error.what());
+      continue;
     }
     if (!data.finished && !fs::exists(folder.stopped(run.id), ignored)) continue;
     std::vector<std::string> values;
     std::string seed;
     for (std::size_t c = 0; c < table.varied.size(); ++c)
       if (table.varied[c] == "seed") seed = run.varied[c];
-      else values.push_back(run.varied[c]);
+      else values.push_back(printable(run.varied[c]));
     auto setting = std::find_if(settings.begin(), settings.end(), [&](const Setting& s) { return s.values == values; });
     if (setting == settings.end()) setting = settings.insert(settings.end(), {values, {}, {}});
     setting->episodes.push_back(data.episodes.size());

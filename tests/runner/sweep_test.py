@@ -13,7 +13,7 @@ import h5py
 import numpy
 import pandas
 
-from program import FEW_DATA, FEW_TEACHER, SOURCE, ProgramTest, end, errors_in, held, let_go, quick, run, run_file, start
+from program import FEW_DATA, FEW_TEACHER, PROGRAM, SOURCE, ProgramTest, end, errors_in, held, let_go, quick, run, run_file, start
 
 BASE = f"""
 [base]
@@ -135,9 +135,27 @@ class Sweep(ProgramTest):
         self.assertEqual(sorted(frame.episodes_scored), [96, 96, 192, 192])
         self.assertEqual(frame.validation_kd.isna().sum(), 2)
         self.assertEqual(set(frame.state), {"finished", "stopped"})
-        # A folder whose runs are past a rung that they were not measured at.
-        self.assertIn("run.h5 is at episode 192, past 90, where it was to be measured: choose another --out",
+        # A folder whose runs are past a rung that they were not measured at: none is touched.
+        self.assertIn("is finished, and was not measured at 90 episodes: leave out [halving]",
                       self.sweep(file, "plain", expect=1).stderr)
+
+    def test_a_run_that_ends_at_a_rung_is_judged_before_it_goes_on(self):
+        file = self.write("seeds = 2\n" + BASE + "[grid]\nstrategy = [\"ppo\", \"mse\"]\n[halving]\nrungs = [170]\neta = 4\n")
+        self.assertIn("1 of 4 runs finished, 3 stopped by [halving]", self.sweep(file, "end").stderr)
+        self.assertIn("--ranks-per-run 2: there is 1 rank", self.sweep(file, "end", "--ranks-per-run", "2", expect=1).stderr)
+
+    def test_the_number_of_a_job_is_found_in_what_sbatch_says(self):
+        # Warnings, and the cluster that sites of several name: this machine's Slurm says neither.
+        os.mkdir(self.out("bin"))
+        with open(os.path.join(self.out("bin"), "sbatch"), "w") as script:
+            script.write('#!/bin/sh\necho "$@" >> "$0.log"\necho sbatch: warning: 2 nodes are down >&2\necho "4711;cluster"\n')
+        os.chmod(script.name, 0o755)
+        file = self.write(BASE + AXES + "[halving]\nrungs = [90]\n")
+        done = subprocess.run([PROGRAM, "sweep", file, "--out", self.out("jobs"), "--submit"], capture_output=True, text=True,
+                              env=os.environ | {"PATH": self.out("bin") + ":" + os.environ["PATH"]})
+        self.assertEqual((done.returncode, done.stdout.count("Job 4711: ")), (0, 2), done.stderr)
+        with open(script.name + ".log") as log:
+            self.assertIn("--dependency=afterany:4711 ", log.read().splitlines()[1])
 
     def collected(self, out):
         """The table that `sweep collect` writes, read by h5py and by pandas, from where the folder was moved to."""
