@@ -134,8 +134,10 @@ RunProgress read_progress(const std::filesystem::path& path) {
   };
   progress.episodes = rows("/episodes/reward");
   const std::string images = "/finalists/images";
-  if (rows(images) > 0)
-    for (const std::uint64_t each : file.read_dataset(images).as<std::uint64_t>()) progress.finalist_images += each;
+  if (rows(images) > 0) {
+    const Values values = file.read_dataset(images);
+    for (const std::uint64_t each : values.as<std::uint64_t>()) progress.finalist_images += each;
+  }
   return progress;
 }
 
