@@ -438,8 +438,7 @@ int run_sweep(const SweepTable& table, const SweepPlace& place, std::exception_p
                                                        is_finished(folder, table.runs[i].id))
               fail(
                   "[halving]: {} is finished, and was not measured at {} episodes: leave out [halving] or this rung, "
-                  "or "
-                  "remove the run's folder to do it again",
+                  "or remove the run's folder to do it again",
                   folder.run(table.runs[i].id).string(), table.halving.rungs[rung]);
           log.say(fmt::format("Sweep of {} into {}, {} of ranks", counted(own.size(), "run"), folder.path.string(),
                               counted(ranks.count, "group")));
