@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Times one search on one GPU and over NCCL on several, checks that they wrote the same bytes, and prints tables in Markdown.
+"""Times one search on one GPU and on several, a rank each, checks that they wrote the same bytes, and prints tables in Markdown.
 
     bench/gpu_scaling.py [--build build/cuda] [--gpus 1 2 4] [--teacher VGG16.h5] [-- more options of triseg search]
 
@@ -50,7 +50,10 @@ def main():
     o = arguments.parse_args()
 
     gpu = checked(["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]).stdout.splitlines()
-    print(f"{len(gpu)} x {gpu[0]}; {processor()}; commit {commit()}\n")
+    start = time.monotonic()
+    checked(["mpirun", "-n", str(max(o.gpus)), "true"])
+    launcher = time.monotonic() - start
+    print(f"{len(gpu)} x {gpu[0]}; {processor()}; commit {commit()}; `mpirun -n {max(o.gpus)} true` alone: {launcher:.2f} s\n")
     with tempfile.TemporaryDirectory() as folder:
         teacher = o.teacher or f"{folder}/vgg16.h5"
         if not o.teacher:

@@ -216,7 +216,7 @@ int main(int argc, char** argv) {
     if (!messages && argc != 8)
       fail("expected messages BYTES, or MODEL EPISODES EPISODES_PER_UPDATE BATCH_SIZE NANOSECONDS LAG DEDICATED");
     spdlog::set_level(spdlog::level::off);
-    const auto transport = make_transport(TransportKind::mpi, EngineKind::reference, 600, nullptr);
+    const auto transport = make_transport(TransportKind::mpi, 600, nullptr);
     return together(*transport, [&] {
       return messages ? measure_messages(*transport, std::stoull(argv[2])) : measure(*transport, argv);
     });

@@ -86,8 +86,8 @@ int learn(const SearchOptions& o, Inputs& inputs, RunData run, Rollout& rollout,
 
 }  // namespace
 
-int run_search(Transport& transport, std::string_view why, const DescribeOptions& describe, SearchOptions& o,
-               InputsCache& cache, const OnFinished& finished, const Pause* pause) {
+int run_search(Transport& transport, const DescribeOptions& describe, SearchOptions& o, InputsCache& cache,
+               const OnFinished& finished, const Pause* pause) {
   RunData run;
   Inputs inputs = load_agreed_inputs(transport, o, describe, run, cache);
   const RunFiles files = run_files(o.output);
@@ -103,8 +103,6 @@ int run_search(Transport& transport, std::string_view why, const DescribeOptions
     if (pause && (run.finished || run.episodes.size() >= pause->episodes + o.iteration.episodes_per_update))
       fail("{} is at episode {}, past {}, where it was to be measured: remove its folder to do it again",
            files.run.string(), run.episodes.size(), pause->episodes);
-    if (resolve_engine(o.engine.engine) == EngineKind::cuda && transport.size() > 1)
-      spdlog::info("Transport {}: {}", transport.name(), why);
   });
   Rollout rollout(transport, *inputs.scorer, o.ranks.dedicated_learner);
   if (transport.rank() != 0) return rollout.serve();

@@ -248,7 +248,7 @@ void declare_engine(CLI::App& app, EngineOptions& o) {
 
 void declare_ranks(CLI::App& app, RankOptions& o) {
   add_choice(app, changes_speed, "--transport", o.transport, transport_names,
-             "What joins the ranks: auto, local, mpi, or nccl between GPUs");
+             "What joins the ranks: auto (mpi where a launcher started them), local, mpi, or nccl between GPUs");
   speed(app, "--rank-timeout", o.rank_timeout, "Seconds after which a rank that does not answer ends the search")
       ->check(within(1e-3, 1e8));
   add_flag(app, changes_speed, "--dedicated-learner", o.dedicated_learner,

@@ -160,14 +160,13 @@ void check(Transport& transport, Report& report, std::string_view what, std::str
   }
 }
 
-int examine(Transport& transport, std::string_view why, const DescribeOptions& describe, SearchOptions& o,
-            Report& report) {
+int examine(Transport& transport, const DescribeOptions& describe, SearchOptions& o, Report& report) {
   const EngineKind engine = resolve_engine(o.engine.engine);
   const auto rows = gather_rows(transport);
   for (std::size_t r = 0; r < rows.size(); ++r)
     fmt::print("rank {}: host {}, {}\n", r, rows[r].host, rows[r].gpu.empty() ? "no GPU" : rows[r].gpu);
 
-  report.ok("transport", fmt::format("{} ({})", transport.name(), why));
+  report.ok("transport", std::string(transport.name()));
   report.ok("ranks", launched_tasks() == 0 ? std::string("one, started without a launcher")
                      : transport.size() == 1 && launched_tasks() > 1
                          ? fmt::format("one for itself, of {} started", launched_tasks())
@@ -205,10 +204,9 @@ int run_doctor(CLI::App& app, SearchOptions& o) {
     apply_config_file(app);
     check_options(o, given);
   });
-  std::string why;
   std::shared_ptr<Transport> transport;
   try {
-    transport = make_transport(o.ranks.transport, o.engine.engine, o.ranks.rank_timeout, problem, &why);
+    transport = make_transport(o.ranks.transport, o.ranks.rank_timeout, problem);
   } catch (const Error& error) {
     if (problem) throw;
     Report report(speaks_for_all());
@@ -220,7 +218,7 @@ int run_doctor(CLI::App& app, SearchOptions& o) {
   Report report(transport->rank() == 0);
   if (transport->rank() == 0) print_versions();
   const DescribeOptions describe = [&](const SearchOptions& completed) { return option_texts(app, completed); };
-  return together(*transport, [&] { return examine(*transport, why, describe, o, report); });
+  return together(*transport, [&] { return examine(*transport, describe, o, report); });
 }
 
 }  // namespace

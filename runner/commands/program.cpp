@@ -138,8 +138,7 @@ bool joins_ranks(const CLI::App& program) {
 void report_refused(const CLI::App& program, const std::string& message) {
   if (!joins_ranks(program)) return report_shared_error(message);
   try {
-    make_transport(TransportKind::automatic, EngineKind::reference, RankOptions().rank_timeout,
-                   std::make_exception_ptr(Error(message)));
+    make_transport(TransportKind::automatic, RankOptions().rank_timeout, std::make_exception_ptr(Error(message)));
   } catch (const std::exception& error) {
     report_shared_error(triseg::message_of(error));
   }

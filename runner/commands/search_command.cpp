@@ -31,11 +31,10 @@ int run(CLI::App& app, SearchOptions& o) {
     apply_config_file(app);
     check_options(o, given);
   });
-  std::string why;
-  const auto transport = make_transport(o.ranks.transport, o.engine.engine, o.ranks.rank_timeout, problem, &why);
+  const auto transport = make_transport(o.ranks.transport, o.ranks.rank_timeout, problem);
   const DescribeOptions describe = [&](const SearchOptions& completed) { return option_texts(app, completed); };
   InputsCache cache;
-  return together(*transport, [&] { return run_search(*transport, why, describe, o, cache, print); });
+  return together(*transport, [&] { return run_search(*transport, describe, o, cache, print); });
 }
 
 }  // namespace

@@ -7,7 +7,6 @@
 #include "runner/ranks/nccl_transport.hpp"
 #include "runner/ranks/ranks.hpp"
 #include "worker/cuda/devices.hpp"
-#include "worker/engines/engines.hpp"
 
 #include <cstdlib>
 #include <functional>
@@ -47,41 +46,25 @@ void check_possible(TransportKind kind) {
   if (kind == TransportKind::nccl && !nccl_in_this_build()) fail("--transport nccl: this build has no NCCL; mpi works");
 }
 
-/// Empty if every rank runs the cuda engine on a GPU of its own, else why not; the same on all ranks.
-std::string why_not_a_gpu_each(Transport& transport, bool cuda) {
+/// Empty if every rank has a GPU of its own, else why not; the same on all ranks.
+std::string why_not_a_gpu_each(Transport& transport) {
   const auto gpus = devices();
-  const auto uuids = gather_texts(transport, !cuda          ? "-"
-                                             : gpus.empty() ? ""
-                                                            : gpus[device_of(transport.local_rank())].uuid);
+  const auto uuids = gather_texts(transport, gpus.empty() ? "" : gpus[device_of(transport.local_rank())].uuid);
   std::string verdict;
   std::map<std::string, std::size_t> ranks;
   for (std::size_t r = 0; r < uuids.size() && verdict.empty(); ++r) {
     const auto [other, is_new] = ranks.emplace(uuids[r], r);
-    if (uuids[r] == "-") verdict = fmt::format("rank {} does not run the cuda engine", r);
-    else if (uuids[r].empty()) verdict = fmt::format("rank {} has no GPU", r);
+    if (uuids[r].empty()) verdict = fmt::format("rank {} has no GPU", r);
     else if (!is_new) verdict = fmt::format("ranks {} and {} share a GPU", other->second, r);
   }
   return broadcast_text(transport, verdict);
 }
 
-/// MPI or NCCL between ranks that MPI has joined.
-std::shared_ptr<Transport> choose(const std::shared_ptr<MpiTransport>& mpi, TransportKind kind, EngineKind engine,
-                                  double timeout, std::string& reason) {
-  if (kind == TransportKind::mpi) return mpi;
-  if (!nccl_in_this_build()) {
-    reason = "this build has no NCCL";
-    return mpi;
-  }
-  // What a rank sees of GPUs is its own: all ask all, whatever each would pick alone.
-  bool cuda = true;
-  agree(*mpi, [&] { cuda = kind == TransportKind::nccl || resolve_engine(engine) == EngineKind::cuda; });
-  if (const std::string obstacle = why_not_a_gpu_each(*mpi, cuda); !obstacle.empty()) {
-    if (kind == TransportKind::nccl)
-      throw SharedError(fmt::format("--transport nccl: {}: start one rank per GPU, or use --transport mpi", obstacle));
-    reason = obstacle;
-    return mpi;
-  }
-  if (kind == TransportKind::automatic) reason = "every rank has its own GPU";
+/// What joins ranks that MPI has joined.
+std::shared_ptr<Transport> choose(const std::shared_ptr<MpiTransport>& mpi, TransportKind kind, double timeout) {
+  if (kind != TransportKind::nccl) return mpi;
+  if (const std::string obstacle = why_not_a_gpu_each(*mpi); !obstacle.empty())
+    throw SharedError(fmt::format("--transport nccl: {}: start one rank per GPU, or use --transport mpi", obstacle));
   return make_nccl_transport(mpi, timeout);
 }
 
@@ -89,10 +72,10 @@ std::shared_ptr<Transport> choose(const std::shared_ptr<MpiTransport>& mpi, Tran
 /// and no call, where one process is to run. Errors are those of make_transport.
 bool join_world(TransportKind kind, std::exception_ptr problem, double timeout,
                 const std::function<void(const std::shared_ptr<MpiTransport>&)>& use) {
-  const int tasks = launched_tasks();
+  const int tasks = std::max(launched_tasks(), 1);  // started by hand, MPI has one
   if (!problem && kind != TransportKind::local) problem = failure_of([&] { check_possible(kind); });
-  if (problem && (kind == TransportKind::local || tasks <= 1)) std::rethrow_exception(problem);
-  if (kind == TransportKind::local || (tasks <= 1 && kind == TransportKind::automatic)) return false;
+  if (problem && (kind == TransportKind::local || tasks == 1)) std::rethrow_exception(problem);
+  if (kind == TransportKind::local || (tasks == 1 && kind == TransportKind::automatic)) return false;
   if (!launcher_speaks_to_mpi()) fail("srun started {} tasks that MPI cannot join: use srun --mpi=pmix", tasks);
   together(*mpi_session(), [&] {
     const auto mpi = std::make_shared<MpiTransport>(Communicator(mpi_session()), timeout);
@@ -123,21 +106,14 @@ std::unique_ptr<Transport> make_local_transport(int local_rank, int threads) {
   return std::make_unique<LocalTransport>(local_rank, threads);
 }
 
-std::shared_ptr<Transport> make_transport(TransportKind kind, EngineKind engine, double timeout,
-                                          std::exception_ptr problem, std::string* why) {
-  std::string reason = "as asked for";
+std::shared_ptr<Transport> make_transport(TransportKind kind, double timeout, std::exception_ptr problem) {
   std::shared_ptr<Transport> chosen;
-  const auto choose_one = [&](const auto& mpi) { chosen = choose(mpi, kind, engine, timeout, reason); };
-  if (!join_world(kind, problem, timeout, choose_one)) {
-    if (kind == TransportKind::automatic) reason = "one process";
+  if (!join_world(kind, problem, timeout, [&](const auto& mpi) { chosen = choose(mpi, kind, timeout); }))
     chosen = make_local_transport();
-  }
-  if (why) *why = reason;
   return chosen;
 }
 
-RankGroups make_rank_groups(TransportKind kind, EngineKind engine, double timeout, int ranks_per_group,
-                            std::exception_ptr problem) {
+RankGroups make_rank_groups(TransportKind kind, double timeout, int ranks_per_group, std::exception_ptr problem) {
   constexpr double no_limit = 1e8;  // of seconds: a group waits for nobody until all of its work is done
   RankGroups groups;
   const auto split = [&](const std::shared_ptr<MpiTransport>& world) {
@@ -146,10 +122,9 @@ RankGroups make_rank_groups(TransportKind kind, EngineKind engine, double timeou
     groups.index = world->rank() / ranks_per_group;
     groups.count = (world->size() + ranks_per_group - 1) / ranks_per_group;
     const auto mpi = std::make_shared<MpiTransport>(world->communicator()->split(groups.index), timeout);
-    std::string reason;
     if (mpi->size() == 1) groups.group = make_local_transport(mpi->local_rank(), mpi->threads());
     const auto failure = failure_of([&] {
-      if (mpi->size() > 1) groups.group = choose(mpi, kind, engine, timeout, reason);
+      if (mpi->size() > 1) groups.group = choose(mpi, kind, timeout);
     });
     agree(*world, [&] {  // other groups would wait for this one for ever
       if (failure) std::rethrow_exception(failure);

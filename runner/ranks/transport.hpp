@@ -2,7 +2,6 @@
 #pragma once
 
 #include "core/names.hpp"
-#include "worker/engines/engines.hpp"
 
 #include <array>
 #include <cstddef>
@@ -48,8 +47,8 @@ class Transport {
 ///          needs no MPI
 ///   mpi    the ranks that a launcher (mpirun, srun) started
 ///   nccl   the same, each with a GPU of its own
-///   automatic  local without a launcher; nccl if `engine` is cuda and every one of several ranks has its own GPU;
-///          else mpi
+///   automatic  local without a launcher, else mpi: messages are some kilobytes, which MPI hands over in less time than
+///          NCCL starts a kernel (docs/scaling.md)
 enum class TransportKind { automatic, local, mpi, nccl };
 
 /// What --transport takes.
@@ -63,11 +62,9 @@ inline constexpr Names<TransportKind, 4> transport_names = {{{"auto", TransportK
 ///
 /// `problem`: what this process has found wrong before, or null. Where one process is to run, it is thrown here; where
 /// several are, they join first, so that all end with one line: it becomes a SharedError on those that have none of
-/// their own. The same holds for a kind that is impossible here, and for ranks of different builds. `why`, if not null,
-/// becomes the reason of the choice in a few words. Throws Error where a launcher started several processes that MPI
-/// does not join to one world.
-std::shared_ptr<Transport> make_transport(TransportKind kind, EngineKind engine, double timeout,
-                                          std::exception_ptr problem, std::string* why = nullptr);
+/// their own. The same holds for a kind that is impossible here, and for ranks of different builds. Throws Error where
+/// a launcher started several processes that MPI does not join to one world.
+std::shared_ptr<Transport> make_transport(TransportKind kind, double timeout, std::exception_ptr problem);
 
 /// The ranks that a launcher started, in groups that work for themselves.
 struct RankGroups {
@@ -78,8 +75,7 @@ struct RankGroups {
 
 /// The same in groups of `ranks_per_group` ranks that follow each other, of which the last may be smaller. A group of
 /// one is local, on the GPU and with the threads of its rank. Throws as make_transport does.
-RankGroups make_rank_groups(TransportKind kind, EngineKind engine, double timeout, int ranks_per_group,
-                            std::exception_ptr problem);
+RankGroups make_rank_groups(TransportKind kind, double timeout, int ranks_per_group, std::exception_ptr problem);
 
 /// One rank that needs nobody. local_rank: which GPU it takes. threads: 0 for all cores that this process may use.
 std::unique_ptr<Transport> make_local_transport(int local_rank = 0, int threads = 0);

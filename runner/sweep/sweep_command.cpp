@@ -173,8 +173,7 @@ int run(SweepOptions& o) {
     if (o.place.out.empty()) o.place.out = (fs::path("sweeps") / fs::path(o.file).stem()).string();
   });
   if (!o.dry_run && !o.slurm && !o.submit) return run_sweep(table, o.place, problem);
-  const auto ranks =
-      make_transport(o.place.ranks.transport, EngineKind::reference, o.place.ranks.rank_timeout, problem);
+  const auto ranks = make_transport(o.place.ranks.transport, o.place.ranks.rank_timeout, problem);
   return together(*ranks, [&] {
     agree(*ranks, [&] {
       if (ranks->rank() != 0) return;

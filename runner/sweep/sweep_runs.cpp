@@ -224,7 +224,7 @@ class Worker {
                                     fmt::format("KD {:.4f} at {} episodes; {}", validation.mean_kd(), episodes,
                                                 seconds_since(start)));
                       }};
-    return run_search(ranks_, "", describe, options, cache_, finished, leg.rung > 0 ? &pause : nullptr);
+    return run_search(ranks_, describe, options, cache_, finished, leg.rung > 0 ? &pause : nullptr);
   }
 
   const SweepTable& table_;
@@ -400,7 +400,7 @@ Outcome gathered(Transport& world, bool speaks, const Tally& tally) {
 }  // namespace
 
 int run_sweep(const SweepTable& table, const SweepPlace& place, std::exception_ptr problem) {
-  const RankGroups ranks = make_rank_groups(place.ranks.transport, place.engine.engine, place.ranks.rank_timeout,
+  const RankGroups ranks = make_rank_groups(place.ranks.transport, place.ranks.rank_timeout,
                                             place.index ? 1'000'000 : place.ranks_per_run, problem);
   Transport& world = *ranks.world;
   return together(world, [&] {

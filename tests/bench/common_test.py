@@ -24,7 +24,7 @@ class Common(unittest.TestCase):
 
     def test_mpirun_starts_more_ranks_than_cores_without_a_word(self):
         done = subprocess.run(["mpirun", "-n", str(os.cpu_count() + 1), "true"], env=self.environment(),
-                              capture_output=True, text=True, timeout=60)
+                              capture_output=True, text=True, timeout=300)
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
 
     def test_the_environment_is_that_of_the_scripts(self):

@@ -30,9 +30,9 @@ class Doctor(ProgramTest):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertRegex(done.stdout, r"CUDA: (compiled with [\d.]+, (no driver|driver for [\d.]+)|not in this build); NCCL: ")
         self.assertRegex(done.stdout, r"ok +engine +\w+ \(auto: ")
-        for fragment in ("triseg 0.", "LibTorch ", "HDF5 1.", "rank 0: host ", "local (one process)",
-                         "self-test passed", "A search would start."):
+        for fragment in ("triseg 0.", "LibTorch ", "HDF5 1.", "rank 0: host ", "self-test passed", "A search would start."):
             self.assertIn(fragment, done.stdout)
+        self.assertRegex(done.stdout, r"(?m)^ok +transport +local$")
         self.assertNotIn("problem", done.stdout)
         self.assertEqual(os.listdir(os.path.join(self.out("results"), "tri_ppo_int_codes")), [], "its probe is gone")
 
@@ -110,12 +110,11 @@ class OneGpu(ProgramTest):
         self.assertIn("transport nccl", done.stderr)
         self.assert_same_run(self.out("alone"), self.out("nccl"))
 
-    def test_ranks_that_share_a_gpu_take_mpi_and_say_so(self):
+    def test_ranks_that_share_a_gpu_write_the_same_bytes(self):
         if gpus() > 1:
             return  # the ranks would have one each: TwoGpus
         self.search("alone", "--engine", "cuda")
-        done = self.search("both", "--engine", "cuda", ranks=2)
-        self.assertIn("Transport mpi: ranks 0 and 1 share a GPU", done.stderr)
+        self.search("both", "--engine", "cuda", ranks=2)
         self.assert_same_run(self.out("alone"), self.out("both"))
         for broken in (0, 1):
             with self.subTest(broken=broken):
@@ -133,22 +132,23 @@ class TwoGpus(ProgramTest):
         if gpus() < 2:
             self.skipTest("fewer than two GPUs that the program can use")
 
-    def test_nccl_is_chosen_and_writes_the_same_bytes(self):
+    def test_mpi_and_nccl_write_the_same_bytes(self):
         self.search("alone", "--engine", "cuda")
-        done = self.search("two", "--engine", "cuda", ranks=2)
-        self.assertIn("Transport nccl: every rank has its own GPU", done.stderr)
-        self.assert_same_run(self.out("alone"), self.out("two"))
+        for chosen, joins in (("auto", "mpi"), ("nccl", "nccl")):
+            done = self.search(chosen, "--engine", "cuda", "--transport", chosen, ranks=2)
+            self.assertIn(f"transport {joins}: 2 ranks", done.stderr)
+            self.assert_same_run(self.out("alone"), self.out(chosen))
 
-    def test_doctor_says_that_nccl_joins_them(self):
-        done = run(["doctor", "--model", "lenet5", "--out", self.out("results")], 2)
+    def test_doctor_says_what_joins_them(self):
+        done = run(["doctor", "--model", "lenet5", "--out", self.out("results"), "--transport", "nccl"], 2)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        self.assertIn("nccl (every rank has its own GPU", done.stdout)
+        self.assertRegex(done.stdout, r"(?m)^ok +transport +nccl$")
         self.assertRegex(done.stdout, r"(?s)rank 0: .* GPU 0: .*rank 1: .* GPU 1: ")
         self.assertIn("A search would start.", done.stdout)
 
     def test_a_rank_that_hangs_ends_all_with_a_line_that_names_it(self):
         process = start(quick("--out", self.out("a"), "--episodes", "10000000", "--checkpoint-every", "0", "--engine", "cuda",
-                              "--eval-every", "0", "--rank-timeout", "20"), 2)
+                              "--transport", "nccl", "--eval-every", "0", "--rank-timeout", "20"), 2)
         wait_for_episodes(run_file(self.out("a")), 32, process)
         hanging = next(pid for pid in children(process.pid) if rank_of(pid) == 1)
         self.addCleanup(end, hanging)

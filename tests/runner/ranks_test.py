@@ -88,7 +88,7 @@ class Builds(ProgramTest):
             # Nothing else has been said by then: what the odd one cannot do is not missed.
             parts = [["-n", "1", *(["-x", f"LD_PRELOAD={failing}"] if program == other else []), program] + arguments for program in programs]
             done = subprocess.run(["mpirun"] + parts[0] + [":"] + parts[1] + [":"] + parts[2], env=environment(), capture_output=True, text=True,
-                                  timeout=60)
+                                  errors="replace", timeout=300)
             self.assertNotEqual(done.returncode, 0)
             self.assertEqual(len(errors_in(done.stderr)), 1, done.stderr)
             self.assertRegex(errors_in(done.stderr)[0], rf"rank {odd} runs another build of triseg \([\d.]+, build {other_build}, .* than rank 0 "

@@ -22,7 +22,7 @@ class Ranks(ProgramTest):
         self.search("alone")
         for ranks in (1, 2, 3, 4):
             with self.subTest(ranks=ranks):
-                done = self.search(f"r{ranks}", "--transport", "mpi", ranks=ranks)  # GPUs of their own would take NCCL
+                done = self.search(f"r{ranks}", "--transport", "mpi", ranks=ranks)
                 self.assertIn(f"transport mpi: {ranks} rank", done.stderr)
                 self.assert_same_run(self.out("alone"), self.out(f"r{ranks}"))
 
