@@ -2,8 +2,8 @@
 //
 // bare:     every convolution and inner product of the network, u8 x s8 -> s32, 32 images, and nothing else: no bias,
 //           no requantization, no table, no pooling, no attention. `any` lets oneDNN choose the layouts.
-// forward:  64 students with different codes on the same 32 images, as the search runs them. The sums of the first
-//           layer are computed once for all of them.
+// forward:  64 students with different codes on the same 32 images, as the search runs them. What
+//           students share up to their first difference is computed once.
 // unshared: the same, but every student has its own requantization of the first layer, so that nothing is shared.
 //
 // The counters are (student) images per second of CPU time, and their ratio to the best bare rate of the same process.

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
+#include <tuple>
 
 namespace triseg {
 namespace {
@@ -15,6 +17,13 @@ constexpr int chunk = 32;  // images that pass through all layers together: a mu
 
 int round_up(int x, int multiple) { return (x + multiple - 1) / multiple * multiple; }
 
+/// How much two students have in common: all of the layers in front of this one and, with `codes`, that layer up to its
+/// table.
+struct Shared {
+  std::size_t layers = 0;
+  bool codes = false;
+};
+
 class OneDnnEngine final : public Engine {
  public:
   explicit OneDnnEngine(const Problem& problem)
@@ -22,7 +31,7 @@ class OneDnnEngine final : public Engine {
     const OneThread one_thread;
     const auto& layers = model_.network.layers;
     CodeLayout input = input_;
-    std::size_t sums = 0, codes = 0;
+    std::size_t sums = 0;
     stages_.reserve(layers.size());
     for (std::size_t l = 0; l < layers.size(); ++l) {
       const CodeLayout output = output_layout(layers[l]);
@@ -31,13 +40,12 @@ class OneDnnEngine final : public Engine {
                          layers[l].kind == LayerKind::fully_connected ? output.channels : layers[l].positions(),
                          bias_of_plain_codes(model_.layers[l], std::vector<std::int32_t>(output.channels, 0))});
       stages_.back().offset.resize(output.lanes, 0);
+      stages_.back().out.resize(chunk * output.size());
       sums = std::max(sums, std::size_t(layers[l].positions()) * output.lanes);
-      codes = std::max(codes, output.size());
       input = output;
     }
     sums_.resize(tile * sums);
     unpooled_.resize(sums);
-    for (auto& buffer : activations_) buffer.resize(chunk * codes);
   }
 
   std::string_view name() const override { return "onednn"; }
@@ -67,18 +75,6 @@ class OneDnnEngine final : public Engine {
         }
       }
     }
-    // All students share the first layer up to its table.
-    Stage& first = stages_.front();
-    shared_pool_ = first.pools_late(shape(0)) ? 1 : shape(0).pool;
-    const int shared_side = shape(0).out_side / shared_pool_;
-    shared_size_ = std::size_t(shared_side) * shared_side * first.output.lanes;
-    shared_codes_.resize(images * shared_size_);
-    for (int n = 0; n < images; n += tile) {
-      first.product.run(&input_codes_[n * input_.size()], sums_.data());
-      for (int i = n; i < std::min(n + tile, images); ++i)
-        kernels_.requantize(sums_of(0, i - n), shape(0).out_side, shared_pool_, first.own,
-                            &shared_codes_[i * shared_size_]);
-    }
   }
 
   void forward(std::span<const Student> students, std::span<ForwardResult> results) override {
@@ -91,20 +87,35 @@ class OneDnnEngine final : public Engine {
       for (const Stage& stage : stages_)
         if (stage.attention >= 0) result.attention[stage.attention].resize(std::size_t(images_) * stage.map_size);
     }
-    for (int first = 0; first < images_; first += chunk)
-      for (std::size_t s = 0; s < students.size(); ++s) run(students[s], first, &owned_[s], nullptr, false);
+    // Students with the same beginning follow each other, and take over what they share with the one before.
+    std::vector<std::size_t> order(students.size());
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(),
+                     [&](std::size_t a, std::size_t b) { return comes_before(students[a], students[b]); });
+    std::vector<Shared> shared(order.size());
+    for (Stage& stage : stages_) stage.keeps = false;
+    for (std::size_t i = 1; i < order.size(); ++i) {
+      shared[i] = in_common(students[order[i - 1]], students[order[i]]);
+      if (shared[i].codes) keep(shared[i].layers);
+    }
+    for (int first = 0; first < images_; first += chunk) {
+      for (std::size_t i = 0; i < order.size(); ++i) {
+        if (shared[i].layers > 0) copy_maps(shared[i].layers, first, owned_[order[i - 1]], owned_[order[i]]);
+        run(students[order[i]], first, &owned_[order[i]], nullptr, false, shared[i]);
+      }
+    }
     for (std::size_t s = 0; s < students.size(); ++s) results[s] = owned_[s].view();
   }
 
   void trace(const Student& student, const TraceSink& sink) override {
     const OneThread one_thread;
-    for (int first = 0; first < images_; first += chunk) run(student, first, nullptr, &sink, false);
+    for (int first = 0; first < images_; first += chunk) run(student, first, nullptr, &sink, false, {});
   }
 
   void add_moments(const Student& student, std::span<Moments> moments) override {
     const OneThread one_thread;
     for (Stage& stage : stages_) stage.moments.clear(stage.output.lanes);
-    for (int first = 0; first < images_; first += chunk) run(student, first, nullptr, nullptr, true);
+    for (int first = 0; first < images_; first += chunk) run(student, first, nullptr, nullptr, true, {});
     std::size_t at = 0;
     for (std::size_t l = 0; l < stages_.size(); ++l) {
       const LaneMoments& m = stages_[l].moments;
@@ -125,6 +136,9 @@ class OneDnnEngine final : public Engine {
     int map_size;                      // positions of its attention map
     std::vector<std::int32_t> offset;  // (lanes): makes sums of plain codes those of q - z_in
     LaneMoments moments{};             // of the call at work
+    bool keeps = false;                // the codes in front of its table, for the next student
+    std::vector<std::uint8_t> kept{};  // (chunk, kept_size()), of the chunk at work
+    std::vector<std::uint8_t> out{};   // (chunk, output.size()), of the chunk at work
 
     /// An attention map needs the codes behind the table and before pooling.
     bool pools_late(const Layer& shape) const { return attention >= 0 && shape.pool > 1; }
@@ -146,42 +160,94 @@ class OneDnnEngine final : public Engine {
     return result;
   }
 
-  /// One chunk of images through all layers. moments: adds to those of the stages.
-  void run(const Student& student, int first, OwnedForwardResult* result, const TraceSink* sink, bool moments) {
-    const int count = std::min(chunk, images_ - first);
-    const std::uint8_t* in = &input_codes_[first * input_.size()];
-    std::size_t in_size = input_.size();
+  const Requantization* own_requantization(const Student& student, std::size_t l) const {
+    return student.requantization.empty() || !student.requantization[l] ? nullptr : &*student.requantization[l];
+  }
+
+  /// Below, at or above zero: the order of two students in the layer's requantization, then in its table.
+  int compare_requantization(const Student& a, const Student& b, std::size_t l) const {
+    const Requantization *x = own_requantization(a, l), *y = own_requantization(b, l);
+    if (!x || !y) return int(x != nullptr) - int(y != nullptr);
+    const auto order = std::tie(x->bias, x->multiplier) <=> std::tie(y->bias, y->multiplier);
+    return order < 0 ? -1 : order > 0 ? 1 : 0;
+  }
+  int compare_tables(const Student& a, const Student& b, std::size_t l) const {
+    const int site = stages_[l].site;
+    return site < 0 ? 0 : std::memcmp(a.tables[site].data(), b.tables[site].data(), sizeof(Table));
+  }
+
+  bool comes_before(const Student& a, const Student& b) const {
     for (std::size_t l = 0; l < stages_.size(); ++l) {
+      if (const int order = compare_requantization(a, b, l)) return order < 0;
+      if (const int order = compare_tables(a, b, l)) return order < 0;
+    }
+    return false;
+  }
+
+  Shared in_common(const Student& a, const Student& b) const {
+    for (std::size_t l = 0; l < stages_.size(); ++l) {
+      if (compare_requantization(a, b, l)) return {l, false};
+      if (compare_tables(a, b, l)) return {l, true};
+    }
+    return {stages_.size(), false};
+  }
+
+  std::size_t kept_size(std::size_t l) const {
+    const Stage& stage = stages_[l];
+    return stage.pools_late(shape(l)) ? std::size_t(shape(l).positions()) * stage.output.lanes : stage.output.size();
+  }
+
+  void keep(std::size_t l) {
+    stages_[l].keeps = true;
+    stages_[l].kept.resize(chunk * kept_size(l));
+  }
+
+  /// The attention maps of the first `layers` layers for the chunk that begins at image `first`.
+  void copy_maps(std::size_t layers, int first, const OwnedForwardResult& from, OwnedForwardResult& to) const {
+    const int count = std::min(chunk, images_ - first);
+    for (std::size_t l = 0; l < layers; ++l) {
+      const Stage& stage = stages_[l];
+      if (stage.attention < 0) continue;
+      const auto begin = from.attention[stage.attention].begin() + std::ptrdiff_t(first) * stage.map_size;
+      std::copy(begin, begin + std::ptrdiff_t(count) * stage.map_size,
+                to.attention[stage.attention].begin() + std::ptrdiff_t(first) * stage.map_size);
+    }
+  }
+
+  /// One chunk of images through all layers. moments: adds to those of the stages. shared: what the student before,
+  /// on the same chunk, has done already.
+  void run(const Student& student, int first, OwnedForwardResult* result, const TraceSink* sink, bool moments,
+           Shared shared) {
+    const int count = std::min(chunk, images_ - first);
+    for (std::size_t l = shared.layers; l < stages_.size(); ++l) {
       Stage& stage = stages_[l];
+      const std::uint8_t* const in = l == 0 ? &input_codes_[first * input_.size()] : stages_[l - 1].out.data();
+      const std::size_t in_size = l == 0 ? input_.size() : stages_[l - 1].output.size();
       const Table* table = stage.site >= 0 ? &student.tables[stage.site] : nullptr;
-      const bool replaced = !student.requantization.empty() && student.requantization[l].has_value();
-      if (replaced) replaced_ = lanes_of(l, *student.requantization[l]);
+      const Requantization* const replaced = own_requantization(student, l);
+      if (replaced) replaced_ = lanes_of(l, *replaced);
       const LaneRequantization& requantization = replaced ? replaced_ : stage.own;
-      const bool late = stage.pools_late(shape(l));
-      std::uint8_t* const out = activations_[l % 2].data();
-      if (l == 0 && !replaced && !sink && !moments) {
-        for (int i = 0; i < count; ++i)
-          finish(l, table, &shared_codes_[(first + i) * shared_size_], first + i, out + i * stage.output.size(),
-                 result);
-      } else {
-        for (int i = 0; i < count; ++i) {
+      const bool late = stage.pools_late(shape(l)), keeps = stage.keeps && result;
+      const bool done = l == shared.layers && shared.codes;
+      for (int i = 0; i < count; ++i) {
+        std::uint8_t* const out = &stage.out[i * stage.output.size()];
+        std::uint8_t* const codes = keeps ? &stage.kept[i * kept_size(l)] : late ? unpooled_.data() : out;
+        if (!done) {
           if (i % tile == 0) stage.product.run(in + i * in_size, sums_.data());
           const std::int32_t* const sums = sums_of(l, i % tile);
           if (sink) show(l, requantization, sums, *sink);
           if (moments)
             kernels_.add_moments(sums, shape(l).positions(), stage.output.lanes, stage.offset.data(), stage.moments);
-          std::uint8_t* const codes = late ? unpooled_.data() : out + i * stage.output.size();
           kernels_.requantize(sums, shape(l).out_side, late ? 1 : shape(l).pool, requantization, codes);
-          finish(l, table, codes, first + i, out + i * stage.output.size(), result);
         }
+        finish(l, table, codes, first + i, out, result);
       }
-      in = out;
-      in_size = stage.output.size();
     }
     if (result) {
       const int classes = model_.network.classes;
+      const Stage& last = stages_.back();
       for (int i = 0; i < count; ++i)
-        std::memcpy(&result->logit_codes[std::size_t(first + i) * classes], in + i * in_size, classes);
+        std::memcpy(&result->logit_codes[std::size_t(first + i) * classes], &last.out[i * last.output.size()], classes);
     }
   }
 
@@ -222,15 +288,11 @@ class OneDnnEngine final : public Engine {
   CodeLayout input_;
   std::vector<Stage> stages_;
   int images_ = 0;
-  std::vector<OwnedForwardResult> owned_;   // of the last call
-  std::vector<std::uint8_t> input_codes_;   // (images rounded up to tiles, input_.size())
-  std::vector<std::uint8_t> shared_codes_;  // (images, shared_size_): the first layer's codes before the table
-  std::size_t shared_size_ = 0;
-  int shared_pool_ = 1;                       // the pooling that shared_codes_ have behind them
-  std::vector<std::int32_t> sums_;            // (tile, positions, lanes) of the layer at work
-  std::vector<std::uint8_t> unpooled_;        // (positions, lanes) of one image
-  std::vector<std::uint8_t> activations_[2];  // (chunk, output size): of even and of odd layers
-  LaneRequantization replaced_;               // a student's own
+  std::vector<OwnedForwardResult> owned_;  // of the last call
+  std::vector<std::uint8_t> input_codes_;  // (images rounded up to tiles, input_.size())
+  std::vector<std::int32_t> sums_;         // (tile, positions, lanes) of the layer at work
+  std::vector<std::uint8_t> unpooled_;     // (positions, lanes) of one image
+  LaneRequantization replaced_;            // a student's own
 };
 
 }  // namespace

@@ -162,6 +162,25 @@ TEST_P(EngineAgreement, ForwardsManyStudentsAsTheReference) {
   EXPECT_FALSE(expected[0].logit_codes == expected[1].logit_codes) << "the test's students do not differ";
 }
 
+TEST_P(EngineAgreement, ForwardsStudentsThatShareABeginning) {
+  const auto two = students(2);
+  const Student &exact = two[0], repaired = two[1], plain = {repaired.tables, {}};
+  std::vector<Student> list{plain, exact, repaired, plain};
+  for (std::size_t site = 0; site < exact.tables.size(); ++site) {
+    for (const Student& one : {plain, repaired}) {
+      list.push_back(exact);
+      list.back().tables[site] = one.tables[site];
+      list.push_back(one);
+      list.back().tables[site] = exact.tables[site];
+    }
+  }
+  list.push_back(repaired);
+  if (list.back().requantization.back()) list.back().requantization.back()->bias[0] += 1000;
+  load(model_.network.macs() > 1e7 ? 1 : largest_batch);
+  const auto expected = forward(*reference_, list), actual = forward(*engine_, list);
+  for (std::size_t s = 0; s < list.size(); ++s) expect_equal(expected[s], actual[s], fmt::format("student {}", s));
+}
+
 TEST_P(EngineAgreement, ForwardsBatchesOfAnySize) {
   const auto list = students(2);
   load(largest_batch);
