@@ -40,15 +40,20 @@ double Histogram::standard_deviation() const {
   return total() == 0 ? 0.0 : std::sqrt(sum / double(total()));
 }
 
-int Histogram::nonzero_percentile(double percent) const {
-  const std::uint64_t nonzero = total() - counts[0];
-  if (nonzero == 0) return 0;
+int Histogram::percentile(double percent) const {
   std::uint64_t below = 0;
-  for (int q = 1; q < 256; ++q) {
+  for (int q = 0; q < 256; ++q) {
     below += counts[q];
-    if (100.0 * double(below) >= percent * double(nonzero)) return q;
+    if (100.0 * double(below) >= percent * double(total())) return q;
   }
   return 255;
+}
+
+int Histogram::nonzero_percentile(double percent) const {
+  Histogram nonzero = *this;
+  nonzero.counts[0] = 0;
+  if (nonzero.total() == 0) return 0;
+  return std::max(nonzero.percentile(percent), 1);
 }
 
 }  // namespace triseg

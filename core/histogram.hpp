@@ -17,7 +17,9 @@ struct Histogram {
   /// Mean and (population) standard deviation of the codes, zeros included. 0 when empty.
   double mean() const;
   double standard_deviation() const;
-  /// The smallest code at or below which at least `percent` % of the non-zero codes lie; 0 if there are none.
+  /// The smallest code at or below which at least `percent` % of the codes lie, or of the non-zero codes; 0 if there
+  /// are none.
+  int percentile(double percent) const;
   int nonzero_percentile(double percent) const;
 };
 

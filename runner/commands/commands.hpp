@@ -18,6 +18,11 @@ void setup_trainer(CLI::App& program,
                    int& exit_code);  // in triseg: both, by becoming triseg-train with the same arguments
 void setup_evaluate(CLI::App& program, int& exit_code);
 void setup_pick(CLI::App& program, int& exit_code);
+void setup_sensitivity(CLI::App& program, int& exit_code);  // runner/analysis
+void setup_analyze(CLI::App& program, int& exit_code);      // runner/analysis
+void setup_verify(CLI::App& program, int& exit_code);       // runner/analysis
+void setup_replay(CLI::App& program, int& exit_code);       // runner/analysis
+void setup_compare(CLI::App& program, int& exit_code);      // runner/analysis
 void setup_validate(CLI::App& program, int& exit_code);
 void setup_doctor(CLI::App& program, int& exit_code);
 

@@ -7,7 +7,6 @@
 #include "runner/commands/declare_options.hpp"
 #include "runner/commands/option_checks.hpp"
 #include "runner/ranks/ranks.hpp"
-#include "runner/repair_fit.hpp"
 #include "runner/commands/result_student.hpp"
 #include "runner/commands/results_table.hpp"
 #include "runner/ranks/transport.hpp"
@@ -18,7 +17,6 @@
 #include <nlohmann/json.hpp>
 
 #include <memory>
-#include <optional>
 #include <set>
 #include <string>
 
@@ -27,8 +25,7 @@ namespace {
 
 struct EvaluateOptions {
   StudentOptions student;
-  std::optional<RepairMode> repair;  // nothing: the result file's own
-  std::uint32_t repair_images = MomentRepairOptions{}.images;
+  FittedRepairOptions repair;  // without a mode: the result file's own
   std::string split = "test";
   EngineOptions engine;
   std::string format = "table";
@@ -81,30 +78,15 @@ void print_json(const EvaluateOptions& o, const Evaluated& e) {
   fmt::print("{}\n", json.dump(2));
 }
 
-/// The repair that --repair asks for, fitted here.
-StoredRepair fit_repair_of(const ResultStudent& student, const EvaluateOptions& o, Scorer& scorer) {
-  if (*o.repair == RepairMode::none) return {};
-  const DataSet& data = student.data;
-  if (o.repair_images > data.split_size(Split::search))
-    fail("--repair-images: {} images, but the search split of {} has {}: choose at most so many", o.repair_images,
-         o.student.data, data.split_size(Split::search));
-  const auto alone = make_local_transport();
-  Rollout rollout(*alone, scorer, false);
-  std::uint64_t images = 0;
-  return {std::string(name_of(repair_modes, *o.repair)),
-          RepairFit(rollout, student.problem, *o.repair, o.repair_images).fit(student.codes, images)};
-}
-
 int run_evaluate(EvaluateOptions o, const std::set<std::string>& given) {
-  if (given.contains("repair-images") && o.repair.value_or(RepairMode::none) == RepairMode::none)
-    fail("--repair-images: has no effect here: it needs --repair layer or channel");
+  check(o.repair, given);
   if (o.format != "table" && o.format != "json")
     fail("--format: unknown format '{}': expected table or json", o.format);
   const Split split = parse_split(o.split);
   Evaluated e{load_student(o.student), {}, {}};
   Scorer scorer(e.student.problem, e.student.data, engine_factory(o.engine.engine, e.student.problem),
                 scoring_threads(o.engine.threads, *make_local_transport()), o.student.temperature);
-  if (o.repair) e.student.repair = fit_repair_of(e.student, o, scorer);
+  if (o.repair.mode) e.student.repair = fit_repair(e.student, e.student.codes, o.repair, scorer);
   const ScoreRequest request = whole_split(e.student, split, e.student.repair.repair);
   e.score = total_score(scorer, request);
   const auto histograms = scorer.histograms(request, 0, request.batches());
@@ -123,13 +105,7 @@ void setup_evaluate(CLI::App& program, int& exit_code) {
       program.add_subcommand("evaluate", "Accuracy, KD and shares of activations of a result file on a split");
   declare_student_options(*app, o.student);
   app->add_option("--split", o.split, "Images: search, validation or test")->capture_default_str();
-  app->add_option_function<std::string>(
-         "--repair", [&o](const std::string& text) { o.repair = parse_repair_mode(text); },
-         std::string(repair_description) + ", fitted here (default: the result file's own repair, as it stands there)")
-      ->check(not_empty("none, layer or channel"));
-  app->add_option("--repair-images", o.repair_images, "Images of the search split that --repair is fitted on")
-      ->check(whole(1, 1'000'000))
-      ->capture_default_str();
+  declare_fitted_repair(*app, o.repair, "the result file's own repair, as it stands there");
   declare_engine(*app, o.engine);
   app->add_option("--format", o.format, "table or json")->capture_default_str();
   app->callback([=, &exit_code] { exit_code = run_evaluate(*options, given_options(*app)); });

@@ -8,6 +8,9 @@
 #include "learner/files/model_file.hpp"
 #include "learner/judging/repair.hpp"
 #include "learner/judging/shares.hpp"
+#include "runner/ranks/rollout.hpp"
+#include "runner/ranks/transport.hpp"
+#include "runner/repair_fit.hpp"
 #include "runner/search_options.hpp"
 
 #include <CLI/CLI.hpp>
@@ -142,6 +145,35 @@ ResultStudent load_student(StudentOptions& o) {
   if (!origin.data_sha256.empty() && origin.data_sha256 != student.data.sha256)
     spdlog::warn("warning: {} was found on other images: its accuracies need not come out again", o.result);
   return student;
+}
+
+void declare_fitted_repair(CLI::App& app, FittedRepairOptions& o, const std::string& otherwise) {
+  app.add_option_function<std::string>(
+         "--repair", [&o](const std::string& text) { o.mode = parse_repair_mode(text); },
+         fmt::format("{}, fitted here (default: {})", repair_description, otherwise))
+      ->check(not_empty("none, layer or channel"));
+  app.add_option("--repair-images", o.images, "Images of the search split that --repair is fitted on")
+      ->check(whole(1, 1'000'000))
+      ->capture_default_str();
+}
+
+void check(const FittedRepairOptions& o, const std::set<std::string>& given) {
+  if (given.contains("repair-images") && o.mode.value_or(RepairMode::none) == RepairMode::none)
+    fail("--repair-images: has no effect here: it needs --repair layer or channel");
+}
+
+StoredRepair fit_repair(const ResultStudent& student, const std::vector<Codes>& codes, const FittedRepairOptions& o,
+                        Scorer& scorer) {
+  const RepairMode mode = o.mode.value_or(RepairMode::none);
+  if (mode == RepairMode::none) return {};
+  const std::size_t images = student.data.split_size(Split::search);
+  if (o.images > images)
+    fail("--repair-images: {} images, but the search split has {}: choose at most so many", o.images, images);
+  const auto alone = make_local_transport();
+  Rollout rollout(*alone, scorer, false);
+  std::uint64_t images_run = 0;
+  return {std::string(name_of(repair_modes, mode)),
+          RepairFit(rollout, student.problem, mode, o.images).fit(codes, images_run)};
 }
 
 ScoreRequest whole_split(const ResultStudent& student, Split split, const Repair& repair) {

@@ -5,10 +5,12 @@
 #include "data/dataset.hpp"
 #include "learner/files/result_file.hpp"
 #include "network/problem.hpp"
+#include "runner/search_options.hpp"
 #include "worker/scorer.hpp"
 
 #include <filesystem>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -44,6 +46,23 @@ struct ResultStudent {
 /// also if the result was found with another teacher, unless that was asked for and the result has no repair. Warns of
 /// that, and of other images.
 ResultStudent load_student(StudentOptions& options);
+
+/// A repair that is fitted here, in place of the result file's own.
+struct FittedRepairOptions {
+  std::optional<RepairMode> mode;  ///< nothing: the default of the command
+  std::uint32_t images = MomentRepairOptions{}.images;
+};
+
+/// --repair and --repair-images. otherwise: what stands for no --repair, for its help.
+void declare_fitted_repair(CLI::App& app, FittedRepairOptions& options, const std::string& otherwise);
+
+/// Throws Error if --repair-images was given without a mode. given: options of the command line, without dashes.
+void check(const FittedRepairOptions& options, const std::set<std::string>& given);
+
+/// The repair of these codes (sites), fitted on the first images of the search split; none without a mode. Throws Error
+/// if the split has fewer.
+StoredRepair fit_repair(const ResultStudent& student, const std::vector<Codes>& codes,
+                        const FittedRepairOptions& options, Scorer& scorer);
 
 /// All images of a split for one student.
 ScoreRequest whole_split(const ResultStudent& student, Split split, const Repair& repair);

@@ -1,0 +1,136 @@
+// triseg sensitivity: what each site's staircase costs, alone and among the others.
+#include "core/atomic_file.hpp"
+#include "core/text.hpp"
+#include "learner/judging/confidence.hpp"
+#include "learner/judging/sensitivity.hpp"
+#include "runner/commands/commands.hpp"
+#include "runner/commands/declare_options.hpp"
+#include "runner/commands/option_checks.hpp"
+#include "runner/commands/result_student.hpp"
+#include "runner/ranks/ranks.hpp"
+#include "runner/ranks/transport.hpp"
+#include "worker/engines/engines.hpp"
+#include "worker/scorer.hpp"
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+#include <spdlog/spdlog.h>
+
+#include <memory>
+#include <set>
+#include <string>
+
+namespace triseg {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct SensitivityOptions {
+  StudentOptions student;
+  FittedRepairOptions repair;
+  std::string split = "validation", format = "table", out;
+  EngineOptions engine;
+};
+
+constexpr double quantile_95 = 1.959963984540054;
+
+Json with_interval(const Difference& d) {
+  return {{"value", d.mean}, {"low", d.mean - quantile_95 * d.error}, {"high", d.mean + quantile_95 * d.error}};
+}
+
+Json with_interval(const Score& score) {
+  const Interval drop = drop_95(score);
+  return {{"value", accuracy_drop(score)}, {"low", drop.low}, {"high", drop.high}};
+}
+
+Json json_of(const SensitivityOptions& o, const ResultStudent& student, const Sensitivity& found) {
+  Json sites = Json::array();
+  for (const std::size_t i : ranked(found)) {
+    const SiteSensitivity& s = found.sites[i];
+    sites.push_back({{"site", student.problem.site(i).name},
+                     {"kd_alone", with_interval(s.kd_alone)},
+                     {"acc_drop_alone", with_interval(s.alone)},
+                     {"kd_without", with_interval(s.kd_without)},
+                     {"acc_drop_without", with_interval(s.without)},
+                     {"kd_saved", with_interval(s.kd_saved)}});
+  }
+  return {{"format", "triseg-sensitivity"},
+          {"result", valid_utf8(o.student.result)},
+          {"model", student.problem.network().name},
+          {"backend", scheme_name(student.problem.model.scheme)},
+          {"teacher_sha256", student.model_sha256},
+          {"data", valid_utf8(o.student.data)},
+          {"data_sha256", student.data.sha256},
+          {"split", o.split},
+          {"images", found.all.images},
+          {"temperature", o.student.temperature},
+          {"repair", name_of(repair_modes, o.repair.mode.value_or(RepairMode::none))},
+          {"kd", with_interval(found.kd)},
+          {"acc_drop", with_interval(found.all)},
+          {"sites", sites}};
+}
+
+void print_table(const SensitivityOptions& o, const ResultStudent& student, const Sensitivity& found) {
+  const auto kd = [](const Difference& d) { return fmt::format("{:.5f} ± {:.5f}", d.mean, quantile_95 * d.error); };
+  const auto drop = [](const Score& s) {
+    const Interval bounds = drop_95(s);
+    return fmt::format("{:.2f} [{:.2f}, {:.2f}]", accuracy_drop(s), bounds.low, bounds.high);
+  };
+  fmt::print("{} on {} {} images, repair {}; KD [nats] and accuracy drop [points] with 95 % intervals\n",
+             student.problem.network().display_name, found.all.images, o.split,
+             name_of(repair_modes, o.repair.mode.value_or(RepairMode::none)));
+  constexpr auto row = "{:<10}{:>20}{:>22}{:>20}{:>22}{:>21}\n";
+  fmt::print(row, "staircases", "KD alone", "drop alone", "KD without", "drop without", "KD saved without");
+  fmt::print(row, "all", kd(found.kd), drop(found.all), "", "", "");
+  for (const std::size_t i : ranked(found)) {
+    const SiteSensitivity& s = found.sites[i];
+    fmt::print(row, student.problem.site(i).name, kd(s.kd_alone), drop(s.alone), kd(s.kd_without), drop(s.without),
+               fmt::format("{:+.5f} ± {:.5f}", s.kd_saved.mean, quantile_95 * s.kd_saved.error));
+  }
+}
+
+int run_sensitivity(SensitivityOptions o, const std::set<std::string>& given) {
+  check(o.repair, given);
+  if (o.format != "table" && o.format != "json")
+    fail("--format: unknown format '{}': expected table or json", o.format);
+  const Split split = parse_split(o.split);
+  const ResultStudent student = load_student(o.student);
+  if (student.repair.mode != "none" && !o.repair.mode)
+    spdlog::info(
+        "The result's repair is left out, since it was fitted to all staircases together; --repair {} fits one "
+        "for each row",
+        student.repair.mode);
+  Scorer scorer(student.problem, student.data, engine_factory(o.engine.engine, student.problem),
+                scoring_threads(o.engine.threads, *make_local_transport()), o.student.temperature);
+  ScoreRequest request = image_range(split, split_batch, 0, student.data.split_size(split), {});
+  request.candidates = sensitivity_students(student.codes);
+  if (const auto mode = o.repair.mode; mode && *mode != RepairMode::none) {
+    for (std::size_t i = 0; i < request.candidates.size(); ++i) {
+      request.repairs.push_back(fit_repair(student, request.candidates[i], o.repair, scorer).repair);
+      request.repair_of.push_back(static_cast<std::uint32_t>(i));
+    }
+  }
+  const Sensitivity found = sensitivity(scorer.score(request, 0, request.items()), student.codes.size());
+  const std::string json = json_of(o, student, found).dump(2) + "\n";
+  if (!o.out.empty()) commit_file(std::filesystem::path(o.out), json);
+  if (o.format == "json") fmt::print("{}", json);
+  else print_table(o, student, found);
+  return 0;
+}
+
+}  // namespace
+
+void setup_sensitivity(CLI::App& program, int& exit_code) {
+  auto options = std::make_shared<SensitivityOptions>();
+  SensitivityOptions& o = *options;
+  CLI::App* app = program.add_subcommand("sensitivity", "What each site's staircase costs, alone and among the others");
+  declare_student_options(*app, o.student);
+  app->add_option("--split", o.split, "Images: search, validation or test")->capture_default_str();
+  declare_fitted_repair(*app, o.repair, "none");
+  declare_engine(*app, o.engine);
+  app->add_option("--format", o.format, "table or json")->capture_default_str();
+  app->add_option("--out", o.out, "Also write the JSON to this file")->check(path_text("a file"));
+  app->callback([=, &exit_code] { exit_code = run_sensitivity(*options, given_options(*app)); });
+}
+
+}  // namespace triseg
