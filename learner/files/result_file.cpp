@@ -299,14 +299,26 @@ Codes parse_codes(const std::filesystem::path& path, const std::string& at, cons
   return codes;
 }
 
-}  // namespace
-
-SiteCodes ResultFile::codes(const Network& network) const {
-  const Json& json = content_->json;
-  if (!json.contains("layers")) fail("{}: expected the key 'layers' with the codes of each site", path_.string());
+/// The entries of the sites, by their names.
+const Json& layers_in(const std::filesystem::path& path, const Json& json) {
+  if (!json.contains("layers")) fail("{}: expected the key 'layers' with the codes of each site", path.string());
   const Json& layers = json["layers"];
   if (!layers.is_object() || layers.empty())
-    fail("{}: layers: expected an object with the codes of each site, found {}", path_.string(), excerpt(layers));
+    fail("{}: layers: expected an object with the codes of each site, found {}", path.string(), excerpt(layers));
+  return layers;
+}
+
+}  // namespace
+
+std::vector<std::pair<std::string, Codes>> ResultFile::named_codes() const {
+  std::vector<std::pair<std::string, Codes>> codes;
+  for (const auto& [key, entry] : layers_in(path_, content_->json).items())
+    codes.emplace_back(key, parse_codes(path_, "layers." + key, entry));
+  return codes;
+}
+
+SiteCodes ResultFile::codes(const Network& network) const {
+  const Json& layers = layers_in(path_, content_->json);
   SiteCodes result;
   std::vector<std::string> known;
   std::set<std::string> found;

@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace triseg {
@@ -79,6 +80,10 @@ class ResultFile {
   /// counts as 14. Throws Error if there are none, if a key is no site of the network or two are of one, or if codes
   /// make no monotone staircase.
   SiteCodes codes(const Network& network) const;
+
+  /// The same in the order of the file, by the names that stand there: of no network in particular. Throws Error if
+  /// there are none, or if codes make no monotone staircase.
+  std::vector<std::pair<std::string, Codes>> named_codes() const;
 
   /// The repair; none if the file has none. Throws Error also if a layer is none of the network's.
   StoredRepair repair(const Network& network) const;

@@ -23,6 +23,7 @@ void setup_analyze(CLI::App& program, int& exit_code);      // runner/analysis
 void setup_verify(CLI::App& program, int& exit_code);       // runner/analysis
 void setup_replay(CLI::App& program, int& exit_code);       // runner/analysis
 void setup_compare(CLI::App& program, int& exit_code);      // runner/analysis
+void setup_show(CLI::App& program, int& exit_code);         // runner/analysis
 void setup_validate(CLI::App& program, int& exit_code);
 void setup_doctor(CLI::App& program, int& exit_code);
 

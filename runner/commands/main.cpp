@@ -4,8 +4,8 @@
 
 int main(int argc, char** argv) {
   using namespace triseg;
-  return run_program(
-      argc, argv,
-      {setup_search, setup_sweep, setup_evaluate, setup_sensitivity, setup_analyze, setup_score, setup_trainer,
-       setup_pick, setup_validate, setup_verify, setup_replay, setup_compare, setup_doctor, setup_companions});
+  return run_program(argc, argv,
+                     {setup_search, setup_sweep, setup_evaluate, setup_sensitivity, setup_analyze, setup_score,
+                      setup_trainer, setup_pick, setup_validate, setup_verify, setup_replay, setup_compare, setup_show,
+                      setup_doctor, setup_companions});
 }

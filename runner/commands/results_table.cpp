@@ -40,7 +40,6 @@ std::string accuracy_lines(const Score& score, std::string_view split) {
 
 std::string results_table(const RunData& run) {
   const Candidate& chosen = run.top[run.selected.top_index];
-  const Score& test = run.selected.test;
   std::string table;
   if (!run.selected.within_max_acc_drop)
     table += "no candidate stayed within --max-acc-drop on the validation split; this is the one of best reward\n";
@@ -49,7 +48,13 @@ std::string results_table(const RunData& run) {
     const Codes& c = chosen.codes[i];
     table += fmt::format("{:<10}{:>6}{:>6}{:>6}{:>6}{:>6}\n", run.sites[i].name, c.t1, c.v1, c.t2, c.v2, c.tmax);
   }
-  table += accuracy_lines(test, "test");
+  return table + outcome_lines(run);
+}
+
+std::string outcome_lines(const RunData& run) {
+  const Candidate& chosen = run.top[run.selected.top_index];
+  const Score& test = run.selected.test;
+  std::string table = accuracy_lines(test, "test");
   bool calibrated = true;
   for (std::size_t i = 0; i < run.sites.size(); ++i) calibrated &= chosen.codes[i].tmax == run.sites[i].tmax;
   table += kd_line(test.mean_kd(), run.selected.test_mse.mean_kd(), calibrated);

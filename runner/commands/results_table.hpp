@@ -12,8 +12,11 @@ namespace triseg {
 /// the split called `split`.
 std::string accuracy_lines(const Score& score, std::string_view split);
 
-/// A line if no candidate met --max-acc-drop; the selected codes, a line a site; and what the student does on the test
-/// split, beside the teacher and the MSE optimum. Several lines, each ended.
+/// A line if no candidate met --max-acc-drop; the selected codes, a line a site; and the outcome. Several lines, each
+/// ended.
 std::string results_table(const RunData& run);
+
+/// What the selected student does on the test split, beside the teacher and the MSE optimum, and what it saves.
+std::string outcome_lines(const RunData& run);
 
 }  // namespace triseg

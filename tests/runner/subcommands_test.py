@@ -6,7 +6,7 @@ import unittest
 
 from program import PROGRAM, ProgramTest, environment, run
 
-OWN = "search, sweep, evaluate, sensitivity, analyze, score, train, repair, pick, validate, verify, replay, compare, doctor"
+OWN = "search, sweep, evaluate, sensitivity, analyze, score, train, repair, pick, validate, verify, replay, compare, show, doctor"
 
 
 class Subcommands(ProgramTest):
