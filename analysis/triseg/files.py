@@ -1,4 +1,5 @@
 """How the package opens files and refuses them: in one line, which names the file. Needs no other package."""
+import contextlib
 import os
 import stat
 
@@ -39,3 +40,28 @@ def read_text(path):
             return file.read()
     except OSError as error:
         raise Error(f"{name_of(path)}: {reason(error)}") from error
+
+
+def commit(path, content):
+    """Writes a file as a whole (bytes): a reader sees the old one or the new one, never a part. Raises Error."""
+    path = name_of(path)
+    folder, name = os.path.split(path)
+    temporary = os.path.join(folder, f".{name}.tmp.{os.getpid()}")
+    try:
+        try:
+            with open(temporary, "xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
+            raise
+        descriptor = os.open(folder or ".", os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise Error(f"cannot write {path}: {reason(error)}") from error

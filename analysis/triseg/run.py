@@ -8,10 +8,10 @@ import numpy
 import pandas
 
 from triseg import hdf5, schema
+from triseg.codes import CODES
 from triseg.files import Error
 from triseg.score import score, wilson_95
 
-CODES = ("t1", "v1", "t2", "v2", "tmax")
 # Groups whose rows have codes; /pareto has them by its rows of /top.
 WITH_CODES = ("episodes", "evaluations", "top", "pareto")
 # Tables: the groups whose columns are of one length.
