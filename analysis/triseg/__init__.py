@@ -15,7 +15,8 @@ from triseg.files import Error
 
 __version__ = "0.1.0"
 _PLACES = {"Run": "run", "Problem": "run", "Sweep": "sweep", "Result": "result", "Model": "model", "Layer": "model",
-           "Description": "model", "Scorer": "scorer", "staircase": "codes"}
+           "Description": "model", "Scorer": "scorer", "staircase": "codes",
+           "CODES": "codes"}
 __all__ = ["Error", *_PLACES]
 
 

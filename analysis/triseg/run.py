@@ -63,11 +63,8 @@ class Run:
     """
 
     def __init__(self, path, check=True):
-        self.content = hdf5.read(path, "triseg-run", "a run file of triseg search", schema.VERSIONS)
+        self.content, self.digest = schema.read(path, check)
         self.path = self.content.path
-        self.digest = self.content.digest(schema.stored(self.content.values))
-        if check:
-            hdf5.check(self.content, self.digest)
 
     def __repr__(self):
         return f"Run({self.path!r})"

@@ -1,4 +1,5 @@
-"""The stored fields of run files, which the digest is over: paths in the order of the tables of docs/run-file.md."""
+"""What run files store, and reading it without more than h5py and numpy."""
+from triseg import hdf5
 
 VERSIONS = (4, 5, 6)
 
@@ -8,7 +9,7 @@ def _score(prefix=""):
     return " ".join(prefix + name for name in names)
 
 
-# Those of all versions that are read: a file of version 4 has /updates/part, from version 5 on there are /network and
+# The stored fields, which the digest is over, in the order of the tables of docs/run-file.md. Those of all versions: a file of version 4 has /updates/part, from version 5 on there are /network and
 # /updates/branch.
 STORED = [path + name for path, names in (
     ("/@", "status model model_display_name model_sha256 backend data_sha256 selection attention_layers temperature "
@@ -32,6 +33,12 @@ STORED = [path + name for path, names in (
 TENSORS = "/checkpoint/tensors/"
 
 
-def stored(paths):
-    """Of a run file with these paths, those that its digest is over, in order."""
-    return STORED + sorted(path for path in paths if path.startswith(TENSORS) and "@" not in path)
+def read(path, check=True):
+    """(content, digest computed anew) of a run file. Raises Error for what is no run file, or, unless `check` is False, stores
+    another digest."""
+    content = hdf5.read(path, "triseg-run", "a run file of triseg search", VERSIONS)
+    tensors = sorted(path for path in content.values if path.startswith(TENSORS) and "@" not in path)
+    digest = content.digest(STORED + tensors)
+    if check:
+        hdf5.check(content, digest)
+    return content, digest

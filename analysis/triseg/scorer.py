@@ -1,4 +1,5 @@
 """A `triseg score` process as a Python object, and the choice that triseg makes of a search's finalists."""
+import contextlib
 import json
 import subprocess
 
@@ -36,7 +37,8 @@ class Scorer:
 
     def close(self):
         """Ends the process."""
-        self._process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
         self._process.wait()
         self._process.stdout.close()
         self._process.stderr.close()
@@ -52,8 +54,9 @@ class Scorer:
         return self._ask({"split": name, "codes": candidates})
 
     def _ask(self, request):
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # it has ended: _read() says why
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
         answer = self._read()
         if "error" in answer:
             raise Error(answer["error"])
