@@ -12,7 +12,7 @@ from triseg.command_line import packages, parser, run
 
 with packages():
     import numpy
-    import triseg
+    from triseg import CODES, Run
     from triseg.score import shown
 
 
@@ -26,7 +26,7 @@ def print_codes(file, codes):
     keys = file["sites/record_key"]
     width = max(map(len, keys))
     for key, row in zip(keys, codes):
-        print(f"  {key:{width}}  " + "  ".join(f"{name}={code:3d}" for name, code in zip(triseg.CODES, row)))
+        print(f"  {key:{width}}  " + "  ".join(f"{name}={code:3d}" for name, code in zip(CODES, row)))
 
 
 def print_report(selected, repair):
@@ -44,7 +44,7 @@ def print_report(selected, repair):
 def main():
     arguments = parser(__doc__)
     arguments.add_argument("run", metavar="RUN.h5", help="run file of triseg search")
-    file = triseg.Run(arguments.parse_args().run)
+    file = Run(arguments.parse_args().run)
     root, episodes = file.attributes, file.frame("episodes", codes="none")
     print(f"{root['model_display_name']} on {root['data']}, {root['backend']}, seed {root['seed']}: "
           f"{root['status']}, {len(episodes)} of {root['episodes_total']} episodes")

@@ -20,7 +20,7 @@ from common import checked, commit, processor  # first: it knows where the other
 from triseg.command_line import packages, parser, run
 
 with packages():
-    import triseg
+    from triseg import Run
 
 
 def bare_rate(build):
@@ -62,7 +62,7 @@ def main():
         start = time.monotonic()
         done = checked(command)
         total = time.monotonic() - start
-        file = triseg.Run(f"{out}/tri_ppo_int_codes/run.h5")
+        file = Run(f"{out}/tri_ppo_int_codes/run.h5")
         images = file.attributes["student_images"] + int(file["top/validation_images"].sum()) + 2 * 10000
         version, engine, transport = (file.attributes[name] for name in ("creator_version", "engine", "transport"))
     parts = dict(re.findall(r"(calibration|scoring|learner|files|final scoring) ([\d.]+)", done.stderr.split("Seconds: ")[1]))

@@ -18,7 +18,7 @@ from common import SOURCE, checked, commit, processor  # first: it knows where t
 from triseg.command_line import packages, parser, run
 
 with packages():
-    import triseg
+    from triseg import Run
 
 COMPARE = os.path.join(SOURCE, "analysis", "compare_runs.py")
 WORKLOADS = {
@@ -34,7 +34,7 @@ def search(build, options, gpus, out):
     done = checked(launcher + [f"{build}/bin/triseg", "search", *options, "--out", out, "--result-file", "run.json"])
     total = time.monotonic() - start
     path = f"{out}/tri_ppo_int_codes/run.h5"
-    file = triseg.Run(path)
+    file = Run(path)
     iterations = float(file.updates.iteration_seconds.sum())
     what = f"{file.attributes['ranks']}, {file.attributes['transport']}"
     each = file["episodes/images"]

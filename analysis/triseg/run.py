@@ -259,10 +259,10 @@ class Run:
         if not self.finished:
             raise Error(f"{self.path}: the run is not finished: nothing is selected yet")
         values = self.content.group("selected")
-        row = values["top_index"]
-        if not 0 <= row < len(self.top):
-            raise Error(f"{self.path}: /selected/top_index is {row}: /top has {len(self.top)} rows")
-        best = self.frame("top", codes="none").iloc[row].to_dict()
+        row, top = values["top_index"], self.frame("top", codes="none")
+        if not 0 <= row < len(top):
+            raise Error(f"{self.path}: /selected/top_index is {row}: /top has {len(top)} rows")
+        best = top.iloc[row].to_dict()
         test = _scores(values, "test_") | {name: values["test_" + name]
                                            for name in ("accuracy_drop_low", "accuracy_drop_high", "mcnemar_p")}
         cost = ("coverage", "entropy_bits", "coded_bits", "multiplications", "skipped", "constant", "energy", "energy_exact",

@@ -31,6 +31,8 @@ class Sweep:
     def __init__(self, path):
         self.path = name_of(path)
         table = os.path.join(self.path, "sweep.json")
+        if os.path.isdir(self.path) and not os.path.exists(table):
+            raise Error(f"{self.path}: expected the folder of a sweep: it has no sweep.json")
         try:
             values = json.loads(read_text(table))
             if values["format"] != FORMAT:
