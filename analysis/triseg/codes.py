@@ -5,8 +5,8 @@ CODES = ("t1", "v1", "t2", "v2", "tmax")
 
 
 def staircase(codes):
-    """The tables of codes (..., 5), as (..., 256): 0 up to t1, v1 up to t2, v2 up to tmax, behind it the code itself. Raises
-    ValueError, naming the codes, unless t1 <= t2 <= tmax and the table is monotone.
+    """The tables of codes (..., 5), as (..., 256): 0 up to t1, v1 up to t2, v2 up to tmax, behind it the code itself.
+    Raises ValueError, naming the codes, unless t1 <= t2 <= tmax and the table is monotone.
 
     >>> staircase([2, 5, 6, 9, 10])[:13].tolist()
     [0, 0, 0, 5, 5, 5, 5, 9, 9, 9, 9, 11, 12]
@@ -21,5 +21,6 @@ def staircase(codes):
     wrong = (numpy.diff(tables.astype(int)) < 0).any(axis=-1) | ~((t1 <= t2) & (t2 <= tmax))[..., 0]
     if wrong.any():
         first = codes[wrong][0] if codes.ndim > 1 else codes
-        raise ValueError(", ".join(f"{name}={code}" for name, code in zip(CODES, first)) + " make no monotone staircase")
+        named = ", ".join(f"{name}={code}" for name, code in zip(CODES, first))
+        raise ValueError(f"{named} make no monotone staircase")
     return tables

@@ -1,5 +1,5 @@
-"""How the project's programs in Python begin and end: options, packages, a line on standard error for what went wrong, and
-an exit status. Needs no other package."""
+"""How the project's programs in Python begin and end: options, packages, a line on standard error for what went wrong,
+and an exit status. Needs no other package."""
 import argparse
 import contextlib
 import os

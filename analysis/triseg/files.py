@@ -21,8 +21,8 @@ def reason(error):
 
 
 def open_input(path, **options):
-    """open() for reading. Raises Error for all but regular files: a FIFO or a device could keep the reader waiting for ever.
-    Raises OSError if it cannot be opened."""
+    """open() for reading. Raises Error for all but regular files: a FIFO or a device could keep the reader waiting for
+    ever. Raises OSError if it cannot be opened."""
     def opener(name, flags):
         descriptor = os.open(name, flags | os.O_NONBLOCK)  # waits for no writer of a FIFO
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):

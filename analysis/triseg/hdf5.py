@@ -21,7 +21,8 @@ class Group(dict):
 
     def __init__(self, content, name):
         start = f"/{name}/"
-        super().__init__((path[len(start):], plain(value)) for path, value in content.values.items() if path.startswith(start))
+        super().__init__((path[len(start):], plain(value)) for path, value in content.values.items()
+                         if path.startswith(start))
         self.where = f"{content.path}: {start}"
 
     def __missing__(self, name):
@@ -50,8 +51,8 @@ class Content:
         return found
 
     def digest(self, paths):
-        """64 hexadecimal digits over the values of these paths, in this order, leaving out those that are not there. Raises
-        Error if one has a type that none of triseg's has."""
+        """64 hexadecimal digits over the values of these paths, in this order, leaving out those that are not there.
+        Raises Error if one has a type that none of triseg's has."""
         sha = hashlib.sha256()
         for path in paths:
             if path not in self.values:
@@ -62,13 +63,16 @@ class Content:
             if not type_:
                 raise Error(f"{self.path}: {path} has the type {value.dtype}")
             sha.update(f"{path} {type_} {','.join(map(str, value.shape))}\n".encode())
-            sha.update(b"".join(string.split(b"\0")[0] + b"\0" for string in value.flat) if is_text else value.tobytes())
+            if is_text:
+                sha.update(b"".join(string.split(b"\0")[0] + b"\0" for string in value.flat))
+            else:
+                sha.update(value.tobytes())
         return sha.hexdigest()
 
 
 def read(path, format_, what, versions):
-    """The content of a file of this format ("triseg-run") and one of these schema versions; `what` names it in errors ("a run file
-    of triseg search"). Raises Error."""
+    """The content of a file of this format ("triseg-run") and one of these schema versions; `what` names it in errors
+    ("a run file of triseg search"). Raises Error."""
     path, values, labels = name_of(path), {}, {}
 
     def take_attributes(start, item):
@@ -94,7 +98,8 @@ def read(path, format_, what, versions):
                                                                else "none of triseg's files"))
             version = file.attrs["schema_version"]
             if version not in versions:
-                raise ValueError(f"it has schema version {version}; this package reads versions {versions[0]} to {versions[-1]}")
+                raise ValueError(f"it has schema version {version}; this package reads versions {versions[0]} to "
+                                 f"{versions[-1]}")
             take_attributes("/", file)
             file.visititems(take)
     except UNREADABLE as error:
@@ -105,12 +110,13 @@ def read(path, format_, what, versions):
 def check(content, computed):
     """Raises Error unless the file stores this digest."""
     if text(content["/@content_sha256"]) != computed:
-        raise Error(f"{content.path}: its content does not have the digest of its attribute content_sha256: it was damaged or edited")
+        raise Error(f"{content.path}: its content does not have the digest of its attribute content_sha256: it was "
+                    "damaged or edited")
 
 
 def text(value):
-    """A string of the file as str, an array of them as a list of str. Bytes that are no UTF-8, as a path may have them, are
-    replaced."""
+    """A string of the file as str, an array of them as a list of str. Bytes that are no UTF-8, as a path may have them,
+    are replaced."""
     if isinstance(value, numpy.ndarray):
         return [text(string) for string in value]
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

@@ -12,8 +12,9 @@ from triseg.files import Error, commit, name_of
 
 VERSIONS = (1, 2, 3)
 # Attributes of the root in the order of the digest, what describes the network left out. Version 1 has no data_sha256.
-PROVENANCE = {"data": str, "data_sha256": str, "creator": str, "creator_version": str, "file_time": str, "command_line": str,
-              "seed": numpy.uint64, "epochs": numpy.int32, "float_accuracy": numpy.float64, "int8_test_accuracy": numpy.float64}
+PROVENANCE = {"data": str, "data_sha256": str, "creator": str, "creator_version": str, "file_time": str,
+              "command_line": str, "seed": numpy.uint64, "epochs": numpy.int32, "float_accuracy": numpy.float64,
+              "int8_test_accuracy": numpy.float64}
 SIDES = ("input_channels", "input_side", "classes")
 TEXTS = ("name", "kind")
 SIZES = ("in_channels", "out_channels", "kernel", "stride", "padding", "pool", "relu")
@@ -43,7 +44,7 @@ class Description:
     input_side: int
     classes: int
     default_attention: list  # names of layers
-    layers: pandas.DataFrame  # by name: kind (conv or fc), in_channels, out_channels, kernel, stride, padding, pool, relu
+    layers: pandas.DataFrame  # by name: kind (conv or fc), in_channels, out_channels, kernel, stride, ... relu
 
 
 @dataclasses.dataclass
@@ -95,12 +96,13 @@ class Model:
             description = Description(at("/@display_name"), *(at(f"/network/@{key}") for key in SIDES),
                                       list(at("/network/default_attention")), columns)
         root = {key: at(f"/@{key}") for key in PROVENANCE if key != "data_sha256" or version >= 2}
-        return cls(at("/@network"), at("/@backend"), layers, at("/normalization/mean"), at("/normalization/standard_deviation"),
-                   description, **root)
+        return cls(at("/@network"), at("/@backend"), layers, at("/normalization/mean"),
+                   at("/normalization/standard_deviation"), description, **root)
 
     def write(self, path):
-        """Writes the file as a whole, in version 3, or without a description in version 2, with creator and time of now. Raises Error
-        if a part has another type or shape than the format's; what triseg's arithmetic does not allow it says itself."""
+        """Writes the file as a whole, in version 3, or without a description in version 2, with creator and time of
+        now. Raises Error if a part has another type or shape than the format's; what triseg's arithmetic does not allow
+        it says itself."""
         self.creator, self.creator_version = "triseg for Python", __version__
         self.file_time = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         version = 3 if self.description else 2
@@ -122,12 +124,14 @@ class Model:
         if version >= 3:
             d = self.description
             columns = d.layers.reset_index(names="name")
-            values |= {"/@display_name": _bytes(d.display_name), "/network/default_attention": _texts(d.default_attention)}
+            values |= {"/@display_name": _bytes(d.display_name),
+                       "/network/default_attention": _texts(d.default_attention)}
             values |= {f"/network/@{key}": numpy.int32(getattr(d, key)) for key in SIDES}
             values |= {f"/network/{key}": _texts(columns[key]) for key in TEXTS}
             values |= {f"/network/{key}": _array(columns[key], "i4") for key in SIZES}
             if list(columns["name"]) != list(self.layers):
-                raise ValueError(f"the layers are {', '.join(self.layers)}, those of the description {', '.join(columns['name'])}")
+                raise ValueError(f"the layers are {', '.join(self.layers)}, those of the description "
+                                 f"{', '.join(columns['name'])}")
         for index, (name, layer) in enumerate(self.layers.items()):
             values[f"/layers/{name}/@index"] = numpy.int32(index)
             values |= {f"/layers/{name}/@{key}": kind(getattr(layer, key)) for key, kind in QUANTIZATION.items()}
@@ -176,6 +180,6 @@ def _hdf5_of(values):
             if name.startswith("@"):
                 file.require_group(group or "/").attrs.create(name[1:], value, dtype=type_)
             else:
-                file.create_dataset(path, data=value.tolist() if texts else value, dtype=type_, shuffle=True, compression="gzip", fletcher32=True,
-                                    maxshape=(None, *value.shape[1:]))
+                file.create_dataset(path, data=value.tolist() if texts else value, dtype=type_, shuffle=True,
+                                    compression="gzip", fletcher32=True, maxshape=(None, *value.shape[1:]))
     return memory.getvalue()

@@ -48,9 +48,9 @@ class Result:
 
     @property
     def codes(self):
-        """The codes by the name of the site, a row each, in the file's order; sites that are not there are exact. Set it to a data
-        frame, or a dict of the five codes; record keys stay. Raises Error, also when set, for codes that are no integers from 0
-        to 255 or make no monotone staircase."""
+        """The codes by the name of the site, a row each, in the file's order; sites that are not there are exact. Set
+        it to a data frame, or a dict of the five codes; record keys stay. Raises Error, also when set, for codes that
+        are no integers from 0 to 255 or make no monotone staircase."""
         layers = self.values.get("layers")
         if not isinstance(layers, dict) or not layers:
             raise Error(f"{self.path}: layers: expected an object with the codes of each site")
@@ -81,8 +81,10 @@ class Result:
 
     def _code(self, site, entry, name):
         value = entry.get(f"{name}_code") if isinstance(entry, dict) else None
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 255 or value != math.floor(value):
-            raise Error(f"{self.path}: layers.{site}.{name}_code: expected an integer 0..255, found {json.dumps(value)}")
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not number or not 0 <= value <= 255 or value != math.floor(value):
+            raise Error(f"{self.path}: layers.{site}.{name}_code: expected an integer 0..255, found "
+                        f"{json.dumps(value)}")
         return int(value)
 
 

@@ -17,6 +17,8 @@ WITH_CODES = ("episodes", "evaluations", "top", "pareto")
 # Tables: the groups whose columns are of one length.
 TABLES = ("network", "sites", "episodes", "updates", "evaluations", "finalists", "top", "pareto")
 NETWORK_SCALARS = ("input_channels", "input_side", "classes")
+COSTS = ("coverage", "entropy_bits", "coded_bits", "multiplications", "skipped", "constant", "energy", "energy_exact",
+         "energy_exact_skipping")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,11 +43,11 @@ class Problem:
 class Run:
     """A run file as it was when it was opened, finished or not: read at once, its content's digest checked, and closed.
 
-    `check=False` opens a damaged or edited file all the same. Raises Error, one line "FILE: what is wrong", for what is no run
-    file, was damaged or edited, or lacks what is asked for.
+    `check=False` opens a damaged or edited file all the same. Raises Error, one line "FILE: what is wrong", for what is
+    no run file, was damaged or edited, or lacks what is asked for.
 
-    Scores (kd, attention, accuracies) are computed from the stored sums, which the digest is over. Other derived fields, such as
-    coverage and energy, are as the file has them; `triseg validate` checks those.
+    Scores (kd, attention, accuracies) are computed from the stored sums, which the digest is over. Other derived
+    fields, such as coverage and energy, are as the file has them; `triseg validate` checks those.
 
     >>> run = Run("run.h5")
     >>> run.status, run.finished, run.schema_version, run.attributes["model"]
@@ -125,10 +127,12 @@ class Run:
         [400, 120]
         """
         names = hdf5.text(self.content["/@attention_layers"])
-        energies = {name.removeprefix("energy_"): value for name, value in self.attributes.items() if name.startswith("energy_")}
+        energies = {name.removeprefix("energy_"): value for name, value in self.attributes.items()
+                    if name.startswith("energy_")}
         has_network = "/network/name" in self.content.values
-        return Problem(model=self["@model"], display_name=self["@model_display_name"], model_sha256=self["@model_sha256"],
-                       backend=self["@backend"], data=self["@data"], data_sha256=self["@data_sha256"],
+        return Problem(model=self["@model"], display_name=self["@model_display_name"],
+                       model_sha256=self["@model_sha256"], backend=self["@backend"],
+                       data=self["@data"], data_sha256=self["@data_sha256"],
                        attention_layers=tuple(name for name in names.split(",") if name),
                        attention_weight=self["@attention_weight"], temperature=self["@temperature"], energies=energies,
                        network=self.frame("network").set_index("name") if has_network else None,
@@ -136,8 +140,8 @@ class Run:
 
     @functools.cached_property
     def sites(self):
-        """The sites by name, in network order. Codes are columns: start.t1 .. start.v2, and so of init and mse; tmax is that of
-        all three.
+        """The sites by name, in network order. Codes are columns: start.t1 .. start.v2, and so of init and mse; tmax is
+        that of all three.
 
         >>> Run("run.h5").sites[["kind", "tmax", "mse.t1", "start.v2"]]
                kind  tmax  mse.t1  start.v2
@@ -170,7 +174,8 @@ class Run:
         """A group that is a table as a data frame, a row each.
 
         codes: "columns", five a site, "conv1.t1" to "conv1.tmax"; "arrays", one column `codes` of arrays (sites, 5); or
-        "none". Arrays of another kind, such as top/validation_record_rewards, are left out: run["top/validation_record_rewards"].
+        "none". Arrays of another kind, such as top/validation_record_rewards, are left out:
+        run["top/validation_record_rewards"].
 
         >>> run = Run("run.h5")
         >>> list(run.frame("top", codes="none").columns[:3])
@@ -190,7 +195,8 @@ class Run:
             columns |= self._site_columns(name, values[name])
         for prefix in ("", "validation_"):
             if prefix + "kd_sum" in columns:
-                columns |= zip((prefix + name for name in ("kd", "attention", "accuracy_teacher", "accuracy")), score(values, prefix))
+                figures = (prefix + name for name in ("kd", "attention", "accuracy_teacher", "accuracy"))
+                columns |= zip(figures, score(values, prefix))
         if len({len(column) for column in columns.values()}) > 1:
             raise Error(f"{self.path}: the datasets of /{group} have not as many rows each")
         frame = pandas.DataFrame(columns).rename(columns={"part": "branch"} if group == "updates" else {})
@@ -205,7 +211,8 @@ class Run:
     def _site_columns(self, name, values):
         """Columns of what /sites has more than one value a site of: the codes and the policy's input."""
         ends = self.labels[f"/sites/{name}"].get("columns")
-        return {f"{name.removesuffix('_codes')}.{end}": values[:, i] for i, end in enumerate(ends.split(",") if ends else ())}
+        ends = ends.split(",") if ends else ()
+        return {f"{name.removesuffix('_codes')}.{end}": values[:, i] for i, end in enumerate(ends)}
 
     @functools.cached_property
     def episodes(self):
@@ -229,7 +236,8 @@ class Run:
 
     @functools.cached_property
     def top(self):
-        """The candidates scored on validation, best first among those of as many images; none until the run is finished."""
+        """The candidates scored on validation, best first among those of as many images; none until the run is
+        finished."""
         return self.frame("top")
 
     @functools.cached_property
@@ -246,11 +254,12 @@ class Run:
     def selected(self):
         """The selected candidate of a finished run, as a dict. Raises Error if the run is not finished.
 
-        top_index, origin, episode (None unless it is one), codes (sites, 5), within_max_acc_drop; the scores `validation`, `test`,
-        `mse` (test split, MSE optimum) and, with --repair, else None, `mse_repaired`: kd, attention, accuracy, accuracy_low,
-        accuracy_high, accuracy_teacher, accuracy_drop and images each, of the test split also accuracy_drop_low,
-        accuracy_drop_high and mcnemar_p; `gap`, test less validation; `cost`, of an inference, and `site_cost`, a data frame;
-        `repair`, None or a data frame of multiplier and bias by layer and channel.
+        top_index, origin, episode (None unless it is one), codes (sites, 5), within_max_acc_drop; the scores
+        `validation`, `test`, `mse` (test split, MSE optimum) and, with --repair, else None, `mse_repaired`: kd,
+        attention, accuracy, accuracy_low, accuracy_high, accuracy_teacher, accuracy_drop and images each, of the test
+        split also accuracy_drop_low, accuracy_drop_high and mcnemar_p; `gap`, test less validation; `cost`, of an
+        inference, and `site_cost`, a data frame; `repair`, None or a data frame of multiplier and bias by layer and
+        channel.
 
         >>> selected = Run("run.h5").selected
         >>> selected["codes"][0].tolist(), selected["test"]["accuracy"], selected["repair"].shape
@@ -265,16 +274,15 @@ class Run:
         best = top.iloc[row].to_dict()
         test = _scores(values, "test_") | {name: values["test_" + name]
                                            for name in ("accuracy_drop_low", "accuracy_drop_high", "mcnemar_p")}
-        cost = ("coverage", "entropy_bits", "coded_bits", "multiplications", "skipped", "constant", "energy", "energy_exact",
-                "energy_exact_skipping")
         sites = {name.removeprefix("site_"): value for name, value in values.items() if name.startswith("site_")}
-        return {"top_index": row, "origin": best["origin"], "episode": best["episode"] if best["origin"] == "episode" else None,
+        return {"top_index": row, "origin": best["origin"],
+                "episode": best["episode"] if best["origin"] == "episode" else None,
                 "codes": self.codes("top")[row], "within_max_acc_drop": bool(values["within_max_acc_drop"]),
                 "within_error_of_best": values["within_error_of_best"],
                 "validation": _scores(best, "validation_"), "test": test, "mse": _scores(values, "test_mse_"),
                 "mse_repaired": None if self["@repair"] == "none" else _scores(values, "test_mse_repaired_"),
                 "gap": {name.removeprefix("gap_"): value for name, value in values.items() if name.startswith("gap_")},
-                "cost": {name: values[name] for name in cost} | {"passed": best["passed"]},
+                "cost": {name: values[name] for name in COSTS} | {"passed": best["passed"]},
                 "site_cost": pandas.DataFrame(sites, index=pandas.Index(self["sites/name"], name="name")),
                 "repair": None if self["@repair"] == "none" else _repair(values)}
 
@@ -293,6 +301,7 @@ def _scores(values, prefix):
 
 def _repair(values):
     """Multiplier and bias by layer and channel."""
-    index = [(layer, channel) for layer, count in zip(values["repair_layer"], values["repair_channels"]) for channel in range(count)]
+    index = [(layer, channel) for layer, count in zip(values["repair_layer"], values["repair_channels"])
+             for channel in range(count)]
     return pandas.DataFrame({"multiplier": values["repair_multiplier"], "bias": values["repair_bias"]},
                             index=pandas.MultiIndex.from_tuples(index, names=("layer", "channel")))

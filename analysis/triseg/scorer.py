@@ -7,10 +7,11 @@ from triseg.files import Error
 
 
 class Scorer:
-    """Scores candidates, each a list of [t1, v1, t2, v2] a site, bit for bit as a search does: for searchers of one's own.
+    """Scores candidates, each a list of [t1, v1, t2, v2] a site, bit for bit as a search does: for searchers of one's
+    own.
 
-    program: path of `triseg`; options: those of a search that make its problem. `problem` is the program's description of it
-    (docs/search-reference.md, foreign searchers). Raises Error with what the program says in one line.
+    program: path of `triseg`; options: those of a search that make its problem. `problem` is the program's description
+    of it (docs/search-reference.md, foreign searchers). Raises Error with what the program says in one line.
 
     >>> with Scorer(program, ["--model", "lenet5", "--data", data, "--calib-batches", "2"]) as scorer:
     ...     sites = scorer.problem["sites"]
@@ -22,12 +23,13 @@ class Scorer:
 
     def __init__(self, program, options):
         try:
-            self._process = subprocess.Popen([program, "score", *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                             stderr=subprocess.PIPE, text=True)
+            self._process = subprocess.Popen([program, "score", *options], text=True, stdin=subprocess.PIPE,
+                                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         except OSError as error:
             raise Error(f"{program}: {error.strerror}") from error
         self.problem = self._read()
-        self.student_images = self.problem["start_images"]  # as a run file counts them: what the finalists cost is not in it
+        # As a run file counts them: what the finalists cost is not in it.
+        self.student_images = self.problem["start_images"]
 
     def __enter__(self):
         return self
@@ -70,7 +72,8 @@ class Scorer:
 
 
 def best_distinct(episodes, count):
-    """Codes of the `count` episodes (gain, codes) of largest gain with distinct codes, best first; of equal ones the earlier."""
+    """Codes of the `count` episodes (gain, codes) of largest gain with distinct codes, best first; of equal ones the
+    earlier."""
     best = {}
     for _, codes in sorted(episodes, key=lambda episode: -episode[0]):
         best.setdefault(json.dumps(codes), codes)
@@ -80,7 +83,7 @@ def best_distinct(episodes, count):
 
 
 def choose(candidates, validation, max_acc_drop):
-    """Of candidates scored on validation: that of best reward whose accuracy drop is at most `max_acc_drop` points, else that of
-    best reward, as learner/judging/selection.hpp has it."""
+    """Of candidates scored on validation: that of best reward whose accuracy drop is at most `max_acc_drop` points,
+    else that of best reward, as learner/judging/selection.hpp has it."""
     order = sorted(range(len(candidates)), key=lambda i: -validation["reward"][i])
     return candidates[next((i for i in order if validation["accuracy_drop"][i] <= max_acc_drop), order[0])]

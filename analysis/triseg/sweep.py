@@ -39,7 +39,8 @@ class Sweep:
                 raise ValueError
             self.varied = [str(name) for name in values["varied"]]
             rows = {str(run["id"]): [str(value) for value in run["values"]] for run in values["runs"]}
-            frame = pandas.DataFrame(list(rows.values()), index=pandas.Index(list(rows), name="id", dtype=object), columns=self.varied)
+            ids = pandas.Index(list(rows), name="id", dtype=object)
+            frame = pandas.DataFrame(list(rows.values()), index=ids, columns=self.varied)
         except (ValueError, LookupError, TypeError, RecursionError) as error:
             raise Error(f"{table}: expected the table of a sweep: triseg sweep writes it") from error
         self.runs = frame.apply(_typed).assign(file=[self._file(id_) for id_ in rows])
@@ -48,7 +49,8 @@ class Sweep:
         return f"Sweep({self.path!r})"
 
     def __iter__(self):
-        """The runs that have a file, finished or not, in the order of the table. Raises Error at one that cannot be read."""
+        """The runs that have a file, finished or not, in the order of the table. Raises Error at one that cannot be
+        read."""
         return (Run(file) for file in self.runs.file if file)
 
     def run(self, id_):
@@ -66,8 +68,8 @@ class Sweep:
 
     @property
     def collected(self):
-        """The table that `triseg sweep collect` has written, a row a run by its id (docs/sweep.md has its columns), its content's
-        digest checked. Raises Error if there is none."""
+        """The table that `triseg sweep collect` has written, a row a run by its id (docs/sweep.md has its columns), its
+        content's digest checked. Raises Error if there is none."""
         path = os.path.join(self.path, "sweep.h5")
         if not os.path.exists(path):
             raise Error(f"{path}: it is not there: triseg sweep collect {self.path} writes it")

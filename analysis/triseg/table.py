@@ -38,15 +38,16 @@ from triseg.score import mean_and_half_95, shown
 from triseg.sweep import Sweep
 
 # By the name in --sort and CSV: the heading, how numbers are shown, and whether more is better.
-FIGURES = {"validation-kd": ("validation KD", ".4f", False), "kd": ("KD", ".4f", False), "kd-mse": ("KD / MSE", ".3f", False),
+FIGURES = {"validation-kd": ("validation KD", ".4f", False), "kd": ("KD", ".4f", False),
+           "kd-mse": ("KD / MSE", ".3f", False),
            "teacher": ("teacher %", ".2f", True), "student": ("student %", ".2f", True), "drop": ("drop", ".2f", False),
-           "coverage": ("coverage %", ".2f", True), "passed": ("passed %", ".2f", False), "energy": ("energy", ".0f", False),
-           "ms": ("ms an episode", ".2f", False)}
+           "coverage": ("coverage %", ".2f", True), "passed": ("passed %", ".2f", False),
+           "energy": ("energy", ".0f", False), "ms": ("ms an episode", ".2f", False)}
 
 
 def comparable(run):
-    """What the run has in common with those it can be compared with, by name: the options that change results, which are the
-    first section of its configuration, but for the seed, with content in the place of paths."""
+    """What the run has in common with those it can be compared with, by name: the options that change results, which
+    are the first section of its configuration, but for the seed, with content in the place of paths."""
     try:
         options = tomllib.loads(run["@config"].split("\n# ")[0])
     except tomllib.TOMLDecodeError as error:
@@ -76,7 +77,8 @@ def figures(run):
 
 
 def labels(problems):
-    """A name for each of the problems of comparable(): network, number of sites, and what not all of these have in common."""
+    """A name for each of the problems of comparable(): network, number of sites, and what not all of these have in
+    common."""
     networks = [f"{p['model']}, {len(p['sites'].split(','))} sites" for p in problems]
 
     def label(p, network):
@@ -89,13 +91,14 @@ def labels(problems):
 
 
 def entry(run):
-    """What the table takes from a finished run: (what it has in common with those it can be compared with, seed and FIGURES and
-    file by name)."""
+    """What the table takes from a finished run: (what it has in common with those it can be compared with, seed and
+    FIGURES and file by name)."""
     return comparable(run), {"seed": run["@seed"]} | figures(run) | {"file": run.path}
 
 
 def tabulate(entries):
-    """A data frame of entries, a row each: run, seed, FIGURES, file. Those of one set have one name, `run`, and are together.
+    """A data frame of entries, a row each: run, seed, FIGURES, file. Those of one set have one name, `run`, and are
+    together.
 
     >>> tabulate([entry(Run("run.h5"))])[["run", "kd", "drop"]]
                    run    kd  drop
@@ -114,8 +117,8 @@ def tabulate(entries):
 
 
 def means(rows):
-    """Of a frame of tabulate(): a row a set of runs: run, seeds, and of every figure its mean and `FIGURE-95`, half the width of its
-    95 % interval, NaN of one seed.
+    """Of a frame of tabulate(): a row a set of runs: run, seeds, and of every figure its mean and `FIGURE-95`, half the
+    width of its 95 % interval, NaN of one seed.
 
     >>> rows = tabulate([entry(Run("run.h5"))])
     >>> means(pandas.concat([rows, rows.assign(seed=2, kd=0.5)]))[["run", "seeds", "kd", "kd-95"]].round(3)
@@ -148,8 +151,9 @@ def heading(table):
 
 def note(table):
     """What a reader of the numbers has to know."""
-    interval = "± half the 95 % interval of the mean over the seeds (Student's t); " if "seeds" in table and (table.seeds > 1).any() else ""
-    return f"KD in nats, energy in pJ; {interval}test split unless said"
+    several = "seeds" in table and (table.seeds > 1).any()
+    return ("KD in nats, energy in pJ; test split unless said" +
+            ("; ± half the 95 % interval of the mean over the seeds (Student's t)" if several else ""))
 
 
 def markdown(table):
@@ -164,11 +168,12 @@ def latex(table):
                                                    "~": r"\textasciitilde{}"}.get(c[0], "\\" + c[0]), text)
         return text.replace("±", r"$\pm$")
 
-    lines = [" & ".join(map(escaped, line)) + r" \\" for line in (heading(table), *(cells(row) for _, row in table.iterrows()))]
+    rows = [heading(table), *(cells(row) for _, row in table.iterrows())]
+    lines = [" & ".join(map(escaped, row)) + r" \\" for row in rows]
     comment = "% " + note(table).replace("±", "+-:")
     columns = "l" + "r" * (len(FIGURES) + 1) + ("l" if "file" in table else "")
-    return "\n".join([comment, rf"\begin{{tabular}}{{{columns}}}", r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule",
-                      r"\end{tabular}", ""])
+    return "\n".join([comment, rf"\begin{{tabular}}{{{columns}}}", r"\toprule", lines[0], r"\midrule", *lines[1:],
+                      r"\bottomrule", r"\end{tabular}", ""])
 
 
 def as_csv(table):
@@ -179,7 +184,8 @@ def as_csv(table):
 
 
 def files_of(path):
-    """The run files that a path on the command line stands for. Raises Error. Runs of a sweep that have not begun are named."""
+    """The run files that a path on the command line stands for. Raises Error. Runs of a sweep that have not begun are
+    named."""
     if not os.path.isdir(path):
         return [path]
     runs = Sweep(path).runs
@@ -213,12 +219,16 @@ def read(paths):
 
 def main():
     arguments = command_line.parser(__doc__)
-    arguments.add_argument("runs", nargs="+", metavar="RUN.h5|SWEEP-DIR", help="run file of triseg search, or folder of triseg sweep")
+    arguments.add_argument("runs", nargs="+", metavar="RUN.h5|SWEEP-DIR",
+                           help="run file of triseg search, or folder of triseg sweep")
     arguments.add_argument("--each", action="store_true", help="a row a run instead of means over seeds")
-    arguments.add_argument("--sort", choices=FIGURES, metavar="COLUMN", help=f"best first by one of {', '.join(FIGURES)}")
+    arguments.add_argument("--sort", choices=FIGURES, metavar="COLUMN",
+                           help=f"best first by one of {', '.join(FIGURES)}")
     form = arguments.add_mutually_exclusive_group()
-    form.add_argument("--csv", dest="form", action="store_const", const=as_csv, help="comma-separated values, every digit; FIGURE-95: what stands behind ±")
-    form.add_argument("--latex", dest="form", action="store_const", const=latex, help="a LaTeX table (package booktabs)")
+    form.add_argument("--csv", dest="form", action="store_const", const=as_csv,
+                      help="comma-separated values, every digit; COLUMN-95 is what stands behind ±")
+    form.add_argument("--latex", dest="form", action="store_const", const=latex,
+                      help="a LaTeX table (package booktabs)")
     arguments.set_defaults(form=markdown)
     o = arguments.parse_args()
     entries, failed = read(o.runs)
