@@ -2,6 +2,7 @@
 import contextlib
 import os
 import stat
+import threading
 
 
 class Error(Exception):
@@ -46,10 +47,10 @@ def commit(path, content):
     """Writes a file as a whole (bytes): a reader sees the old one or the new one, never a part. Raises Error."""
     path = name_of(path)
     folder, name = os.path.split(path)
-    temporary = os.path.join(folder, f".{name}.tmp.{os.getpid()}")
+    temporary = os.path.join(folder, f".{name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         try:
-            with open(temporary, "xb") as file:
+            with open(temporary, "wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())

@@ -8,7 +8,7 @@ import unittest
 
 import h5py
 
-from scripts import TABLE, RunFile, run_copied
+from scripts import TABLE, RunFile, run, run_copied
 
 PROGRAM, FEW = os.environ["TRISEG_PROGRAM"], os.environ["TRISEG_FEW_IMAGES"]
 CONFIG = "f.attrs['config'] = numpy.bytes_('# results\\nclip = {}\\nseed = {}\\ntop-k = 5\\n# speed\\nthreads = {}\\n')"
@@ -83,6 +83,15 @@ class Table(RunFile):
         self.assertEqual({line.count("&") for line in (lines[3], lines[5])}, {11})
         both = run_copied(TABLE, "--latex", "--csv", path)
         self.assertEqual((both.returncode, both.stdout), (2, ""))
+
+    def test_an_installation_has_its_own_package(self):
+        build = os.path.dirname(os.path.dirname(TABLE))
+        done = subprocess.run(["cmake", "--install", build, "--prefix", self.folder, "--component", "python"], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        installed = os.path.join(self.folder, "bin", "triseg-table")
+        self.assertEqual(self.read(installed, self.run_file, by=run), self.read(TABLE, self.run_file))
+        os.unlink(os.path.join(self.folder, "share", "triseg", "python", "triseg", "table.py"))
+        self.assertIn("triseg.table", run(installed, self.run_file).stderr, "it does not take that of the sources")
 
     def test_a_sweep_and_the_program_beside_triseg(self):
         with open(os.path.join(self.folder, "sweep.toml"), "w") as file:
