@@ -9,24 +9,19 @@ attribute is "/@name"): how many rows of it and the first, or both values, or bo
 Exit status, as that of cmp: 0 equal, 1 different, 2 in trouble: a file cannot be read, was damaged or edited, the
 command line is not understood, or standard output takes no more.
 """
-from run_files import faults_of, h5py, open_run, text
-from script import parser, run
+from triseg.command_line import packages, parser, run
 
-import numpy
+with packages():
+    import numpy
+    from triseg import hdf5, schema
 
 
 def contents(path):
     """Values by path of what must be equal."""
-    with faults_of(path), open_run(path) as file:
-        skipped = text(file.attrs["may_differ"]).split(",")
-        found = {"/@" + name: numpy.asarray(value) for name, value in file.attrs.items() if name not in skipped}
-
-        def visit(name, item):
-            if isinstance(item, h5py.Dataset) and not item.attrs.get("may_differ", 0):
-                found["/" + name] = numpy.asarray(item[()])
-
-        file.visititems(visit)
-        return found
+    content, _ = schema.read(path)
+    skipped = ["/@" + name for name in hdf5.text(content["/@may_differ"]).split(",")]
+    return {name: numpy.asarray(value) for name, value in content.values.items()
+            if name not in skipped and not content.labels.get(name, {}).get("may_differ", 0)}
 
 
 def describe(value):

@@ -1,4 +1,4 @@
-"""What the benchmarks of this folder share: analysis/'s modules, processes, and what machine and commit they ran on."""
+"""What the benchmarks of this folder share: the package of analysis/, processes, and what machine and commit they ran on."""
 import os
 import subprocess
 import sys
@@ -6,7 +6,7 @@ import sys
 SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 sys.path.append(os.path.join(SOURCE, "analysis"))
 
-from script import Failure  # noqa: E402  behind its folder
+from triseg import Error  # noqa: E402  behind its folder
 
 
 def mpi_environment():
@@ -17,16 +17,16 @@ def mpi_environment():
 
 
 def checked(command, env=None):
-    """The finished process and its output. Raises Failure if it fails, after printing what it printed. env:
+    """The finished process and its output. Raises Error if it fails, after printing what it printed. env:
     mpi_environment() unless given."""
     env = mpi_environment() if env is None else env
     try:
         done = subprocess.run(command, env=env, capture_output=True, text=True, errors="replace")
     except OSError as error:
-        raise Failure(f"{command[0]}: {error.strerror}") from None
+        raise Error(f"{command[0]}: {error.strerror}") from None
     if done.returncode != 0:
         print(f"{done.stdout}{done.stderr}", end="", file=sys.stderr)
-        raise Failure(f"{' '.join(command)}: exit status {done.returncode}")
+        raise Error(f"{' '.join(command)}: exit status {done.returncode}")
     return done
 
 

@@ -6,7 +6,7 @@
 
 The rate is that of bench/forward.cpp: oneDNN's int8 products of the same shapes and nothing else, on one core; with --gpu that
 of bench/forward_cuda.cpp: the card's int8 rate in a large product. The bound is the number of student images, those of the
-final scoring included, over that rate on all ranks. --ranks 0 starts one process without mpirun. Needs h5py.
+final scoring included, over that rate on all ranks. --ranks 0 starts one process without mpirun. Needs h5py and pandas.
 """
 import json
 import os
@@ -17,8 +17,10 @@ import tempfile
 import time
 
 from common import checked, commit, processor  # first: it knows where the others are
-from run_files import open_run, text
-from script import parser, run
+from triseg.command_line import packages, parser, run
+
+with packages():
+    from triseg import Run
 
 
 def bare_rate(build):
@@ -60,9 +62,9 @@ def main():
         start = time.monotonic()
         done = checked(command)
         total = time.monotonic() - start
-        with open_run(f"{out}/tri_ppo_int_codes/run.h5") as file:
-            images = int(file.attrs["student_images"]) + int(file["/top/validation_images"][()].sum()) + 2 * 10000
-            version, engine, transport = (text(file.attrs[name]) for name in ("creator_version", "engine", "transport"))
+        file = Run(f"{out}/tri_ppo_int_codes/run.h5")
+        images = file.attributes["student_images"] + int(file["top/validation_images"].sum()) + 2 * 10000
+        version, engine, transport = (file.attributes[name] for name in ("creator_version", "engine", "transport"))
     parts = dict(re.findall(r"(calibration|scoring|learner|files|final scoring) ([\d.]+)", done.stderr.split("Seconds: ")[1]))
     bound = images / (rate * max(1, o.ranks))
     print(f"triseg {version}, commit {commit()}; {processor()}; {platform.platform()}\n")

@@ -6,7 +6,7 @@
 Two workloads: AlexNet as in configs/alexnet.toml, and VGG-16 with 128 images an episode, large enough that the GPUs and not
 the processes' start decide. Without --teacher a VGG-16 is trained for one float and one quantization-aware epoch: its accuracy
 does not matter here. The speed-up is that of whole iterations, policy updates included; beside it stands that of the whole
-process and that of scoring alone, whose bound is the number of GPUs. Needs h5py.
+process and that of scoring alone, whose bound is the number of GPUs. Needs h5py and pandas.
 """
 import os
 import re
@@ -15,8 +15,10 @@ import tempfile
 import time
 
 from common import SOURCE, checked, commit, processor  # first: it knows where the others are
-from run_files import open_run, text
-from script import parser, run
+from triseg.command_line import packages, parser, run
+
+with packages():
+    from triseg import Run
 
 COMPARE = os.path.join(SOURCE, "analysis", "compare_runs.py")
 WORKLOADS = {
@@ -32,11 +34,11 @@ def search(build, options, gpus, out):
     done = checked(launcher + [f"{build}/bin/triseg", "search", *options, "--out", out, "--result-file", "run.json"])
     total = time.monotonic() - start
     path = f"{out}/tri_ppo_int_codes/run.h5"
-    with open_run(path) as file:
-        iterations = float(file["/updates/iteration_seconds"][()].sum())
-        what = f"{int(file.attrs['ranks'])}, {text(file.attrs['transport'])}"
-        each = file["/episodes/images"][()]
-        images = int(each.sum() + each[0] * len(file["/updates/iteration"]))  # of the episodes and of each iteration's reference
+    file = Run(path)
+    iterations = float(file.updates.iteration_seconds.sum())
+    what = f"{file.attributes['ranks']}, {file.attributes['transport']}"
+    each = file["episodes/images"]
+    images = int(each.sum() + each[0] * len(file.updates))  # of the episodes and of each iteration's reference
     scoring = float(re.search(r" scoring ([\d.]+)", done.stderr.split("Seconds: ")[1])[1])
     return total, iterations, scoring, images, what, path
 

@@ -14,7 +14,7 @@ import platform
 import numpy
 
 from common import checked, commit, processor  # first: it knows where the others are
-from script import parser, run
+from triseg.command_line import parser, run
 
 CANDIDATES, IMAGES = 65, 32  # of an iteration: 64 episodes and the reference
 REQUEST = 3200  # bytes of such an iteration of AlexNet

@@ -13,13 +13,14 @@ import tempfile
 import time
 
 from common import checked, commit, processor  # first: it knows where the others are
-from script import Failure, parser, run
+from triseg import Error
+from triseg.command_line import parser, run
 
 
 def toml_lines(options):
     """--name value pairs as lines of a configuration file."""
     if len(options) % 2 or any(not name.startswith("--") for name in options[::2]):
-        raise Failure("expected options of triseg search as pairs, --name value")
+        raise Error("expected options of triseg search as pairs, --name value")
     lines = []
     for name, value in zip(options[::2], options[1::2]):
         try:
@@ -48,7 +49,7 @@ def main():
 
     program = f"{o.build}/bin/triseg"
     if not os.path.exists(program):
-        raise Failure(f"{program} is missing: build first, or name another build by --build")
+        raise Error(f"{program} is missing: build first, or name another build by --build")
     print(f"commit {commit()}; {processor()}; {platform.platform()}\n")
     print(f"`triseg search {' '.join(o.options)}`, seeds 1, 2, ...; {o.ranks or 1} rank(s)\n")
     print("| | runs | seconds | runs a minute | times as many |\n|---|---|---|---|---|")

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Installs the Debian or Ubuntu packages that triseg needs, if any is missing; needs root or sudo only then.
-#   --for-tests   also what only tests need: the daemons of Slurm, clang-format
+#   --for-tests   also what only tests need: the daemons of Slurm, clang-format, other readers of HDF5
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -13,13 +13,13 @@ packages=(
   libhdf5-dev zlib1g-dev libssl-dev
   libcli11-dev nlohmann-json3-dev libspdlog-dev libtomlplusplus-dev
   libgtest-dev libgmock-dev libbenchmark-dev
-  python3-h5py         # the tests read our HDF5 files with it
+  python3-h5py python3-pandas  # triseg table and the scripts of analysis/; the tests read our HDF5 files with them
   hdf5-tools           # the tests read files that h5repack and h5copy rewrote
   dataset-fashion-mnist
 )
 case "${1:-}" in
   "") ;;
-  --for-tests) packages+=(slurmctld slurmd slurm-client munge iproute2 clang-format-14) ;;
+  --for-tests) packages+=(slurmctld slurmd slurm-client munge iproute2 clang-format-14 octave r-bioc-rhdf5) ;;
   *) fail "unknown argument '$1': expected --for-tests or nothing" ;;
 esac
 

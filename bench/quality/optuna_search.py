@@ -28,8 +28,6 @@ import sys
 import time
 import warnings
 
-from scorer import Scorer, ScoreError, best_distinct, choose
-
 try:
     import optuna
 except ModuleNotFoundError as error:
@@ -37,7 +35,8 @@ except ModuleNotFoundError as error:
     sys.exit(2)
 
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "analysis"))
-import script  # noqa: E402  behind its folder
+from triseg import command_line  # noqa: E402  behind its folder
+from triseg.scorer import Scorer, best_distinct, choose  # noqa: E402
 
 
 def numbers_of(site, codes):
@@ -121,7 +120,7 @@ def outcome(o, scorer):
 
 
 def main():
-    parser = script.parser(__doc__)
+    parser = command_line.parser(__doc__)
     parser.add_argument("--program", default="build/cpu/bin/triseg")
     parser.add_argument("--sampler", choices=("tpe", "cma-es"), required=True)
     parser.add_argument("--episodes", type=int, default=10000)
@@ -138,12 +137,9 @@ def main():
         parser.error("--sigma0, --no-margin and --separable are of --sampler cma-es")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-    try:
-        with Scorer(o.program, ["--seed", str(o.seed), *o.options]) as scorer:
-            print(json.dumps(outcome(o, scorer)))
-    except (ScoreError, OSError) as error:
-        raise script.Failure(error) from None
+    with Scorer(o.program, ["--seed", str(o.seed), *o.options]) as scorer:
+        print(json.dumps(outcome(o, scorer)))
 
 
 if __name__ == "__main__":
-    script.run(main)
+    command_line.run(main)

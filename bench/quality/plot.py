@@ -7,7 +7,7 @@
 RUNS is a folder of run.py or the CSV file that table.py made of one. budgets: test KD of the selected codes against episodes, one
 panel a model and mode, a line a searcher (all, or those of --searchers): means over seeds, with 95 % intervals of Student's t; the
 MSE optimum is dotted. fronts: KD and accuracy on validation against the share of activations that pass through, of the finalists
-that no other beats in coverage and KD. Needs matplotlib (Debian's python3-matplotlib) and for fronts h5py.
+that no other beats in coverage and KD. Needs matplotlib (Debian's python3-matplotlib) and for fronts h5py and pandas.
 """
 import sys
 
@@ -19,7 +19,9 @@ except ModuleNotFoundError as error:
 import numpy as np
 
 import table
-import script  # where table found it
+import triseg  # where table found it
+from triseg import command_line
+from triseg.score import mean_and_half_95
 
 matplotlib.use("svg")
 matplotlib.rcParams |= {"svg.hashsalt": "triseg", "svg.fonttype": "none", "font.size": 8, "axes.grid": True, "grid.alpha": 0.3}
@@ -46,7 +48,7 @@ def draw_budgets(o):
         for i, name in enumerate(names):
             own = [b for b in budgets if name in runs[b]]
             shift = 1.03 ** (i - (len(names) - 1) / 2)  # equal results would hide each other
-            means, halves = zip(*(table.mean_and_half(table.column(runs[b][name], "kd")) for b in own)) if own else ((), ())
+            means, halves = zip(*(mean_and_half_95(table.column(runs[b][name], "kd")) for b in own)) if own else ((), ())
             axis.errorbar([b * shift for b in own], means, [h or 0 for h in halves], color=f"C{i % 10}", linestyle=("-", "--")[i // 10 % 2],
                           marker="o", markersize=3, capsize=2, linewidth=1,
                           label="best analytic start (mse)" if name == "mse" else name)
@@ -66,14 +68,11 @@ def draw_budgets(o):
 def front_of(path):
     """Rows (share that passes [percent], KD, accuracy [percent]) of /top, scored on all images, that no other beats in coverage
     and KD, by share."""
-    from run_files import faults_of, open_run
-    with faults_of(path), open_run(path) as file:
-        names = ("coverage", "validation_kd", "validation_accuracy")
-        images = file["/top/validation_images"][()]
-        coverage, kd, accuracy = (file["/top/" + name][()][images == images.max(initial=0)] for name in names)
-    if not len(kd):
+    top = triseg.Run(path).frame("top", codes="none")
+    best = top[top.validation_images == top.validation_images.max()]
+    if best.empty:
         raise ValueError(f"{path}: the search is not finished")
-    rows = sorted(zip(-coverage, kd, accuracy))
+    rows = sorted(zip(-best.coverage, best.validation_kd, best.validation_accuracy))
     front = []
     for row in rows:
         if not front or row[1] < front[-1][1]:
@@ -98,7 +97,7 @@ def draw_fronts(o):
 
 
 def main():
-    arguments = script.parser(__doc__)
+    arguments = command_line.parser(__doc__)
     arguments.add_argument("what", choices=("budgets", "fronts"))
     arguments.add_argument("inputs", nargs="+")
     arguments.add_argument("--out", required=True, help="the SVG file")
@@ -109,8 +108,8 @@ def main():
         figure.tight_layout()
         figure.savefig(o.out, metadata={"Date": None})
     except (OSError, ValueError, ModuleNotFoundError) as error:
-        raise script.Failure(error) from None
+        raise triseg.Error(error) from None
 
 
 if __name__ == "__main__":
-    script.run(main)
+    command_line.run(main)

@@ -20,7 +20,9 @@ import threading
 import time
 
 import table
-import script  # where table found it
+import triseg  # where table found it
+from triseg import command_line
+from triseg.files import open_input
 
 stopped = threading.Event()  # by Ctrl-C
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -114,14 +116,14 @@ class Run:
     def finished(self):
         """True if its file is there. Throws Failure if that file is of other options, whose outcome must not pass for this one's."""
         try:
-            with script.open_input(self.path) as file:
+            with open_input(self.path) as file:
                 found = json.load(file)["options"]
         except FileNotFoundError:
             return False
         except (OSError, ValueError, KeyError, TypeError):
-            raise script.Failure(f"{self.path} is not a result of run.py: remove it or give another --out") from None
+            raise triseg.Error(f"{self.path} is not a result of run.py: remove it or give another --out") from None
         if found != self.options():
-            raise script.Failure(f"{self.path} was made with other options ({' '.join(found)}): remove it or give another --out")
+            raise triseg.Error(f"{self.path} was made with other options ({' '.join(found)}): remove it or give another --out")
         return True
 
     def commands(self):
@@ -176,7 +178,7 @@ class Run:
 
 
 def arguments():
-    parser = script.parser(__doc__)
+    parser = command_line.parser(__doc__)
     parser.add_argument("--out", required=True)
     parser.add_argument("--build", default="build/cpu")
     parser.add_argument("--jobs", type=positive, default=2, help="runs at a time")
@@ -209,7 +211,7 @@ def main():
     try:
         os.makedirs(os.path.join(o.out, "runs"), exist_ok=True)
     except OSError as error:
-        raise script.Failure(f"--out: {error}") from None
+        raise triseg.Error(f"--out: {error}") from None
     matrix = [Run(o, *cell) for cell in itertools.product(*(dict.fromkeys(axis) for axis in
                                                              (o.models, o.modes, o.budgets, o.seeds, o.searchers)))]
     left = [run for run in matrix if not run.finished()]
@@ -230,11 +232,11 @@ def main():
     try:
         table.print_table(table.load(o.out))
     except (OSError, ValueError) as error:
-        raise script.Failure(f"{error}: remove it or give another --out") from None
+        raise triseg.Error(f"{error}: remove it or give another --out") from None
     if failed:
         print(f"{failed} of {len(left)} runs failed, see above", file=sys.stderr)
     return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    script.run(main)
+    command_line.run(main)

@@ -24,30 +24,20 @@ except ModuleNotFoundError as error:
     sys.exit(2)
 
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "analysis"))
-import script  # noqa: E402  behind its folder
+import triseg  # noqa: E402  behind its folder
+from triseg import command_line  # noqa: E402
+from triseg.files import open_input  # noqa: E402
+from triseg.score import mean_and_half_95  # noqa: E402
 
 BASELINE = "ppo"
 KEY = ("model", "mode", "budget", "searcher", "seed")
 # The columns of a CSV file. A run's file has its options and codes, too.
 COLUMNS = {"model": str, "mode": str, "budget": int, "searcher": str, "seed": int, "kd": float, "kd_mse_codes": float, "acc_teacher": float,
            "acc_student": float, "acc_mse_codes": float, "acc_drop": float, "student_images": int, "seconds": float}
-# The 97.5 % quantile of Student's t at 1, 2, ... degrees of freedom.
-T_975 = (12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281, 2.2010, 2.1788, 2.1604, 2.1448, 2.1314,
-         2.1199, 2.1098, 2.1009, 2.0930, 2.0860, 2.0796, 2.0739, 2.0687, 2.0639, 2.0595, 2.0555, 2.0518, 2.0484, 2.0452, 2.0423)
-
-
-def mean_and_half(values):
-    """Mean and half the 95 % interval; None for one value, of which nothing is known."""
-    values = np.asarray(values, dtype=float)
-    n = len(values)
-    if n < 2:
-        return float(values.mean()), None
-    t = T_975[n - 2] if n - 2 < len(T_975) else 1.96 + 2.5 / (n - 1)
-    return float(values.mean()), float(t * values.std(ddof=1) / np.sqrt(n))
 
 
 def shown(values, digits, sign=""):
-    mean, half = mean_and_half(values)
+    mean, half = mean_and_half_95(values)
     return f"{mean:{sign}.{digits}f}" + ("" if half is None else f" ± {half:.{digits}f}")
 
 
@@ -62,18 +52,18 @@ def run_of(values, where):
 
 
 def runs_of(path):
-    """The runs of a folder or of a CSV file. Throws ValueError naming the file and what is wrong with it, OSError and script.Failure
+    """The runs of a folder or of a CSV file. Throws ValueError naming the file and what is wrong with it, OSError and triseg.Error
     if it cannot be opened."""
     runs = []
     if path.endswith(".csv"):
-        with script.open_input(path, newline="", errors="replace") as file:
+        with open_input(path, newline="", errors="replace") as file:
             rows = csv.DictReader(file)
             if rows.fieldnames != list(COLUMNS):
                 raise ValueError(f"{path}: its first line does not name the columns {', '.join(COLUMNS)}")
             runs = [run_of(row, f"{path}, line {rows.line_num},") for row in rows]
     else:
         for name in sorted(glob.glob(os.path.join(glob.escape(path), "*.json"))):
-            with script.open_input(name) as file:
+            with open_input(name) as file:
                 try:
                     values = json.load(file)
                 except ValueError:
@@ -87,14 +77,14 @@ def runs_of(path):
 
 
 def write_csv(path, runs):
-    """Throws script.Failure, which names the file."""
+    """Throws triseg.Error, which names the file."""
     try:
         with open(path, "w", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore", lineterminator="\n")
             writer.writeheader()
             writer.writerows(sorted(runs, key=lambda run: [run[name] for name in KEY]))
     except OSError as error:
-        raise script.Failure(f"{path}: {error.strerror}") from None
+        raise triseg.Error(f"{path}: {error.strerror}") from None
 
 
 def load(path):
@@ -159,7 +149,7 @@ def print_table(groups, baseline=BASELINE, named=None):
 
 
 def main():
-    arguments = script.parser(__doc__)
+    arguments = command_line.parser(__doc__)
     arguments.add_argument("runs", help="a folder of run.py, or a CSV file of --csv")
     arguments.add_argument("--baseline", default=BASELINE, help="the searcher that the others are compared with")
     arguments.add_argument("--searchers", nargs="+", metavar="NAME", help="the rows, all unless given")
@@ -170,7 +160,7 @@ def main():
         if o.csv and groups:
             write_csv(o.csv, runs_of(o.runs))
     except (OSError, ValueError) as error:
-        script.report(error)
+        command_line.report(error)
         return 2
     if not groups:
         problem = "holds no results of run.py" if os.path.isdir(o.runs) else "no such folder, and no CSV file"
@@ -178,11 +168,11 @@ def main():
         return 2
     unknown = [name for name in [o.baseline, *(o.searchers or [])] if name not in searchers_of(groups) and name != BASELINE]
     if unknown:
-        script.report(f"{o.runs} has no runs of {', '.join(unknown)}, only of {', '.join(searchers_of(groups))}")
+        command_line.report(f"{o.runs} has no runs of {', '.join(unknown)}, only of {', '.join(searchers_of(groups))}")
         return 2
     print_table(groups, o.baseline, o.searchers)
     return 0
 
 
 if __name__ == "__main__":
-    script.run(main)
+    command_line.run(main)

@@ -12,7 +12,7 @@ SOURCE = os.environ["TRISEG_SOURCE_DIR"]
 sys.dont_write_bytecode = True
 sys.path.append(os.path.join(SOURCE, "bench"))
 import common  # noqa: E402  behind its folder
-from script import Failure  # noqa: E402  where common found it
+from triseg import Error  # noqa: E402  where common found it
 
 BARE = {name: value for name, value in os.environ.items() if not name.startswith("OMPI_")}
 
@@ -38,10 +38,10 @@ class Common(unittest.TestCase):
 
     def test_processes_that_fail_end_the_program(self):
         self.assertEqual(common.checked(["printf", "caf\\351"]).stdout, "caf\ufffd")
-        with contextlib.redirect_stderr(io.StringIO()) as printed, self.assertRaisesRegex(Failure, "exit status 3$"):
+        with contextlib.redirect_stderr(io.StringIO()) as printed, self.assertRaisesRegex(Error, "exit status 3$"):
             common.checked(["sh", "-c", "echo out; echo why >&2; exit 3"])
         self.assertEqual(printed.getvalue(), "out\nwhy\n")
-        with self.assertRaisesRegex(Failure, "^no-such-program: No such file"):
+        with self.assertRaisesRegex(Error, "^no-such-program: No such file"):
             common.checked(["no-such-program"])
 
 

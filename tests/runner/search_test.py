@@ -103,9 +103,9 @@ class Files(ProgramTest):
 
     def test_analysis_scripts_read_it(self):
         self.search("a")
-        for script, fragment in (("read_run.py", "conv2"), ("table.py", "| lenet5, 4 sites | 1 |")):
-            done = subprocess.run([sys.executable, os.path.join(SOURCE, "analysis", script), run_file(self.out("a"))],
-                                  capture_output=True, text=True)
+        summary = subprocess.run([sys.executable, os.path.join(SOURCE, "analysis", "read_run.py"), run_file(self.out("a"))],
+                                 capture_output=True, text=True)
+        for done, fragment in ((summary, "conv2"), (run(["table", run_file(self.out("a"))]), "| lenet5, 4 sites | 1 |")):
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertIn(fragment, done.stdout)
 
@@ -215,9 +215,9 @@ class Options(ProgramTest):
             self.assertEqual(file["/top/codes"][()][origins.index(b"mse")].tobytes(), file["/sites/mse_codes"][()].tobytes())
         self.assertEqual(run(["validate", run_file(self.out("a"))]).returncode, 0)
         self.assertIn("nothing to do", self.search("a", "--strategy", "mse").stderr)
-        for script in ("read_run.py", "table.py"):
-            read = subprocess.run([sys.executable, os.path.join(SOURCE, "analysis", script), run_file(self.out("a"))],
-                                  capture_output=True, text=True)
+        summary = subprocess.run([sys.executable, os.path.join(SOURCE, "analysis", "read_run.py"), run_file(self.out("a"))],
+                                 capture_output=True, text=True)
+        for read in (summary, run(["table", run_file(self.out("a"))])):
             self.assertEqual((read.returncode, read.stderr), (0, ""))
         process = start(quick("--out", self.out("b"), "--strategy", "mse", "--threads", "1", "--checkpoint-every", "0"))
         while not os.path.exists(run_file(self.out("b"))) and process.poll() is None:

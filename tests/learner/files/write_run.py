@@ -17,7 +17,7 @@ EPISODE_KD = [(i + 1) / 3 for i in range(N)]
 codes = numpy.array([[[1 + i + s, 2 + i + s, 3 + i + s, 4 + i + s] for s in range(L)] for i in range(N)], "u1")
 special = {
     "/@format": "triseg-run", "/@status": "finished", "/@model": "lenet5", "/@model_display_name": "LeNet-5", "/@seed": 2**63,
-    "/@schema_version": 6, "/@repair": "layer", "/@attention_layers": "conv1,conv2", "/@episodes_total": N, "/@attention_weight": 0.0,
+    "/@schema_version": 6, "/@repair": "layer", "/@attention_layers": "conv1,conv2", "/@config": "episodes-per-update = 2\n", "/@episodes_total": N, "/@attention_weight": 0.0,
     "/network/input_channels": 3, "/network/input_side": 32, "/network/classes": 10,
     "/network/name": SITES + ["fc3"], "/network/kind": ["conv", "conv", "fc", "fc", "fc"],
     "/network/in_channels": [3, 6, 400, 120, 84], "/network/out_channels": [6, 16, 120, 84, 10],

@@ -1,15 +1,12 @@
-"""How the project's scripts begin and end: options, input files, a line on standard error for what went wrong, and an
-exit status. Needs no package."""
+"""How the project's programs in Python begin and end: options, packages, a line on standard error for what went wrong,
+and an exit status. Needs no other package."""
 import argparse
 import contextlib
 import os
 import re
-import stat
 import sys
 
-
-class Failure(Exception):
-    """One line for the user: where, and what is wrong there."""
+from triseg.files import Error
 
 
 class _OutputError(Exception):
@@ -52,17 +49,14 @@ def parser(description):
     return argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
 
 
-def open_input(path, **options):
-    """open() for reading. Raises Failure for all but regular files: a FIFO or a device could keep the script waiting
-    for ever."""
-    def opener(name, flags):
-        descriptor = os.open(name, flags | os.O_NONBLOCK)  # waits for no writer of a FIFO
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            os.close(descriptor)
-            raise Failure(f"{path}: not a regular file")
-        return descriptor
-
-    return open(path, opener=opener, **options)
+@contextlib.contextmanager
+def packages():
+    """A block of imports: a package that is missing ends the program with a line and exit status 2."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        print(f"needs {error.name}: run with /usr/bin/python3 (Debian package python3-{error.name})", file=sys.stderr)
+        sys.exit(2)
 
 
 def report(what, kind="error: "):
@@ -71,7 +65,7 @@ def report(what, kind="error: "):
 
 
 def run(main, failed=1):
-    """Ends the program with the exit status that main() returns. A Failure is reported, with exit status `failed`; so
+    """Ends the program with the exit status that main() returns. An Error is reported, with exit status `failed`; so
     is standard output that is closed or takes no more. A reader that has seen enough, such as head, ends it with the
     same status and no word."""
     if sys.stdout is None:
@@ -85,8 +79,8 @@ def run(main, failed=1):
                 status = main()
             except SystemExit as end:
                 status = end.code
-            except Failure as failure:
-                report(failure)
+            except Error as error:
+                report(error)
                 status = failed
             except KeyboardInterrupt:
                 status = 130

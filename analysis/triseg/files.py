@@ -1,0 +1,68 @@
+"""How the package opens files and refuses them: in one line, which names the file. Needs no other package."""
+import contextlib
+import os
+import stat
+import threading
+
+
+class Error(Exception):
+    """One line for the user, "FILE: what is wrong"."""
+
+
+def name_of(path):
+    """A path as text; bytes that are no UTF-8 are surrogates."""
+    return os.fsdecode(path)
+
+
+def reason(error):
+    """What an exception says of a file, in one line."""
+    if isinstance(error, KeyError):
+        return error.args[0] if error.args else "a part is missing"
+    return " ".join(str(getattr(error, "strerror", None) or error or type(error).__name__).split("\n"))
+
+
+def open_input(path, **options):
+    """open() for reading. Raises Error for all but regular files: a FIFO or a device could keep the reader waiting for
+    ever. Raises OSError if it cannot be opened."""
+    def opener(name, flags):
+        descriptor = os.open(name, flags | os.O_NONBLOCK)  # waits for no writer of a FIFO
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise Error(f"{name_of(path)}: not a regular file")
+        return descriptor
+
+    return open(path, opener=opener, **options)
+
+
+def read_text(path):
+    """The content of a text file. Raises Error; bytes that are no UTF-8 are replaced."""
+    try:
+        with open_input(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError as error:
+        raise Error(f"{name_of(path)}: {reason(error)}") from error
+
+
+def commit(path, content):
+    """Writes a file as a whole (bytes): a reader sees the old one or the new one, never a part. Raises Error."""
+    path = name_of(path)
+    folder, name = os.path.split(path)
+    temporary = os.path.join(folder, f".{name}.{os.getpid()}-{threading.get_ident()}.tmp")
+    try:
+        try:
+            with open(temporary, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
+            raise
+        descriptor = os.open(folder or ".", os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise Error(f"cannot write {path}: {reason(error)}") from error
