@@ -1,0 +1,204 @@
+"""What looks at finished runs, from outside: sensitivity, analyze, verify, replay, compare and show."""
+import json
+import os
+import re
+import shutil
+import sys
+import tempfile
+import unittest
+
+import h5py
+import numpy
+
+from program import (FEW_DATA, FEW_TEACHER, SOURCE, VALIDATION_IMAGES, ProgramTest, quick, result_file, run, run_file)
+
+sys.path.append(os.path.join(SOURCE, "tests", "learner", "files"))
+from content_digest import run_digest  # noqa: E402  the tests' own
+
+with open(os.path.join(SOURCE, "docs", "run-file.md"), encoding="utf-8") as documented:
+    DOCUMENTATION = documented.read()
+CODES = ("t1", "v1", "t2", "v2", "tmax")
+
+
+class Analysis(ProgramTest):
+    @classmethod
+    def setUpClass(cls):
+        cls.runs = tempfile.mkdtemp(prefix="triseg-test-")
+        cls.addClassCleanup(shutil.rmtree, cls.runs)
+        cls.folders = {}
+        for name, more in (("a", []), ("b", ["--seed", "2", "--lr", "0.01"]), ("repaired", ["--repair", "layer", "--repair-images", "200"])):
+            cls.folders[name] = os.path.join(cls.runs, name)
+            done = run(quick("--out", cls.folders[name], *more))
+            if done.returncode != 0:
+                raise AssertionError(done.stderr)
+        cls.run_file, cls.result = run_file(cls.folders["a"]), result_file(cls.folders["a"])
+
+    def json(self, *arguments):
+        done = run([*arguments, "--format", "json"])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return json.loads(done.stdout)
+
+    def text(self, *arguments, expect=0):
+        done = run(list(arguments))
+        self.assertEqual((done.returncode, done.stderr), (expect, ""), done.stdout)
+        return done.stdout
+
+    def edited(self, change):
+        """A copy of the run with other content, and the digest of that."""
+        path = shutil.copy(self.run_file, self.out("edited.h5"))
+        with h5py.File(path, "r+") as file:
+            change(file)
+            file.attrs["content_sha256"] = numpy.bytes_(run_digest(file, DOCUMENTATION))
+        return path
+
+    def test_sensitivity_is_what_evaluate_says_of_each_part(self):
+        done = run(["sensitivity", self.result, "--out", self.out("s.json")])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        with open(self.out("s.json"), encoding="utf-8") as file:
+            found = json.load(file)
+        self.assertEqual((found["format"], found["split"], found["images"]), ("triseg-sensitivity", "validation", VALIDATION_IMAGES))
+        with open(self.result, encoding="utf-8") as file:
+            whole = json.load(file)
+        self.assertEqual(found["kd"]["value"], whole["selected"]["kd"])
+        alone = [site["kd_alone"]["value"] for site in found["sites"]]
+        self.assertEqual(alone, sorted(alone, reverse=True))
+        self.assertEqual(sorted(site["site"] for site in found["sites"]), ["conv1", "conv2", "fc1", "fc2"])
+        shown = [line.split()[0] for line in done.stdout.splitlines()[2:]]
+        self.assertEqual(shown, ["all"] + [site["site"] for site in found["sites"]])
+        for site in (found["sites"][0], found["sites"][-1]):
+            for which, keep in (("alone", lambda key: key.endswith("." + site["site"])  # noqa: B023
+                                 or key == site["site"]), ("without", lambda key: not key.split(".")[-1] == site["site"])):  # noqa: B023
+                part = whole | {"layers": {key: codes for key, codes in whole["layers"].items()
+                                           if keep(codes["record_key"].replace(".out", ""))}}
+                with open(self.out("part.json"), "w", encoding="utf-8") as file:
+                    json.dump(part, file)
+                expected = self.json("evaluate", self.out("part.json"), "--split", "validation")
+                self.assertEqual(site[f"kd_{which}"]["value"], expected["kd"])
+                self.assertEqual(site[f"acc_drop_{which}"]["value"], expected["acc_drop"])
+                self.assertTrue(site[f"kd_{which}"]["low"] < expected["kd"] < site[f"kd_{which}"]["high"])
+            self.assertAlmostEqual(site["kd_saved"]["value"], found["kd"]["value"] - site["kd_without"]["value"], 12)
+
+    def test_sensitivity_of_a_repaired_result(self):
+        result = result_file(self.folders["repaired"])
+        done = run(["sensitivity", result])
+        self.assertIn("repair is left out", done.stderr)
+        fitted = self.json("sensitivity", result, "--repair", "layer", "--repair-images", "200")
+        expected = self.json("evaluate", result, "--split", "validation", "--repair", "layer", "--repair-images", "200")
+        self.assertEqual(fitted["kd"]["value"], expected["kd"])
+        self.assertNotEqual(fitted["kd"], self.json("sensitivity", result)["kd"])
+        self.assert_one_line_error(run(["sensitivity", result, "--repair-images", "200"]), "--repair-images", "--repair layer or channel")
+
+    def test_percentiles_are_those_of_the_run_s_histograms(self):
+        found = self.json("analyze", "percentiles", "--data", FEW_DATA, "--teacher", FEW_TEACHER, "--images", "64")
+        with h5py.File(self.run_file) as file:
+            names, histograms = file["/sites/name"].asstr()[:], file["/sites/histogram"][()]
+        for name, counts in zip(names, histograms):
+            site = found["sites"][name]
+            for which, kept in (("all", counts), ("nonzero", numpy.where(numpy.arange(256) > 0, counts, 0))):
+                for percent in (1, 10, 50, 90, 99.9):
+                    expected = int(numpy.argmax(100 * kept.cumsum() >= percent * kept.sum()))
+                    self.assertEqual(site[which][f"p{percent:g}"], expected, (name, which, percent))
+            self.assertEqual(site["largest"], counts.nonzero()[0].max())
+            self.assertAlmostEqual(site["zero"], 100 * counts[0] / counts.sum(), 9)
+        self.assertIn("codes above 0", self.text("analyze", "percentiles", "--data", FEW_DATA, "--teacher", FEW_TEACHER, "--images", "8"))
+
+    def test_variances_are_those_of_weights_and_histograms(self):
+        found = self.json("analyze", "variance", "--by-channel", "--data", FEW_DATA, "--teacher", FEW_TEACHER, "--images", "64")
+        with h5py.File(self.run_file) as file, h5py.File(FEW_TEACHER) as model:
+            for i, name in enumerate(file["/sites/name"].asstr()[:]):
+                layer, counts, scale = found["layers"][name], file["/sites/histogram"][i], file["/sites/scale"][i]
+                mean = (numpy.arange(256) * counts).sum() / counts.sum()
+                variance = (numpy.arange(256) ** 2 * counts).sum() / counts.sum() - mean ** 2
+                self.assertAlmostEqual(layer["activations"]["mean"], scale * mean, 9)
+                self.assertAlmostEqual(layer["activations"]["variance"], scale ** 2 * variance, 9)
+                group = next(group for group in model["layers"].values() if group.name.split("/")[-1].endswith(name))
+                weights = group["weights"][()].astype(float)
+                real = weights.reshape(len(weights), -1) * group["weight_scale"][()][:, None]
+                self.assertAlmostEqual(layer["weights"]["mean"], real.mean(), 9)
+                self.assertAlmostEqual(layer["weights"]["variance"], real.var(), 9)
+                self.assertAlmostEqual(layer["channels"][3]["weights"]["variance"], real[3].var(), 9)
+                self.assertEqual(len(layer["channels"]), len(weights))
+
+    def test_coverage_is_what_does_not_pass(self):
+        found = self.json("analyze", "coverage", self.result)["coverage"]
+        shares = self.json("evaluate", self.result, "--split", "validation")["shares"]
+        for name, share in shares.items():
+            self.assertAlmostEqual(found[name]["with_zeros"], 100 - share["passed"], 9)
+            self.assertLess(found[name]["without_zeros"], found[name]["with_zeros"])
+        self.assertIn("without zeros", self.text("analyze", "coverage", self.result))
+
+    def test_verify_finds_a_run_equal_and_names_what_is_not(self):
+        shown = self.text("verify", self.run_file, "--all")
+        self.assertIn("equal  192 of 192 episodes, in 6 of 6 iterations\n", shown)
+        self.assertIn(f"on {VALIDATION_IMAGES} validation images", shown)
+        self.assertIn("equal  48 of 192 episodes".replace("48", "64"), self.text("verify", self.run_file, "--episodes", "48"))
+        self.assertIn("192 of 192", self.text("verify", run_file(self.folders["repaired"]), "--all", "--engine", "reference"))
+
+        def one_right_less(file):
+            row = int((file["/episodes/both_right"][()] > 0).nonzero()[0][-1])
+            file["/episodes/both_right"][row] -= 1
+            file["/episodes/teacher_only"][row] += 1
+            file["/episodes/accuracy"][row] -= 100 / 16
+            self.row = row
+        shown = self.text("verify", self.edited(one_right_less), expect=1)
+        self.assertRegex(shown, rf"(?m)^different  episode {self.row}: both_right is \d+ in the file, and \d+ here$")
+        self.assert_one_line_error(run(["verify", self.run_file, "--data", "shapes"]), "other images", "--data")
+        self.assert_one_line_error(run(["verify", self.run_file, "--teacher", os.path.join(SOURCE, "models", "alexnet-fashion-mnist.h5")]),
+                                   "alexnet")
+
+    def test_replay_has_the_terms_of_an_episode(self):
+        found = self.json("replay", self.run_file, "100")
+        with h5py.File(self.run_file) as file:
+            codes, kd, iteration = file["/episodes/codes"][100], file["/episodes/kd"][100], file["/episodes/iteration"][100]
+        self.assertEqual((found["equal"], found["iteration"], found["kd"]), (True, iteration, kd))
+        self.assertEqual([[site[code] for code in CODES[:4]] for site in found["codes"].values()], codes.tolist())
+        self.assertEqual(len(found["images"]), 16)
+        self.assertAlmostEqual(sum(image["kd"] for image in found["images"]) / 16, kd, 12)
+        self.assertIn("equal to the file", self.text("replay", self.run_file, "0"))
+        self.assert_one_line_error(run(["replay", self.run_file, "192"]), "192 episodes", "found 192")
+
+    def test_compare_begins_with_the_options(self):
+        other = run_file(self.folders["b"])
+        shown = self.text("compare", self.run_file, other, expect=1)
+        first = shown.split("\n\n")[1].splitlines()
+        self.assertEqual(first[0], "options that differ (A, B)")
+        self.assertEqual([line.split() for line in first[1:]], [["lr", "0.0003", "0.01"], ["seed", "1", "2"]])
+        drops = [self.json("evaluate", path, "--split", "validation") for path in (self.result, result_file(self.folders["b"]))]
+        row = next(line.split() for line in shown.splitlines() if line.startswith("  KD [nats]"))
+        self.assertAlmostEqual(float(row[4]), drops[1]["kd"] - drops[0]["kd"], 5)
+        self.assertRegex(shown, r"content: different in \d+ fields; --all lists them")
+        listed = self.text("compare", self.run_file, other, "--all", "--files-only", expect=1)
+        self.assertIn("\n  /episodes/codes: ", listed)
+        self.assertIn("change only where and how fast", listed)
+        same = self.text("compare", self.run_file, self.run_file, "--files-only")
+        self.assertIn("no options that change results differ", same)
+        self.assertIn("content: equal", same)
+
+    def test_compare_takes_results_too(self):
+        shown = self.text("compare", self.result, result_file(self.folders["b"]), expect=1)
+        self.assertRegex(shown, r"(?m)^  seed +1 +2$")
+        self.assertIn("codes and repair: different", shown)
+        mixed = self.text("compare", self.run_file, self.result)
+        self.assertRegex(mixed, r"KD \[nats\] +(\S+) +\1 +0 +\[0, 0\]")
+        self.assertIn("codes and repair: equal", mixed)
+
+    def test_show_has_codes_and_pictures(self):
+        with h5py.File(self.run_file) as file:
+            codes = numpy.column_stack([file["/selected/codes"][()], file["/sites/tmax"][()]])
+        with open(self.result, encoding="utf-8") as file:
+            named = json.load(file)["layers"]
+        for path in (self.run_file, self.result):
+            shown = self.text("show", path)
+            for name, row in zip(named, codes):
+                self.assertRegex(shown, rf"(?m)^{name} +{' +'.join(map(str, row))} ")
+            t1, _, t2, _, tmax = map(int, codes[0])
+            last = int(re.search(r"  0\.\.(\d+)", shown)[1])
+            columns = min(last + 1, 64)
+            starts = [-(-column * (last + 1) // columns) for column in range(columns)]
+            self.assertIn("".join("0" if q <= t1 else "1" if q <= t2 else "2" if q <= tmax else "/" for q in starts) + " ", shown)
+        self.assertIn("█", self.text("show", self.run_file))
+        self.assertRegex(self.text("show", FEW_TEACHER), r"(?m)^conv2 +conv +6x14x14 +16x10x10 .*yes$")
+
+
+if __name__ == "__main__":
+    unittest.main()
