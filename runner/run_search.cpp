@@ -73,8 +73,8 @@ int learn(const SearchOptions& o, Inputs& inputs, RunData run, Rollout& rollout,
     run = search.data();
     if (exit_code == search_paused) return exit_code;
     if (exit_code != 0) {
-      spdlog::info("Stopped by a signal at episode {} of {}; the same command continues", run.episodes.size(),
-                   run.episodes_total);
+      spdlog::info("Stopped by {} at episode {} of {}; the same command continues",
+                   rollout.stop_requested() ? "a signal" : "--time-limit", run.episodes.size(), run.episodes_total);
       return exit_code;
     }
   }
@@ -94,12 +94,20 @@ int run_search(Transport& transport, const DescribeOptions& describe, SearchOpti
   std::optional<FileLock> lock;
   agree(transport, [&] {
     if (transport.rank() != 0) return;
-    // A finished run needs no place to write to; take_place says what is wrong with another.
-    if (!is_finished_run(files.run)) {
+    // A finished run needs no place to write to, unless it goes on; take_place says what is wrong with another.
+    const auto lock_place = [&] {
       ensure_writable_folder(files.folder);
       lock.emplace(files.run, "--out or --result-file");
-    }
+    };
+    const RunData wanted = run;
+    if (!is_finished_run(files.run)) lock_place();
     take_place(run, o, inputs, transport);
+    if (!lock && !run.finished) {
+      lock_place();
+      run = wanted;
+      take_place(run, o, inputs, transport);
+    }
+    if (lock) set_aside_shorter(files, run);
     if (pause && (run.finished || run.episodes.size() >= pause->episodes + o.iteration.episodes_per_update))
       fail("{} is at episode {}, past {}, where it was to be measured: remove its folder to do it again",
            files.run.string(), run.episodes.size(), pause->episodes);

@@ -11,6 +11,8 @@
 #include "runner/ranks/ranks.hpp"
 #include "runner/toml_file.hpp"
 
+#include <spdlog/spdlog.h>
+
 #include <map>
 #include <system_error>
 #include <utility>
@@ -110,8 +112,45 @@ Work work_of(const RunData& run) {
 /// True if the run is of a version without --final-scoring, all of which scored all candidates on all images.
 bool lacks_final_scoring(const RunData& run) { return run.config.find("\nfinal-scoring = ") == std::string::npos; }
 
-/// The run in `path`, if it is this one; Error if it is another.
-RunData existing_run(const fs::path& path, const RunData& wanted) {
+/// Turns a run that ends at a smaller number of episodes, or would, into one of `wanted` episodes on its way: what its
+/// end led to is undone. Throws Error if the longer run would not have come to this point.
+void extend(RunData& run, const RunData& wanted, const Work& work, const fs::path& path) {
+  const std::size_t episodes = run.episodes.size();
+  if (episodes == run.episodes_total && episodes > 0) {
+    const auto each = std::stoull(work.at("episodes-per-update"));
+    if (episodes % each != 0)
+      fail(
+          "{} has {} episodes and ends within an iteration of {}: a longer run has other draws there, so it cannot go "
+          "on; choose another --out or --result-file",
+          path.string(), episodes, each);
+    if (work.contains("lag") && work.at("lag") != "0")
+      fail(
+          "{} has learned from its last iteration, which a longer run with --lag {} does one iteration later, so it "
+          "cannot go on; choose another --out or --result-file",
+          path.string(), work.at("lag"));
+  }
+  run.finished = false;
+  run.top.clear();
+  run.finalists.clear();
+  run.selected = {};
+  run.selection = wanted.selection;
+  run.episodes_total = wanted.episodes_total;
+  run.config_hash = wanted.config_hash;
+}
+
+/// True if `wanted` is the same work with more episodes.
+bool is_longer(const Work& stored, Work wanted) {
+  const auto there = stored.find("episodes");
+  const auto here = wanted.find("episodes");
+  if (there == stored.end() || here == wanted.end() || std::stoull(here->second) <= std::stoull(there->second))
+    return false;
+  here->second = there->second;
+  return stored == wanted;
+}
+
+/// The run in `path`, if it is this one, or this one with fewer episodes, whose hash `shorter` becomes; Error if it is
+/// another.
+RunData existing_run(const fs::path& path, const RunData& wanted, std::string& shorter) {
   RunData run;
   try {
     run = read_run(path);
@@ -120,6 +159,7 @@ RunData existing_run(const fs::path& path, const RunData& wanted) {
   }
   if (run.config_hash == wanted.config_hash) return run;
   std::string differs;
+  bool longer = false;
   try {
     const Work stored = work_of(run);
     Work now = work_of(wanted);
@@ -128,8 +168,15 @@ RunData existing_run(const fs::path& path, const RunData& wanted) {
              (option.first == "final-scoring" || as_before(option.first, option.second));
     });
     if (stored == now) return run;
+    if (is_longer(stored, now) && !lacks_final_scoring(run)) {
+      longer = true;
+      shorter = run.config_hash;
+      extend(run, wanted, stored, path);
+      return run;
+    }
     differs = difference(stored, now, labels());
-  } catch (const Error&) {  // of a version that wrote its configuration in another way
+  } catch (const Error&) {
+    if (longer) throw;  // of a version that wrote its configuration in another way
   }
   if (differs.empty()) differs = "options that this version does not have";
   fail(
@@ -139,8 +186,8 @@ RunData existing_run(const fs::path& path, const RunData& wanted) {
 }
 
 /// Throws Error if the place of the result, or of the front that comes with it, is taken by anything but this run's
-/// own.
-void check_places(const RunFiles& files, const RunData& run) {
+/// own, or that of the same run with fewer episodes, whose hash is `shorter`.
+void check_places(const RunFiles& files, const RunData& run, const std::string& shorter) {
   const auto& [folder, result_file, run_file, pareto_file] = files;
   if (!fs::exists(result_file)) {
     if (fs::exists(pareto_file) && !run.finished)
@@ -153,7 +200,7 @@ void check_places(const RunFiles& files, const RunData& run) {
     config_hash = ResultFile(result_file).origin().config_hash;
   } catch (const Error&) {  // not even a result
   }
-  if (config_hash != run.config_hash)
+  if (config_hash != run.config_hash && (shorter.empty() || config_hash != shorter))
     fail("{} is there but belongs to {}: move it away or choose another --result-file", result_file.string(),
          fs::exists(run_file) ? "another run than the one beside it" : "no run beside it");
 }
@@ -183,16 +230,29 @@ Inputs load_agreed_inputs(Transport& transport, SearchOptions& o, const Describe
   return inputs;
 }
 
+void set_aside_shorter(const RunFiles& files, const RunData& run) {
+  std::error_code ignored;
+  if (run.finished || !fs::exists(files.result, ignored)) return;
+  const std::string episodes = fmt::format("{}-episodes", ResultFile(files.result).episodes());
+  for (const auto& [path, extension] : {std::pair(files.result, ".json"), std::pair(files.pareto, ".pareto.csv")}) {
+    if (!fs::exists(path, ignored)) continue;
+    const fs::path aside = fs::path(files.run).replace_extension(episodes + extension);
+    fs::rename(path, aside);
+    spdlog::info("{} is that of the shorter run: it is now {}", path.filename().string(), aside.filename().string());
+  }
+}
+
 void take_place(RunData& run, SearchOptions& o, const Inputs& inputs, const Transport& transport) {
   const RunFiles files = run_files(o.output);
   std::error_code ignored;
+  std::string shorter;
   if (fs::exists(files.run, ignored)) {
     const std::string config = run.config;
-    run = existing_run(files.run, run);
+    run = existing_run(files.run, run, shorter);
     if (lacks_final_scoring(run)) o.final_scoring = FinalScoring::all;
     else run.config = config;  // how fast and where is this command's
   }
-  check_places(files, run);
+  check_places(files, run, shorter);
   run.data = inputs.data->source;
   run.engine = inputs.scorer->engine_name();
   run.transport = transport.name();

@@ -26,8 +26,13 @@ Inputs load_agreed_inputs(Transport& transport, SearchOptions& options, const De
                           InputsCache& cache);
 
 /// On rank 0: puts what the run file holds, if there is one, in the place of the new run, and says where it runs now.
-/// A run of a version without --final-scoring goes on as it began, with `all`. Throws Error if the run file or the
-/// result file is another run's.
+/// A run of a version without --final-scoring goes on as it began, with `all`. A run of fewer episodes, finished or
+/// not, goes on to those of the options, as if they had been given from the start. Throws Error if the run file or the
+/// result file is another run's, or if the longer run would not have come to where the shorter one ended.
 void take_place(RunData& run, SearchOptions& options, const Inputs& inputs, const Transport& transport);
+
+/// Moves the result and the front of the run of fewer episodes that take_place has found, if they are there, to
+/// NAME.N-episodes.json and .pareto.csv: the place is `run`'s.
+void set_aside_shorter(const RunFiles& files, const RunData& run);
 
 }  // namespace triseg

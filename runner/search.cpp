@@ -109,7 +109,7 @@ int Search::run(const Pause* pause) {
   for (const Episode& e : data_.episodes) best = std::max(best, e.reward);
   Progress progress("episodes", data_.episodes.size(), data_.episodes_total, options_.output.progress_every,
                     "final scoring");
-  while (!search_done() && data_.episodes.size() < pause_at && !rollout_.stop_requested()) {
+  while (!search_done() && data_.episodes.size() < pause_at && !stop_requested()) {
     iterate();
     best = std::max(best, data_.updates.back().best_reward);
     progress.update(data_.episodes.size(),
@@ -119,7 +119,7 @@ int Search::run(const Pause* pause) {
       last_commit = Clock::now();
     }
   }
-  if (rollout_.stop_requested()) {
+  if (stop_requested()) {
     commit();
     return exit_resumable;
   }
@@ -366,11 +366,11 @@ bool Search::score_finalists() {
     progress.update(student_images(), counted(candidates.size(), "candidate"));
     heat = next();
     if (heat.finalists.empty()) break;
-    if (rollout_.stop_requested() || seconds_since(last_commit) >= options_.output.checkpoint_every) {
+    if (stop_requested() || seconds_since(last_commit) >= options_.output.checkpoint_every) {
       commit();
       last_commit = Clock::now();
     }
-    if (rollout_.stop_requested()) return false;
+    if (stop_requested()) return false;
   }
   if (options_.final_scoring == FinalScoring::race)
     spdlog::info(
@@ -438,6 +438,11 @@ std::vector<Score> Search::score_records(Split split, std::size_t begin, std::si
   request.candidates = candidates;
   repair_all(request, repair);
   return rollout_.score(request);
+}
+
+bool Search::stop_requested() const {
+  const double limit = options_.output.time_limit;
+  return rollout_.stop_requested() || (limit > 0 && seconds_since(begun_) >= limit);
 }
 
 void Search::commit() {

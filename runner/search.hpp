@@ -10,6 +10,7 @@
 #include "runner/ranks/rollout.hpp"
 #include "runner/search_options.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -88,6 +89,8 @@ class Search {
   /// next. repair: of all candidates; empty: none.
   std::vector<Score> score_records(Split split, std::size_t begin, std::size_t end,
                                    const std::vector<std::vector<Codes>>& candidates, const Repair& repair);
+  /// True once a signal has come, or the time is up.
+  bool stop_requested() const;
   bool search_done() const { return data_.episodes.size() >= data_.episodes_total; }
 
   SearchOptions options_;
@@ -106,6 +109,7 @@ class Search {
   std::vector<float> log_probability_;  ///< of them (Draws)
   Draws ahead_;                         ///< of the next iteration, where they are made
   SearchSeconds seconds_;
+  std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now();
 };
 
 }  // namespace triseg

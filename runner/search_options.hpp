@@ -109,6 +109,7 @@ struct OutputOptions {
   std::string result_file;       ///< empty: MODEL.json
   double checkpoint_every = 60;  ///< seconds
   double progress_every = 10;    ///< seconds between plain progress lines
+  double time_limit = 0;         ///< seconds after which the search stops as by a signal; 0: none
 };
 
 struct SearchOptions {

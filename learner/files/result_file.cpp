@@ -124,17 +124,16 @@ Json selected_json(const RunData& run, std::size_t top_index, std::optional<bool
   return selected;
 }
 
-/// The result file of a candidate of /top. selection: how it was chosen. metrics: those of the test split, or null.
-Json result_json(const RunData& run, std::size_t top_index, const std::string& selection, const Json& selected,
-                 const Json& metrics) {
-  const Candidate& chosen = run.top[top_index];
+/// The result file of codes (sites). selection: how they were chosen. metrics: those of the test split, or null.
+Json result_json(const RunData& run, std::span<const Codes> codes, std::span<const LayerRepair> repair,
+                 const std::string& selection, const Json& selected, const Json& metrics) {
   Json layers = Json::object();
   for (std::size_t i = 0; i < run.sites.size(); ++i) {
     Json& site = layers[run.sites[i].name];
-    for (const auto& [name, member] : code_members) site[code_key(name)] = chosen.codes.at(i).*member;
+    for (const auto& [name, member] : code_members) site[code_key(name)] = codes[i].*member;
     site["record_key"] = run.sites[i].record_key;
   }
-  const NetworkCost cost = network_cost(run.network, run.sites, chosen.codes, run.energy);
+  const NetworkCost cost = network_cost(run.network, run.sites, codes, run.energy);
   const Json costs = {{"coverage", cost.coverage},
                       {"entropy_bits", cost.entropy_bits},
                       {"coded_bits", cost.coded_bits},
@@ -162,9 +161,18 @@ Json result_json(const RunData& run, std::size_t top_index, const std::string& s
                  {"config_hash", run.config_hash},
                  {"temperature", run.temperature},
                  {"attention_layers", attention},
-                 {"repair", repair_json(run.repair, run.selected.repair)}};
+                 {"repair", repair_json(run.repair, repair)}};
   if (metrics.is_null()) result.erase("metrics");
   return result;
+}
+
+/// The repair of the search's students, of a run that need not be finished.
+std::vector<LayerRepair> search_repair(const RunData& run) {
+  Problem problem;
+  problem.model.network = run.network;
+  for (const SiteData& site : run.sites) problem.sites.push_back(layer_index(run.network, site.name, "site"));
+  const auto repair = stored_repair(run.checkpoint, problem);
+  return repair ? layer_repairs(run.network, *repair) : std::vector<LayerRepair>();
 }
 
 }  // namespace
@@ -179,7 +187,7 @@ std::string result_text(const RunData& run) {
     metrics["kd_mse_codes_repaired"] = selected.test_mse_repaired.mean_kd();
     metrics["acc_mse_codes_repaired"] = selected.test_mse_repaired.student_accuracy();
   }
-  return text_of_json(result_json(run, selected.top_index, run.selection,
+  return text_of_json(result_json(run, run.top[selected.top_index].codes, selected.repair, run.selection,
                                   selected_json(run, selected.top_index, selected.within_max_acc_drop), metrics));
 }
 
@@ -188,8 +196,25 @@ void write_candidate(const std::filesystem::path& path, const RunData& run, std:
   if (top_index >= run.top.size())
     fail("expected a top_index from 0 to {}, found {}: /top has {} candidates", run.top.size() - 1, top_index,
          run.top.size());
-  commit_json(path, result_json(run, top_index, fmt::format("candidate {} of /top, chosen by hand", top_index),
+  commit_json(path, result_json(run, run.top[top_index].codes, run.selected.repair,
+                                fmt::format("candidate {} of /top, chosen by hand", top_index),
                                 selected_json(run, top_index, std::nullopt), nullptr));
+}
+
+void write_episode(const std::filesystem::path& path, const RunData& run, std::size_t episode) {
+  if (episode >= run.episodes.size())
+    fail("expected an episode below {}, found {}: the run has no more", run.episodes.size(), episode);
+  const Episode& e = run.episodes[episode];
+  const Json selected = {{"split", "search"},
+                         {"origin", "episode"},
+                         {"episode", episode},
+                         {"images", e.score.images},
+                         {"acc_teacher", e.score.teacher_accuracy()},
+                         {"acc_student", e.score.student_accuracy()},
+                         {"kd", e.score.mean_kd()}};
+  commit_json(path, result_json(run, e.codes, search_repair(run),
+                                fmt::format("episode {}, picked by the images of its iteration alone", episode),
+                                selected, nullptr));
 }
 
 namespace {
@@ -273,6 +298,12 @@ std::string ResultFile::repair_description() const {
   const auto at = Json::json_pointer("/repair/training/description");
   const Json& json = content_->json;
   return json.contains(at) && json[at].is_string() ? json[at].get<std::string>() : "";
+}
+
+std::uint64_t ResultFile::episodes() const {
+  const Json& json = content_->json;
+  const auto found = json.find("episodes");
+  return found != json.end() && found->is_number_unsigned() ? found->get<std::uint64_t>() : 0;
 }
 
 namespace {

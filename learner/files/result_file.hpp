@@ -7,6 +7,7 @@
 #include "learner/run_data.hpp"
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -37,6 +38,10 @@ std::string result_text(const RunData& run);
 /// selected student alone on the test split. Throws Error if the run is not finished, has no such candidate, or the
 /// file cannot be written.
 void write_candidate(const std::filesystem::path& path, const RunData& run, std::size_t top_index);
+
+/// The same of any episode, of a run that need not be finished: `selected` has its score on the images of its
+/// iteration. Throws Error if there is no such episode, or the file cannot be written.
+void write_episode(const std::filesystem::path& path, const RunData& run, std::size_t episode);
 
 /// The sites that a result file names, and their codes.
 struct SiteCodes {
@@ -87,6 +92,9 @@ class ResultFile {
 
   /// The repair; none if the file has none. Throws Error also if a layer is none of the network's.
   StoredRepair repair(const Network& network) const;
+
+  /// The episodes of the search that it is of; 0 if the file does not say.
+  std::uint64_t episodes() const;
 
   /// What made the repair, if write_repaired wrote the file; else empty.
   std::string repair_description() const;

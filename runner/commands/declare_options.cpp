@@ -262,6 +262,8 @@ void declare_output(CLI::App& app, OutputOptions& o) {
       ->group(changes_speed)
       ->check(path_text("a name that ends in .json"));
   speed(app, "--checkpoint-every", o.checkpoint_every, "Seconds between commits of the run file")->check(non_negative);
+  speed(app, "--time-limit", o.time_limit, "Seconds after which it stops as by a signal, exit code 85; 0: none")
+      ->check(non_negative);
   speed(app, "--progress-every", o.progress_every, "Seconds between progress lines where there is no terminal")
       ->check(positive);
 }

@@ -226,6 +226,7 @@ class Reader {
   void check_option(const TomlEntry& entry) const {
     if (entry.key == "out" || entry.key == "result-file")
       bad(entry.key, "the sweep names the files of its runs: remove it");
+    if (entry.key == "time-limit") bad(entry.key, "it would end runs before they are finished: remove it");
     if (joins_ranks(entry)) bad(entry.key, all_ranks);
     CLI::App app;
     SearchOptions options;
@@ -245,7 +246,8 @@ class Reader {
     std::set<std::string> own;
     for (const TomlEntry& entry : own_base_) own.insert(entry.key);
     for (const TomlEntry& entry : base_file_)
-      if (entry.key != "out" && entry.key != "result-file" && !own.contains(entry.key) && !taken_.contains(entry.key))
+      if (entry.key != "out" && entry.key != "result-file" && entry.key != "time-limit" && !own.contains(entry.key) &&
+          !taken_.contains(entry.key))
         spec_.base.push_back(entry);
   }
 
