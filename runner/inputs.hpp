@@ -4,6 +4,7 @@
 #include "data/dataset.hpp"
 #include "learner/files/model_file.hpp"
 #include "network/problem.hpp"
+#include "runner/given_start.hpp"
 #include "runner/ranks/transport.hpp"
 #include "runner/search_options.hpp"
 #include "worker/scorer.hpp"
@@ -17,8 +18,9 @@ struct Inputs {
   std::shared_ptr<const Problem> problem;
   std::string model_sha256;  ///< of the teacher's file
   std::shared_ptr<const DataSet> data;
-  std::shared_ptr<Scorer> scorer;  ///< refers to problem and data; its engine has passed its self-test
+  std::shared_ptr<Scorer> scorer;           ///< refers to problem and data; its engine has passed its self-test
   int threads = 1;
+  std::shared_ptr<const GivenStart> start{};  ///< that of --start, or null
 };
 
 /// Loads inputs, and keeps the last of each kind for the next search: images, teacher, problem and scorer are loaded

@@ -63,7 +63,7 @@ int learn(const SearchOptions& o, Inputs& inputs, RunData run, Rollout& rollout,
   } else {
     if (run.checkpoint.next_iteration > 0)
       spdlog::info("Continuing {} at episode {} of {}", files.run.string(), run.episodes.size(), run.episodes_total);
-    Search search(o, *inputs.problem, *inputs.data, rollout, std::move(run), files.run);
+    Search search(o, *inputs.problem, *inputs.data, rollout, std::move(run), files.run, inputs.start);
     const int exit_code = search.run(pause);
     const SearchSeconds& s = search.seconds();
     spdlog::info(

@@ -25,7 +25,8 @@ namespace fs = std::filesystem;
 const std::map<std::string, WorkLabel>& labels() {
   static const std::map<std::string, WorkLabel> labels = {{"teacher", {"--teacher", "another model file"}},
                                                           {"data", {"--data", "other images or labels"}},
-                                                          {"energy-table", {"--energy-table", "other energies"}}};
+                                                          {"energy-table", {"--energy-table", "other energies"}},
+                                                          {"start", {"--start", "other codes or another repair"}}};
   return labels;
 }
 
@@ -35,19 +36,20 @@ std::string energies_of(const RunData& run) {
   return energies;
 }
 
-/// Work whose options are these: content is in the place of paths.
-Work with_content(Work options, const RunData& run) {
+/// Work whose options are these: content is in the place of paths. start: identity of the start, if one is given.
+Work with_content(Work options, const RunData& run, const std::string& start) {
   options["teacher"] = run.model_sha256;
   options["data"] = run.data_sha256;
   options["energy-table"] = energies_of(run);
+  if (const auto given = options.find("start"); given != options.end() && !given->second.empty()) given->second = start;
   return options;
 }
 
 /// Throws SharedError, on every rank, unless all have the same options and files. Engine and threads are a rank's own.
-void agree_on_work(Transport& transport, const OptionTexts& texts, const RunData& run) {
+void agree_on_work(Transport& transport, const OptionTexts& texts, const RunData& run, const std::string& start) {
   Work mine(texts.results.begin(), texts.results.end());
   mine.insert(texts.others.begin(), texts.others.end());
-  mine = with_content(std::move(mine), run);
+  mine = with_content(std::move(mine), run, start);
   mine.erase("engine");
   mine.erase("threads");
   std::string text;
@@ -64,17 +66,21 @@ void agree_on_work(Transport& transport, const OptionTexts& texts, const RunData
 }
 
 /// What a run's hash is taken over: the options that change results, with digests and values in the place of paths.
-std::string hashed_text(const OptionTexts& texts, const RunData& run) {
+std::string hashed_text(const OptionTexts& texts, const RunData& run, const std::string& start) {
   std::vector<std::string> energies;
   for (const auto& [name, member] : energy_names) energies.push_back(fmt::format("{} {}", name, run.energy.*member));
   const std::map<std::string, std::string> content = {{"teacher", run.model_sha256},
                                                       {"data", run.data_sha256},
-                                                      {"energy-table", fmt::format("{}", fmt::join(energies, ", "))}};
+                                                      {"energy-table", fmt::format("{}", fmt::join(energies, ", "))},
+                                                      {"start", start}};
   std::string text;
   for (const auto& [key, value] : texts.results)
     if (!as_before(key, value)) text += key + "=" + (content.contains(key) ? content.at(key) : value) + "\n";
   return text;
 }
+
+/// The identity of the start that is given; empty if none is.
+std::string start_of(const Inputs& inputs) { return inputs.start ? identity_of(*inputs.start) : ""; }
 
 /// A new run: who it is, and nothing done yet.
 RunData new_run(const SearchOptions& o, const Inputs& inputs, const OptionTexts& texts) {
@@ -96,17 +102,17 @@ RunData new_run(const SearchOptions& o, const Inputs& inputs, const OptionTexts&
   for (std::size_t l : problem.attention) run.attention_layers.push_back(problem.network().layers[l].name);
   run.energy = read_energy_table(o.objective.energy_table);
   run.config = texts.toml;
-  run.config_hash = sha256_hex(hashed_text(texts, run));
+  run.config_hash = sha256_hex(hashed_text(texts, run, start_of(inputs)));
   return run;
 }
 
 /// The work of a run: its options that change results, with content in the place of paths.
-Work work_of(const RunData& run) {
+Work work_of(const RunData& run, const std::string& start) {
   Work work;
   // The first section of the configuration holds them.
   for (const TomlEntry& entry : parse_toml(run.config.substr(0, run.config.find("\n# ")), "/@config", "key = value"))
     work[entry.key] = entry.joined();
-  return with_content(std::move(work), run);
+  return with_content(std::move(work), run, start);
 }
 
 /// True if the run is of a version without --final-scoring, all of which scored all candidates on all images.
@@ -150,7 +156,7 @@ bool is_longer(const Work& stored, Work wanted) {
 
 /// The run in `path`, if it is this one, or this one with fewer episodes, whose hash `shorter` becomes; Error if it is
 /// another.
-RunData existing_run(const fs::path& path, const RunData& wanted, std::string& shorter) {
+RunData existing_run(const fs::path& path, const RunData& wanted, const std::string& start, std::string& shorter) {
   RunData run;
   try {
     run = read_run(path);
@@ -161,8 +167,8 @@ RunData existing_run(const fs::path& path, const RunData& wanted, std::string& s
   std::string differs;
   bool longer = false;
   try {
-    const Work stored = work_of(run);
-    Work now = work_of(wanted);
+    const Work stored = work_of(run, start_identity(run));
+    Work now = work_of(wanted, start);
     std::erase_if(now, [&](const auto& option) {
       return !stored.contains(option.first) &&
              (option.first == "final-scoring" || as_before(option.first, option.second));
@@ -205,6 +211,16 @@ void check_places(const RunFiles& files, const RunData& run, const std::string& 
          fs::exists(run_file) ? "another run than the one beside it" : "no run beside it");
 }
 
+/// A start with a repair brings its mode along.
+void adopt_repair(MomentRepairOptions& o, const GivenStart& start) {
+  if (start.repair.empty()) return;
+  const RepairMode mode = parse_repair_mode(start.mode);
+  if (o.mode == RepairMode::none) o.mode = mode;
+  if (o.mode != mode)
+    fail("--repair {}: the start has a repair of mode {}: expected that, or none given", name_of(repair_modes, o.mode),
+         start.mode);
+}
+
 }  // namespace
 
 RunFiles run_files(const OutputOptions& o) {
@@ -220,13 +236,17 @@ Inputs load_agreed_inputs(Transport& transport, SearchOptions& o, const Describe
   agree(transport, [&] {
     inputs = cache.load(o.problem, o.iteration, o.repair, o.engine, transport);
     complete_options(o, *inputs.problem);
+    if (!o.start.empty()) {
+      inputs.start = std::make_shared<const GivenStart>(read_start(o.start, *inputs.problem, inputs.model_sha256));
+      adopt_repair(o.repair, *inputs.start);
+    }
     std::error_code ignored;
     if (fs::is_directory(run_files(o.output).result, ignored))
       fail("--result-file: {} is a folder", run_files(o.output).result.string());
     texts = describe(o);
     run = new_run(o, inputs, texts);
   });
-  agree_on_work(transport, texts, run);
+  agree_on_work(transport, texts, run, start_of(inputs));
   return inputs;
 }
 
@@ -248,7 +268,7 @@ void take_place(RunData& run, SearchOptions& o, const Inputs& inputs, const Tran
   std::string shorter;
   if (fs::exists(files.run, ignored)) {
     const std::string config = run.config;
-    run = existing_run(files.run, run, shorter);
+    run = existing_run(files.run, run, start_of(inputs), shorter);
     if (lacks_final_scoring(run)) o.final_scoring = FinalScoring::all;
     else run.config = config;  // how fast and where is this command's
   }

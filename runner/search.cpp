@@ -91,13 +91,14 @@ class Stopwatch {
 }  // namespace
 
 Search::Search(const SearchOptions& options, const Problem& problem, const DataSet& data_set, Rollout& rollout,
-               RunData data, std::filesystem::path run_file)
+               RunData data, std::filesystem::path run_file, std::shared_ptr<const GivenStart> start)
     : options_(options),
       problem_(problem),
       data_set_(data_set),
       rollout_(rollout),
       data_(std::move(data)),
       run_file_(std::move(run_file)),
+      start_(std::move(start)),
       image_order_(data_set.split_size(Split::search), options.iteration.batch_size, options.iteration.seed) {}
 
 int Search::run(const Pause* pause) {
@@ -168,7 +169,10 @@ void Search::restore_unlearned() {
 void Search::make_strategies() {
   Stopwatch watch(seconds_.calibration);
   const bool fresh = data_.sites.empty();
-  if (fresh) data_.sites = calibrate(rollout_, problem_, options_.iteration);
+  if (fresh) {
+    data_.sites = calibrate(rollout_, problem_, options_.iteration);
+    if (start_) take_start(data_.sites, *start_);
+  }
   std::vector<std::vector<SiteData>*> all{&data_.sites};
   std::vector<Branch> branches;
   if (options_.iteration.tmax.mode == TmaxMode::search) {
@@ -183,7 +187,7 @@ void Search::make_strategies() {
                  100 * passed_share(branches[r].sites, site_codes(branches[r].sites, &SiteData::init)),
                  fmt::join(tmax, ", "));
   }
-  if (fresh)
+  if (fresh && !start_)
     data_.student_images += choose_starts(rollout_, problem_, options_.iteration, options_.strategy.start.warm_start,
                                           options_.problem.attention_weight, all);
   else if (!branches.empty()) restore_starts(data_.checkpoint, branches);
@@ -208,7 +212,7 @@ void Search::prepare_repair() {
     repair_ = std::move(*stored);
     check_repair(problem_.model, repair_);
   } else {
-    repair_ = repair_fit_->fit(reference_, data_.student_images);
+    repair_ = start_ && !start_->repair.empty() ? start_->repair : repair_fit_->fit(reference_, data_.student_images);
     store_repair(data_.checkpoint, problem_, repair_);
   }
 }
@@ -337,6 +341,7 @@ bool Search::score_finalists() {
   for (auto& codes : strategy_->incumbents()) finalists.push_back({"policy", 0, 0, {}, std::move(codes)});
   // With a searched tmax only starts that keep a share that was asked for.
   for (const auto& codes : branch_starts_) finalists.push_back({"start", 0, 0, {}, codes});
+  if (start_) finalists.push_back({"start", 0, 0, {}, reference_});
   if (branch_starts_.empty())
     for (Start& start : analytic_starts(problem_, data_.sites))
       finalists.push_back({start.name, 0, 0, {}, std::move(start.codes)});

@@ -6,6 +6,7 @@
 #include "learner/run_data.hpp"
 #include "learner/judging/selection.hpp"
 #include "learner/strategies/strategy.hpp"
+#include "runner/given_start.hpp"
 #include "runner/repair_fit.hpp"
 #include "runner/ranks/rollout.hpp"
 #include "runner/search_options.hpp"
@@ -43,9 +44,10 @@ inline constexpr int search_paused = -1;
 /// One search on the learner rank. Everything it knows is in `data`, so a commit is write_run(data).
 class Search {
  public:
-  /// `data` is that of a new run (its identity filled in, no sites yet) or of one to continue.
+  /// `data` is that of a new run (its identity filled in, no sites yet) or of one to continue. start: where a new one
+  /// begins; null: as the options say.
   Search(const SearchOptions& options, const Problem& problem, const DataSet& data_set, Rollout& rollout, RunData data,
-         std::filesystem::path run_file);
+         std::filesystem::path run_file, std::shared_ptr<const GivenStart> start = nullptr);
 
   /// To the end, to a stop signal, or to the pause, if not null: 0 if finished, exit_resumable if stopped after a
   /// commit, search_paused. A search whose episodes end before the pause pauses there.
@@ -99,6 +101,7 @@ class Search {
   Rollout& rollout_;
   RunData data_;
   std::filesystem::path run_file_;
+  std::shared_ptr<const GivenStart> start_;
   ImageOrder image_order_;
   std::unique_ptr<Strategy> strategy_;
   std::vector<std::vector<Codes>> branch_starts_;  ///< (branches)(sites); none unless tmax is searched

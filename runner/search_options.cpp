@@ -32,7 +32,7 @@ void complete_options(SearchOptions& o, const Problem& problem) {
 
 bool as_before(std::string_view option, std::string_view value) {
   return (option == "final-scoring" && value == name_of(final_scorings, FinalScoring::all)) ||
-         (option == "lag" && value == "0");
+         (option == "lag" && value == "0") || (option == "start" && value.empty());
 }
 
 }  // namespace triseg

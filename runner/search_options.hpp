@@ -117,6 +117,7 @@ struct SearchOptions {
   ProblemOptions problem;
   IterationOptions iteration;
   std::uint64_t episodes = 10000;
+  std::string start;  ///< result file whose codes and repair the search starts with; empty: as strategy.start says
   StrategyOptions strategy;
   ObjectiveOptions objective;
   SelectionOptions selection;

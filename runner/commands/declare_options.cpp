@@ -279,6 +279,10 @@ void declare_search(CLI::App& app, SearchOptions& o) {
   declare_problem(app, o.problem);
   declare_iteration(app, o.iteration);
   results(app, "--episodes", o.episodes, "Draws of codes to score")->check(whole(1, 1'000'000'000'000));
+  app.add_option("--start", o.start,
+                 "Result file whose codes, tmax and repair the search starts with, in place of --warm-start")
+      ->group(changes_results)
+      ->check(path_text("a result file"));
   declare_start(app, o.strategy.start);
   declare_strategy(app, o.strategy);
   declare_objective(app, o.objective);
@@ -342,7 +346,18 @@ std::map<std::string, std::string> apply_entries(CLI::App& app, const std::vecto
   return passed_over;
 }
 
+/// What does not go with --start, which says where sites begin and end.
+void check_start(const SearchOptions& o) {
+  if (o.start.empty()) return;
+  if (o.iteration.tmax.mode == TmaxMode::search)
+    fail("--start: its codes have a tmax, which --tmax-mode search looks for: expected percentile or fixed");
+  if (o.strategy.kind == StrategyKind::mse) fail("--start: --strategy mse searches nothing, from nowhere");
+  if (o.strategy.start.warm_start == WarmStart::none)
+    fail("--start: --warm-start none starts cold: expected best, mse or init, or no --start");
+}
+
 void check_options(const SearchOptions& o, const std::set<std::string>& given) {
+  check_start(o);
   const WarmStart warm_start = o.strategy.start.warm_start;
   const TmaxMode tmax_mode = o.iteration.tmax.mode;
   const bool fixed = tmax_mode == TmaxMode::fixed, searched = tmax_mode == TmaxMode::search;
@@ -360,7 +375,7 @@ void check_options(const SearchOptions& o, const std::set<std::string>& given) {
        "--strategy cma-es, or ppo with --warm-start best or mse",
        {"warm-start-tolerance"}},
       {o.strategy.kind != StrategyKind::mse, "a strategy that searches", {"warm-start"}},
-      {o.repair.mode != RepairMode::none, "--repair layer or channel", {"repair-images"}},
+      {o.repair.mode != RepairMode::none || !o.start.empty(), "--repair layer or channel", {"repair-images"}},
   };
   for (const auto& rule : rules)
     for (const std::string& name : rule.names)

@@ -1,4 +1,6 @@
 """Ranks, kills and signals: the bytes are the same, and nothing is lost."""
+import hashlib
+import json
 import os
 import re
 import shutil
@@ -9,12 +11,17 @@ import unittest
 
 import h5py
 
-from program import (ProgramTest, children, command, environment, episodes_in, held, let_go, quick, result_file, run,
-                     run_file, start, wait_for_episodes)
+from program import (VALIDATION_IMAGES, ProgramTest, children, command, environment, episodes_in, held, let_go, quick, result_file,
+                     run, run_file, start, wait_for_episodes)
 
 
 LONG = ["--episodes", "960", "--checkpoint-every", "0"]
 STOPPING = "triseg: stopping after this iteration; Ctrl-C ends it at once\n"
+
+
+def digest(path):
+    with open(path, "rb") as file:
+        return hashlib.sha256(file.read()).hexdigest()
 
 
 class Ranks(ProgramTest):
@@ -198,6 +205,92 @@ class Resume(ProgramTest):
         self.assert_one_line_error(close, "--seed (12345678901234567 instead of 12345678901234569)")
         same = run(quick("--out", self.out("a"), "--lr", "3e-4"))
         self.assertEqual(same.returncode, 0, same.stderr)
+
+class Longer(ProgramTest):
+    """Runs that go on beyond their end, and what is taken from runs that have not come to it."""
+
+    def test_more_episodes_make_the_run_that_had_them_from_the_start(self):
+        for name, more in (("ppo", []), ("cma-es", ["--strategy", "cma-es"]), ("repair", ["--repair", "layer", "--repair-images", "200"])):
+            with self.subTest(name):
+                whole, longer = name + "-whole", name + "-longer"
+                self.search(whole, *more)
+                self.search(longer, *more, "--episodes", "96")
+                with open(result_file(self.out(longer)), "rb") as file:
+                    shorter = file.read()
+                done = self.search(longer, *more)
+                self.assertIn("quick.96-episodes.json", done.stderr)
+                self.assert_same_run(self.out(whole), self.out(longer))
+                with open(result_file(self.out(longer), "quick.96-episodes"), "rb") as file:
+                    self.assertEqual(file.read(), shorter)
+        done = run(quick("--out", self.out("ppo-longer"), "--episodes", "96"))
+        self.assert_one_line_error(done, "--episodes (192 instead of 96)")
+
+    def test_what_a_longer_run_would_not_have_come_to_is_refused(self):
+        for name, episodes, more, expected in (("part", "100", [], "100 episodes and ends within an iteration of 32"),
+                                               ("lag", "96", ["--lag", "1"], "--lag 1")):
+            self.search(name, "--episodes", episodes, *more)
+            before = digest(run_file(self.out(name)))
+            done = run(quick("--out", self.out(name), *more))
+            self.assert_one_line_error(done, run_file(self.out(name)), expected)
+            self.assertEqual(digest(run_file(self.out(name))), before)
+
+    def test_a_time_limit_stops_as_a_signal_does(self):
+        long = ["--episodes", "64000", "--eval-every", "0"]
+        done = self.search("a", *long, "--time-limit", "0.5", expect=85)
+        self.assertIn("Stopped by --time-limit at episode ", done.stderr)
+        path = run_file(self.out("a"))
+        episodes = episodes_in(path)
+        self.search("a", *long, "--time-limit", "0.5", expect=85)
+        self.assertGreater(episodes_in(path), episodes)
+
+        picked = run(["pick", path, "--out", self.out("best.json")])
+        self.assertEqual(picked.returncode, 0, picked.stderr)
+        with h5py.File(path) as file:
+            gain = file["/episodes/reward"][()] - file["/updates/reference_reward"][()][file["/episodes/iteration"][()].astype(int)]
+            best = int(gain.argmax())
+            codes = file["/episodes/codes"][best]
+        with open(self.out("best.json"), encoding="utf-8") as file:
+            result = json.load(file)
+        self.assertEqual(result["selected"]["episode"], best)
+        self.assertEqual([[site[f"{code}_code"] for code in ("t1", "v1", "t2", "v2")] for site in result["layers"].values()], codes.tolist())
+        self.assertEqual(run(["evaluate", self.out("best.json")]).returncode, 0)
+        self.assertEqual(run(["pick", path, "--episode", "5"]).returncode, 0)
+        self.assert_one_line_error(run(["pick", path, "--episode", "99999999"]), "expected an episode below")
+
+    def test_a_result_is_a_start(self):
+        self.search("a", "--repair", "layer", "--repair-images", "200")
+        start = ["--start", result_file(self.out("a")), "--repair-images", "200", "--tmax-percentile", "80"]
+        done = self.search("b", *start)
+        self.assertRegex(done.stderr, r"\[start\] conv1: tmax \d+ as in --start, not \d+")
+        with h5py.File(run_file(self.out("a"))) as a, h5py.File(run_file(self.out("b"))) as b:
+            self.assertEqual(b["/sites/start_codes"][()].tolist(), a["/selected/codes"][()].tolist())
+            self.assertEqual(b["/sites/tmax"][()].tolist(), a["/sites/tmax"][()].tolist())
+            self.assertEqual(b.attrs["repair"], b"layer")
+            for name in ("repair_multiplier", "repair_bias"):
+                self.assertEqual(b["/selected/" + name][()].tolist(), a["/selected/" + name][()].tolist())
+            self.assertIn(b"start", b["/top/origin"][()].tolist())
+            chosen = a["/selected/top_index"][()]
+            of_start = b["/top/origin"][()].tolist().index(b"start")
+            if b["/top/validation_images"][of_start] == VALIDATION_IMAGES:
+                self.assertEqual(b["/top/validation_kd"][of_start], a["/top/validation_kd"][chosen])
+        self.search("two", *start, ranks=2)
+        self.assert_same_run(self.out("b"), self.out("two"))
+
+        other = self.out("other.json")
+        with open(result_file(self.out("a")), encoding="utf-8") as file:
+            result = json.load(file)
+        result["layers"]["conv1"]["t1_code"] = 1
+        with open(other, "w", encoding="utf-8") as file:
+            json.dump(result, file)
+        self.assert_one_line_error(run(quick("--out", self.out("b"), "--start", other, *start[2:])), "--start (other codes or another repair)")
+        result["layers"]["conv1"]["t1_code"] = 0
+        with open(other, "w", encoding="utf-8") as file:
+            json.dump(result, file)
+        self.assert_one_line_error(run(quick("--out", self.out("c"), "--start", other)), "codes of conv1 are not legal")
+        for more, expected in ((["--sites", "conv"], "give the same with --sites"),
+                               (["--tmax-mode", "search"], "--tmax-mode search looks for"), (["--warm-start", "none"], "starts cold"),
+                               (["--repair", "channel"], "a repair of mode layer")):
+            self.assert_one_line_error(run(quick("--out", self.out("c"), "--start", result_file(self.out("a")), *more)), "--", expected)
 
 
 class Stopping(ProgramTest):
