@@ -22,8 +22,8 @@ class BadInput(ProgramTest):
         with open(self.out("lag.toml"), "w") as file:
             file.write("lag = 1\n")
         for arguments, fragments in (
-                ([], ["subcommand", "search, sweep, evaluate, score, train, repair, pick, validate, doctor", "none"]),
-                (["surch"], ["subcommand", "search, sweep, evaluate, score, train, repair, pick, validate, doctor", "'surch'"]),
+                ([], ["subcommand", "search, sweep, evaluate, sensitivity, analyze, score, train, repair, pick, validate, verify, replay, compare, show, doctor", "none"]),
+                (["surch"], ["subcommand", "search, sweep, evaluate, sensitivity, analyze, score, train, repair, pick, validate, verify, replay, compare, show, doctor", "'surch'"]),
                 (search + ["--modle", "alexnet"], ["unknown option '--modle'", "triseg search --help"]),
                 (search + ["--seed", "2", "--modle=alexnet", "--foo"], ["unknown option '--modle'"]),
                 (search + ["-x"], ["unknown option '-x'"]),
@@ -64,7 +64,6 @@ class BadInput(ProgramTest):
                 (["evaluate", "a.json", "--repair-images", "5"], ["--repair-images: has no effect here: it needs --repair layer or channel"]),
                 (["evaluate", "a.json", "--repair", "none", "--repair-images", "5"], ["--repair-images: has no effect here"]),
                 (["pick"], ["pick: expected run, the name of a run file"]),
-                (["pick", "a.h5"], ["pick: expected top_index"]),
                 (["train", "--out", 300 * "x"], ["--out: expected a name of at most 200 bytes, found 300"]),
                 (["repair", "a.json", "--out", 300 * "x"], ["--out: expected a name of at most 200 bytes, found 300"]),
                 (["repair", "a.json", "--checkpoint", 300 * "x"], ["--checkpoint: expected a name of at most 200 bytes, found 300"]),
