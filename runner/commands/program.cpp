@@ -2,6 +2,7 @@
 
 #include "core/error.hpp"
 #include "core/text.hpp"
+#include "runner/commands/version.hpp"
 #include "runner/progress.hpp"
 #include "runner/ranks/report_error.hpp"
 #include "runner/ranks/transport.hpp"
@@ -158,7 +159,7 @@ int run_program(int argc, char** argv, std::initializer_list<SetupCommand*> comm
   spdlog::set_pattern("%H:%M:%S %v");
   CLI::App program{"Distributed search for step-shaped INT8 activations of quantized networks"};
   program.name("triseg");
-  program.set_version_flag("--version", TRISEG_VERSION);
+  program.set_version_flag("--version", version_text, "Version, commit, build, compiler and engines");
   program.require_subcommand(1);
   int exit_code = 0;
   for (SetupCommand* setup : commands) setup(program, exit_code);

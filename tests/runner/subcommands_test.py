@@ -18,6 +18,12 @@ class Subcommands(ProgramTest):
                 self.assertEqual((done.returncode, done.stdout), (2, ""))
                 self.assert_one_line_error(done, f"expected a subcommand, one of {OWN}", f"found '{arguments[0]}'")
 
+    def test_the_version_says_which_build_it_is(self):
+        done = run(["--version"])
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertRegex(done.stdout, r"^triseg [\d.]+, build [0-9a-f]{16}, little-endian; commit ([0-9a-f]{12}|unknown); \w+ [\d.]+; "
+                                      r"engines (\w+, )*reference\n$")
+
     def test_help_is_given_where_it_is_asked_for(self):
         for arguments, words in ((["--help"], ["search", "train", "doctor"]), (["search", "--help"], ["--episodes"]),
                                  (["train", "--help"], ["--qat-epochs"]), (["repair", "--help"], ["--bias-lr"])):
