@@ -13,6 +13,7 @@
 #include "learner/strategies/strategies.hpp"
 #include "runner/calibration.hpp"
 #include "runner/choose_start.hpp"
+#include "runner/json_log.hpp"
 #include "runner/progress.hpp"
 #include "runner/ranks/signals.hpp"
 
@@ -107,14 +108,17 @@ int Search::run(const Pause* pause) {
   commit();
   auto last_commit = Clock::now();
   double best = -std::numeric_limits<double>::infinity();
-  for (const Episode& e : data_.episodes) best = std::max(best, e.reward);
+  for (const Update& u : data_.updates) best = std::max(best, u.best_reward - u.reference_reward);
   Progress progress("episodes", data_.episodes.size(), data_.episodes_total, options_.output.progress_every,
                     "final scoring");
   while (!search_done() && data_.episodes.size() < pause_at && !stop_requested()) {
     iterate();
-    best = std::max(best, data_.updates.back().best_reward);
+    const Update& update = data_.updates.back();
+    best = std::max(best, update.best_reward - update.reference_reward);
     progress.update(data_.episodes.size(),
-                    fmt::format("mean reward {:.5f}, best {:.5f}", data_.updates.back().mean_reward, best));
+                    fmt::format("gain {:+.4f}, best {:+.4f}{}",
+                                update.mean_reward - update.reference_reward, best, last_evaluation()));
+    log_iteration();
     if (seconds_since(last_commit) >= options_.output.checkpoint_every) {
       commit();
       last_commit = Clock::now();
@@ -145,9 +149,7 @@ int Search::run(const Pause* pause) {
 void Search::prepare() {
   for (std::size_t i = 0; i < data_.episodes.size(); ++i) check_finite(data_.episodes[i], i);
   make_strategies();
-  for (const SiteData& site : data_.sites)
-    spdlog::info("[init] {}: {} ({})", site.name, to_string(site.init), options_.iteration.tmax.label());
-  for (const SiteData& site : data_.sites) spdlog::info("[start] {}: {}", site.name, to_string(site.start));
+  show_starts();
   reference_ = site_codes(data_.sites, &SiteData::start);
   data_.episodes_total = strategy_->usable_episodes(options_.episodes);
   if (data_.checkpoint.next_iteration > 0) {
@@ -155,6 +157,14 @@ void Search::prepare() {
     restore_unlearned();
   }
   if (options_.repair.mode != RepairMode::none) prepare_repair();
+}
+
+void Search::show_starts() const {
+  const auto four = [](const Codes& c) { return fmt::format("{:>3} {:>3} {:>3} {:>3}", c.t1, c.v1, c.t2, c.v2); };
+  spdlog::info("{:<10} {:>4}   {:<17}   {:<17}", "site", "tmax",
+               fmt::format("init, {}", options_.iteration.tmax.label()), "start: t1 v1 t2 v2");
+  for (const SiteData& site : data_.sites)
+    spdlog::info("{:<10} {:>4}   {:<17}   {}", site.name, site.tmax, four(site.init), four(site.start));
 }
 
 void Search::restore_unlearned() {
@@ -443,6 +453,26 @@ std::vector<Score> Search::score_records(Split split, std::size_t begin, std::si
   request.candidates = candidates;
   repair_all(request, repair);
   return rollout_.score(request);
+}
+
+std::string Search::last_evaluation() const {
+  return data_.evaluations.empty()
+             ? ""
+             : fmt::format(", validation KD {:.4f}", data_.evaluations.back().validation.mean_kd());
+}
+
+void Search::log_iteration() const {
+  const Update& u = data_.updates.back();
+  std::vector<std::pair<std::string_view, EventValue>> fields = {{"iteration", u.iteration},
+                                                                 {"episodes", std::uint64_t{data_.episodes.size()}},
+                                                                 {"episodes_total", data_.episodes_total},
+                                                                 {"mean_reward", u.mean_reward},
+                                                                 {"best_reward", u.best_reward},
+                                                                 {"reference_reward", u.reference_reward},
+                                                                 {"seconds", u.iteration_seconds}};
+  if (!data_.evaluations.empty() && data_.evaluations.back().iteration == u.iteration)
+    fields.emplace_back("validation_kd", data_.evaluations.back().validation.mean_kd());
+  log_event("iteration", fields);
 }
 
 bool Search::stop_requested() const {

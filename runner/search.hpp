@@ -58,6 +58,10 @@ class Search {
 
  private:
   void prepare();
+  void show_starts() const;
+  /// For the progress line: KD of the last evaluation, or nothing.
+  std::string last_evaluation() const;
+  void log_iteration() const;
   /// What the checkpoint holds of an iteration that is scored and not learned from.
   void restore_unlearned();
   /// The strategy, and its starts unless the checkpoint has them: of the sites, or with a searched tmax of several sets

@@ -109,6 +109,8 @@ struct OutputOptions {
   std::string result_file;       ///< empty: MODEL.json
   double checkpoint_every = 60;  ///< seconds
   double progress_every = 10;    ///< seconds between plain progress lines
+  bool quiet = false;            ///< nothing but warnings on stderr
+  std::string log_json;          ///< file that the log is also written to, a JSON object a line; empty: none
   double time_limit = 0;         ///< seconds after which the search stops as by a signal; 0: none
 };
 

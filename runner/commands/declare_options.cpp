@@ -266,6 +266,11 @@ void declare_output(CLI::App& app, OutputOptions& o) {
       ->check(non_negative);
   speed(app, "--progress-every", o.progress_every, "Seconds between progress lines where there is no terminal")
       ->check(positive);
+  add_flag(app, changes_speed, "--quiet", o.quiet, "Say nothing on standard error but warnings and errors");
+  app.add_option("--log-json", o.log_json,
+                 "Append the log to this file, too, a JSON object a line, with an event for each iteration")
+      ->group(changes_speed)
+      ->check(path_text("a file"));
 }
 
 void declare_config(CLI::App& app) {

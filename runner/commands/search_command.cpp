@@ -3,12 +3,15 @@
 #include "runner/commands/commands.hpp"
 #include "runner/commands/declare_options.hpp"
 #include "runner/commands/results_table.hpp"
+#include "runner/json_log.hpp"
 #include "runner/ranks/ranks.hpp"
+#include "runner/ranks/report_error.hpp"
 #include "runner/ranks/signals.hpp"
 #include "runner/ranks/transport.hpp"
 #include "runner/run_search.hpp"
 
 #include <CLI/CLI.hpp>
+#include <spdlog/spdlog.h>
 
 #include <cstdio>
 #include <memory>
@@ -30,6 +33,8 @@ int run(CLI::App& app, SearchOptions& o) {
     const auto given = given_options(app);
     apply_config_file(app);
     check_options(o, given);
+    if (o.output.quiet) spdlog::set_level(spdlog::level::warn);
+    if (!o.output.log_json.empty() && speaks_for_all()) log_to_json(o.output.log_json);
   });
   const auto transport = make_transport(o.ranks.transport, o.ranks.rank_timeout, problem);
   const DescribeOptions describe = [&](const SearchOptions& completed) { return option_texts(app, completed); };

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import pty
+import re
 import struct
 import subprocess
 import sys
@@ -160,10 +161,33 @@ class Log(ProgramTest):
             _, log = process.communicate()
         self.assertIn("Using AlexNet with 7 layers (5 conv + 2 fc)", log)
         for layer in ("conv1", "conv2", "conv3", "conv4", "conv5", "fc1", "fc2"):
-            self.assertRegex(log, rf"\[init\] {layer}: t1=\d+, v1=\d+, t2=\d+, v2=\d+, tmax=\d+ \(p90\+10\)")
+            self.assertRegex(log, rf"(?m)^[\d:]+ {layer} +\d+( +\d+){{8}}$")
+        self.assertIn("init, p90+10", log)
         self.assertIn("Attention Transfer: 3 layers (conv3, conv4, fc1)", log)
-        self.assertRegex(log, r"episodes: 2/2, .* episodes/s, ETA .*best -")
+        self.assertRegex(log, r"episodes: 2/2, .* episodes/s, ETA .*, gain [+-][\d.]+, best [+-]")
 
+
+    def test_quiet_says_nothing_but_warnings(self):
+        loud, quiet_one = self.search("a"), self.search("b", "--quiet")
+        self.assertEqual(quiet_one.stderr, "")
+        self.assertEqual(quiet_one.stdout, loud.stdout.replace(self.out("a"), self.out("b")))
+        self.assert_same_run(self.out("a"), self.out("b"))
+
+    def test_the_log_as_json_has_every_line_and_iteration(self):
+        done = self.search("a", "--log-json", self.out("log.json"), ranks=2)
+        with open(self.out("log.json"), encoding="utf-8") as file:
+            events = [json.loads(line) for line in file]
+        for event in events:
+            self.assertRegex(event["time"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
+        logged = [event["message"] for event in events if event["event"] == "log"]
+        self.assertEqual(logged, [line[9:] for line in done.stderr.splitlines() if re.match(r"\d\d:\d\d:\d\d ", line)])
+        iterations = [event for event in events if event["event"] == "iteration"]
+        with h5py.File(run_file(self.out("a"))) as file:
+            for name in ("iteration", "mean_reward", "best_reward", "reference_reward"):
+                self.assertEqual([event[name] for event in iterations], file["/updates/" + name][()].tolist())
+            self.assertEqual([event["validation_kd"] for event in iterations if "validation_kd" in event],
+                             file["/evaluations/validation_kd"][()].tolist())
+        self.assert_one_line_error(run(quick("--out", self.out("b"), "--log-json", "/nowhere/log.json")), "--log-json", "/nowhere/log.json")
 
     def test_the_final_scoring_shows_its_progress(self):
         all_images = f"{9 * VALIDATION_IMAGES}/{9 * VALIDATION_IMAGES}"
@@ -184,7 +208,8 @@ class Log(ProgramTest):
             pass
         os.close(terminal)
         self.assertEqual(process.wait(), 0)
-        self.assertRegex(shown.decode(), r"\r.*\[#+\.*\] \d+/192, [\d.]+ episodes/s, ETA \d+:\d\d \+ final scoring, mean reward -[\d.]+, best -[\d.]+")
+        self.assertRegex(shown.decode(), r"\r.*\[#+\.*\] \d+/192, [\d.]+ episodes/s, ETA \d+:\d\d \+ final scoring, gain [+-][\d.]+, "
+                                          r"best [+-][\d.]+, validation KD [\d.]+")
 
 
 class Options(ProgramTest):
