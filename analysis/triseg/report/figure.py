@@ -43,7 +43,7 @@ def table(heading, rows, css="", caption=""):
     head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in heading)
     body = "".join(f"<tr>{cells(row)}</tr>\n" for row in rows)
     return (f'<div class="table {css}"><table>' + (f"<caption>{caption}</caption>" if caption else "") +
-            f"<thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>\n")
+            (f"<thead><tr>{head}</tr></thead>\n" if head else "") + f"<tbody>{body}</tbody></table></div>\n")
 
 
 def identifier(text):

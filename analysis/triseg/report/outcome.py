@@ -2,6 +2,8 @@
 import html
 import math
 import shlex
+import textwrap
+import tomllib
 
 import numpy
 
@@ -12,14 +14,17 @@ from triseg.score import wilson_95
 KD_IS = ("<dfn>KD</dfn>, the distillation term, says how far the student's answers are from the teacher's: T² times the Kullback-Leibler "
          "divergence of the class probabilities at temperature T, mean over images, in nats; 0 is equal, lower is better")
 DATA_NAMES = {"fashion-mnist": "Fashion-MNIST", "shapes": "the shapes data set"}
-ORIGINS = {"mse": "MSE optimum", "init": "initial codes", "policy": "most probable codes", "episode": "best episode", "start": "start"}
+ORIGINS = {"mse": "MSE optimum", "init": "initial codes", "policy": "most probable codes", "start": "start"}
 
 
 def data_name(run):
     return DATA_NAMES.get(run.problem.data, run.problem.data.rstrip("/").rsplit("/", 1)[-1])
 
 
-def origin_name(origin):
+def origin_name(origin, episode=None):
+    """Where a row of /top comes from."""
+    if origin == "episode" and episode is not None:
+        return f"episode {int(episode):,}"
     return ORIGINS.get(origin) or (f"balanced start, {origin.split('-')[1]}" if origin.startswith("balanced-") else origin)
 
 
@@ -28,19 +33,20 @@ def sentences(run):
     problem, options = run.problem, run.config
     count, total = len(run.episodes), int(run["@episodes_total"])
     strategy = html.escape(str(options.get("strategy", "ppo")))
+    tried = (f"tried {count:,} {'sets' if run.finished else f'of {total:,} sets'} of codes" if count or not run.finished else
+             "took codes from the histograms of activations alone")
     first = (f"For each of {len(run.sites)} places behind layers of <b>{html.escape(problem.display_name)}</b>, an 8-bit network for "
              f"{html.escape(data_name(run))}, triseg looked for a staircase of three levels that stands in for the activations there; strategy "
-             f"<b>{strategy}</b> tried {count:,} {'sets' if run.finished else f'of {total:,} sets'} of codes, each scored by how little the network with "
+             f"<b>{strategy}</b> {tried}, and codes are scored by how little the network with "
              "staircases, the <em>student</em>, differs from the exact one, the <em>teacher</em>.")
     if not run.finished:
-        return [first, f"The run is not finished, so nothing is selected or scored on test images yet: what follows is as of episode {count:,}.",
-                KD_IS + "."]
+        return [first, f"The run is not finished, so nothing is selected or scored on test images yet: what follows is as of episode {count:,}."]
     s = run.selected
     test, mse, cost = s["test"], s["mse"], s["cost"]
     low, high = run["selected/test_accuracy_drop_low"], run["selected/test_accuracy_drop_high"]
     second = (f"On {test['images']:,} test images the selected student is right on <b>{test['accuracy']:.2f} %</b>, the teacher on "
               f"{test['accuracy_teacher']:.2f} %: a drop of <b>{test['accuracy_drop']:.2f} points</b> (95 % interval {low:.2f} to {high:.2f}); its KD is "
-              f"<b>{test['kd']:.4f}</b> nats{_against(test['kd'], mse['kd'])}. ({KD_IS}.)")
+              f"<b>{test['kd']:.4f}</b> nats{_against(test['kd'], mse['kd'])}.")
     third = (f"Its staircases replace <b>{100 * cost['coverage']:.1f} %</b> of all activations behind a ReLU, and an inference is estimated to take "
              f"<b>{cost['energy'] / 1e6:.3g} µJ</b> instead of {cost['energy_exact'] / 1e6:.3g} µJ of the exact network.")
     if not s["within_max_acc_drop"]:
@@ -95,10 +101,12 @@ def candidates(run):
     top = run.top
     selected = run.selected["top_index"]
     rows = [i for i in range(len(top)) if i == selected or top.origin[i] != "episode"]
-    names = ["selected" if i == selected else origin_name(top.origin[i]) for i in rows]
+    several = top.origin[top.origin.duplicated()].unique()
+    names = ["selected" if i == selected else origin_name(top.origin[i]) +
+             (f", {100 * top.passed[i]:.2g} % pass" if top.origin[i] in several else "") for i in rows]
     value, error = (top[n].to_numpy() for n in ("validation_difference", "validation_difference_error"))
     low, high = value - 1.96 * error, value + 1.96 * error
-    plot = Plot.rows(span(low[rows], high[rows], zero=True), names, "validation reward less the best's")
+    plot = Plot.rows(span(low[rows], high[rows], [0]), names, "validation reward less the best's")
     plot.upright(0, "c-grey dashed")
     for y, (i, name) in enumerate(zip(rows, names)):
         tip = f"{name}: {value[i]:.5f} ± {1.96 * error[i]:.5f} on {int(top.validation_images[i]):,} images, KD {top.validation_kd[i]:.4f}"
@@ -127,8 +135,8 @@ def front(run):
                                       ("validation_accuracy", 1, "accuracy [%]", "Accuracy against KD")):
         if numpy.ptp(run.top[name]) > 1e-9:
             figures.append(scatter(run, name, factor, axis, title))
-    rows = [[str(i), origin_name(run.top.origin[i]), f"{run.top.validation_kd[i]:.5f}", f"{run.top.validation_accuracy[i]:.2f}",
-             f"{100 * run.top.coverage[i]:.2f}", f"{run.top.energy[i] / 1e6:.4g}"] for i in run.pareto.top_index.astype(int)]
+    rows = [[str(i), origin_name(run.top.origin[i], run.top.episode[i]), f"{run.top.validation_kd[i]:.5f}", f"{run.top.validation_accuracy[i]:.2f}",
+             f"{100 * run.top.coverage[i]:.2f}", f"{run.top.energy[i] / 1e6:.4f}"] for i in run.pareto.top_index.astype(int)]
     after = table(["row of /top", "from", "KD [nats]", "accuracy %", "coverage %", "energy [µJ]"], rows, caption="The front, on validation images")
     text = ("<p>A candidate is on the <em>Pareto front</em> if no other is at least as good in coverage, KD, accuracy and energy and "
             "better in one of them. <code>triseg pick RUN.h5 ROW</code> makes a result of any other candidate.</p>")
@@ -140,11 +148,11 @@ def scatter(run, name, factor, axis, title):
     x, y = factor * top[name].to_numpy(), top.validation_kd.to_numpy()
     on = run.pareto.top_index.astype(int).to_numpy()
     other = numpy.setdiff1d(numpy.arange(len(top)), on)
-    plot = Plot(span(x), span(y, zero=True), axis, "KD on validation [nats]", zoom="xy")
+    plot = Plot(span(x), span(y), axis, "KD on validation [nats]", zoom="xy")
     plot.dots(x[other], y[other], "big c-faint")
     plot.dots(x[on], y[on], "big c-blue")
     plot.dots(x[[selected]], y[[selected]], "huge c-orange")
-    plot.read_points(x, y, [f"row {i}, {origin_name(top.origin[i])}: {axis.split(' [')[0]} {x[i]:.4g}, KD {y[i]:.4f}, accuracy "
+    plot.read_points(x, y, [f"row {i}, {origin_name(top.origin[i], top.episode[i])}: {axis.split(' [')[0]} {x[i]:.4g}, KD {y[i]:.4f}, accuracy "
                             f"{top.validation_accuracy[i]:.2f} %, {int(top.validation_images[i]):,} images" for i in range(len(top))])
     caption = (f"All {len(top)} candidates scored on validation images; lower is better. A point of the front that looks beaten here is better in "
                "one of the other figures. Those off the front may have been scored on fewer images.")
@@ -196,7 +204,7 @@ def wall_clock(run):
         return []
     together = max(1, math.ceil(len(updates) / 400))
     frame = updates.groupby(numpy.arange(len(updates)) // together)[["iteration", "iteration_seconds", "update_seconds"]].mean()
-    plot = Plot((0, int(updates.iteration.max()) + 1), span(frame.iteration_seconds, zero=True), "iteration", "seconds", zoom="x")
+    plot = Plot((0, int(updates.iteration.max()) + 1), span(frame.iteration_seconds, zero=True), "iteration", "seconds", zoom="x", whole="x")
     plot.line(frame.iteration, frame.iteration_seconds, "c-blue")
     plot.line(frame.iteration, frame.update_seconds, "c-orange")
     plot.read_across("iteration", frame.iteration, [("iteration", "c-blue", frame.iteration_seconds), ("update", "c-orange", frame.update_seconds)])
@@ -206,14 +214,13 @@ def wall_clock(run):
 
 
 def command(run):
-    """A command that does the same search: all options that change results, spelled out."""
-    import tomllib
+    """A command that does the same search: all options that change results, spelled out, for a shell."""
     options = tomllib.loads(run["@config"].split("\n# ")[0])
     words = ["triseg", "search"]
     for name, value in options.items():
         text = str(value).lower() if isinstance(value, bool) else str(value)
         words.append(f"--{name}={text}" if isinstance(value, bool) or text.startswith("-") else f"--{name} {shlex.quote(text)}")
-    return " ".join(words + ["--out again"])
+    return " \\\n  ".join(textwrap.wrap(" ".join([*words, "--out again"]), 100, break_on_hyphens=False, break_long_words=False))
 
 
 def reproduction(run):
@@ -224,6 +231,6 @@ def reproduction(run):
     text = ("<p>This command does the same search and ends with the same content, on any number of ranks and threads:</p>"
             f'<pre class="command"><code>{html.escape(command(run))}</code></pre>'
             f"<p>The one that started or last continued it was:</p><pre><code>{html.escape(run.start_command)}</code></pre>")
-    after = (table(["", "SHA-256 and names"], rows, "wide") +
+    after = (table([], rows, "wide") +
              f"<details><summary>All options</summary><pre><code>{html.escape(run['@config'])}</code></pre></details>\n")
     return Section("configuration", "Configuration", text, after=after)

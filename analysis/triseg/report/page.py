@@ -4,7 +4,6 @@ import importlib.resources
 
 import triseg
 from triseg.report import outcome, search, sensitivity, sites
-from triseg.report.figure import identifier
 
 FILES = importlib.resources.files("triseg.report")
 
@@ -16,9 +15,10 @@ def run_chapter(run, measured=None, prefix="", heading=None):
                 outcome.front(run), outcome.cost(run), outcome.reproduction(run)]
     sections = [section for section in sections if section]
     top = f'<h2 id="{prefix}run"><a href="#{prefix}run">{html.escape(heading)}</a></h2>\n' if heading else ""
+    note = "" if heading else f'<p class="note">{outcome.KD_IS}.</p>'  # the comparison above has it
     links = "".join(f'<li><a href="#{prefix}{s.key}">{html.escape(s.title)}</a></li>' for s in sections)
     said = "".join(f'<p class="summary">{sentence}</p>\n' for sentence in outcome.sentences(run))
-    return (f'<div class="chapter">{top}{said}{tiles(run)}<nav aria-label="Sections"><ul>{links}</ul></nav>\n' +
+    return (f'<div class="chapter">{top}{said}{note}{tiles(run)}<nav aria-label="Sections"><ul>{links}</ul></nav>\n' +
             "".join(section.html(prefix) for section in sections) + "</div>\n")
 
 
@@ -79,7 +79,3 @@ The page needs no network; D3 {_d3_version()} (ISC licence) is inside.</p></foot
 
 def _d3_version():
     return FILES.joinpath("d3/d3.min.js").read_text("utf-8").split(" v", 1)[1].split(" ", 1)[0]
-
-
-def prefix_of(number):
-    return identifier(f"run-{number}-")

@@ -2,7 +2,7 @@
 "use strict";
 (() => {
   const readout = d3.select("body").append("div").attr("class", "readout").attr("role", "status").attr("hidden", "");
-  const format = value => value === null ? "–" : String(+value.toPrecision(5)).replace("-", "−");
+  const format = value => value === null ? "–" : (Math.abs(value) >= 1e4 ? d3.format(",.0f")(value) : String(+value.toPrecision(4))).replace("-", "−");
 
   function show(event, fill) {
     readout.text(null).attr("hidden", null);
@@ -68,7 +68,7 @@
 
   // New ticks, made as svg.py makes them.
   function redraw(plot, name) {
-    const scale = plot[name], ticks = scale.ticks(5), text = scale.tickFormat(5);
+    const scale = plot[name], ticks = scale.ticks(5).filter(d => !plot.axes.whole.includes(name) || Number.isInteger(d)), text = scale.tickFormat(5);
     const groups = plot.figure.select(`g.axis.${name} g.ticks`).html("").selectAll("g").data(ticks).join("g").attr("class", "tick")
       .attr("transform", d => name === "x" ? `translate(${scale(d)},0)` : `translate(0,${scale(d)})`);
     groups.append("line").attr(name === "x" ? "y2" : "x2", name === "x" ? -plot.height : plot.width);

@@ -21,16 +21,17 @@ def thinned(count, limit=DOTS):
 class Iterations:
     """The iterations of a run, or equally many neighbouring ones together where there are more than a figure can show.
 
+    turns: so many branches of the search that take turns are always together.
     bins: a number for each episode, ascending; at: the episode in the middle of each bin; text: what a caption says.
     """
 
-    def __init__(self, iterations, limit=STEPS):
+    def __init__(self, iterations, limit=STEPS, turns=1):
         iterations = numpy.asarray(iterations, dtype=int)
         count = len(numpy.unique(iterations))
-        self.together = max(1, -(-count // limit))
+        self.together = turns * max(1, -(-count // (turns * limit)))
         self.bins = iterations // self.together
         self.index = numpy.unique(self.bins)
-        self.at = pandas.Series(numpy.arange(len(iterations))).groupby(self.bins).mean().to_numpy()
+        self.at = pandas.Series(numpy.arange(len(iterations))).groupby(self.bins).mean().round().to_numpy()
         self.text = "an iteration" if self.together == 1 else f"{self.together} neighbouring iterations"
 
     def mean(self, values):

@@ -4,6 +4,7 @@ import numpy
 from triseg.codes import CODES
 from triseg.report import series
 from triseg.report.figure import Figure, Section, identifier, table
+from triseg.report.search import width_of
 from triseg.report.svg import Plot, span
 
 # What becomes of an activation, and the colour of it.
@@ -17,7 +18,7 @@ def chosen(run):
         return run.selected["codes"], "selected"
     if len(run.episodes):
         return run.codes("episodes")[int(numpy.nanargmax(series.gain(run)) if numpy.isfinite(series.gain(run)).any() else 0)], \
-            "best episode so far"
+            "best so far"
     return numpy.column_stack([run["sites/start_codes"], run["sites/tmax"]]), "start"
 
 
@@ -34,10 +35,11 @@ def sections(run):
     text = ("<p>A <em>site</em> is a place behind a layer of the network where a staircase replaces the 8-bit activations q: those up to "
             "t1 become 0, those up to t2 become v1, those up to tmax become v2, and larger ones pass as they are.</p>")
     found = [Section("sites", "Sites", text, [shares(run, codes, what), *histograms], code_table(names, codes, what))]
-    spread = [top_spread(run, names)] if len(run.top) else []
     wander = [wandering(run, i, name) for i, name in enumerate(names)] if len(run.episodes) else []
-    if spread or wander:
-        found.append(Section("codes", "Codes", "", spread + wander))
+    if wander:
+        found.append(Section("codes", "Codes over the search", "", wander))
+    if len(run.top):
+        found.append(Section("finalists", "Codes of the finalists", "", [top_spread(run, names)]))
     return found
 
 
@@ -52,7 +54,7 @@ def histogram(name, counts, codes, what):
     seen = numpy.flatnonzero(counts)
     last = int(max(seen[-1] if len(seen) else 0, codes[4])) + 2
     low = 10.0 ** numpy.floor(numpy.log10(share[seen].min())) if len(seen) else 1e-3
-    plot = Plot((-1, min(256, last)), (low, 1.2), "activation q (8-bit code)", "share of activations", log="y", zoom="x", right=40)
+    plot = Plot((-1, min(256, last)), (low, 1.2), "activation q (8-bit code)", "share of activations", log="y", zoom="x", whole="x", right=40)
     regions = region_of(codes)
     for region, (_, _, css) in enumerate(REGIONS):
         mine = seen[regions[seen] == region]
@@ -65,8 +67,8 @@ def histogram(name, counts, codes, what):
     plot.read_across("q", numpy.arange(last), [("share", "c-blue", share[:last]), ("becomes", "c-text", tips)])
     legend = [(css, text) for _, text, css in REGIONS]
     t1, v1, t2, v2, tmax = (int(code) for code in codes)
-    caption = (f"Codes of calibration images, logarithmic, coloured by what becomes of them; the line is the staircase ({what}; right axis: what "
-               f"q becomes), dashed uprights are its thresholds: t1 = {t1}, v1 = {v1}, t2 = {t2}, v2 = {v2}, tmax = {tmax}.")
+    caption = (f"Activations of calibration images, coloured by what becomes of them. The line is the {what} staircase, its output on the right; "
+               f"dashed uprights are its thresholds: t1 = {t1}, v1 = {v1}, t2 = {t2}, v2 = {v2}, tmax = {tmax}.")
     return Figure("site-" + identifier(name), f"Site {name}", plot.svg(f"Histogram and staircase of site {name}"), caption, tuple(legend))
 
 
@@ -82,9 +84,8 @@ def staircase(plot, codes, last):
         plot.line([tmax + 0.5, tmax + 0.5, last + 0.5], [ys[2], ys[3], height(last)], "c-text")
     else:
         plot.line(xs[:-1] + [last + 1], ys[:3] + [ys[2]], "c-text", step=True)
-    marks = {0: "0", v1: f"v1 {v1}", v2: f"v2 {v2}"}
-    for value, label in marks.items():
-        plot.text(plot.x.high, height(value), label, dx=3, css="small")
+    for label, share in _apart([("0", 0), (f"v1 {v1}", v1 / top), (f"v2 {v2}", v2 / top)], 0.055):
+        plot.text(plot.x.high, height(top * share), label, dx=3, css="small")
 
 
 def shares(run, codes, what):
@@ -123,10 +124,11 @@ def top_spread(run, names):
 
 def wandering(run, i, name):
     """Where the codes of a site went over the episodes."""
-    steps = series.Iterations(run.episodes.iteration)
+    turns = max(1, run.updates.branch.nunique())
+    steps = series.Iterations(run.episodes.iteration, turns=turns)
     codes = run.codes("episodes")[:, i, :].astype(float)
     searched = bool(run["sites/tmax_searched"][i]) or numpy.ptp(codes[:, 4]) > 0
-    plot = Plot((0, max(1, len(codes))), span(codes, zero=True), "episode", "code", zoom="x", right=40)
+    plot = Plot(width_of(codes), span(codes, zero=True), "episode", "code", zoom="x", whole="xy", right=40)
     rows = []
     for j, code in enumerate(CODES):
         mean = steps.mean(codes[:, j])
@@ -137,8 +139,8 @@ def wandering(run, i, name):
         rows.append((code, css.split()[0], mean))
     for label, y in _apart([(code, mean[-1]) for code, _, mean in rows], (plot.y.high - plot.y.low) * 0.055):
         plot.text(plot.x.high, y, label, dx=3, css="small")
-    plot.read_across("episode", steps.at, rows)
-    fixed = "" if searched else " tmax is not searched."
+    plot.read_across("near episode", steps.at, rows)
+    fixed = ("" if searched else " tmax is not searched.") + (f" The {turns} branches of the search are together." if turns > 1 else "")
     return Figure("wander-" + identifier(name), f"Codes of {name} over the search", plot.svg(f"Codes of site {name} over episodes"),
                   f"Means of {steps.text}, with the band of the middle 80 % of the drawn codes.{fixed}",
                   tuple((CODE_STYLES[code], code) for code in CODES))

@@ -45,7 +45,7 @@ class Scale:
     >>> [text for _, text in Scale(0, 0.1, 0, 100).ticks(5)]
     ['0.00', '0.02', '0.04', '0.06', '0.08', '0.10']
     >>> [text for _, text in Scale(1e-4, 1, 0, 100, log=True).ticks(5)]
-    ['0.0001', '0.001', '0.01', '0.1', '1']
+    ['10⁻⁴', '10⁻³', '10⁻²', '0.1', '1']
     """
     low: float
     high: float
@@ -60,15 +60,19 @@ class Scale:
             share = (numpy.asarray(values, dtype=float) - self.low) / (self.high - self.low)
         return self.start + share * (self.end - self.start)
 
-    def ticks(self, count):
-        """About so many (value, text) at round numbers."""
+    def ticks(self, count, whole=False):
+        """About so many (value, text) at round numbers, or at whole ones."""
         if self.log:
             first, last = math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9)
             stride = max(1, math.ceil((last - first + 1) / (count + 1)))
-            return [(10.0 ** power, f"{10.0 ** power:g}") for power in range(first, last + 1, stride)]
-        step = _round_step((self.high - self.low) / count)
+            return [(10.0 ** power, _power_of_ten(power)) for power in range(first, last + 1, stride)]
+        step = max(_round_step((self.high - self.low) / count), 1 if whole else 0)
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
         return [(i * step, shown(i * step, step)) for i in range(first, last + 1)]
+
+
+def _power_of_ten(power):
+    return f"{10.0 ** power:g}" if -1 <= power <= 3 else "10" + str(power).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def _round_step(step):
@@ -137,22 +141,23 @@ def tag(name, content="", **attributes):
 class Plot:
     """Two axes and the marks between them. Values are those of the axes; `css` are classes of report.css.
 
-    x and y: (low, high); log: the axes, of "x" and "y", that are logarithmic; zoom: those that report.js zooms.
+    x and y: (low, high); log: the axes, of "x" and "y", that are logarithmic; zoom: those that report.js zooms; whole:
+    those of whole numbers.
     """
 
-    def __init__(self, x, y, x_title, y_title, log="", zoom="", height=HEIGHT, left=LEFT, right=RIGHT, bottom=BOTTOM):
+    def __init__(self, x, y, x_title, y_title, log="", zoom="", whole="", height=HEIGHT, left=LEFT, right=RIGHT, bottom=BOTTOM):
         self.box = left, TOP, WIDTH - left - right, height - TOP - bottom
-        self.height, self.zoom = height, zoom
+        self.height, self.zoom, self.whole = height, zoom, whole
         self.x = Scale(*x, 0, self.box[2], "x" in log)
         self.y = Scale(*y, self.box[3], 0, "y" in log)
         self.titles = x_title, y_title
         self.marks, self.over, self.readout = [], [], None
-        self.x_ticks, self.y_ticks = self.x.ticks(5), self.y.ticks(5)
+        self.x_ticks, self.y_ticks = self.x.ticks(5, "x" in whole), self.y.ticks(5, "y" in whole)
 
     @classmethod
     def rows(cls, x, names, x_title, row=34):
         """A plot whose y has names in the place of numbers, at 0, 1, ... from above."""
-        left = max(LEFT, 16 + int(6.8 * max(map(len, names))))
+        left = max(LEFT, 18 + int(7.6 * max(map(len, names))))
         plot = cls(x, (0, 1), x_title, "", height=TOP + BOTTOM + 10 + row * len(names), left=left, right=22)
         plot.y = Scale(len(names) - 0.4, -0.6, plot.box[3], 0)
         plot.y_ticks = list(enumerate(names))
@@ -198,6 +203,11 @@ class Plot:
         dot = tag("path", d=f"M{number(self.x(value))},{at}h0", class_="dots big " + css)
         self.marks.append(tag("g", content + dot, data_tip=tip))
 
+    def interval(self, xs, lows, highs, css):
+        """Upright lines from low to high."""
+        ends = (map(number, numpy.round(values, 2)) for values in (self.x(xs), self.y(lows), self.y(highs)))
+        self.marks.append(tag("path", d="".join(f"M{x},{low}V{high}" for x, low, high in zip(*ends)), class_="line " + css))
+
     def upright(self, x, css, label=None):
         """A line across the whole height; the label stands at its upper end."""
         at = number(self.x(x))
@@ -230,7 +240,7 @@ class Plot:
         content = (self._axis_x() + self._axis_y() +
                    tag("svg", inside, class_="view", x=left, y=top, width=width, height=height) +
                    tag("g", "".join(self.over), class_="over", transform=f"translate({left},{top})"))
-        axes = {"x": [self.x.low, self.x.high], "y": [self.y.low, self.y.high], "zoom": self.zoom,
+        axes = {"x": [self.x.low, self.x.high], "y": [self.y.low, self.y.high], "zoom": self.zoom, "whole": self.whole,
                 "box": list(self.box), "logs": ("x" if self.x.log else "") + ("y" if self.y.log else "")}
         drawn = tag("svg", content, class_="plot", viewBox=f"0 0 {WIDTH} {self.height}", role="img", aria_label=label)
         if self.zoom or self.readout:
