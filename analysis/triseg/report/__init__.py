@@ -61,16 +61,14 @@ def label(member):
 def pictures(path, folder, pdf):
     """Each figure of the page as a PNG of its name, light, in the folder, and the page as a PDF; None leaves one out."""
     with browser.Browser() as chromium:
-        chromium.open(path)
+        chromium.open(path, height=1600, density=2)
         if folder:
             try:
                 os.makedirs(folder, exist_ok=True)
             except OSError as error:
                 raise Error(f"cannot write {folder}: {reason(error)}") from error
-            boxes = chromium.evaluate("[...document.querySelectorAll('figure')].map(f => { const b = f.getBoundingClientRect();"
-                                      "return [f.id, [b.x + scrollX - 8, b.y + scrollY - 8, b.width + 16, b.height + 16]]; })")
-            for key, box in boxes:
-                commit(os.path.join(folder, f"{key}.png"), chromium.picture(box, scale=2))
+            for key in chromium.evaluate("[...document.querySelectorAll('figure')].map(figure => figure.id)"):
+                commit(os.path.join(folder, f"{key}.png"), chromium.picture(key))
         if pdf:
             commit(pdf, chromium.pdf())
 

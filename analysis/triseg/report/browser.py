@@ -65,9 +65,10 @@ class Browser:
             self._process.wait()
         self._folder.cleanup()
 
-    def open(self, path, width=1280, height=900, scheme="light", media=""):
-        """Loads a file into a window of this size; scheme: "light" or "dark"; media: "print" or as on a screen."""
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+    def open(self, path, width=1280, height=900, scheme="light", media="", density=1):
+        """Loads a file into a window of this size; scheme: "light" or "dark"; media: "print" or as on a screen; density:
+        pixels of a picture in the place of one."""
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=density, mobile=False)
         self.call("Emulation.setEmulatedMedia", media=media, features=[{"name": "prefers-color-scheme", "value": scheme}])
         self._loaded = False
         self.call("Page.navigate", url=pathlib.Path(path).resolve().as_uri())
@@ -86,9 +87,14 @@ class Browser:
         """An event of the mouse, "mouseMoved", "mousePressed" or "mouseReleased", in pixels of the window."""
         self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, **more)
 
-    def picture(self, clip=None, scale=1):
-        """PNG (bytes) of the window, or of clip, (x, y, width, height) in pixels of the page."""
-        more = {"clip": dict(zip(("x", "y", "width", "height"), clip), scale=scale), "captureBeyondViewport": True} if clip else {}
+    def picture(self, name=None, margin=8):
+        """PNG (bytes) of the window, or of the element of this id, which must not be larger."""
+        more = {}
+        if name:
+            box = self.evaluate(f"""(() => {{ const e = document.getElementById({json.dumps(name)}); e.scrollIntoView();
+                const b = e.getBoundingClientRect(); return [b.x + scrollX, b.y + scrollY, b.width, b.height]; }})()""")
+            x, y, width, height = box
+            more["clip"] = {"x": x - margin, "y": y - margin, "width": width + 2 * margin, "height": height + 2 * margin, "scale": 1}
         return base64.b64decode(self.call("Page.captureScreenshot", format="png", **more)["data"])
 
     def pdf(self):

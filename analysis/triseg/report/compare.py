@@ -125,11 +125,8 @@ def board_figures(board):
 def board_table(board):
     if not len(board):
         return "<p>No run is finished.</p>"
-    rows = []
-    for i, row in board.iterrows():
-        cells = tables.cells(row)
-        rows.append([f"{i + 1}", *cells])
-    return table(["place", *tables.heading(board)], rows, "board", "Settings, least KD on validation first: " + html.escape(tables.note(board)))
+    rows = [[f"{i + 1}", *tables.cells(row)] for i, row in board.iterrows()]
+    return table(["place", "setting", *tables.heading(board)[1:]], rows, "board", "Settings, least KD on validation first: " + html.escape(tables.note(board)))
 
 
 def options(found):
@@ -205,7 +202,7 @@ def budgets(found, board):
     if not shown:
         return None
     few = f" The best {len(shown)} of {len(order)} settings are drawn." if len(shown) < len(order) else ""
-    legend = tuple((css, setting) for css, setting in zip(COLOURS, shown))
+    legend = tuple(zip(COLOURS, shown))
     band = "lines are means over the seeds, bands go from the worst seed to the best." + few
     gain = budget_plot(found, shown, gains, "best gain so far")
     figures = [Figure("budget-gain", "What a budget buys: gain", gain.svg("Best gain so far over episodes, by setting"),

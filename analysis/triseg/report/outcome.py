@@ -1,9 +1,6 @@
 """What came out of a run: sentences, figures with intervals, the front, cost, and how to do it again."""
 import html
 import math
-import shlex
-import textwrap
-import tomllib
 
 import numpy
 
@@ -214,13 +211,9 @@ def wall_clock(run):
 
 
 def command(run):
-    """A command that does the same search: all options that change results, spelled out, for a shell."""
-    options = tomllib.loads(run["@config"].split("\n# ")[0])
-    words = ["triseg", "search"]
-    for name, value in options.items():
-        text = str(value).lower() if isinstance(value, bool) else str(value)
-        words.append(f"--{name}={text}" if isinstance(value, bool) or text.startswith("-") else f"--{name} {shlex.quote(text)}")
-    return " \\\n  ".join(textwrap.wrap(" ".join([*words, "--out again"]), 100, break_on_hyphens=False, break_long_words=False))
+    """What does the same search, for a shell: all options that change results are in the file that it writes."""
+    options = run["@config"].split("\n# ")[0].strip()
+    return f"cat > again.toml << 'END'\n{options}\nEND\ntriseg search --config again.toml --out again"
 
 
 def reproduction(run):
@@ -228,7 +221,7 @@ def reproduction(run):
     rows = [["seed", str(run["@seed"])], ["teacher", run.problem.model_sha256], ["data", f"{run.problem.data}, {run.problem.data_sha256}"],
             ["configuration", run["@config_hash"]], ["content of the file", run.digest], ["written by", f"{run['@creator']} {run['@creator_version']}"],
             ["schema", str(run.schema_version)], ["file", run.path]]
-    text = ("<p>This command does the same search and ends with the same content, on any number of ranks and threads:</p>"
+    text = ("<p>These lines do the same search, which ends with the same content on any number of ranks and threads:</p>"
             f'<pre class="command"><code>{html.escape(command(run))}</code></pre>'
             f"<p>The one that started or last continued it was:</p><pre><code>{html.escape(run.start_command)}</code></pre>")
     after = (table([], rows, "wide") +

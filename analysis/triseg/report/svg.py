@@ -11,7 +11,7 @@ import math
 import numpy
 
 WIDTH, HEIGHT = 440, 270  # of a figure, in units of its viewBox; report.css chooses the width on the page
-LEFT, RIGHT, TOP, BOTTOM = 62, 14, 10, 48  # what the axes take
+LEFT, RIGHT, TOP, BOTTOM = 72, 24, 10, 48  # what the axes take
 
 
 def number(value, digits=5):
@@ -252,15 +252,15 @@ class Plot:
         left, top, width, height = self.box
         ticks = "".join(tag("g", tag("line", y2=-height) + tag("text", html.escape(text), y=16, text_anchor="middle"),
                             class_="tick", transform=f"translate({number(self.x(value))},0)") for value, text in self.x_ticks)
-        title = tag("text", html.escape(self.titles[0]), x=number(width / 2), y=36, text_anchor="middle", class_="title")
+        title = tag("text", html.escape(self.titles[0]), x=number(width / 2), y=36, text_anchor="middle", class_="title") if self.titles[0] else ""
         return tag("g", tag("g", ticks, class_="ticks") + title, class_="axis x", transform=f"translate({left},{top + height})")
 
     def _axis_y(self):
         left, top, width, height = self.box
         ticks = "".join(tag("g", tag("line", x2=width) + tag("text", html.escape(text), x=-7, dy="0.34em", text_anchor="end"),
                             class_="tick", transform=f"translate(0,{number(self.y(value))})") for value, text in self.y_ticks)
-        title = tag("text", html.escape(self.titles[1]), transform=f"translate({13 - left},{number(height / 2)}) rotate(-90)",
-                    text_anchor="middle", class_="title")
+        title = tag("text", html.escape(self.titles[1]), transform=f"translate({12 - left},{number(height / 2)}) rotate(-90)",
+                    text_anchor="middle", class_="title") if self.titles[1] else ""
         return tag("g", tag("g", ticks, class_="ticks") + title, class_="axis y", transform=f"translate({left},{top})")
 
 
