@@ -18,7 +18,7 @@ from report_runs import COMPARED, FEW, FIGURES, PROGRAM, REPORT, SITES, Page, Pa
 from scripts import SOURCE, run_copied, seal
 import triseg
 from triseg import table
-from triseg.report import browser, series
+from triseg.report import browser, sensitivity, series
 
 
 SEEN = """[...document.querySelectorAll("figure")].map(figure => {
@@ -175,7 +175,8 @@ class Report(Pages):
                                ('"value"', '"other"', "'value'"), ("{", "", "expected a file of triseg")):
             with open(self.at("wrong.json"), "w") as file:
                 file.write(text.replace(old, new))
-            self.refused(f"{self.at('wrong.json')}: ", said, alone, "--sensitivity", self.at("wrong.json"))
+            with self.assertRaisesRegex(triseg.Error, f"^{self.at('wrong.json')}: .*{said}"):
+                sensitivity.read(self.at("wrong.json"), self.the_run)
         self.refused("nowhere.json", "No such file", alone, "--sensitivity", "nowhere.json")
         self.refused("--sensitivity is of one run", "", alone, next(iter(self.sweep)).path, "--sensitivity", beside)
 

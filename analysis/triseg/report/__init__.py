@@ -1,12 +1,13 @@
-"""Makes one page of runs or of a sweep: what was searched, what came out, and figures of all of it, in a file that needs no
-network.
+"""Makes one page of runs or of a sweep: what was searched, what came out, and figures of all of it, in a file that
+needs no network.
 
-A run file named here gets a chapter: outcome, search, learning, sites, codes, Pareto front, cost, configuration. Several runs, or the folder
-of a sweep, are compared first; of a sweep, and of more than 8 files, the run of least KD on validation has the only chapter. A run need
-not be finished. NAME.sensitivity.json beside NAME.h5, which triseg sensitivity has written, adds what each site's staircase costs.
+A run file named here gets a chapter: outcome, search, learning, sites, codes, Pareto front, cost, configuration.
+Several runs, or the folder of a sweep, are compared first; of a sweep, and of more than 8 files, the run of least KD on
+validation has the only chapter. A run need not be finished. NAME.sensitivity.json beside NAME.h5, which triseg
+sensitivity has written, adds what each site's staircase costs.
 
---png and --pdf need Chromium. Exit status: 0 if all is written, 1 if something cannot be read or written, 2 if the command line is not
-understood.
+--png and --pdf need Chromium. Exit status: 0 if all is written, 1 if something cannot be read or written, 2 if the
+command line is not understood.
 """
 import os
 
@@ -42,13 +43,15 @@ def body(runs, sweep, measured):
     if len(runs) == 1:
         return page.title_of(runs[0]), chapter(runs[0])
     if measured:
-        raise Error("--sensitivity is of one run: give one, or let the files stand beside theirs as NAME.sensitivity.json")
+        raise Error("--sensitivity is of one run: give one, or let the files stand beside theirs as "
+                    "NAME.sensitivity.json")
     found = compare.members(runs)
     title = ", ".join(dict.fromkeys(page.title_of(run) for run in runs)) + f": {len(runs)} runs"
     if sweep or len(runs) > CHAPTERS:
         done = [m for m in found if m.figures]
         best = min(done, key=lambda m: m.figures["validation-kd"], default=None)
-        chapters = [chapter(best.run, prefix="best-", heading="The run of least KD on validation: " + label(best))] if best else []
+        heading = "The run of least KD on validation: "
+        chapters = [chapter(best.run, prefix="best-", heading=heading + label(best))] if best else []
     else:
         chapters = [chapter(m.run, prefix=f"run-{i}-", heading=f"Run {i}: {label(m)}") for i, m in enumerate(found, 1)]
     return title, compare.chapter(found) + "".join(chapters)
@@ -59,7 +62,8 @@ def label(member):
 
 
 def pictures(path, folder, pdf):
-    """Each figure of the page as a PNG of its name, light, in the folder, and the page as a PDF; None leaves one out."""
+    """Each figure of the page as a PNG of its name, light, in the folder, and the page as a PDF; None leaves one out.
+    """
     with browser.Browser() as chromium:
         chromium.open(path, height=1600, density=2)
         if folder:
@@ -75,9 +79,11 @@ def pictures(path, folder, pdf):
 
 def main():
     arguments = command_line.parser(__doc__)
-    arguments.add_argument("runs", nargs="+", metavar="RUN.h5|SWEEP-DIR", help="run file of triseg search, or folder of triseg sweep")
+    arguments.add_argument("runs", nargs="+", metavar="RUN.h5|SWEEP-DIR",
+                           help="run file of triseg search, or folder of triseg sweep")
     arguments.add_argument("-o", "--out", metavar="FILE", default="report.html", help="the page (default: report.html)")
-    arguments.add_argument("--sensitivity", metavar="FILE", help="of one run, what triseg sensitivity --out has written, wherever it lies")
+    arguments.add_argument("--sensitivity", metavar="FILE",
+                           help="of one run, what triseg sensitivity --out has written, wherever it lies")
     arguments.add_argument("--png", metavar="DIR", help="also write each figure as a PNG into this folder")
     arguments.add_argument("--pdf", metavar="FILE", help="also write the page as a PDF")
     o = arguments.parse_args()

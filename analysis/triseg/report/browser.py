@@ -13,8 +13,10 @@ import time
 from triseg.files import Error
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-OPTIONS = ("--headless=new", "--remote-debugging-pipe", "--disable-gpu", "--hide-scrollbars", "--no-first-run", "--disable-extensions",
-           "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage", "--force-color-profile=srgb")
+OPTIONS = ("--headless=new", "--remote-debugging-pipe", "--disable-gpu", "--hide-scrollbars", "--no-first-run",
+           "--disable-extensions", "--disable-background-networking", "--disable-component-update",
+           "--disable-dev-shm-usage", "--force-color-profile=srgb")
+LOCAL = ("file:", "data:", "about:")
 SECONDS = 60  # to wait for an answer
 
 
@@ -26,8 +28,8 @@ def program():
 class Browser:
     """A page in Chromium; a context manager. Raises Error if there is no Chromium or it does not answer.
 
-    problems: what went wrong on the page so far, a text each: errors and warnings of its console, exceptions, and requests
-    to a network.
+    problems: what went wrong on the page so far, a text each: errors and warnings of its console, exceptions, and
+    requests to a network.
     """
 
     def __init__(self):
@@ -66,10 +68,12 @@ class Browser:
         self._folder.cleanup()
 
     def open(self, path, width=1280, height=900, scheme="light", media="", density=1):
-        """Loads a file into a window of this size; scheme: "light" or "dark"; media: "print" or as on a screen; density:
-        pixels of a picture in the place of one."""
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=density, mobile=False)
-        self.call("Emulation.setEmulatedMedia", media=media, features=[{"name": "prefers-color-scheme", "value": scheme}])
+        """Loads a file into a window of this size; scheme: "light" or "dark"; media: "print" or as on a screen;
+        density: pixels of a picture in the place of one."""
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=density,
+                  mobile=False)
+        self.call("Emulation.setEmulatedMedia", media=media,
+                  features=[{"name": "prefers-color-scheme", "value": scheme}])
         self._loaded = False
         self.call("Page.navigate", url=pathlib.Path(path).resolve().as_uri())
         until = time.monotonic() + SECONDS
@@ -94,19 +98,23 @@ class Browser:
             box = self.evaluate(f"""(() => {{ const e = document.getElementById({json.dumps(name)}); e.scrollIntoView();
                 const b = e.getBoundingClientRect(); return [b.x + scrollX, b.y + scrollY, b.width, b.height]; }})()""")
             x, y, width, height = box
-            more["clip"] = {"x": x - margin, "y": y - margin, "width": width + 2 * margin, "height": height + 2 * margin, "scale": 1}
+            more["clip"] = {"x": x - margin, "y": y - margin, "width": width + 2 * margin,
+                            "height": height + 2 * margin, "scale": 1}
         return base64.b64decode(self.call("Page.captureScreenshot", format="png", **more)["data"])
 
     def pdf(self):
         """PDF (bytes) of the page on A4."""
-        millimetres = {"paperWidth": 210, "paperHeight": 297, "marginTop": 14, "marginBottom": 14, "marginLeft": 13, "marginRight": 13}
+        millimetres = {"paperWidth": 210, "paperHeight": 297, "marginTop": 14, "marginBottom": 14, "marginLeft": 13,
+                       "marginRight": 13}
         return base64.b64decode(self.call("Page.printToPDF", printBackground=True,
                                           **{name: value / 25.4 for name, value in millimetres.items()})["data"])
 
     def call(self, method, **parameters):
         """The answer to a command of the protocol."""
         self._count += 1
-        command = {"id": self._count, "method": method, "params": parameters} | ({"sessionId": self._session} if self._session else {})
+        command = {"id": self._count, "method": method, "params": parameters}
+        if self._session:
+            command["sessionId"] = self._session
         data = json.dumps(command).encode() + b"\0"
         while data:
             data = data[os.write(self._to, data):]
@@ -142,12 +150,13 @@ class Browser:
             self.problems.append(" ".join(str(each.get("value", each.get("description"))) for each in event["args"]))
         elif method == "Log.entryAdded" and event["entry"]["level"] in ("error", "warning"):
             self.problems.append(event["entry"]["text"])
-        elif method == "Network.requestWillBeSent" and not event["request"]["url"].startswith(("file:", "data:", "about:")):
+        elif method == "Network.requestWillBeSent" and not event["request"]["url"].startswith(LOCAL):
             self.problems.append(f"a request to {event['request']['url']}")
 
 
 def _start(command):
-    """(process, descriptor of commands, of answers): Chromium reads commands on its file 3 and answers on its file 4."""
+    """(process, descriptor of commands, of answers): Chromium reads commands on its file 3, and answers on its file 4.
+    """
     pipes = [os.pipe(), os.pipe()]
     theirs = [fcntl.fcntl(pipes[0][0], fcntl.F_DUPFD_CLOEXEC, 10), fcntl.fcntl(pipes[1][1], fcntl.F_DUPFD_CLOEXEC, 10)]
 
@@ -156,7 +165,8 @@ def _start(command):
             os.dup2(descriptor, number)
 
     try:
-        process = subprocess.Popen(command, preexec_fn=place, close_fds=False, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        process = subprocess.Popen(command, preexec_fn=place, close_fds=False, stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.DEVNULL,
                                    stderr=subprocess.DEVNULL)
     except OSError as error:
         for descriptor in (pipes[0][1], pipes[1][0]):

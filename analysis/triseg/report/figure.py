@@ -39,7 +39,8 @@ class Section:
 
 def table(heading, rows, css="", caption=""):
     """A table of text; the first column names the row."""
-    cells = lambda row: f'<th scope="row">{html.escape(row[0])}</th>' + "".join(f"<td>{html.escape(c)}</td>" for c in row[1:])
+    cells = lambda row: f'<th scope="row">{html.escape(row[0])}</th>' + "".join(f"<td>{html.escape(c)}</td>"
+                                                                                for c in row[1:])
     head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in heading)
     body = "".join(f"<tr>{cells(row)}</tr>\n" for row in rows)
     return (f'<div class="table {css}"><table>' + (f"<caption>{caption}</caption>" if caption else "") +

@@ -11,7 +11,8 @@ FILES = importlib.resources.files("triseg.report")
 def run_chapter(run, measured=None, prefix="", heading=None):
     """A run as HTML: sentences, tiles, sections; of several on a page each has a heading, and its anchors a prefix.
     measured: what sensitivity.read() found, or None."""
-    sections = [outcome.section(run), *search.sections(run), *sites.sections(run), sensitivity.section(measured) if measured else None,
+    sections = [outcome.section(run), *search.sections(run), *sites.sections(run), sensitivity.section(measured)
+                if measured else None,
                 outcome.front(run), outcome.cost(run), outcome.reproduction(run)]
     sections = [section for section in sections if section]
     top = f'<h2 id="{prefix}run"><a href="#{prefix}run">{html.escape(heading)}</a></h2>\n' if heading else ""
@@ -31,10 +32,13 @@ def tiles(run):
     entries = [("accuracy on test", f"{test['accuracy']:.2f} %", f"teacher {test['accuracy_teacher']:.2f} %"),
                ("accuracy drop", f"{test['accuracy_drop']:.2f} points",
                 f"95 %: {run['selected/test_accuracy_drop_low']:.2f} to {run['selected/test_accuracy_drop_high']:.2f}"),
-               ("KD on test", f"{test['kd']:.4f} nats", f"{test['kd'] / kd_mse:.2f} times the MSE optimum's" if kd_mse else "MSE optimum: 0"),
-               ("activations replaced", f"{100 * cost['coverage']:.1f} %", f"{100 * cost['passed']:.1f} % of the sites' pass"),
+               ("KD on test", f"{test['kd']:.4f} nats", f"{test['kd'] / kd_mse:.2f} times the MSE optimum's" if kd_mse
+                else "MSE optimum: 0"),
+               ("activations replaced", f"{100 * cost['coverage']:.1f} %",
+                f"{100 * cost['passed']:.1f} % of the sites' pass"),
                ("energy of an inference", f"{cost['energy'] / 1e6:.3g} µJ",
-                f"{100 * (1 - cost['energy'] / cost['energy_exact']):.0f} % less than exact" if cost["energy_exact"] else "")]
+                f"{100 * (1 - cost['energy'] / cost['energy_exact']):.0f} % less than exact" if cost["energy_exact"]
+                else "")]
     return '<dl class="tiles">' + "".join(f"<div><dt>{name}</dt><dd>{value}<small>{more}</small></dd></div>"
                                           for name, value, more in entries) + "</dl>\n"
 

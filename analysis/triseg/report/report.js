@@ -2,14 +2,16 @@
 "use strict";
 (() => {
   const readout = d3.select("body").append("div").attr("class", "readout").attr("role", "status").attr("hidden", "");
-  const format = value => value === null ? "–" : (Math.abs(value) >= 1e4 ? d3.format(",.0f")(value) : String(+value.toPrecision(4))).replace("-", "−");
+  const rounded = value => Math.abs(value) >= 1e4 ? d3.format(",.0f")(value) : String(+value.toPrecision(4));
+  const format = value => value === null ? "–" : rounded(value).replace("-", "−");
 
   function show(event, fill) {
     readout.text(null).attr("hidden", null);
     fill(readout);
     const box = readout.node().getBoundingClientRect(), gap = 14;
     const left = event.clientX + gap + box.width < innerWidth ? event.clientX + gap : event.clientX - gap - box.width;
-    readout.style("left", `${Math.max(4, left)}px`).style("top", `${Math.max(4, Math.min(event.clientY + gap, innerHeight - box.height - 4))}px`);
+    const top = Math.min(event.clientY + gap, innerHeight - box.height - 4);
+    readout.style("left", `${Math.max(4, left)}px`).style("top", `${Math.max(4, top)}px`);
   }
   const hide = () => readout.attr("hidden", "");
 
@@ -29,7 +31,10 @@
     const {axes, readout: values} = JSON.parse(figure.select("script.data").text());
     const [, , width, height] = axes.box;
     const scale = (domain, range, log) => (log ? d3.scaleLog() : d3.scaleLinear()).domain(domain).range(range);
-    const whole = {x: scale(axes.x, [0, width], axes.logs.includes("x")), y: scale(axes.y, [height, 0], axes.logs.includes("y"))};
+    const whole = {
+      x: scale(axes.x, [0, width], axes.logs.includes("x")),
+      y: scale(axes.y, [height, 0], axes.logs.includes("y")),
+    };
     return {figure, axes, values, width, height, whole, x: whole.x, y: whole.y, view: figure.select("svg.view")};
   }
 
@@ -44,7 +49,8 @@
     };
     const nearest = event => {
       const [px, py] = d3.pointer(event, plot.view.node());
-      const away = i => values.x[i] === null || values.y[i] === null ? Infinity : Math.hypot(plot.x(values.x[i]) - px, plot.y(values.y[i]) - py);
+      const there = i => values.x[i] !== null && values.y[i] !== null;
+      const away = i => there(i) ? Math.hypot(plot.x(values.x[i]) - px, plot.y(values.y[i]) - py) : Infinity;
       const i = d3.leastIndex(d3.range(values.x.length), (a, b) => away(a) - away(b));
       if (away(i) > 25) return hide();
       show(event, box => box.append("div").text(values.tips[i]));
@@ -57,7 +63,8 @@
   function zoomTo(plot, x, y) {
     plot.x = plot.whole.x.copy().domain(x);
     plot.y = plot.whole.y.copy().domain(y);
-    const kx = plot.width / (plot.whole.x(x[1]) - plot.whole.x(x[0])), ky = plot.height / (plot.whole.y(y[0]) - plot.whole.y(y[1]));
+    const kx = plot.width / (plot.whole.x(x[1]) - plot.whole.x(x[0]));
+    const ky = plot.height / (plot.whole.y(y[0]) - plot.whole.y(y[1]));
     plot.figure.select("g.marks").attr("transform",
       `translate(${-kx * plot.whole.x(x[0])},${-ky * plot.whole.y(y[1])}) scale(${kx},${ky})`);
     const zoomed = kx !== 1 || ky !== 1;
@@ -68,8 +75,10 @@
 
   // New ticks, made as svg.py makes them.
   function redraw(plot, name) {
-    const scale = plot[name], ticks = scale.ticks(5).filter(d => !plot.axes.whole.includes(name) || Number.isInteger(d)), text = scale.tickFormat(5);
-    const groups = plot.figure.select(`g.axis.${name} g.ticks`).html("").selectAll("g").data(ticks).join("g").attr("class", "tick")
+    const scale = plot[name], text = scale.tickFormat(5);
+    const ticks = scale.ticks(5).filter(d => !plot.axes.whole.includes(name) || Number.isInteger(d));
+    const groups = plot.figure.select(`g.axis.${name} g.ticks`).html("").selectAll("g").data(ticks).join("g")
+      .attr("class", "tick")
       .attr("transform", d => name === "x" ? `translate(${scale(d)},0)` : `translate(0,${scale(d)})`);
     groups.append("line").attr(name === "x" ? "y2" : "x2", name === "x" ? -plot.height : plot.width);
     const labels = groups.append("text").text(text);
@@ -83,14 +92,17 @@
     const brush = (both ? d3.brush() : d3.brushX()).extent([[0, 0], [plot.width, plot.height]]).touchable(false);
     const layer = plot.view.append("g").attr("class", "zoom").call(brush);
     const whole = () => zoomTo(plot, plot.whole.x.domain(), plot.whole.y.domain());
-    plot.button = plot.figure.append("button").attr("type", "button").attr("class", "whole").attr("hidden", "").text("show all").on("click", whole);
+    plot.button = plot.figure.append("button").attr("type", "button").attr("class", "whole").attr("hidden", "")
+      .text("show all").on("click", whole);
     brush.on("end", event => {
       if (!event.selection) return;
-      const [[x0, y0], [x1, y1]] = both ? event.selection : [[event.selection[0], plot.height], [event.selection[1], 0]];
+      const chosen = event.selection;
+      const [[x0, y0], [x1, y1]] = both ? chosen : [[chosen[0], plot.height], [chosen[1], 0]];
       layer.call(brush.clear);
       plot.leave?.();
       if (x1 - x0 < 4) return;
-      zoomTo(plot, [plot.x.invert(x0), plot.x.invert(x1)], both ? [plot.y.invert(y1), plot.y.invert(y0)] : plot.y.domain());
+      zoomTo(plot, [plot.x.invert(x0), plot.x.invert(x1)],
+             both ? [plot.y.invert(y1), plot.y.invert(y0)] : plot.y.domain());
     });
     layer.on("dblclick", whole);
     plot.overlay = layer;

@@ -12,18 +12,20 @@ BRANCHES = ("c-blue", "c-green", "c-purple", "c-v1")
 def sections(run):
     """The sections "search" and "learning"; empty where a run has scored nothing."""
     if not len(run.episodes):
-        return [Section("search", "Search", "<p>The run has scored no episodes: its strategy searches nothing, or it has "
+        return [Section("search", "Search", "<p>The run has scored no episodes: its strategy searches nothing, or it "
+                                            "has "
                         "only begun.</p>")]
     steps = series.Iterations(run.episodes.iteration)
     figures = [reward(run, steps), gain(run, steps),
                over_episodes(run, steps, "kd", "KD of the drawn codes", "KD [nats]"),
                over_episodes(run, steps, "attention", "Attention distance of the drawn codes", "attention distance")]
     figures += evaluations(run)
-    text = ("<p>An episode is one draw of codes for all sites, scored on one batch of images; the episodes of an iteration share "
-            "their images, and each iteration has others. So rewards of two iterations differ by their images, too, and "
-            "the <em>gain</em>, the reward less that of the start on the same images, is what compares.</p>")
+    text = ("<p>An episode is one draw of codes for all sites, scored on one batch of images; the episodes of an "
+            "iteration share their images, and each iteration has others. So rewards of two iterations differ by their "
+            "images, too, and the <em>gain</em>, the reward less that of the start on the same images, is what "
+            "compares.</p>")
     if not len(run.evaluations):
-        text += "<p>The policy was not evaluated on validation images during this search (<code>--eval-every</code>).</p>"
+        text += "<p>The policy was not evaluated on validation images (<code>--eval-every</code>).</p>"
     return [Section("search", "Search", text, figures), learning(run)]
 
 
@@ -44,9 +46,10 @@ def reward(run, steps):
     plot.line(steps.at, reference, "c-grey dashed")
     plot.line(steps.at, mean, "c-blue")
     plot.read_across("near episode", steps.at, [("mean", "c-blue", mean), ("start", "c-grey", reference),
-                                           ("best so far", "c-orange", best[numpy.searchsorted(best_at, steps.at, side="right") - 1])])
-    caption = (f"Reward, −(KD + w · attention distance); higher is better. Dots are single episodes ({thinning}), lines means of "
-               f"{steps.text}. The best so far is the best of all episodes, lucky images included.")
+                                           ("best so far", "c-orange",
+                                            best[numpy.searchsorted(best_at, steps.at, side="right") - 1])])
+    caption = (f"Reward, −(KD + w · attention distance); higher is better. Dots are single episodes ({thinning}), "
+               f"lines means of {steps.text}. The best so far is the best of all episodes, lucky images included.")
     return Figure("reward", "Reward", plot.svg("Reward over episodes"), caption, size="half",
                   legend=(("dot cloud", "episode"), ("c-blue", "mean"), ("c-grey dashed", "start, same images"),
                           ("c-orange", "best so far")))
@@ -57,7 +60,8 @@ def gain(run, steps):
     mean, best = steps.mean(gains), steps.best(gains)
     best_at, record = series.best_so_far(gains)
     low, high = steps.quantile(gains, 0.1), steps.quantile(gains, 0.9)
-    plot = Plot(width_of(gains), span(low, high, best, record, [0]), "episode", "gain over the start", zoom="x", whole="x")
+    plot = Plot(width_of(gains), span(low, high, best, record, [0]), "episode", "gain over the start", zoom="x",
+                whole="x")
     plot.level(0, "c-grey dashed")
     plot.band(steps.at, low, high, "c-blue")
     plot.line(best_at, record, "c-orange", step=True)
@@ -68,14 +72,15 @@ def gain(run, steps):
         rows.insert(0, (name, css, numpy.where(mine, mean, numpy.nan)))
         legend.insert(0, (css, name))
     plot.read_across("near episode", steps.at, rows + [("best of the iteration", "c-blue", best)])
-    caption = (f"Reward less that of the start's codes on the same images: above 0 the drawn codes beat the start. Lines are means "
-               f"of {steps.text}; the band holds the middle 80 % of its episodes.")
-    return Figure("gain", "Gain over the start", plot.svg("Gain over the start, over episodes"), caption, tuple(legend), "half")
+    caption = (f"Reward less that of the start's codes on the same images: above 0 the drawn codes beat the start. "
+               f"Lines are means of {steps.text}; the band holds the middle 80 % of its episodes.")
+    return Figure("gain", "Gain over the start", plot.svg("Gain over the start, over episodes"), caption, tuple(legend),
+                  "half")
 
 
 def branches_of(run, iterations, count):
-    """(css, name, which of `count` rows) of each branch of the search, by the rows' iterations; all rows are one where those are not
-    known."""
+    """(css, name, which of `count` rows) of each branch of the search, by the rows' iterations; all rows are one where
+    those are not known."""
     updates = run.updates
     shares = dict(zip(updates.branch, updates.pass_share))
     if len(shares) < 2 or iterations is None:
@@ -92,10 +97,12 @@ def over_episodes(run, steps, name, title, axis):
     plot = Plot(width_of(values), span(low, high, zero=True), "episode", axis, zoom="x", whole="x")
     plot.band(steps.at, low, high, "c-blue")
     plot.line(steps.at, mean, "c-blue")
-    plot.read_across("near episode", steps.at, [("mean", "c-blue", mean), ("10 % are below", "c-grey", low), ("90 % are below", "c-grey", high)])
-    caption = (f"Mean of {steps.text}, and the band of the middle 80 % of its episodes; lower is better. It moves with the images of "
-               "an iteration, too.")
-    return Figure(name, title, plot.svg(f"{title} over episodes"), caption, (("c-blue", "mean"), ("band c-blue", "80 % of episodes")))
+    plot.read_across("near episode", steps.at, [("mean", "c-blue", mean), ("10 % are below", "c-grey", low),
+                                                ("90 % are below", "c-grey", high)])
+    caption = (f"Mean of {steps.text}, and the band of the middle 80 % of its episodes; lower is better. It moves with "
+               f"the images of an iteration, too.")
+    return Figure(name, title, plot.svg(f"{title} over episodes"), caption,
+                  (("c-blue", "mean"), ("band c-blue", "80 % of episodes")))
 
 
 def evaluations(run):
@@ -111,10 +118,13 @@ def evaluations(run):
     lines = [(css if name != "mean" else "c-green", "most probable codes" if name == "mean" else name, mine)
              for css, name, mine in branches_of(run, frame.iteration, len(frame))]
     right = lambda plot: (plot.interval(at, low, high, "c-grey thin"), plot.level(teacher, "c-grey dashed"))
-    return [evaluated(run, "validation-kd", "KD on validation", "KD [nats]", at, frame.validation_kd, lines, span(frame.validation_kd, zero=True),
+    return [evaluated(run, "validation-kd", "KD on validation", "KD [nats]", at, frame.validation_kd, lines,
+                      span(frame.validation_kd, zero=True),
                       f"KD of {where}; lower is better."),
-            evaluated(run, "validation-accuracy", "Accuracy on validation", "accuracy [%]", at, frame.validation_accuracy, lines,
-                      span(low, high, [teacher]), f"Share of images classified right by {where}, with Wilson's 95 % intervals; dashed: the "
+            evaluated(run, "validation-accuracy", "Accuracy on validation", "accuracy [%]", at,
+                      frame.validation_accuracy, lines,
+                      span(low, high, [teacher]), f"Share of images classified right by {where}, with Wilson's 95 % "
+                                                  f"intervals; dashed: the "
                       f"teacher, {teacher:.2f} %.", right)]
 
 
@@ -126,17 +136,23 @@ def evaluated(run, key, title, axis, at, values, lines, y, caption, below=None):
     for css, _, mine in lines:
         plot.line(at[mine], values[mine], css)
         plot.dots(at[mine], values[mine], "middling " + css)
-    plot.read_across("after episode", at, [(name, css, numpy.where(mine, values, numpy.nan)) for css, name, mine in lines])
+    plot.read_across("after episode", at, [(name, css, numpy.where(mine, values, numpy.nan)) for css, name,
+                                           mine in lines])
     return Figure(key, title, plot.svg(f"{title} over episodes"), caption, tuple((css, name) for css, name, _ in lines))
 
 
-LEARNING = (("policy_loss", "Policy loss", "loss", "PPO's clipped surrogate in the last pass of an update: the lower, the more the update "
+LEARNING = (("policy_loss", "Policy loss", "loss", "PPO's clipped surrogate in the last pass of an update: the lower, "
+                                                   "the more the update "
              "favours draws that did well. It says nothing of how good the codes are."),
-            ("value_loss", "Value loss", "loss", "Squared error of the policy's own forecast of a draw's rank, last pass."),
-            ("entropy", "Entropy", "entropy [nats]", "How undecided the policy is, in the mean. It falls as the search settles."),
-            ("approx_kl", "KL divergence", "KL [nats]", "How far an update moved the policy: approximate KL divergence of the old from "
+            ("value_loss", "Value loss", "loss", "Squared error of the policy's own forecast of a draw's rank, last "
+                                                 "pass."),
+            ("entropy", "Entropy", "entropy [nats]", "How undecided the policy is, in the mean. It falls as the search "
+                                                     "settles."),
+            ("approx_kl", "KL divergence", "KL [nats]", "How far an update moved the policy: approximate KL divergence "
+                                                        "of the old from "
              "the new one. This is not the KD of the reward."),
-            ("clip_fraction", "Clip fraction", "share", "Share of probability ratios that PPO's clip (<code>--clip</code>) cut off; "
+            ("clip_fraction", "Clip fraction", "share", "Share of probability ratios that PPO's clip "
+                                                        "(<code>--clip</code>) cut off; "
              "near 0 the clip does nothing, above about 0.3 updates are too large."))
 
 
@@ -146,20 +162,26 @@ def learning(run):
     strategy = run.config.get("strategy", "ppo")
     learned = len(updates) and updates[[name for name, *_ in LEARNING]].to_numpy().any()
     if not learned:
-        return Section("learning", "Learning", f"<p>The strategy of this run, <code>{strategy}</code>, updates no policy network by "
+        return Section("learning", "Learning", f"<p>The strategy of this run, <code>{strategy}</code>, updates no "
+                                               f"policy network by "
                        "gradients, so there are no losses to show.</p>")
     together = max(1, -(-len(updates) // series.STEPS))
-    means = updates.groupby(numpy.arange(len(updates)) // together)[["iteration", *(name for name, *_ in LEARNING)]].mean()
+    means = updates.groupby(numpy.arange(len(updates)) // together)[["iteration",
+                                                                     *(name for name, *_ in LEARNING)]].mean()
     branches = branches_of(run, updates.iteration if together == 1 else None, len(means))
     text = "each update" if together == 1 else f"the mean of {together} neighbouring updates"
     figures = []
     for name, title, axis, caption in LEARNING:
-        plot = Plot((0, max(1, int(updates.iteration.max()) + 1)), span(means[name], zero=name in ("clip_fraction", "approx_kl", "value_loss")),
+        plot = Plot((0, max(1, int(updates.iteration.max()) + 1)),
+                    span(means[name], zero=name in ("clip_fraction", "approx_kl", "value_loss")),
                     "iteration", axis, zoom="x", whole="x")
         for css, _, mine in branches:
             plot.line(means.iteration[mine], means[name][mine], css)
-        plot.read_across("iteration", means.iteration, [(title if branch == "mean" else branch, css, numpy.where(mine, means[name], numpy.nan))
+        plot.read_across("iteration", means.iteration, [(title if branch == "mean" else branch, css,
+                                                         numpy.where(mine, means[name], numpy.nan))
                                                         for css, branch, mine in branches])
-        figures.append(Figure(name.replace("_", "-"), title, plot.svg(f"{title} over iterations"), f"{caption} A point is {text}.",
+        figures.append(Figure(name.replace("_", "-"), title, plot.svg(f"{title} over iterations"),
+                              f"{caption} A point is {text}.",
                               tuple((css, branch) for css, branch, _ in branches) if len(branches) > 1 else ()))
-    return Section("learning", "Learning", "<p>What PPO, the reinforcement learning behind the search, says of itself.</p>", figures)
+    return Section("learning", "Learning", "<p>What PPO, the reinforcement learning behind the search, says of "
+                                           "itself.</p>", figures)

@@ -9,7 +9,8 @@ from triseg.report.svg import Plot, span
 
 # Figures: key, title, unit, and the entries of the file: a site alone, all but the site, all.
 FIGURES = (("kd", "KD by site", "KD [nats]", "kd_alone", "kd_without", "kd"),
-           ("drop", "Accuracy drop by site", "accuracy drop [points]", "acc_drop_alone", "acc_drop_without", "acc_drop"))
+           ("drop", "Accuracy drop by site", "accuracy drop [points]", "acc_drop_alone", "acc_drop_without",
+            "acc_drop"))
 ENDS = ("value", "low", "high")
 
 
@@ -27,21 +28,23 @@ def read(path, run):
             raise ValueError("not a file of triseg sensitivity")
         names = [site["site"] for site in values["sites"]]
         entries = [values[all_] for *_, all_ in FIGURES]
-        entries += [site[name] for site in values["sites"] for *_, alone, without, _ in FIGURES for name in (alone, without)]
+        entries += [site[name] for site in values["sites"] for *_, alone, without, _ in FIGURES
+                    for name in (alone, without)]
         if not all(math.isfinite(entry[end]) for entry in entries for end in ENDS):
             raise ValueError("a number is not finite")
         int(values["images"]), str(values["split"])
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise Error(f"{path}: expected a file of triseg sensitivity --out: {error}") from error
     if names and set(names) - set(run.sites.index):
-        raise Error(f"{path}: it has sites that {run.path} has not: {', '.join(sorted(set(names) - set(run.sites.index)))}")
+        raise Error(f"{path}: it has sites that {run.path} has not: "
+                    f"{', '.join(sorted(set(names) - set(run.sites.index)))}")
     return values
 
 
 def section(values):
     """The section "sensitivity"."""
-    text = (f"<p>What each staircase costs, on {values['images']:,} images of the {values['split']} split, as <code>triseg sensitivity</code> measured "
-            "it.</p>")
+    text = (f"<p>What each staircase costs, on {values['images']:,} images of the {values['split']} split, as "
+            f"<code>triseg sensitivity</code> measured it.</p>")
     return Section("sensitivity", "Sensitivity", text, [figure(values, *each) for each in FIGURES])
 
 
@@ -52,9 +55,12 @@ def figure(values, key, title, unit, alone, without, all_):
     plot = Plot.rows(span(*([entry[end] for entry in entries] for end in ENDS), zero=True), names, unit)
     plot.upright(values[all_]["value"], "c-grey dashed")
     for i, site in enumerate(sites):
-        for offset, name, css, text in ((-0.14, alone, "c-blue", "alone"), (0.14, without, "c-orange", "all but this site")):
+        for offset, name, css, text in ((-0.14, alone, "c-blue", "alone"),
+                                        (0.14, without, "c-orange", "all but this site")):
             value, low, high = (site[name][end] for end in ENDS)
             plot.whisker(i + offset, value, low, high, css, f"{names[i]}, {text}: {value:.4g} [{low:.4g}, {high:.4g}]")
-    return Figure(f"sensitivity-{key}", title, plot.svg(title), "Blue: only this site has its staircase, the others are exact. Orange: all sites "
+    return Figure(f"sensitivity-{key}", title, plot.svg(title),
+                  "Blue: only this site has its staircase, the others are exact. Orange: all sites "
                   "but this one have theirs. Dashed: all have. Lines are 95 % intervals; lower is better.",
-                  (("c-blue", "this site alone"), ("c-orange", "all but this site"), ("c-grey dashed", "all sites")), "half")
+                  (("c-blue", "this site alone"), ("c-orange", "all but this site"), ("c-grey dashed", "all sites")),
+                  "half")

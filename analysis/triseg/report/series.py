@@ -15,7 +15,8 @@ def thinned(count, limit=DOTS):
     'every episode is drawn'
     """
     stride = -(-count // limit) if count else 1
-    return numpy.arange(0, count, stride), "every episode is drawn" if stride == 1 else f"one episode in {stride} is drawn"
+    return numpy.arange(0, count,
+                        stride), "every episode is drawn" if stride == 1 else f"one episode in {stride} is drawn"
 
 
 class Iterations:

@@ -8,7 +8,8 @@ from triseg.report.search import width_of
 from triseg.report.svg import Plot, span
 
 # What becomes of an activation, and the colour of it.
-REGIONS = (("zero", "becomes 0", "c-zero"), ("v1", "becomes v1", "c-v1"), ("v2", "becomes v2", "c-v2"), ("passed", "passes", "c-passed"))
+REGIONS = (("zero", "becomes 0", "c-zero"), ("v1", "becomes v1", "c-v1"), ("v2", "becomes v2", "c-v2"),
+           ("passed", "passes", "c-passed"))
 CODE_STYLES = {"t1": "c-zero dashed", "v1": "c-v1", "t2": "c-grey dashed", "v2": "c-v2", "tmax": "c-passed"}
 
 
@@ -17,7 +18,8 @@ def chosen(run):
     if run.finished:
         return run.selected["codes"], "selected"
     if len(run.episodes):
-        return run.codes("episodes")[int(numpy.nanargmax(series.gain(run)) if numpy.isfinite(series.gain(run)).any() else 0)], \
+        return run.codes("episodes")[int(numpy.nanargmax(series.gain(run)) if numpy.isfinite(series.gain(run)).any()
+                                         else 0)], \
             "best so far"
     return numpy.column_stack([run["sites/start_codes"], run["sites/tmax"]]), "start"
 
@@ -32,8 +34,9 @@ def sections(run):
     codes, what = chosen(run)
     names = list(run.sites.index)
     histograms = [histogram(name, counts, row, what) for name, counts, row in zip(names, run.histograms, codes)]
-    text = ("<p>A <em>site</em> is a place behind a layer of the network where a staircase replaces the 8-bit activations q: those up to "
-            "t1 become 0, those up to t2 become v1, those up to tmax become v2, and larger ones pass as they are.</p>")
+    text = ("<p>A <em>site</em> is a place behind a layer of the network where a staircase replaces the 8-bit "
+            "activations q: those up to t1 become 0, those up to t2 become v1, those up to tmax become v2, and larger "
+            "ones pass as they are.</p>")
     found = [Section("sites", "Sites", text, [shares(run, codes, what), *histograms], code_table(names, codes, what))]
     wander = [wandering(run, i, name) for i, name in enumerate(names)] if len(run.episodes) else []
     if wander:
@@ -54,7 +57,8 @@ def histogram(name, counts, codes, what):
     seen = numpy.flatnonzero(counts)
     last = int(max(seen[-1] if len(seen) else 0, codes[4])) + 2
     low = 10.0 ** numpy.floor(numpy.log10(share[seen].min())) if len(seen) else 1e-3
-    plot = Plot((-1, min(256, last)), (low, 1.2), "activation q (8-bit code)", "share of activations", log="y", zoom="x", whole="x", right=40)
+    plot = Plot((-1, min(256, last)), (low, 1.2), "activation q (8-bit code)", "share of activations", log="y",
+                zoom="x", whole="x", right=40)
     regions = region_of(codes)
     for region, (_, _, css) in enumerate(REGIONS):
         mine = seen[regions[seen] == region]
@@ -67,9 +71,11 @@ def histogram(name, counts, codes, what):
     plot.read_across("q", numpy.arange(last), [("share", "c-blue", share[:last]), ("becomes", "c-text", tips)])
     legend = [(css, text) for _, text, css in REGIONS]
     t1, v1, t2, v2, tmax = (int(code) for code in codes)
-    caption = (f"Activations of calibration images, coloured by what becomes of them. The line is the {what} staircase, its output on the right; "
-               f"dashed uprights are its thresholds: t1 = {t1}, v1 = {v1}, t2 = {t2}, v2 = {v2}, tmax = {tmax}.")
-    return Figure("site-" + identifier(name), f"Site {name}", plot.svg(f"Histogram and staircase of site {name}"), caption, tuple(legend))
+    caption = (f"Activations of calibration images, coloured by what becomes of them. The line is the {what} "
+               f"staircase, its output on the right; dashed uprights are its thresholds: t1 = {t1}, v1 = {v1}, t2 = "
+               f"{t2}, v2 = {v2}, tmax = {tmax}.")
+    return Figure("site-" + identifier(name), f"Site {name}", plot.svg(f"Histogram and staircase of site {name}"),
+                  caption, tuple(legend))
 
 
 def staircase(plot, codes, last):
@@ -98,8 +104,8 @@ def shares(run, codes, what):
         for (_, text, css), share in zip(REGIONS, 100 * total):
             plot.box_of(at, at + share, i - 0.36, i + 0.36, css, f"{names[i]}: {share:.2f} % {text}")
             at += share
-    caption = (f"By the histograms of calibration, with the codes that are {what}. What becomes 0 needs no multiplication, what becomes v1 "
-               "or v2 only additions; what passes costs as before.")
+    caption = (f"By the histograms of calibration, with the codes that are {what}. What becomes 0 needs no "
+               f"multiplication, what becomes v1 or v2 only additions; what passes costs as before.")
     return Figure("shares", "What becomes of the activations", plot.svg("Shares of activations by site"), caption,
                   tuple((css, text) for _, text, css in REGIONS))
 
@@ -115,10 +121,13 @@ def top_spread(run, names):
             low, high = codes[:, i, j].min(), codes[:, i, j].max()
             tip = f"{name}, {code}: {low:.0f} to {high:.0f}, selected {selected[i, j]}"
             plot.whisker(i + offset, selected[i, j], low, high, CODE_STYLES[code].split()[0], tip)
-        plot.dots(codes[:, :, j].ravel(), numpy.tile(numpy.arange(len(names)) + offset, len(codes)), "small " + CODE_STYLES[code].split()[0])
-    caption = (f"The {len(codes)} finalists, the candidates that were scored again on validation images: small dots are their codes, lines go "
-               "from the least to the largest, large dots are the selected ones. A short line is a code that all finalists agree on.")
-    return Figure("top-spread", "How the finalists' codes spread", plot.svg("Spread of the codes of the finalists"), caption,
+        plot.dots(codes[:, :, j].ravel(), numpy.tile(numpy.arange(len(names)) + offset, len(codes)),
+                  "small " + CODE_STYLES[code].split()[0])
+    caption = (f"The {len(codes)} finalists, the candidates that were scored again on validation images: small dots "
+               f"are their codes, lines go from the least to the largest, large dots are the selected ones. A short "
+               f"line is a code that all finalists agree on.")
+    return Figure("top-spread", "How the finalists' codes spread", plot.svg("Spread of the codes of the finalists"),
+                  caption,
                   tuple((CODE_STYLES[code].split()[0], code) for code in CODES), "half")
 
 
@@ -140,8 +149,10 @@ def wandering(run, i, name):
     for label, y in _apart([(code, mean[-1]) for code, _, mean in rows], (plot.y.high - plot.y.low) * 0.055):
         plot.text(plot.x.high, y, label, dx=3, css="small")
     plot.read_across("near episode", steps.at, rows)
-    fixed = ("" if searched else " tmax is not searched.") + (f" The {turns} branches of the search are together." if turns > 1 else "")
-    return Figure("wander-" + identifier(name), f"Codes of {name} over the search", plot.svg(f"Codes of site {name} over episodes"),
+    fixed = ("" if searched else " tmax is not searched.") + (f" The {turns} branches of the search are together."
+                                                              if turns > 1 else "")
+    return Figure("wander-" + identifier(name), f"Codes of {name} over the search",
+                  plot.svg(f"Codes of site {name} over episodes"),
                   f"Means of {steps.text}, with the band of the middle 80 % of the drawn codes.{fixed}",
                   tuple((CODE_STYLES[code], code) for code in CODES))
 

@@ -72,7 +72,8 @@ class Scale:
 
 
 def _power_of_ten(power):
-    return f"{10.0 ** power:g}" if -1 <= power <= 3 else "10" + str(power).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"{10.0 ** power:g}" if -1 <= power <= 3 else "10" + str(power).translate(str.maketrans("-0123456789",
+                                                                                                   "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def _round_step(step):
@@ -145,7 +146,8 @@ class Plot:
     those of whole numbers.
     """
 
-    def __init__(self, x, y, x_title, y_title, log="", zoom="", whole="", height=HEIGHT, left=LEFT, right=RIGHT, bottom=BOTTOM):
+    def __init__(self, x, y, x_title, y_title, log="", zoom="", whole="", height=HEIGHT, left=LEFT, right=RIGHT,
+                 bottom=BOTTOM):
         self.box = left, TOP, WIDTH - left - right, height - TOP - bottom
         self.height, self.zoom, self.whole = height, zoom, whole
         self.x = Scale(*x, 0, self.box[2], "x" in log)
@@ -177,7 +179,8 @@ class Plot:
 
     def dots(self, xs, ys, css):
         """Points, all in one path: round ends of lines without length."""
-        texts = [(number(x, 6), number(y, 6)) for part in points(self.x(xs), self.y(ys)) for x, y in numpy.round(part, 1)]
+        texts = [(number(x, 6), number(y, 6)) for part in points(self.x(xs), self.y(ys)) for x,
+                 y in numpy.round(part, 1)]
         self.marks.append(tag("path", d="".join(f"M{x},{y}h0" for x, y in texts), class_="dots " + css))
 
     def bars(self, xs, tops, width, css, bottom=None):
@@ -206,7 +209,8 @@ class Plot:
     def interval(self, xs, lows, highs, css):
         """Upright lines from low to high."""
         ends = (map(number, numpy.round(values, 2)) for values in (self.x(xs), self.y(lows), self.y(highs)))
-        self.marks.append(tag("path", d="".join(f"M{x},{low}V{high}" for x, low, high in zip(*ends)), class_="line " + css))
+        self.marks.append(tag("path", d="".join(f"M{x},{low}V{high}" for x, low, high in zip(*ends)),
+                              class_="line " + css))
 
     def upright(self, x, css, label=None):
         """A line across the whole height; the label stands at its upper end."""
@@ -251,15 +255,21 @@ class Plot:
     def _axis_x(self):
         left, top, width, height = self.box
         ticks = "".join(tag("g", tag("line", y2=-height) + tag("text", html.escape(text), y=16, text_anchor="middle"),
-                            class_="tick", transform=f"translate({number(self.x(value))},0)") for value, text in self.x_ticks)
-        title = tag("text", html.escape(self.titles[0]), x=number(width / 2), y=36, text_anchor="middle", class_="title") if self.titles[0] else ""
-        return tag("g", tag("g", ticks, class_="ticks") + title, class_="axis x", transform=f"translate({left},{top + height})")
+                            class_="tick", transform=f"translate({number(self.x(value))},0)") for value,
+                        text in self.x_ticks)
+        title = tag("text", html.escape(self.titles[0]), x=number(width / 2), y=36, text_anchor="middle",
+                    class_="title") if self.titles[0] else ""
+        return tag("g", tag("g", ticks, class_="ticks") + title, class_="axis x",
+                   transform=f"translate({left},{top + height})")
 
     def _axis_y(self):
         left, top, width, height = self.box
-        ticks = "".join(tag("g", tag("line", x2=width) + tag("text", html.escape(text), x=-7, dy="0.34em", text_anchor="end"),
-                            class_="tick", transform=f"translate(0,{number(self.y(value))})") for value, text in self.y_ticks)
-        title = tag("text", html.escape(self.titles[1]), transform=f"translate({12 - left},{number(height / 2)}) rotate(-90)",
+        ticks = "".join(tag("g", tag("line", x2=width) + tag("text", html.escape(text), x=-7, dy="0.34em",
+                                                             text_anchor="end"),
+                            class_="tick", transform=f"translate(0,{number(self.y(value))})") for value,
+                        text in self.y_ticks)
+        title = tag("text", html.escape(self.titles[1]), transform=f"translate({12 - left},{number(height / 2)}) "
+                                                                   f"rotate(-90)",
                     text_anchor="middle", class_="title") if self.titles[1] else ""
         return tag("g", tag("g", ticks, class_="ticks") + title, class_="axis y", transform=f"translate({left},{top})")
 
