@@ -17,7 +17,7 @@ import numpy
 from report_runs import COMPARED, FEW, FIGURES, PROGRAM, REPORT, SITES, Page, Pages, figures_of, version_file
 from scripts import SOURCE, run_copied, seal
 import triseg
-from triseg import table
+from triseg import report, table
 from triseg.report import browser, sensitivity, series
 
 
@@ -91,7 +91,7 @@ class Report(Pages):
         for i, site in enumerate(SITES):
             for name, text in (("zero", "becomes 0"), ("v1", "becomes v1"), ("v2", "becomes v2"), ("passed", "passes")):
                 self.assertIn(f"{site}: {100 * s['site_cost'][name][site]:.2f} % {text}", page.tips["shares"])
-            values = ", ".join(f"{name} = {code}" for name, code in zip(triseg.CODES, s["codes"][i]))
+            values = ", ".join(f"{name}\u00a0=\u00a0{code}" for name, code in zip(triseg.CODES, s["codes"][i]))
             self.assertIn(values, page.captions[f"site-{site}"])
         tips = page.data["front-energy"]["readout"]["tips"]
         self.assertEqual(len(tips), len(run.top))
@@ -134,6 +134,12 @@ class Report(Pages):
         self.assertEqual([link for link in page.ids if link.endswith("-run")], ["run-1-run", "run-2-run"])
         self.whole(page)
 
+    def test_more_than_eight_files_have_one_chapter(self):
+        runs = [self.the_run] * 9
+        title, content = report.body(runs, False, None)
+        self.assertEqual((title, content.count('class="chapter"'), content.count("run-")), ("LeNet-5 on few: 9 runs", 2, 0))
+        self.assertEqual(report.body(runs[:8], False, None)[1].count('class="chapter"'), 9)
+
     def test_runs_of_all_kinds(self):
         for name, status, lacking in (("version-5-finished.h5", "On ", ""), ("version-4-finished.h5", "On ", ""),
                                       ("version-4-stopped.h5", "The run is not finished", "accuracy")):
@@ -172,7 +178,8 @@ class Report(Pages):
         with open(beside) as file:
             text = file.read()
         for old, new, said in (("triseg-sensitivity", "another", "expected a file of triseg sensitivity --out"), ("conv1", "conv9", "it has sites that"),
-                               ('"value"', '"other"', "'value'"), ("{", "", "expected a file of triseg")):
+                               ('"value"', '"other"', "'value'"), ("{", "", "expected a file of triseg"),
+                               (self.the_run.problem.model_sha256, "f" * 64, "it is of another teacher")):
             with open(self.at("wrong.json"), "w") as file:
                 file.write(text.replace(old, new))
             with self.assertRaisesRegex(triseg.Error, f"^{self.at('wrong.json')}: .*{said}"):

@@ -1,4 +1,5 @@
 """What each site's staircase costs, as `triseg sensitivity RESULT.json --out FILE` has written it."""
+import html
 import json
 import math
 import os
@@ -32,19 +33,26 @@ def read(path, run):
                     for name in (alone, without)]
         if not all(math.isfinite(entry[end]) for entry in entries for end in ENDS):
             raise ValueError("a number is not finite")
-        int(values["images"]), str(values["split"])
+        if not names or not isinstance(values["images"], int):
+            raise ValueError("no sites, or no number of images")
+        teacher = values["teacher_sha256"]
+        if not all(isinstance(values[name], str) for name in ("split", "repair", "result")):
+            raise ValueError("a name is no text")
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise Error(f"{path}: expected a file of triseg sensitivity --out: {error}") from error
-    if names and set(names) - set(run.sites.index):
-        raise Error(f"{path}: it has sites that {run.path} has not: "
-                    f"{', '.join(sorted(set(names) - set(run.sites.index)))}")
+    if teacher != run.problem.model_sha256:
+        raise Error(f"{path}: it is of another teacher than {run.path}")
+    foreign = sorted(set(names) - set(run.sites.index))
+    if foreign:
+        raise Error(f"{path}: it has sites that {run.path} has not: {', '.join(foreign)}")
     return values
 
 
 def section(values):
     """The section "sensitivity"."""
-    text = (f"<p>What each staircase costs, on {values['images']:,} images of the {values['split']} split, as "
-            f"<code>triseg sensitivity</code> measured it.</p>")
+    text = (f"<p>What each staircase costs, on {values['images']:,} images of the {html.escape(values['split'])} "
+            f"split, repair {html.escape(values['repair'])}: <code>triseg sensitivity "
+            f"{html.escape(values['result'])}</code>.</p>")
     return Section("sensitivity", "Sensitivity", text, [figure(values, *each) for each in FIGURES])
 
 

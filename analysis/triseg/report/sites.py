@@ -70,10 +70,9 @@ def histogram(name, counts, codes, what):
     tips = [outputs[r] if r < 3 else q for q, r in enumerate(regions)][:last]
     plot.read_across("q", numpy.arange(last), [("share", "c-blue", share[:last]), ("becomes", "c-text", tips)])
     legend = [(css, text) for _, text, css in REGIONS]
-    t1, v1, t2, v2, tmax = (int(code) for code in codes)
+    named = ", ".join(f"{name}\u00a0=\u00a0{code}" for name, code in zip(CODES, codes))
     caption = (f"Activations of calibration images, coloured by what becomes of them. The line is the {what} "
-               f"staircase, its output on the right; dashed uprights are its thresholds: t1 = {t1}, v1 = {v1}, t2 = "
-               f"{t2}, v2 = {v2}, tmax = {tmax}.")
+               f"staircase, its output on the right; dashed uprights are its thresholds: {named}.")
     return Figure("site-" + identifier(name), f"Site {name}", plot.svg(f"Histogram and staircase of site {name}"),
                   caption, tuple(legend))
 
