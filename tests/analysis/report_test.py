@@ -15,7 +15,7 @@ import h5py
 import numpy
 
 from report_runs import COMPARED, FEW, FIGURES, PROGRAM, REPORT, SITES, Page, Pages, figures_of, version_file
-from scripts import SOURCE, run_copied, seal
+from scripts import run_copied, seal
 import triseg
 from triseg import report, table
 from triseg.report import browser, sensitivity, series

@@ -63,8 +63,8 @@ def histogram(name, counts, codes, what):
     for region, (_, _, css) in enumerate(REGIONS):
         mine = seen[regions[seen] == region]
         plot.bars(mine, share[mine], 0.9, css)
-    for code, threshold in zip((0, 2, 4), ("t1", "t2", "tmax")):
-        plot.upright(codes[code] + 0.5, "c-text thin dashed")
+    for threshold in (codes[0], codes[2], codes[4]):
+        plot.upright(threshold + 0.5, "c-text thin dashed")
     staircase(plot, codes, min(255, last - 2))
     outputs = [0, int(codes[1]), int(codes[3])]
     tips = [outputs[r] if r < 3 else q for q, r in enumerate(regions)][:last]

@@ -11,6 +11,7 @@ import math
 import numpy
 
 WIDTH, HEIGHT = 440, 270  # of a figure, in units of its viewBox; report.css chooses the width on the page
+LONGEST = 24  # characters of a name in the place of a tick
 LEFT, RIGHT, TOP, BOTTOM = 72, 24, 10, 48  # what the axes take
 
 
@@ -159,6 +160,7 @@ class Plot:
     @classmethod
     def rows(cls, x, names, x_title, row=34):
         """A plot whose y has names in the place of numbers, at 0, 1, ... from above."""
+        names = [name if len(name) <= LONGEST else name[:9] + "…" + name[10 - LONGEST:] for name in names]
         left = max(LEFT, 18 + int(7.6 * max(map(len, names))))
         plot = cls(x, (0, 1), x_title, "", height=TOP + BOTTOM + 10 + row * len(names), left=left, right=22)
         plot.y = Scale(len(names) - 0.4, -0.6, plot.box[3], 0)
@@ -179,13 +181,13 @@ class Plot:
 
     def dots(self, xs, ys, css):
         """Points, all in one path: round ends of lines without length."""
-        texts = [(number(x, 6), number(y, 6)) for part in points(self.x(xs), self.y(ys)) for x,
-                 y in numpy.round(part, 1)]
-        self.marks.append(tag("path", d="".join(f"M{x},{y}h0" for x, y in texts), class_="dots " + css))
+        parts = [numpy.round(part, 1) for part in points(self.x(xs), self.y(ys))]
+        texts = [f"M{number(x, 6)},{number(y, 6)}h0" for part in parts for x, y in part]
+        self.marks.append(tag("path", d="".join(texts), class_="dots " + css))
 
-    def bars(self, xs, tops, width, css, bottom=None):
-        """Upright bars around xs, all in one path."""
-        base = self.y(self.y.low if bottom is None else bottom)
+    def bars(self, xs, tops, width, css):
+        """Upright bars around xs, from the axis up, all in one path."""
+        base = self.y(self.y.low)
         half = abs(self.x(width) - self.x(0)) / 2
         texts = [f"M{number(x - half, 5)},{number(base, 5)}V{number(y, 5)}h{number(2 * half, 4)}V{number(base, 5)}z"
                  for x, y in zip(self.x(xs), self.y(tops))]
@@ -212,12 +214,10 @@ class Plot:
         self.marks.append(tag("path", d="".join(f"M{x},{low}V{high}" for x, low, high in zip(*ends)),
                               class_="line " + css))
 
-    def upright(self, x, css, label=None):
-        """A line across the whole height; the label stands at its upper end."""
+    def upright(self, x, css):
+        """A line across the whole height."""
         at = number(self.x(x))
         self.marks.append(tag("path", d=f"M{at},0V{number(self.box[3])}", class_="line " + css))
-        if label:
-            self.text(x, self.y.high, label, "middle", dy=-2)
 
     def level(self, y, css):
         """A line across the whole width."""
@@ -248,30 +248,32 @@ class Plot:
                 "box": list(self.box), "logs": ("x" if self.x.log else "") + ("y" if self.y.log else "")}
         drawn = tag("svg", content, class_="plot", viewBox=f"0 0 {WIDTH} {self.height}", role="img", aria_label=label)
         if self.zoom or self.readout:
-            values = json.dumps({"axes": axes, "readout": self.readout}, separators=(",", ":")).replace("</", "<\\/")
+            values = json.dumps({"axes": axes, "readout": self.readout}, separators=(",", ":")).replace("<", "\\u003c")
             drawn += f'<script type="application/json" class="data">{values}</script>'
         return drawn
 
     def _axis_x(self):
         left, top, width, height = self.box
-        ticks = "".join(tag("g", tag("line", y2=-height) + tag("text", html.escape(text), y=16, text_anchor="middle"),
-                            class_="tick", transform=f"translate({number(self.x(value))},0)") for value,
-                        text in self.x_ticks)
-        title = tag("text", html.escape(self.titles[0]), x=number(width / 2), y=36, text_anchor="middle",
-                    class_="title") if self.titles[0] else ""
-        return tag("g", tag("g", ticks, class_="ticks") + title, class_="axis x",
-                   transform=f"translate({left},{top + height})")
+        ticks = [tag("g", tag("line", y2=-height) + tag("text", html.escape(text), y=16, text_anchor="middle"),
+                     class_="tick", transform=f"translate({number(self.x(value))},0)") for value, text in self.x_ticks]
+        title = _title(self.titles[0], x=number(width / 2), y=36)
+        return _axis("x", ticks, title, f"translate({left},{top + height})")
 
     def _axis_y(self):
         left, top, width, height = self.box
-        ticks = "".join(tag("g", tag("line", x2=width) + tag("text", html.escape(text), x=-7, dy="0.34em",
-                                                             text_anchor="end"),
-                            class_="tick", transform=f"translate(0,{number(self.y(value))})") for value,
-                        text in self.y_ticks)
-        title = tag("text", html.escape(self.titles[1]), transform=f"translate({12 - left},{number(height / 2)}) "
-                                                                   f"rotate(-90)",
-                    text_anchor="middle", class_="title") if self.titles[1] else ""
-        return tag("g", tag("g", ticks, class_="ticks") + title, class_="axis y", transform=f"translate({left},{top})")
+        name = {"x": -7, "dy": "0.34em", "text_anchor": "end"}
+        ticks = [tag("g", tag("line", x2=width) + tag("text", html.escape(text), **name),
+                     class_="tick", transform=f"translate(0,{number(self.y(value))})") for value, text in self.y_ticks]
+        title = _title(self.titles[1], transform=f"translate({12 - left},{number(height / 2)}) rotate(-90)")
+        return _axis("y", ticks, title, f"translate({left},{top})")
+
+
+def _title(text, **where):
+    return tag("text", html.escape(text), text_anchor="middle", class_="title", **where) if text else ""
+
+
+def _axis(name, ticks, title, place):
+    return tag("g", tag("g", "".join(ticks), class_="ticks") + title, class_=f"axis {name}", transform=place)
 
 
 def _data(values):
