@@ -21,7 +21,7 @@ tmax-percentile = [80, 95]
 """
 # The figures of a run, site by site in the place of *.
 FIGURES = ["accuracy", "test-kd", "candidates", "reward", "gain", "kd", "attention", "validation-kd", "validation-accuracy", "policy-loss", "value-loss",
-           "entropy", "approx-kl", "clip-fraction", "shares", "site-*", "wander-*", "top-spread", "sensitivity-kd", "sensitivity-drop", "front-energy",
+           "entropy", "approx-kl", "clip-fraction", "shares", "site-*", "wander-*", "top-spread", "sensitivity-kd", "sensitivity-drop", "sensitivity-saved", "front-energy",
            "front-accuracy", "energy", "seconds"]
 SITES = ("conv1", "conv2", "fc1", "fc2")
 COMPARED = ["board-validation-kd", "board-kd", "board-drop", "parallel", "heat", "budget-gain", "budget-kd"]

@@ -3,6 +3,7 @@ dark, and the pointer reads and zooms."""
 import doctest
 import html
 import importlib
+import json
 import os
 import re
 import shutil
@@ -177,6 +178,11 @@ class Report(Pages):
         self.assertIn("sensitivity-kd", self.report(alone, "--sensitivity", beside)[0].figures)
         with open(beside) as file:
             text = file.read()
+        tips = Page(self.run_page).tips
+        for site in json.loads(text)["sites"]:
+            for figure, name, label in (("kd", "kd_alone", ", alone"), ("drop", "acc_drop_without", ", all but this site"), ("saved", "kd_saved", "")):
+                self.assertIn("{}{}: {:.4g} [{:.4g}, {:.4g}]".format(site["site"], label, *(site[name][end] for end in ("value", "low", "high"))),
+                              tips[f"sensitivity-{figure}"])
         for old, new, said in (("triseg-sensitivity", "another", "expected a file of triseg sensitivity --out"), ("conv1", "conv9", "it has sites that"),
                                ('"value"', '"other"', "'value'"), ("{", "", "expected a file of triseg"),
                                (self.the_run.problem.model_sha256, "f" * 64, "it is of another teacher")):

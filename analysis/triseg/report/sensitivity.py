@@ -30,7 +30,7 @@ def read(path, run):
         names = [site["site"] for site in values["sites"]]
         entries = [values[all_] for *_, all_ in FIGURES]
         entries += [site[name] for site in values["sites"] for *_, alone, without, _ in FIGURES
-                    for name in (alone, without)]
+                    for name in (alone, without, "kd_saved")]
         if not all(math.isfinite(entry[end]) for entry in entries for end in ENDS):
             raise ValueError("a number is not finite")
         if not names or not isinstance(values["images"], int):
@@ -53,7 +53,7 @@ def section(values):
     text = (f"<p>What each staircase costs, on {values['images']:,} images of the {html.escape(values['split'])} "
             f"split, repair {html.escape(values['repair'])}: <code>triseg sensitivity "
             f"{html.escape(values['result'])}</code>.</p>")
-    return Section("sensitivity", "Sensitivity", text, [figure(values, *each) for each in FIGURES])
+    return Section("sensitivity", "Sensitivity", text, [*(figure(values, *each) for each in FIGURES), saved(values)])
 
 
 def figure(values, key, title, unit, alone, without, all_):
@@ -72,3 +72,17 @@ def figure(values, key, title, unit, alone, without, all_):
                   "but this one have theirs. Dashed: all have. Lines are 95 % intervals; lower is better.",
                   (("c-blue", "this site alone"), ("c-orange", "all but this site"), ("c-grey dashed", "all sites")),
                   "half")
+
+
+def saved(values):
+    """KD that the student would lose if a site were exact, paired by images."""
+    names = [site["site"] for site in values["sites"]]
+    entries = [site["kd_saved"] for site in values["sites"]]
+    plot = Plot.rows(span(*([entry[end] for entry in entries] for end in ENDS), zero=True), names, "KD saved [nats]")
+    plot.upright(0, "c-grey dashed")
+    for i, entry in enumerate(entries):
+        value, low, high = (entry[end] for end in ENDS)
+        plot.whisker(i, value, low, high, "c-green", f"{names[i]}: {value:.4g} [{low:.4g}, {high:.4g}]")
+    return Figure("sensitivity-saved", "KD saved by leaving a site exact", plot.svg("KD saved by leaving a site exact"),
+                  "KD with all staircases less KD with all but this one, image by image: where the interval excludes 0 "
+                  "the site's staircase costs something. Lines are 95 % intervals.")
