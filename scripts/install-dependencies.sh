@@ -1,6 +1,6 @@
 #!/bin/bash
 # Installs the Debian or Ubuntu packages that triseg needs, if any is missing; needs root or sudo only then.
-#   --for-tests   also what only tests need: the daemons of Slurm, clang-format, other readers of HDF5
+#   --for-tests   also what only tests need: the daemons of Slurm, clang-format, other readers of HDF5, Chromium
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -19,7 +19,7 @@ packages=(
 )
 case "${1:-}" in
   "") ;;
-  --for-tests) packages+=(slurmctld slurmd slurm-client munge iproute2 clang-format-14 octave r-bioc-rhdf5) ;;
+  --for-tests) packages+=(slurmctld slurmd slurm-client munge iproute2 clang-format-14 octave r-bioc-rhdf5 chromium) ;;
   *) fail "unknown argument '$1': expected --for-tests or nothing" ;;
 esac
 
