@@ -116,8 +116,8 @@ int Search::run(const Pause* pause) {
     const Update& update = data_.updates.back();
     best = std::max(best, update.best_reward - update.reference_reward);
     progress.update(data_.episodes.size(),
-                    fmt::format("gain {:+.4f}, best {:+.4f}{}",
-                                update.mean_reward - update.reference_reward, best, last_evaluation()));
+                    fmt::format("gain {:+.4f}, best {:+.4f}{}", update.mean_reward - update.reference_reward, best,
+                                last_evaluation()));
     log_iteration();
     if (seconds_since(last_commit) >= options_.output.checkpoint_every) {
       commit();
