@@ -1,4 +1,4 @@
-#include "runner/sweep/sweep_status.hpp"
+#include "runner/sweep/reports/sweep_status.hpp"
 
 #include "core/error.hpp"
 #include "core/text.hpp"

@@ -1,4 +1,4 @@
-#include "runner/sweep/sweep_collect.hpp"
+#include "runner/sweep/reports/sweep_collect.hpp"
 
 #include "core/atomic_file.hpp"
 #include "core/error.hpp"
@@ -9,7 +9,7 @@
 #include "learner/files/run_file.hpp"
 #include "runner/commands/declare_options.hpp"
 #include "runner/commands/option_checks.hpp"
-#include "runner/sweep/sweep_figures.hpp"
+#include "runner/sweep/reports/sweep_figures.hpp"
 
 #include <CLI/CLI.hpp>
 #include <spdlog/spdlog.h>

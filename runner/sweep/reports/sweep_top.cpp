@@ -1,10 +1,10 @@
-#include "runner/sweep/sweep_top.hpp"
+#include "runner/sweep/reports/sweep_top.hpp"
 
 #include "core/error.hpp"
 #include "core/text.hpp"
 #include "learner/files/run_file.hpp"
 #include "learner/judging/confidence.hpp"
-#include "runner/sweep/sweep_figures.hpp"
+#include "runner/sweep/reports/sweep_figures.hpp"
 
 #include <spdlog/spdlog.h>
 
