@@ -77,7 +77,7 @@ void setup_top(CLI::App& sweep, int& exit_code) {
              options->top.where.emplace_back(text.substr(0, equals), text.substr(equals + 1));
            }
          },
-         "Only runs whose OPTION has this value, strategy=ppo; several are possible")
+         "Only runs whose OPTION has this value, strategy=ppo; of several all must hold")
       ->allow_extra_args(false);
   app->add_option("--limit", options->top.limit, "Settings shown; 0: all")
       ->check(whole(0, 1'000'000'000))
