@@ -42,7 +42,9 @@ void complete_options(SearchOptions& o, const Problem& problem) {
 
 std::size_t most_finalists(const SearchOptions& o) {
   const std::size_t episodes = std::min<std::uint64_t>(o.selection.top_k, o.episodes);
-  return episodes + (o.iteration.tmax.mode == TmaxMode::search ? 2 * shares_of(o.objective) : 1 + analytic_start_count);
+  const std::size_t given = o.start.empty() ? 0 : 1;
+  return episodes + given +
+         (o.iteration.tmax.mode == TmaxMode::search ? 2 * shares_of(o.objective) : 1 + analytic_start_count);
 }
 
 bool as_before(std::string_view option, std::string_view value) {

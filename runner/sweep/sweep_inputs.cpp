@@ -16,8 +16,11 @@ void look_at(SweepRun& run, InputsCache& cache, bool warn) {
   const Inputs inputs = cache.load_problem(asked, o.iteration, o.repair, warn);
   read_energy_table(o.objective.energy_table);
   complete_options(o, *inputs.problem);
-  o.problem = asked;                                                        // what it is loaded by
-  const std::uint64_t reports = o.repair.mode == RepairMode::none ? 2 : 3;  // students on the test split
+  o.problem = asked;  // what it is loaded by
+  const bool start_is_repaired =
+      !o.start.empty() && !read_start(o.start, *inputs.problem, inputs.model_sha256).repair.empty();
+  const bool repaired = o.repair.mode != RepairMode::none || start_is_repaired;
+  const std::uint64_t reports = repaired ? 3 : 2;  // students on the test split
   run.most_final_images =
       most_finalists(o) * inputs.data->split_size(Split::validation) + reports * inputs.data->split_size(Split::test);
   run.model_sha256 = inputs.model_sha256;

@@ -250,6 +250,7 @@ class Sweep(ProgramTest):
         for text, fragment in (('"sites" = ["all", "conv1, nosuch"]', "run with sites = conv1, nosuch: "),
                                ('"teacher" = ["none.h5"]', "run with teacher = none.h5: --teacher: none.h5"),
                                ('"calib-batches" = [4, 5000]', "run with calib-batches = 5000: --calib-batches: 5000 batches of 16 images"),
+                               ('"start" = ["none.json"]', "run with start = none.json: "),
                                ('"energy-table" = ["none.toml"]', "--energy-table: none.toml")):
             file = self.write(BASE.replace("calib-batches = 4\n", "") + f"[grid]\n{text}\n")
             done = run(["sweep", file, "--dry-run"])
