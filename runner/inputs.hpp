@@ -18,7 +18,7 @@ struct Inputs {
   std::shared_ptr<const Problem> problem;
   std::string model_sha256;  ///< of the teacher's file
   std::shared_ptr<const DataSet> data;
-  std::shared_ptr<Scorer> scorer;           ///< refers to problem and data; its engine has passed its self-test
+  std::shared_ptr<Scorer> scorer;  ///< refers to problem and data; its engine has passed its self-test
   int threads = 1;
   std::shared_ptr<const GivenStart> start{};  ///< that of --start, or null
 };

@@ -360,7 +360,7 @@ std::map<std::string, std::string> apply_entries(CLI::App& app, const std::vecto
 std::string needed_by(const std::string& name, const SearchOptions& o) {
   const WarmStart warm_start = o.strategy.start.warm_start;
   const TmaxMode tmax_mode = o.iteration.tmax.mode;
-  const bool fixed = tmax_mode == TmaxMode::fixed, searched = tmax_mode == TmaxMode::search;
+  const bool fixed = tmax_mode == TmaxMode::fixed;
   const bool ppo = o.strategy.kind == StrategyKind::ppo, cold = warm_start == WarmStart::none;
   const struct {
     bool used;
