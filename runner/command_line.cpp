@@ -2,10 +2,31 @@
 
 #include "core/text.hpp"
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
 namespace triseg {
+namespace {
+
+/// Letters left out, added, changed or swapped with their neighbour between two words.
+std::size_t distance(const std::string& a, const std::string& b) {
+  std::vector<std::vector<std::size_t>> d(a.size() + 1, std::vector<std::size_t>(b.size() + 1));  // of beginnings
+  for (std::size_t i = 0; i <= a.size(); ++i)
+    for (std::size_t j = 0; j <= b.size(); ++j) {
+      if (i == 0 || j == 0) {
+        d[i][j] = i + j;
+        continue;
+      }
+      d[i][j] = std::min({d[i - 1][j] + 1, d[i][j - 1] + 1, d[i - 1][j - 1] + (a[i - 1] != b[j - 1])});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+        d[i][j] = std::min(d[i][j], d[i - 2][j - 2] + 1);
+    }
+  return d.back().back();
+}
+
+}  // namespace
+
 std::string shell_word(const std::string& word) {
   constexpr const char* plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=./,:+@%";
   if (!word.empty() && word.find_first_not_of(plain) == std::string::npos) return word;
@@ -48,6 +69,19 @@ std::vector<std::string> words_of(const std::string& line) {
     else words.back() += c;
   }
   return words;
+}
+
+std::string nearest(const std::string& word, const std::vector<std::string>& names) {
+  constexpr std::size_t most = 2;
+  std::string best;
+  std::size_t least = std::min(most, (word.size() - 1) / 2) + 1;
+  if (word.empty() || word.size() > 100) return best;
+  for (const std::string& name : names)
+    if (const std::size_t letters = distance(word, name); letters < least) {
+      least = letters;
+      best = name;
+    }
+  return best;
 }
 
 }  // namespace triseg

@@ -23,4 +23,8 @@ std::string shell_word(const std::string& word);
 /// the next character as it is. Nothing else is special.
 std::vector<std::string> words_of(const std::string& line);
 
+/// The name that a misspelled word most likely means: the one that the fewest letters left out, added, changed or
+/// swapped with their neighbour make of it, the first of several; empty if that takes more than two, or half the word.
+std::string nearest(const std::string& word, const std::vector<std::string>& names);
+
 }  // namespace triseg

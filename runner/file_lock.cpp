@@ -31,7 +31,7 @@ std::filesystem::path lock_path(const std::filesystem::path& file) {
 
 }  // namespace
 
-FileLock::FileLock(const std::filesystem::path& file, std::string_view options, bool shared)
+FileLock::FileLock(const std::filesystem::path& file, std::string_view options, bool shared, std::string busy)
     : path_(lock_path(file)), shared_(shared) {
   constexpr int attempts = 5;  // is_locked, which only asks, holds the file for a moment
   for (int attempt = 1;; ++attempt) {
@@ -46,7 +46,8 @@ FileLock::FileLock(const std::filesystem::path& file, std::string_view options, 
     } else if (attempt >= attempts) {
       const std::string other = holder(fd_);
       ::close(fd_);
-      fail("{} is being written by {}; choose another {}", file.string(), other, options);
+      if (busy.empty()) busy = fmt::format("{} is being written", file.string());
+      fail("{} by {}; choose another {}", busy, other, options);
     } else {
       std::this_thread::sleep_for(std::chrono::milliseconds(20));
     }

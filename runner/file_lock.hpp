@@ -14,8 +14,9 @@ class FileLock {
  public:
   /// Throws Error naming the process that holds the file and `options`, the ones to change. The folder must exist. On a
   /// file system without locks it warns and holds nothing.
-  /// shared: with others that ask for the same, but with none that does not.
-  FileLock(const std::filesystem::path& file, std::string_view options, bool shared = false);
+  /// shared: with others that ask for the same, but with none that does not. busy: what the message says when another
+  /// process holds it, "FILE is being written" unless given.
+  FileLock(const std::filesystem::path& file, std::string_view options, bool shared = false, std::string busy = "");
   FileLock(const FileLock&) = delete;
   /// Removes the lock file, unless others may share it.
   ~FileLock();

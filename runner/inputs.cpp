@@ -41,16 +41,12 @@ void check_images(const ProblemOptions& o, const IterationOptions& iteration, co
 
 }  // namespace
 
-Inputs InputsCache::load(const ProblemOptions& o, const IterationOptions& iteration, const MomentRepairOptions& repair,
-                         const EngineOptions& engine, const Transport& transport) {
-  // Beside the reading of images; if no thread can be started, behind it.
-  std::future<void> device_started;
-  if (!scorer_.value)
-    device_started = std::async([&] { start_device(engine.engine, device_of(transport.local_rank())); });
+Inputs InputsCache::load_problem(const ProblemOptions& o, const IterationOptions& iteration,
+                                 const MomentRepairOptions& repair, bool warn) {
   std::string key = o.data;
   keep_or(data_, key, [&] {
     auto data = std::make_shared<const DataSet>(load_data_set(o.data));
-    if (transport.rank() == 0)
+    if (warn)
       for (const std::string& text : warnings(*data)) spdlog::warn("warning: {}", text);
     return data;
   });
@@ -62,8 +58,19 @@ Inputs InputsCache::load(const ProblemOptions& o, const IterationOptions& iterat
     return std::make_shared<const Problem>(make_problem(teacher_.value->network, o.sites, o.attention_layers));
   });
   check_images(o, iteration, repair, data_.value->split_size(Split::search));
+  return {problem_.value, teacher_.value->sha256, data_.value, nullptr};
+}
+
+Inputs InputsCache::load(const ProblemOptions& o, const IterationOptions& iteration, const MomentRepairOptions& repair,
+                         const EngineOptions& engine, const Transport& transport) {
+  // Beside the reading of images; if no thread can be started, behind it.
+  std::future<void> device_started;
+  if (!scorer_.value)
+    device_started = std::async([&] { start_device(engine.engine, device_of(transport.local_rank())); });
+  Inputs inputs = load_problem(o, iteration, repair, transport.rank() == 0);
   const int threads = scoring_threads(engine.threads, transport), device = device_of(transport.local_rank());
-  key = fmt::format("{}\n{}\n{}\n{}\n{}", key, name_of(engine_names(), engine.engine), device, threads, o.temperature);
+  const std::string key = fmt::format("{}\n{}\n{}\n{}\n{}", problem_.key, name_of(engine_names(), engine.engine),
+                                      device, threads, o.temperature);
   keep_or(scorer_, key, [&] {
     auto scorer = std::make_unique<Scorer>(
         *problem_.value, *data_.value, engine_factory(engine.engine, *problem_.value, device), threads, o.temperature);
@@ -71,7 +78,9 @@ Inputs InputsCache::load(const ProblemOptions& o, const IterationOptions& iterat
     return std::shared_ptr<Scorer>(scorer.release(),
                                    [problem = problem_.value, data = data_.value](Scorer* s) { delete s; });
   });
-  return {problem_.value, teacher_.value->sha256, data_.value, scorer_.value, threads};
+  inputs.scorer = scorer_.value;
+  inputs.threads = threads;
+  return inputs;
 }
 
 }  // namespace triseg

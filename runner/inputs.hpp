@@ -24,9 +24,15 @@ struct Inputs {
 };
 
 /// Loads inputs, and keeps the last of each kind for the next search: images, teacher, problem and scorer are loaded
-/// anew only where the options name others. Files that change on disk in between are not noticed.
+/// anew only where the options name others. Files that change on disk in between are not noticed. A copy shares images,
+/// teacher and problem, also with another thread, as long as neither has a scorer.
 class InputsCache {
  public:
+  /// Loads all but the scorer, which stays null. Throws Error naming the option, file or layer that does not fit.
+  /// warn: say what is odd about images that are loaded.
+  Inputs load_problem(const ProblemOptions& problem, const IterationOptions& iteration,
+                      const MomentRepairOptions& repair, bool warn);
+
   /// Throws Error naming the option, file or layer that does not fit. GPU engines take the GPU of the rank's number on
   /// its host.
   Inputs load(const ProblemOptions& problem, const IterationOptions& iteration, const MomentRepairOptions& repair,

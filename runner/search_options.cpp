@@ -1,8 +1,21 @@
 #include "runner/search_options.hpp"
 
 #include "core/error.hpp"
+#include "learner/strategies/starts.hpp"
+
+#include <algorithm>
 
 namespace triseg {
+namespace {
+
+/// Pass shares that are searched for, at most: those of which several come to the same are one.
+std::uint64_t shares_of(const ObjectiveOptions& o) {
+  return !o.pass_shares.empty()               ? o.pass_shares.size()
+         : o.objective == Objective::accuracy ? 1
+                                              : default_share_factors.size();
+}
+
+}  // namespace
 
 void complete_options(IterationOptions& o, const Problem& problem) {
   const std::uint64_t sites = problem.sites.size();
@@ -17,10 +30,7 @@ void complete_options(SearchOptions& o, const Problem& problem) {
     o.strategy.start.warm_start = WarmStart::mse;  // nothing starts anywhere: no start is chosen
   if (o.objective.objective != Objective::accuracy) o.final_scoring = FinalScoring::all;
   if (o.output.result_file.empty()) o.output.result_file = problem.network().name + ".json";
-  const ObjectiveOptions& objective = o.objective;
-  const std::size_t shares = !objective.pass_shares.empty()               ? objective.pass_shares.size()
-                             : objective.objective == Objective::accuracy ? 1
-                                                                          : default_share_factors.size();
+  const std::uint64_t shares = shares_of(o.objective);
   const std::uint64_t each = o.iteration.episodes_per_update, iterations = (o.episodes + each - 1) / each;
   if (o.iteration.tmax.mode == TmaxMode::search && o.strategy.kind != StrategyKind::mse && iterations < shares)
     fail(
@@ -28,6 +38,13 @@ void complete_options(SearchOptions& o, const Problem& problem) {
         "--episodes or name fewer "
         "shares",
         shares, iterations, o.episodes, each);
+}
+
+std::size_t most_finalists(const SearchOptions& o) {
+  const std::size_t episodes = std::min<std::uint64_t>(o.selection.top_k, o.episodes);
+  const std::size_t given = o.start.empty() ? 0 : 1;
+  return episodes + given +
+         (o.iteration.tmax.mode == TmaxMode::search ? 2 * shares_of(o.objective) : 1 + analytic_start_count);
 }
 
 bool as_before(std::string_view option, std::string_view value) {

@@ -139,6 +139,9 @@ void complete_options(SearchOptions& options, const Problem& problem);
 /// The part of it that needs no search.
 void complete_options(IterationOptions& options, const Problem& problem);
 
+/// Candidates of the final scoring, at most: the best episodes, what the strategy hands in, and starts.
+std::size_t most_finalists(const SearchOptions& options);
+
 /// True for the value of an option that does what versions did which lacked the option. Digests leave it out, so that
 /// theirs are still those of the same work.
 bool as_before(std::string_view option, std::string_view value);

@@ -15,11 +15,11 @@
 namespace triseg {
 namespace {
 
-std::string one_line(std::string_view text) {
+std::string one_line(std::string_view text, std::size_t longest = 80) {
   std::string line(text);
   std::replace_if(
       line.begin(), line.end(), [](unsigned char c) { return c < 32 || c == 127; }, '?');
-  return line.size() <= 80 ? line : line.substr(0, 80) + "...";
+  return line.size() <= longest ? line : line.substr(0, longest) + "...";
 }
 
 /// Throws Error if a document is nested deeper than what options need by far: toml++ reads and frees it by recursion.
@@ -99,7 +99,8 @@ toml::table parsed(const std::string& document, const std::string& name, std::st
   try {
     return toml::parse(std::string_view(document));
   } catch (const toml::parse_error& error) {
-    fail("{}: line {}: cannot be read as TOML: {}", name, error.source().begin.line, one_line(error.description()));
+    fail("{}: line {}: cannot be read as TOML: {}", name, error.source().begin.line,
+         one_line(error.description(), 200));
   }
 }
 
@@ -165,21 +166,21 @@ std::vector<TomlEntry> parse_toml(const std::string& document, const std::string
 std::vector<TomlSection> parse_toml_sections(const std::string& document, const std::string& name) {
   const toml::table table = parsed(document, name, "key = value");
   std::vector<std::pair<std::uint64_t, TomlSection>> sections;
-  const auto add = [&](const std::string& title, const toml::table& content) {
+  const auto add = [&](const std::string& title, bool repeated, const toml::table& content) {
     for (const auto& [key, node] : content)
       if (is_section(node))
         fail("{}: expected no section within the section '{}'", place_of(name, std::string(key.str()), node), title);
-    sections.emplace_back(position(content.source()), TomlSection{title, entries_of(content, name, true)});
+    sections.emplace_back(position(content.source()), TomlSection{title, repeated, entries_of(content, name, true)});
   };
   for (const auto& [key, node] : table) {
     if (!is_section(node)) continue;
     const std::string title(key.str());
-    if (const auto* one = node.as_table()) add(title, *one);
+    if (const auto* one = node.as_table()) add(title, false, *one);
     else
-      for (const toml::node& each : *node.as_array()) add(title, *each.as_table());
+      for (const toml::node& each : *node.as_array()) add(title, true, *each.as_table());
   }
   std::stable_sort(sections.begin(), sections.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-  std::vector<TomlSection> result{{"", entries_of(table, name, true)}};
+  std::vector<TomlSection> result{{"", false, entries_of(table, name, true)}};
   for (auto& [place, section] : sections) result.push_back(std::move(section));
   return result;
 }

@@ -36,6 +36,7 @@ std::vector<TomlEntry> read_toml(std::string_view option, const std::string& pat
 /// The entries of [name], or of one [[name]]; of those before any section, whose name is empty.
 struct TomlSection {
   std::string name;
+  bool repeated = false;  ///< [[name]], of which there may be several
   std::vector<TomlEntry> entries;
 };
 

@@ -12,20 +12,24 @@ fi
 job=$SLURM_JOB_ID
 if [[ -n ${SLURM_ARRAY_TASK_ID:-} ]]; then job="${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"; fi
 
-# seconds FIELD: a time that `scontrol show job` prints, since 1970. A controller that does not answer is asked again.
+# seconds FIELD: a time that `scontrol show job` prints, since 1970; nothing where it says Unknown. A controller that does not
+# answer is asked again.
 seconds() {
   local time
-  until time=$(scontrol show job "$job" | sed -n "s/.*\b$1=\([0-9][^ ]*\).*/\1/p") && [[ -n $time ]]; do sleep 10; done
-  date --date="$time" +%s
+  until time=$(scontrol show job "$job" | sed -n "s/.*\b$1=\([^ ]\+\).*/\1/p") && [[ -n $time ]]; do sleep 10; done
+  if [[ $time != Unknown ]]; then date --date="$time" +%s; fi
 }
 
 # Five minutes before the time limit, or a quarter of a limit below 20 minutes, every task gets SIGUSR2: the run is committed and
 # ends with code 85. A limit that is changed meanwhile counts. Whoever needs a longer lead gives sbatch --signal=USR2@SECONDS.
-# The signal is repeated, which changes nothing: the first is lost where the tasks have not started yet.
+# The signal is repeated, which changes nothing: the first is lost where the tasks have not started yet. A job without a limit is
+# left alone.
 stop_before_limit() {
   local start end lead left
   while true; do
-    start=$(seconds StartTime) end=$(seconds EndTime)
+    end=$(seconds EndTime)
+    if [[ -z $end ]]; then return; fi
+    start=$(seconds StartTime)
     lead=$(((end - start) / 4 < 300 ? (end - start) / 4 : 300))
     left=$((end - lead - $(date +%s)))
     if ((left <= 0)); then break; fi

@@ -128,6 +128,8 @@ RunProgress read_progress(const std::filesystem::path& path) {
   RunProgress progress;
   progress.finished = file.read_attribute("/", "status").string() == "finished";
   progress.episodes_total = file.read_attribute("/", "episodes_total").get<std::uint64_t>();
+  progress.model_sha256 = file.read_attribute("/", "model_sha256").string();
+  progress.data_sha256 = file.read_attribute("/", "data_sha256").string();
   const auto rows = [&](const std::string& path) {
     const auto shape = file.dataset_info(path).shape;
     return shape.empty() ? 0 : shape.front();

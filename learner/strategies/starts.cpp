@@ -11,7 +11,7 @@ std::vector<Start> analytic_starts(const Problem& problem, const std::vector<Sit
     starts[0].codes.push_back(site.init);
     starts[1].codes.push_back(site.mse);
   }
-  for (const int factor : {1, 3, 10, 30}) {
+  for (const int factor : balance_factors) {
     Start start{fmt::format("balanced-{}", factor), {}};
     for (std::size_t i = 0; i < sites.size(); ++i)
       start.codes.push_back(balanced_optimum(sites[i].histogram, sites[i].tmax,

@@ -4,6 +4,8 @@
 #include "network/problem.hpp"
 #include "learner/run_data.hpp"
 
+#include <array>
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -14,8 +16,11 @@ struct Start {
   std::vector<Codes> codes;  // (sites)
 };
 
-/// The initial codes, the MSE optimum, and balanced optima that weigh the mean of every site's error by 1, 3, 10 and 30
-/// times mean_weight of the layer behind it. `sites` need tmax, histogram, init and mse.
+/// Multiples of mean_weight of the layer behind a site, by which balanced optima weigh the mean of the site's error.
+inline constexpr std::array balance_factors = {1, 3, 10, 30};
+inline constexpr std::size_t analytic_start_count = 2 + balance_factors.size();
+
+/// The initial codes, the MSE optimum, and the balanced optima. `sites` need tmax, histogram, init and mse.
 std::vector<Start> analytic_starts(const Problem& problem, const std::vector<SiteData>& sites);
 
 }  // namespace triseg

@@ -11,6 +11,8 @@ namespace triseg {
 /// the exit code in `exit_code`. Failures leave the callback as exceptions.
 void setup_search(CLI::App& program, int& exit_code);
 void setup_sweep(CLI::App& program, int& exit_code);  // runner/sweep
+/// Behind setup_sweep: subcommands of it.
+void setup_sweep_reports(CLI::App& program, int& exit_code);  // runner/sweep/reports
 void setup_score(CLI::App& program, int& exit_code);
 void setup_train(CLI::App& program, int& exit_code);   // in the program triseg-train
 void setup_repair(CLI::App& program, int& exit_code);  // in the program triseg-train

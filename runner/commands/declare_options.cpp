@@ -3,6 +3,7 @@
 #include "core/codes.hpp"
 #include "core/error.hpp"
 #include "learner/files/result_file.hpp"
+#include "runner/command_line.hpp"
 #include "runner/commands/option_checks.hpp"
 #include "runner/toml_file.hpp"
 
@@ -95,6 +96,15 @@ std::vector<double> parse_pass_shares(const std::string& text) {
     bad(fmt::format("'{}': a share is given twice", text));
   return shares;
 }
+
+std::vector<std::string> names_of(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : app.get_options())
+    if (option->get_configurable()) names.push_back(option->get_single_name());
+  return names;
+}
+
+std::string meant(const std::string& name) { return name.empty() ? "" : fmt::format(" do you mean '{}'?", name); }
 
 /// What is wrong with an entry as the value of an option, or "".
 std::string wrong_kind(const CLI::Option& option, const TomlEntry& entry) {
@@ -329,7 +339,8 @@ std::map<std::string, std::string> apply_entries(CLI::App& app, const std::vecto
     const CLI::Option* known =
         entry.key.starts_with('-') ? nullptr : whole_search.get_option_no_throw("--" + entry.key);
     if (!known || !known->get_configurable() || known->get_single_name() != entry.key || entry.key == "help")
-      fail("{}: unknown key '{}'", place, entry.key);
+      fail("{}: unknown key '{}':{} triseg search --help lists them", place, entry.key,
+           meant(nearest(entry.key, names_of(whole_search))));
     if (const std::string wrong = wrong_kind(*known, entry); !wrong.empty())
       bad(fmt::format("{}, found {}", wrong, entry.described()));
     CLI::Option* option = app.get_option_no_throw("--" + entry.key);
@@ -351,21 +362,10 @@ std::map<std::string, std::string> apply_entries(CLI::App& app, const std::vecto
   return passed_over;
 }
 
-/// What does not go with --start, which says where sites begin and end.
-void check_start(const SearchOptions& o) {
-  if (o.start.empty()) return;
-  if (o.iteration.tmax.mode == TmaxMode::search)
-    fail("--start: its codes have a tmax, which --tmax-mode search looks for: expected percentile or fixed");
-  if (o.strategy.kind == StrategyKind::mse) fail("--start: --strategy mse searches nothing, from nowhere");
-  if (o.strategy.start.warm_start == WarmStart::none)
-    fail("--start: --warm-start none starts cold: expected best, mse or init, or no --start");
-}
-
-void check_options(const SearchOptions& o, const std::set<std::string>& given) {
-  check_start(o);
+std::string needed_by(const std::string& name, const SearchOptions& o) {
   const WarmStart warm_start = o.strategy.start.warm_start;
   const TmaxMode tmax_mode = o.iteration.tmax.mode;
-  const bool fixed = tmax_mode == TmaxMode::fixed, searched = tmax_mode == TmaxMode::search;
+  const bool fixed = tmax_mode == TmaxMode::fixed;
   const bool ppo = o.strategy.kind == StrategyKind::ppo, cold = warm_start == WarmStart::none;
   const struct {
     bool used;
@@ -383,9 +383,29 @@ void check_options(const SearchOptions& o, const std::set<std::string>& given) {
       {o.repair.mode != RepairMode::none || !o.start.empty(), "--repair layer or channel", {"repair-images"}},
   };
   for (const auto& rule : rules)
-    for (const std::string& name : rule.names)
-      if (!rule.used && given.contains(name)) fail("--{}: has no effect here: it needs {}", name, rule.needs);
+    if (!rule.used && std::find(rule.names.begin(), rule.names.end(), name) != rule.names.end()) return rule.needs;
+  return "";
+}
 
+/// Throws Error for what does not go with --start, which says where sites begin and end.
+void check_start(const SearchOptions& o) {
+  if (o.start.empty()) return;
+  if (o.iteration.tmax.mode == TmaxMode::search)
+    fail("--start: its codes have a tmax, which --tmax-mode search looks for: expected percentile or fixed");
+  if (o.strategy.kind == StrategyKind::mse) fail("--start: --strategy mse searches nothing, from nowhere");
+  if (o.strategy.start.warm_start == WarmStart::none)
+    fail("--start: --warm-start none starts cold: expected best, mse or init, or no --start");
+}
+
+void check_options(const SearchOptions& o, const std::set<std::string>& given) {
+  check_start(o);
+  for (const std::string& name : given)
+    if (const std::string needs = needed_by(name, o); !needs.empty())
+      fail("--{}: has no effect here: it needs {}", name, needs);
+
+  const TmaxMode tmax_mode = o.iteration.tmax.mode;
+  const bool searched = tmax_mode == TmaxMode::search, ppo = o.strategy.kind == StrategyKind::ppo;
+  const bool cold = o.strategy.start.warm_start == WarmStart::none;
   const std::string_view mode = name_of(tmax_modes, tmax_mode);
   if (o.objective.objective != Objective::accuracy && !searched)
     fail("--objective {}: every tmax is given by --tmax-mode {}, and with it the coverage: expected --tmax-mode search",

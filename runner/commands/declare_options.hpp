@@ -52,6 +52,9 @@ std::map<std::string, std::string> apply_entries(CLI::App& app, const std::vecto
 /// --strategy cma-es, is refused; a configuration file may hold what only some searches use.
 void check_options(const SearchOptions& options, const std::set<std::string>& given);
 
+/// What an option, by name without dashes, needs to have an effect beside these: "--strategy ppo"; empty if it has one.
+std::string needed_by(const std::string& name, const SearchOptions& options);
+
 /// The options that change results as lines "name=value" in one normal form, as they were given or are by default:
 /// nothing that follows from network or data is filled in.
 std::string result_options_text(const CLI::App& app);

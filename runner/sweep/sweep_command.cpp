@@ -9,22 +9,18 @@
 #include "runner/ranks/ranks.hpp"
 #include "runner/ranks/signals.hpp"
 #include "runner/search.hpp"
-#include "runner/sweep/sweep_collect.hpp"
 #include "runner/sweep/sweep_halving.hpp"
+#include "runner/sweep/sweep_inputs.hpp"
 #include "runner/sweep/sweep_runs.hpp"
 #include "runner/sweep/sweep_slurm.hpp"
-#include "runner/sweep/sweep_status.hpp"
-#include "runner/sweep/sweep_top.hpp"
 
 #include <CLI/CLI.hpp>
 
-#include <chrono>
-#include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <numeric>
+#include <set>
 #include <string>
-#include <thread>
-#include <unistd.h>
 #include <vector>
 
 namespace triseg {
@@ -35,6 +31,7 @@ namespace fs = std::filesystem;
 struct SweepOptions {
   std::string file;
   bool dry_run = false, slurm = false, submit = false;
+  std::uint64_t tasks = 0;                 ///< of the array; 0: a task a run
   std::uint64_t concurrent = 0;            ///< tasks of the array at once; 0: no limit
   std::vector<std::string> slurm_options;  ///< of sbatch
   SweepPlace place;
@@ -53,23 +50,52 @@ void print_table(const SweepTable& table) {
   fmt::print("{}", aligned(rows));
   if (const std::size_t equal = table.points - table.runs.size(); equal > 0)
     fmt::print("{} of {} equal another: each is done once\n", equal, counted(table.points, "combination"));
+  if (const std::string text = repeats_text(table); !text.empty()) fmt::print("{}\n", text);
+}
+
+/// The same of what it costs, done or not.
+void print_cost(const SweepTable& table) {
   const SweepCost cost = cost_of(table);
-  const std::vector<std::uint64_t>& rungs = table.halving.rungs;
-  for (std::size_t r = 0; r < rungs.size(); ++r)
-    fmt::print("[halving]: {} of them go on at {} episodes\n", cost.going_on[r], rungs[r]);
-  fmt::print("{}, {} student images in their episodes", counted(table.runs.size(), "run"), cost.student_images);
-  if (!rungs.empty())
+  for (std::size_t r = 0; r < cost.rungs.size(); ++r) {
+    const auto& [going_on, least, most] = cost.rungs[r];
+    const std::uint64_t rung = table.halving.rungs[r];
+    std::string measured;
+    if (least != most) measured = fmt::format(", measured at {} to {}", least, most);
+    else if (least != rung) measured = fmt::format(", measured at {}", least);
+    fmt::print("[halving]: {} of them go on at {} episodes{}\n", going_on, rung, measured);
+  }
+  fmt::print("{}, {} student images in their episodes, at most {} in their final scoring",
+             counted(table.runs.size(), "run"), cost.student_images, cost.most_final_images);
+  if (!cost.rungs.empty())
     fmt::print(", and {} times the first {} validation images at rungs", cost.measurements, evaluation_images);
   fmt::print("\n");
 }
 
-/// Writes the batch script of an array, and submits it if asked to.
-void write_array(const SweepTable& table, const SweepOptions& o) {
-  SlurmArray array{o.file, o.place.out, table.runs.size(), o.concurrent, o.slurm_options, {}};
-  if (o.place.engine.engine != EngineKind::automatic)
-    array.arguments = {"--engine", std::string(name_of(engine_names(), o.place.engine.engine))};
-  if (o.place.engine.threads > 0)
-    array.arguments.insert(array.arguments.end(), {"--threads", fmt::format("{}", o.place.engine.threads)});
+void look_at_all_inputs(SweepTable& table) {
+  std::vector<std::size_t> all(table.runs.size());
+  std::iota(all.begin(), all.end(), 0);
+  InputsCache inputs;
+  look_at_inputs(table, all, inputs, true);
+}
+
+/// The options of the command line that every task of an array gets: all but those that are about the array itself.
+std::vector<std::string> arguments_of_tasks(const CLI::App& app) {
+  const std::set<std::string> of_array = {"dry-run", "out",        "slurm",        "submit",
+                                          "tasks",   "concurrent", "slurm-option", "ranks-per-run"};
+  std::vector<std::string> arguments;
+  for (const CLI::Option* option : app.get_options())
+    if (option->count() > 0 && !option->get_positional() && !of_array.contains(option->get_single_name())) {
+      arguments.push_back("--" + option->get_single_name());
+      if (option->get_expected_max() > 0) arguments.push_back(option->results().back());
+    }
+  return arguments;
+}
+
+/// Writes the batch script of an array, and submits it if asked to. arguments: of every task.
+void write_array(const SweepTable& table, const SweepOptions& o, const std::vector<std::string>& arguments) {
+  const SlurmArray array{o.file,          o.place.out,  table.runs.size(),
+                         o.tasks,         o.concurrent, std::size_t(o.place.ranks_per_run),
+                         o.slurm_options, arguments};
   const SweepFolder folder{o.place.out};
   const fs::path script = folder.path / "sweep.sbatch";
   const std::string text = batch_script(array, largest_array());
@@ -90,82 +116,16 @@ void write_array(const SweepTable& table, const SweepOptions& o) {
   }
 }
 
-struct StatusOptions {
-  std::string folder;
-  double watch = 0;  ///< seconds; 0: once
-};
-
-int show_status(const StatusOptions& o) {
-  const bool terminal = ::isatty(STDOUT_FILENO) != 0;
-  for (;;) {
-    bool done = false;
-    const std::string text = status_text({o.folder}, &done);
-    fmt::print("{}{}", o.watch > 0 && terminal ? "\033[H\033[2J" : "", text);
-    std::fflush(stdout);
-    if (o.watch == 0 || done) return 0;
-    std::this_thread::sleep_for(std::chrono::duration<double>(o.watch));
-  }
-}
-
-void setup_status(CLI::App& sweep, int& exit_code) {
-  auto options = std::make_shared<StatusOptions>();
-  CLI::App* app = sweep.add_subcommand("status", "Say how far a sweep is, from the files in its folder");
-  app->add_option("folder", options->folder, "Folder of the sweep")->required()->check(path_text("a folder"));
-  app->add_option("--watch", options->watch, "Say it again every so many seconds, until no run is waiting or running")
-      ->check(within(0.1, 1e6));
-  app->callback([options, &exit_code] { exit_code = show_status(*options); });
-}
-
-void setup_collect(CLI::App& sweep, int& exit_code) {
-  auto folder = std::make_shared<std::string>();
-  CLI::App* app = sweep.add_subcommand("collect", "Write the runs of a sweep as one table: DIR/sweep.h5 and sweep.csv");
-  app->add_option("folder", *folder, "Folder of the sweep")->required()->check(path_text("a folder"));
-  app->callback([folder, &exit_code] {
-    const Collected files = collect({*folder});
-    fmt::print("{}\nHDF5: {}\nCSV: {}\n", files.counts, files.hdf5.string(), files.csv.string());
-    exit_code = 0;
-  });
-}
-
-void setup_top(CLI::App& sweep, int& exit_code) {
-  struct Options {
-    std::string folder;
-    TopOptions top;
-  };
-  auto options = std::make_shared<Options>();
-  CLI::App* app =
-      sweep.add_subcommand("top", "Leaderboard of a sweep's settings, means over seeds with 95 % intervals");
-  app->add_option("folder", options->folder, "Folder of the sweep")->required()->check(path_text("a folder"));
-  app->add_option("--sort", options->top.sort, "By kd, accuracy, drop, coverage or energy, on the validation split")
-      ->capture_default_str();
-  app->add_option_function<std::vector<std::string>>(
-         "--where",
-         [options](const std::vector<std::string>& conditions) {
-           for (const std::string& text : conditions) {
-             const std::size_t equals = text.find('=');
-             if (equals == std::string::npos)
-               throw CLI::ValidationError("--where", fmt::format("expected OPTION=VALUE, found '{}'", text));
-             options->top.where.emplace_back(text.substr(0, equals), text.substr(equals + 1));
-           }
-         },
-         "Only runs whose OPTION has this value, strategy=ppo; several are possible")
-      ->allow_extra_args(false);
-  app->add_option("--limit", options->top.limit, "Settings shown; 0: all")
-      ->check(whole(0, 1'000'000'000))
-      ->capture_default_str();
-  app->callback([options, &exit_code] {
-    fmt::print("{}", top_text({options->folder}, options->top));
-    exit_code = 0;
-  });
-}
-
-int run(SweepOptions& o) {
+int run(SweepOptions& o, const CLI::App& app) {
   catch_stop_signals("iteration");
   SweepTable table;
   const auto problem = failure_of([&] {
     table = make_table(read_sweep(o.file));
-    if (!o.slurm && !o.submit && (o.concurrent > 0 || !o.slurm_options.empty()))
-      fail("--{}: has no effect without --slurm or --submit", o.concurrent > 0 ? "concurrent" : "slurm-option");
+    for (const char* option : {"tasks", "concurrent", "slurm-option"})
+      if (!o.slurm && !o.submit && app.count(fmt::format("--{}", option)) > 0)
+        fail("--{}: has no effect without --slurm or --submit", option);
+    if (o.place.index && app.count("--ranks-per-run") > 0)
+      fail("--ranks-per-run: has no effect with --index: all ranks work on one run");
     if (!o.place.index && o.place.index_step > 0) fail("--index-step: has no effect without --index");
     if (o.place.index && *o.place.index >= table.runs.size())
       fail("--index: expected 0 to {}, found {}: {} has {}", table.runs.size() - 1, *o.place.index, o.file,
@@ -178,7 +138,9 @@ int run(SweepOptions& o) {
     agree(*ranks, [&] {
       if (ranks->rank() != 0) return;
       if (o.dry_run) print_table(table);
-      else write_array(table, o);
+      look_at_all_inputs(table);
+      if (o.dry_run) print_cost(table);
+      else write_array(table, o, arguments_of_tasks(app));
     });
     return 0;
   });
@@ -192,7 +154,8 @@ void setup_sweep(CLI::App& program, int& exit_code) {
   SweepOptions& o = *options;
   app->add_option("file", o.file, "Sweep file (TOML): a base, axes [grid], [[zip]], [random] and seeds, and [halving]")
       ->check(path_text("a sweep file"));
-  app->add_flag("--dry-run", o.dry_run, "Print the table of runs and what they cost, and do none")
+  app->add_flag("--dry-run", o.dry_run,
+                "Print the table of runs and what they cost, look at what they read, and do none")
       ->disable_flag_override();
   app->add_option("--out", o.place.out, "Folder of the sweep (default: sweeps/NAME, from the sweep file's name)")
       ->check(path_text("a folder"));
@@ -204,7 +167,8 @@ void setup_sweep(CLI::App& program, int& exit_code) {
                   "With --index I: do runs I, I + N, I + 2N, ..., as an array of N tasks does; 0: I alone")
       ->check(whole(0, 1'000'000'000))
       ->capture_default_str();
-  app->add_option("--ranks-per-run", o.place.ranks_per_run, "Ranks that work on one run together")
+  app->add_option("--ranks-per-run", o.place.ranks_per_run,
+                  "Ranks that work on one run together; of an array those of a task")
       ->check(whole(1, 1'000'000))
       ->capture_default_str();
   app->add_option("--runs-at-once", o.place.runs_at_once,
@@ -213,9 +177,12 @@ void setup_sweep(CLI::App& program, int& exit_code) {
       ->capture_default_str();
   CLI::Option* index = app->get_option("--index");
   CLI::Option* slurm =
-      app->add_flag("--slurm", o.slurm, "Write OUT/sweep.sbatch, a job array with a task a run, and do none");
+      app->add_flag("--slurm", o.slurm, "Write OUT/sweep.sbatch, a job array with a task a run (--tasks), and do none");
   CLI::Option* submit = app->add_flag("--submit", o.submit, "Write it and give it to sbatch");
   for (CLI::Option* each : {slurm, submit}) each->disable_flag_override()->excludes(index);
+  app->add_option("--tasks", o.tasks, "Tasks of the array, which share the runs; 0: a task a run")
+      ->check(whole(0, 1'000'000'000))
+      ->capture_default_str();
   app->add_option("--concurrent", o.concurrent, "Tasks of the array that may run at once; 0: no limit")
       ->check(whole(0, 1'000'000))
       ->capture_default_str();
@@ -225,19 +192,16 @@ void setup_sweep(CLI::App& program, int& exit_code) {
            for (const std::string& option : options) check_slurm_option(option);
            o.slurm_options = options;
          },
-         "Option of sbatch for the array, such as time=01:00:00 or gpus-per-task=1; several are possible")
+         "Option of sbatch for the array, such as time=01:00:00, gpus-per-task=1 or exclusive; several are possible")
       ->allow_extra_args(false);
   declare_engine(*app, o.place.engine);
   declare_ranks(*app, o.place.ranks);
-  setup_status(*app, exit_code);
-  setup_collect(*app, exit_code);
-  setup_top(*app, exit_code);
   app->callback([options, app, &exit_code] {
     if (!app->get_subcommands().empty()) return;
     if (options->file.empty())
       throw CLI::ParseError("sweep: expected the name of a sweep file (TOML), or status and the folder of a sweep",
                             CLI::ExitCodes::RequiredError);
-    exit_code = run(*options);
+    exit_code = run(*options, *app);
   });
 }
 

@@ -58,6 +58,10 @@ bool has_other_table(const SweepFolder& folder, const SweepTable& table) {
 
 SweepTable read_table(const SweepFolder& folder) {
   const fs::path path = folder.table();
+  std::error_code ignored;
+  if (!fs::exists(path, ignored))
+    fail("{} is no folder of a sweep: there is no {}; triseg sweep FILE --out DIR makes one", folder.path.string(),
+         path.string());
   try {
     const Json json = Json::parse(read_text(path));
     if (json.at("format") != format) fail("{}: expected the table of a sweep of this version", path.string());

@@ -7,7 +7,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
+#include <numeric>
 #include <system_error>
 #include <tuple>
 #include <utility>
@@ -26,6 +28,12 @@ std::optional<double> kd_at(const Progress& progress, std::uint64_t rung) {
 }
 
 std::size_t kept_of(std::size_t runs, std::uint64_t eta) { return (runs + eta - 1) / eta; }
+
+/// Episodes that the run has scored where it is measured: whole iterations.
+std::uint64_t episodes_at(const SweepRun& run, std::uint64_t rung) {
+  const std::uint64_t each = run.search.iteration.episodes_per_update;
+  return std::min((rung + each - 1) / each * each, run.search.episodes);
+}
 
 std::map<std::size_t, std::vector<std::size_t>> brackets_of(const SweepTable& table) {
   std::map<std::size_t, std::vector<std::size_t>> brackets;
@@ -123,22 +131,36 @@ std::vector<Standing> settle(const SweepFolder& folder, const SweepTable& table)
 SweepCost cost_of(const SweepTable& table) {
   SweepCost cost;
   const std::vector<std::uint64_t>& rungs = table.halving.rungs;
-  cost.going_on.resize(rungs.size());
+  for (const std::uint64_t rung : rungs) {
+    cost.rungs.push_back({0, std::numeric_limits<std::uint64_t>::max(), 0});
+    for (const SweepRun& run : table.runs) {
+      cost.rungs.back().least = std::min(cost.rungs.back().least, episodes_at(run, rung));
+      cost.rungs.back().most = std::max(cost.rungs.back().most, episodes_at(run, rung));
+    }
+  }
+  const auto dearest = [](std::vector<std::uint64_t> images, std::size_t count) {
+    std::sort(images.rbegin(), images.rend());
+    return std::accumulate(images.begin(), images.begin() + count, std::uint64_t{0});
+  };
   for (const auto& [bracket, runs] : brackets_of(table)) {
     std::size_t alive = runs.size();
     for (std::size_t r = 0; r <= rungs.size(); ++r) {
-      std::vector<std::uint64_t> images;  // to the next rung, or to the end
+      std::vector<std::uint64_t> images, final_images;  // to the next rung, or to the end; behind it
       for (const std::size_t i : runs) {
         const SweepRun& run = table.runs[i];
-        const std::uint64_t from = r == 0 ? 0 : rungs[r - 1], to = r < rungs.size() ? rungs[r] : run.episodes;
-        images.push_back((to - from) * run.batch_size);
+        const std::uint64_t from = r == 0 ? 0 : episodes_at(run, rungs[r - 1]);
+        const std::uint64_t to = r < rungs.size() ? episodes_at(run, rungs[r]) : run.search.episodes;
+        images.push_back((to - from) * run.search.iteration.batch_size);
+        final_images.push_back(run.most_final_images);
       }
-      std::sort(images.rbegin(), images.rend());
-      for (std::size_t i = 0; i < alive; ++i) cost.student_images += images[i];
-      if (r == rungs.size()) break;
+      cost.student_images += dearest(std::move(images), alive);
+      if (r == rungs.size()) {
+        cost.most_final_images += dearest(std::move(final_images), alive);
+        break;
+      }
       cost.measurements += alive;
       alive = kept_of(alive, table.halving.eta);
-      cost.going_on[r] += alive;
+      cost.rungs[r].going_on += alive;
     }
   }
   return cost;

@@ -54,13 +54,19 @@ void add_measurement(const SweepFolder& folder, const std::string& id, const Mea
 /// search, and nothing is read.
 std::vector<Standing> settle(const SweepFolder& folder, const SweepTable& table);
 
-/// What a sweep costs, about: runs do whole iterations, and where runs of a bracket differ in cost the dearest are
+/// What a sweep costs from its beginning to its end, about: where runs of a bracket differ in cost the dearest are
 /// counted as those that go on.
 struct SweepCost {
-  std::uint64_t student_images = 0;   ///< that episodes are scored on
-  std::uint64_t measurements = 0;     ///< at rungs, on evaluation_images images each
-  std::vector<std::size_t> going_on;  ///< (rungs): runs that go on from it
+  std::uint64_t student_images = 0;     ///< that episodes are scored on
+  std::uint64_t measurements = 0;       ///< at rungs, on evaluation_images images each
+  std::uint64_t most_final_images = 0;  ///< SweepRun's, of those that get there
+  struct Rung {
+    std::size_t going_on = 0;           ///< runs that go on from it
+    std::uint64_t least = 0, most = 0;  ///< episodes that runs have scored there: whole iterations
+  };
+  std::vector<Rung> rungs;  ///< (Halving::rungs)
 };
+/// Of a table whose inputs have been looked at (look_at_inputs).
 SweepCost cost_of(const SweepTable& table);
 
 }  // namespace triseg

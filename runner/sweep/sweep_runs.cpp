@@ -14,6 +14,8 @@
 #include "runner/ranks/transport.hpp"
 #include "runner/run_search.hpp"
 #include "runner/sweep/sweep_halving.hpp"
+#include "runner/sweep/sweep_inputs.hpp"
+#include "worker/cuda/devices.hpp"
 #include "worker/engines/engines.hpp"
 
 #include <CLI/CLI.hpp>
@@ -25,11 +27,14 @@
 #include <chrono>
 #include <cstring>
 #include <fcntl.h>
+#include <future>
+#include <map>
 #include <memory>
 #include <set>
 #include <sstream>
 #include <system_error>
 #include <thread>
+#include <tuple>
 #include <unistd.h>
 #include <utility>
 #include <vector>
@@ -125,15 +130,17 @@ std::string seconds_since(std::chrono::steady_clock::time_point start) {
 /// One group of ranks, or one thread of a lone rank, that does one run after the other.
 class Worker {
  public:
+  /// inputs: what this process has loaded already.
   Worker(const SweepTable& table, const SweepPlace& place, const SweepFolder& folder, std::shared_ptr<Transport> ranks,
-         Tally& tally, Log& log)
+         Tally& tally, Log& log, const InputsCache& inputs)
       : table_(table),
         place_(place),
         folder_(folder),
         group_(std::move(ranks)),
         ranks_(*group_),
         tally_(tally),
-        log_(log) {}
+        log_(log),
+        cache_(inputs) {}
 
   /// Until no leg is left, or a stop signal has come.
   void work(Queue& queue) {
@@ -237,6 +244,10 @@ class Worker {
   InputsCache cache_;
 };
 
+EngineKind engine_of(const SweepPlace& place, const SweepRun& run) {
+  return place.engine.engine == EngineKind::automatic ? run.search.engine.engine : place.engine.engine;
+}
+
 /// How many searches a lone rank does at once: one a core, whose arithmetic needs no other; on a GPU as many as keep it
 /// busy while the others learn.
 int runs_at_once(const SweepTable& table, const SweepPlace& place, const Transport& ranks, std::size_t runs) {
@@ -246,9 +257,8 @@ int runs_at_once(const SweepTable& table, const SweepPlace& place, const Transpo
     int threads = 1;
     bool gpu = false;
     for (const SweepRun& run : table.runs) {
-      const EngineKind engine = place.engine.engine == EngineKind::automatic ? run.engine.engine : place.engine.engine;
-      gpu = gpu || resolve_engine(engine) == EngineKind::cuda;
-      threads = std::max(threads, place.engine.threads > 0 ? place.engine.threads : run.engine.threads);
+      gpu = gpu || resolve_engine(engine_of(place, run)) == EngineKind::cuda;
+      threads = std::max(threads, place.engine.threads > 0 ? place.engine.threads : run.search.engine.threads);
     }
     most = ranks.threads() / threads;
     if (gpu) most = std::min(most, most_runs_on_a_gpu);
@@ -260,7 +270,7 @@ int runs_at_once(const SweepTable& table, const SweepPlace& place, const Transpo
 class Crew {
  public:
   Crew(const SweepTable& table, const SweepPlace& place, const SweepFolder& folder,
-       const std::shared_ptr<Transport>& group, std::size_t runs, Tally& tally, Log& log) {
+       const std::shared_ptr<Transport>& group, std::size_t runs, Tally& tally, Log& log, const InputsCache& inputs) {
     const int at_once = runs_at_once(table, place, *group, runs);
     const int threads_each =
         place.engine.threads > 0 ? place.engine.threads : std::max(1, group->threads() / at_once);  // unless a run says
@@ -268,7 +278,7 @@ class Crew {
     for (int i = 0; i < at_once; ++i)
       workers_.push_back(std::make_unique<Worker>(
           table, place, folder, at_once == 1 ? group : make_local_transport(group->local_rank(), threads_each), tally,
-          log));
+          log, inputs));
   }
 
   /// Until no leg is left, or a stop signal has come.
@@ -315,6 +325,35 @@ void clear_claims(const SweepFolder& folder) {
   fs::create_directories(folder.claims());
 }
 
+/// True if nothing is left to do of the run: it is finished, and what follows from it is written.
+bool is_done(const SweepFolder& folder, const std::string& id) {
+  const RunFiles files = folder.files(id);
+  std::error_code ignored;
+  return fs::exists(files.result, ignored) && fs::exists(files.pareto, ignored) && is_finished(folder, id);
+}
+
+/// Throws Error if a finished run was done with other files than those that the options of the sweep name now.
+void check_done(const SweepFolder& folder, const SweepTable& table, const std::vector<std::size_t>& own) {
+  std::map<std::string, const SweepRun*> loaded;  // by what names the files
+  const auto names = [](const SweepRun& run) {
+    const ProblemOptions& o = run.search.problem;
+    return fmt::format("{}\n{}\n{}\n{}", o.data, o.teacher, o.model, o.backend ? scheme_name(*o.backend) : "");
+  };
+  for (const SweepRun& run : table.runs)
+    if (!run.model_sha256.empty()) loaded[names(run)] = &run;
+  for (const std::size_t i : own) {
+    const auto now = loaded.find(names(table.runs[i]));
+    if (now == loaded.end() || !is_done(folder, table.runs[i].id)) continue;
+    const fs::path file = folder.files(table.runs[i].id).run;
+    const RunProgress run = read_progress(file);
+    for (const auto& [what, before, after] : {std::tuple("model file", run.model_sha256, now->second->model_sha256),
+                                              {"images", run.data_sha256, now->second->data_sha256}})
+      if (before != after)
+        fail("{} was finished with another {} than there is now, {}: choose another --out for what is there now",
+             file.string(), what, what);
+  }
+}
+
 /// Runs in the folder that are not in the table: of a sweep file that has changed, or of another version.
 std::size_t runs_beside(const SweepFolder& folder, const SweepTable& table) {
   std::set<std::string> ids;
@@ -345,8 +384,18 @@ std::string progress_of(const SweepFolder& folder, const SweepTable& table, cons
     }
   }
   if (finished + episodes + finalist_images + rungs == 0) return "";
-  return fmt::format("{} of {} finished, {} episodes, {} rungs, {} images of final scoring", finished,
-                     counted(own.size(), "run"), episodes, rungs, finalist_images);
+  return fmt::format(
+      "{} of {} finished, {} episodes{}, {} images of final scoring", finished, counted(own.size(), "run"), episodes,
+      table.halving.rungs.empty() ? "" : ", " + counted(rungs, "measurement") + " at rungs", finalist_images);
+}
+
+/// Loads what the runs of these legs read, so that what does not fit is said before any of them is done.
+void look_ahead(const SweepFolder& folder, SweepTable& table, const std::vector<std::size_t>& own,
+                const std::vector<Leg>& legs, InputsCache& inputs, bool first) {
+  std::vector<std::size_t> runs;
+  for (const Leg& leg : legs) runs.push_back(leg.run);
+  look_at_inputs(table, runs, inputs, first);
+  if (first) check_done(folder, table, own);
 }
 
 /// What is to be done before the next rungs are decided. again: after others, by the same sweep.
@@ -358,8 +407,7 @@ std::vector<Leg> next_legs(const SweepFolder& folder, const SweepTable& table, c
     const std::string& id = table.runs[i].id;
     const bool searches = standings[i].state == Standing::State::searches;
     const bool to_rung = searches && standings[i].rungs < table.halving.rungs.size();
-    const bool finished = !table.halving.rungs.empty() && !to_rung && is_finished(folder, id);
-    if (finished ? again : !searches) continue;
+    if (is_done(folder, id) || (!searches && !is_finished(folder, id))) continue;
     if (again && fs::exists(folder.failure(id), ignored)) continue;
     legs.push_back({i, to_rung ? table.halving.rungs[standings[i].rungs] : 0});
   }
@@ -399,7 +447,7 @@ Outcome gathered(Transport& world, bool speaks, const Tally& tally) {
 
 }  // namespace
 
-int run_sweep(const SweepTable& table, const SweepPlace& place, std::exception_ptr problem) {
+int run_sweep(SweepTable table, const SweepPlace& place, std::exception_ptr problem) {
   const RankGroups ranks = make_rank_groups(place.ranks.transport, place.ranks.rank_timeout,
                                             place.index ? 1'000'000 : place.ranks_per_run, problem);
   Transport& world = *ranks.world;
@@ -410,18 +458,20 @@ int run_sweep(const SweepTable& table, const SweepPlace& place, std::exception_p
     std::optional<FileLock> lock;
     agree(world, [&] {
       if (!place.index && place.ranks_per_run > world.size())
-        fail("--ranks-per-run {}: there {} {}: start as many with mpirun or srun", place.ranks_per_run,
-             world.size() == 1 ? "is" : "are", counted(world.size(), "rank"));
+        fail("--ranks-per-run {}: there {} {}: start {} or more with mpirun or srun", place.ranks_per_run,
+             world.size() == 1 ? "is" : "are", counted(world.size(), "rank"), place.ranks_per_run);
       if (!first) return;
       ensure_writable_folder(folder.path);
       // Tasks of an array have runs of their own, side by side, but not beside a sweep that does all.
-      lock.emplace(folder.table(), "--out", place.index.has_value());
+      lock.emplace(folder.table(), "--out", place.index.has_value(),
+                   fmt::format("a sweep is under way in {}", folder.path.string()));
       take_folder(folder, table, place);
     });
     agree_on(world, table_text(table), "the sweep file is not that of rank 0");
     Tally tally;
     Log log(table.runs.size());
-    Crew crew(table, place, folder, ranks.group, own.size(), tally, log);
+    std::optional<Crew> crew;
+    int finished_before = 0;
     Outcome outcome;
     std::vector<Standing> all;
     // A pass takes the brackets over a rung, the last one to the end.
@@ -440,8 +490,10 @@ int run_sweep(const SweepTable& table, const SweepPlace& place, std::exception_p
                   "[halving]: {} is finished, and was not measured at {} episodes: leave out [halving] or this rung, "
                   "or remove the run's folder to do it again",
                   folder.run(table.runs[i].id).string(), table.halving.rungs[rung]);
-          log.say(fmt::format("Sweep of {} into {}, {} of ranks", counted(own.size(), "run"), folder.path.string(),
+          log.say(fmt::format("Sweep of {} into {}{}, {} of ranks", counted(table.runs.size(), "run"),
+                              folder.path.string(), place.index ? fmt::format(", {} of them here", own.size()) : "",
                               counted(ranks.count, "group")));
+          if (const std::string text = repeats_text(table); !text.empty() && !place.index) log.say("warning: " + text);
           if (const std::size_t others = runs_beside(folder, table); others > 0)
             log.say(
                 fmt::format("{} of another table in {}: left as found", counted(others, "run"), folder.path.string()));
@@ -449,11 +501,25 @@ int run_sweep(const SweepTable& table, const SweepPlace& place, std::exception_p
             log.say(fmt::format("Continuing {}: {}", folder.path.string(), done));
         }
         legs = next_legs(folder, table, own, all, pass > 0);
+        if (pass == 0)
+          finished_before = int(
+              std::count_if(own.begin(), own.end(), [&](std::size_t i) { return is_done(folder, table.runs[i].id); }));
       });
       legs = legs_in(broadcast_text(world, text_of(legs)));
       if (legs.empty()) break;
+      if (!crew) {
+        InputsCache inputs;
+        if (!place.index) {
+          // Beside the reading of images; if no thread can be started, each worker does it.
+          const auto device_started = std::async([&] {
+            start_device(engine_of(place, table.runs[legs.front().run]), device_of(ranks.group->local_rank()));
+          });
+          agree(world, [&] { look_ahead(folder, table, own, legs, inputs, first); });
+        }
+        crew.emplace(table, place, folder, ranks.group, own.size(), tally, log, inputs);
+      }
       Queue queue(legs, place.index ? fs::path() : folder.claims());
-      crew.work(queue);
+      crew->work(queue);
       outcome = gathered(world, ranks.group->rank() == 0, tally);
       outcome.signal = broadcast_text(world, outcome.signal ? "signal" : "") == "signal";
       agree(world, [&] {
@@ -463,6 +529,7 @@ int run_sweep(const SweepTable& table, const SweepPlace& place, std::exception_p
     int exit_code = 0;
     if (first) {
       outcome.runs = int(own.size());
+      outcome.finished += finished_before;
       for (const std::size_t i : own)
         if (all[i].state != Standing::State::searches && !is_finished(folder, table.runs[i].id))
           ++(all[i].state == Standing::State::stopped ? outcome.stopped : outcome.waiting);

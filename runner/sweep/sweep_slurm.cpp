@@ -53,14 +53,42 @@ std::string output_path(const std::string& path) {
   return text;
 }
 
+std::string name_in(const std::string& option) { return option.substr(0, option.find('=')); }
+
+/// Options that most sites want, and the array does not have, as comments.
+std::string hints_beside(const std::vector<std::string>& options) {
+  std::string lines;
+  for (const char* hint : {"partition=NAME", "account=NAME", "time=04:00:00", "cpus-per-task=4", "mem-per-cpu=2G"})
+    if (std::none_of(options.begin(), options.end(),
+                     [&](const std::string& option) { return name_in(option) == name_in(hint); }))
+      lines += fmt::format("##SBATCH --{}\n", hint);
+  return lines;
+}
+
+std::string option_lines(const SlurmArray& a) {
+  bool counted_by_options = false;
+  for (const std::string& option : a.options) {
+    const std::string name = name_in(option);
+    if (name == "ntasks" && a.ranks > 1)
+      fail("--ranks-per-run {}: --slurm-option {} says how many ranks there are: give one of them", a.ranks, option);
+    counted_by_options = counted_by_options || name.starts_with("ntasks") || name == "nodes";
+  }
+  std::string lines;
+  if (a.ranks > 1 || !counted_by_options) lines += fmt::format("#SBATCH --ntasks={}\n", a.ranks);
+  for (const std::string& option : a.options) lines += fmt::format("#SBATCH --{}\n", option);
+  return lines;
+}
+
 }  // namespace
 
 void check_slurm_option(const std::string& option) {
-  const std::size_t equals = option.find('=');
-  const std::string name = option.substr(0, equals);
+  const std::string name = name_in(option);
   const auto plain = [](unsigned char c) { return std::isalnum(c) || std::strchr("-_.,:=/@%+*[]", c); };
   if (name.empty() || name.front() == '-' || !std::all_of(option.begin(), option.end(), plain))
-    fail("--slurm-option: '{}': expected an option of sbatch without dashes in front, such as time=01:00:00", option);
+    fail(
+        "--slurm-option: '{}': expected an option of sbatch without dashes in front, such as time=01:00:00 or "
+        "exclusive",
+        option);
   for (const char* own : {"array", "output", "error", "open-mode", "requeue", "no-requeue", "wrap"})
     if (name == own) fail("--slurm-option: '{}': the sweep's script says that itself", option);
 }
@@ -78,9 +106,7 @@ std::size_t largest_array() {
 }
 
 std::string batch_script(const SlurmArray& a, std::size_t largest) {
-  const std::size_t tasks = std::min(a.runs, largest);
-  std::string options;
-  for (const std::string& option : a.options) options += fmt::format("#SBATCH --{}\n", option);
+  const std::size_t tasks = std::min({a.runs, largest, a.tasks > 0 ? a.tasks : a.runs});
   const std::string folder = fs::absolute(a.folder).string();
   std::string words;
   for (const std::string& word :
@@ -88,11 +114,18 @@ std::string batch_script(const SlurmArray& a, std::size_t largest) {
     words += " " + shell_word(word);
   words += fmt::format(" --index \"$SLURM_ARRAY_TASK_ID\" --index-step {}", tasks);
   for (const std::string& argument : a.arguments) words += " " + shell_word(argument);
+  const std::string what = tasks == a.runs
+                               ? fmt::format("an array of {}, a run each", counted(tasks, "task"))
+                               : fmt::format("an array of {} for {}: task I does runs I, I + {}, I + {}, ...",
+                                             counted(tasks, "task"), counted(a.runs, "run"), tasks, 2 * tasks);
   const std::string limit = a.concurrent > 0 ? fmt::format("%{}", a.concurrent) : "";
   return fmt::format(R"(#!/bin/bash
-# Written by triseg sweep: a task of this array does every {tasks}th of {runs} runs, from its own number on, through as
-# many time limits as it takes. `triseg sweep status` says how far they are.
-#SBATCH --job-name=triseg-sweep
+# Written by triseg sweep: {what}, through as many time limits as it takes.
+# `triseg sweep status` says how far they are. The program, the folder that it is started in, the sweep file, its
+# folder, data and teachers must be on file systems that all nodes share.
+#
+# What a site may want: write it anew with --slurm-option NAME=VALUE, or give it to sbatch.
+{hints}#SBATCH --job-name=triseg-sweep
 #SBATCH --array=0-{last}{limit}
 #SBATCH --output={log}
 #SBATCH --open-mode=append
@@ -108,9 +141,9 @@ triseg=({program})
 {through_limits}
 through_limits{words}
 )",
-                     fmt::arg("runs", a.runs), fmt::arg("tasks", tasks), fmt::arg("last", tasks - 1),
+                     fmt::arg("what", what), fmt::arg("hints", hints_beside(a.options)), fmt::arg("last", tasks - 1),
                      fmt::arg("limit", limit), fmt::arg("log", output_path(folder + "/slurm/") + "%a.log\""),
-                     fmt::arg("options", options), fmt::arg("here", shell_word(fs::current_path().string())),
+                     fmt::arg("options", option_lines(a)), fmt::arg("here", shell_word(fs::current_path().string())),
                      fmt::arg("program", shell_word((program_folder() / "triseg").string())),
                      fmt::arg("through_limits", through_limits), fmt::arg("words", words));
 }

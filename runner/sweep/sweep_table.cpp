@@ -5,6 +5,8 @@
 #include "core/philox.hpp"
 #include "core/reproducible.hpp"
 #include "core/sha256.hpp"
+#include "core/text.hpp"
+#include "runner/command_line.hpp"
 #include "runner/commands/declare_options.hpp"
 #include "runner/commands/option_checks.hpp"
 
@@ -54,15 +56,15 @@ class Reader {
     const auto sections = parse_toml_sections(read_text(path_), path_.string());
     for (const TomlSection& section : sections) {
       section_ = section.name;
+      if (section.repeated && section.name != "zip" && known_sections.contains(section.name))
+        fail("{}: [[{}]]: expected [{}], once", path_.string(), section.name, section.name);
       if (section.name.empty()) read_top(section);
       else if (section.name == "base") read_base(section);
       else if (section.name == "grid") read_lists(section, spec_.grid);
       else if (section.name == "zip") read_zip(section);
       else if (section.name == "random") read_random(section);
       else if (section.name == "halving") read_halving(section);
-      else
-        fail("{}: unknown section [{}]: expected [base], [grid], [[zip]], [random] or [halving]", path_.string(),
-             section.name);
+      else fail("{}: unknown section [{}]: expected {}", path_.string(), section.name, all_sections);
     }
     check_base();
     check_halving();
@@ -71,15 +73,20 @@ class Reader {
 
  private:
   [[noreturn]] void bad(const std::string& key, const std::string& what) const {
-    fail("{}: {}key '{}': {}", path_.string(), section_.empty() ? "" : fmt::format("[{}]: ", section_), key, what);
+    fail("{}key '{}': {}", place(), key, what);
   }
+
+  /// What messages begin with: "FILE: [SECTION]: ".
+  std::string place() const { return path_.string() + (section_.empty() ? ": " : fmt::format(": [{}]: ", section_)); }
 
   /// The options of a configuration file, relative to the sweep file's folder.
   void read_base_file(const TomlEntry& entry) {
     if (entry.list || entry.types.front() != TomlEntry::Type::text) bad(entry.key, "expected the path of a file");
-    const fs::path file = path_.parent_path() / entry.texts.front();
-    for (TomlEntry& option : read_toml(path_.string() + ": base", file.string(), "key = value"))
+    const std::string file = (path_.parent_path() / entry.texts.front()).string(), place = this->place() + entry.key;
+    for (TomlEntry& option : read_toml(place, file, "key = value")) {
+      check_value(option, fmt::format("{}: {}", place, file));
       base_file_.push_back(std::move(option));
+    }
   }
 
   void read_top(const TomlSection& section) {
@@ -92,7 +99,14 @@ class Reader {
         spec_.seeds = *seeds;
         take_key("seed");
       } else {
-        bad(entry.key, "unknown: expected base or seeds, or a section [base], [grid], [[zip]] or [random]");
+        CLI::App app;
+        SearchOptions options;
+        declare_search(app, options);
+        if (app.get_option_no_throw("--" + entry.key))
+          bad(entry.key, "is an option of a search: expected it in [base], or its values in a list in [grid]");
+        const std::string meant = nearest(entry.key, {"base", "seeds"});
+        bad(entry.key, fmt::format("unknown:{} expected base or seeds, or a section {}",
+                                   meant.empty() ? "" : fmt::format(" do you mean '{}'?", meant), all_sections));
       }
     }
   }
@@ -228,10 +242,16 @@ class Reader {
       bad(entry.key, "the sweep names the files of its runs: remove it");
     if (entry.key == "time-limit") bad(entry.key, "it would end runs before they are finished: remove it");
     if (joins_ranks(entry)) bad(entry.key, all_ranks);
+    const std::string place = this->place();
+    check_value(entry, place.substr(0, place.size() - 2));
+  }
+
+  /// Throws Error unless the value is one of this option of a search. place: "FILE: [SECTION]".
+  static void check_value(const TomlEntry& entry, const std::string& place) {
     CLI::App app;
     SearchOptions options;
     declare_search(app, options);
-    apply_entries(app, {entry}, section_.empty() ? path_.string() : fmt::format("{}: [{}]", path_.string(), section_));
+    apply_entries(app, {entry}, place);
   }
 
   static bool joins_ranks(const TomlEntry& entry) { return entry.key == "transport" || entry.key == "rank-timeout"; }
@@ -251,6 +271,8 @@ class Reader {
         spec_.base.push_back(entry);
   }
 
+  static constexpr const char* all_sections = "[base], [grid], [[zip]], [random] or [halving]";
+  static inline const std::set<std::string> known_sections = {"base", "grid", "zip", "random", "halving"};
   static constexpr const char* all_ranks = "is of all ranks of a sweep: give it on the command line instead";
   fs::path path_;
   std::string section_;
@@ -319,6 +341,23 @@ std::vector<Point> points_of(const SweepSpec& spec) {
   return points;
 }
 
+/// Counts the runs that do what another does, for they differ in options without effect alone, and names those options.
+void find_repeats(SweepTable& table) {
+  std::set<std::vector<std::string>> seen;
+  for (const SweepRun& run : table.runs) {
+    std::vector<std::string> effective = run.varied;
+    std::set<std::string> without;
+    for (std::size_t i = 0; i < table.varied.size(); ++i)
+      if (const std::string needs = needed_by(table.varied[i], run.search); !needs.empty()) {
+        effective[i] = "";
+        without.insert(fmt::format("--{} needs {}", table.varied[i], needs));
+      }
+    if (seen.insert(effective).second) continue;
+    ++table.repeats;
+    table.no_effect.merge(without);
+  }
+}
+
 }  // namespace
 
 SweepSpec read_sweep(const std::filesystem::path& path) { return Reader(path).read(); }
@@ -327,6 +366,7 @@ SweepTable make_table(const SweepSpec& spec) {
   const std::vector<Point> points = points_of(spec);
   SweepTable table;
   table.points = points.size();
+  table.file = spec.name;
   for (const TomlEntry& value : points.front()) table.varied.push_back(value.key);
   table.halving = spec.halving;
   std::set<std::string> seen;
@@ -339,10 +379,7 @@ SweepTable make_table(const SweepSpec& spec) {
     CLI::App app;
     SearchOptions options;
     declare_search(app, options);
-    std::string named;
-    for (std::size_t i = 0; i < point.size(); ++i)
-      named += fmt::format("{}{} = {}", i ? ", " : "", table.varied[i], run.varied[i]);
-    const std::string place = named.empty() ? spec.name : fmt::format("{}: run with {}", spec.name, named);
+    const std::string place = place_of(table, run);
     apply_entries(app, run.options, place);
     try {
       check_options(options, {});
@@ -350,8 +387,7 @@ SweepTable make_table(const SweepSpec& spec) {
       fail("{}: {}", place, error.what());
     }
     run.id = sha256_hex(result_options_text(app)).substr(0, 12);
-    run.episodes = options.episodes, run.batch_size = options.iteration.batch_size;
-    run.engine = options.engine;
+    run.search = options;
     if (!spec.halving.rungs.empty()) {
       if (options.objective.objective != Objective::accuracy)
         fail("{}: [halving] compares runs by KD, which --objective {} is not about", place,
@@ -366,7 +402,22 @@ SweepTable make_table(const SweepSpec& spec) {
     run.bracket = brackets.emplace(bracket, brackets.size()).first->second;
     if (seen.insert(run.id).second) table.runs.push_back(std::move(run));
   }
+  find_repeats(table);
   return table;
+}
+
+std::string repeats_text(const SweepTable& table) {
+  if (table.repeats == 0) return "";
+  return fmt::format("{} of {} {} from another only in what has no effect there ({}): lists of a [[zip]] pair values",
+                     table.repeats, counted(table.runs.size(), "run"), table.repeats == 1 ? "differs" : "differ",
+                     fmt::join(table.no_effect, ", "));
+}
+
+std::string place_of(const SweepTable& table, const SweepRun& run) {
+  std::string named;
+  for (std::size_t i = 0; i < table.varied.size(); ++i)
+    named += fmt::format("{}{} = {}", i ? ", " : ": run with ", table.varied[i], run.varied[i]);
+  return table.file + named;
 }
 
 std::string aligned(const std::vector<std::vector<std::string>>& rows) {

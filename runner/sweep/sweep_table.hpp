@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -51,16 +52,21 @@ struct SweepRun {
   std::string id;                   ///< 12 hexadecimal digits of the SHA-256 over its options that change results
   std::vector<TomlEntry> options;   ///< as a configuration file has them
   std::vector<std::string> varied;  ///< (SweepTable::varied) their values here
-  std::uint64_t episodes = 0, batch_size = 0;  ///< the options: what it may score, on how many images each
-  EngineOptions engine;
-  std::size_t bracket = 0;  ///< which runs it is compared with: those of the same number
+  SearchOptions search;             ///< the options as a search has them
+  /// Student images of its final scoring, at most: all candidates on validation, and the report on the test split.
+  std::uint64_t most_final_images = 0;    // 0 until look_at_inputs
+  std::string model_sha256, data_sha256;  ///< of what it loads; empty until look_at_inputs
+  std::size_t bracket = 0;                ///< which runs it is compared with: those of the same number
 };
 
 struct SweepTable {
   std::vector<std::string> varied;  ///< the options that differ between runs: names without dashes
   std::vector<SweepRun> runs;       ///< no two of the same configuration
   std::size_t points = 0;           ///< combinations, equal ones counted each
+  std::string file;                 ///< SweepSpec::name
   Halving halving;
+  std::size_t repeats = 0;          ///< runs that differ from another only in options without effect there
+  std::set<std::string> no_effect;  ///< those options and what they need: "--clip needs --strategy ppo"
 };
 
 /// Reads a sweep file (docs/sweep.md). Throws Error naming file, section and key.
@@ -69,6 +75,12 @@ SweepSpec read_sweep(const std::filesystem::path& path);
 /// The runs of a sweep. The first axis of the grid changes slowest; then the groups of [[zip]], the draws and the
 /// seeds. Depends on nothing but the sweep. Throws Error naming the key, or the run, whose options are impossible.
 SweepTable make_table(const SweepSpec& spec);
+
+/// What to say of the table's repeats; empty if it has none.
+std::string repeats_text(const SweepTable& table);
+
+/// A run for messages: "FILE: run with strategy = ppo, seed = 1", or the file alone where nothing varies.
+std::string place_of(const SweepTable& table, const SweepRun& run);
 
 /// Rows of cells as lines, columns aligned by blanks. Every row has as many cells.
 std::string aligned(const std::vector<std::vector<std::string>>& rows);

@@ -21,5 +21,16 @@ TEST(WordsOf, ReadsThisProcessesOwnCommandLine) {
   EXPECT_EQ(words.front(), "runner_test");
 }
 
+TEST(Nearest, IsTheNameThatTakesTheFewestLetters) {
+  const std::vector<std::string> names = {"lr", "seed", "strategy", "top-k", "episodes"};
+  EXPECT_EQ(nearest("stratgy", names), "strategy");
+  EXPECT_EQ(nearest("epsiode", names), "episodes") << "two neighbours swapped, one letter left out";
+  EXPECT_EQ(nearest("seeds", names), "seed");
+  EXPECT_EQ(nearest("top_k", names), "top-k");
+  EXPECT_EQ(nearest("lx", names), "") << "half of the word";
+  EXPECT_EQ(nearest("strings", names), "");
+  EXPECT_EQ(nearest("", names), "");
+}
+
 }  // namespace
 }  // namespace triseg

@@ -13,7 +13,8 @@ import h5py
 import numpy
 import pandas
 
-from program import FEW_DATA, FEW_TEACHER, PROGRAM, SOURCE, ProgramTest, end, errors_in, held, let_go, quick, run, run_file, start
+from program import (FEW_DATA, FEW_TEACHER, PROGRAM, SOURCE, TEST_IMAGES, VALIDATION_IMAGES, ProgramTest, end, environment, errors_in, held,
+                     let_go, quick, run, run_file, start)
 
 BASE = f"""
 [base]
@@ -26,6 +27,8 @@ calib-batches = 4
 top-k = 2
 eval-every = 3
 """
+FINAL_IMAGES = (2 + 7) * VALIDATION_IMAGES + 2 * TEST_IMAGES  # two episodes, the policy's codes and six starts; the report
+ALL_BY_INDEX = ("--index", "0", "--index-step", "1")  # as one task of an array, which looks at nothing before its runs
 AXES = """
 [grid]
 strategy = ["ppo", "random"]
@@ -60,7 +63,7 @@ class Sweep(ProgramTest):
         self.sweep(file, "one", "--runs-at-once", "1")
         self.sweep(file, "threads", "--runs-at-once", "3")
         self.sweep(file, "groups", ranks=3)
-        self.sweep(file, "pairs", "--ranks-per-run", "2", ranks=4)
+        self.assertIn("2 groups of ranks", self.sweep(file, "pairs", "--ranks-per-run", "2", ranks=3).stderr, "two ranks, and the one left over")
         runs = self.table("one")["runs"]
         self.assertEqual(len(runs), 4)
         self.assert_leaderboard("one", runs)
@@ -70,7 +73,7 @@ class Sweep(ProgramTest):
         with h5py.File(os.path.join(self.out("one"), "sweep.h5")) as collected:
             self.assertEqual([collected["runs"][name].dtype.kind for name in ("strategy", "tmax-percentile", "seed")], ["S", "f", "u"])
         for index in (1, 3):
-            self.sweep(file, "tasks", "--index", str(index))
+            self.assertIn(f"Sweep of 4 runs into {self.out('tasks')}, 1 of them here", self.sweep(file, "tasks", "--index", str(index)).stderr)
             self.assert_equal_files(self.run_of("one", runs[index]["id"]), self.run_of("tasks", runs[index]["id"]))
         for each in runs:
             for out in ("threads", "groups", "pairs"):
@@ -87,9 +90,9 @@ class Sweep(ProgramTest):
         plain = self.write(BASE + AXES)
         file = self.write(BASE + AXES + "[halving]\nrungs = [90]\n", "h.toml")
         said = run(["sweep", file, "--dry-run"]).stdout.splitlines()
-        self.assertEqual(said[-2:], ["[halving]: 2 of them go on at 90 episodes",
-                                     f"4 runs, {(4 * 90 + 2 * 102) * 16} student images in their episodes, and 4 times the first 1000 "
-                                     "validation images at rungs"])
+        self.assertEqual(said[-2:], ["[halving]: 2 of them go on at 90 episodes, measured at 96",
+                                     f"4 runs, {(4 * 96 + 2 * 96) * 16} student images in their episodes, at most {2 * FINAL_IMAGES} in their "
+                                     "final scoring, and 4 times the first 1000 validation images at rungs"])
         self.sweep(plain, "plain")
         self.assertIn("2 of 4 runs finished, 2 stopped by [halving]", self.sweep(file, "one", "--runs-at-once", "1").stderr)
         self.sweep(file, "ranks", ranks=2)
@@ -142,7 +145,7 @@ class Sweep(ProgramTest):
     def test_a_run_that_ends_at_a_rung_is_judged_before_it_goes_on(self):
         file = self.write("seeds = 2\n" + BASE + "[grid]\nstrategy = [\"ppo\", \"mse\"]\n[halving]\nrungs = [170]\neta = 4\n")
         self.assertIn("1 of 4 runs finished, 3 stopped by [halving]", self.sweep(file, "end").stderr)
-        self.assertIn("--ranks-per-run 2: there is 1 rank", self.sweep(file, "end", "--ranks-per-run", "2", expect=1).stderr)
+        self.assertIn("--ranks-per-run 2: there is 1 rank: start 2 or more", self.sweep(file, "end", "--ranks-per-run", "2", expect=1).stderr)
 
     def test_the_number_of_a_job_is_found_in_what_sbatch_says(self):
         # Warnings, and the cluster that sites of several name: this machine's Slurm says neither.
@@ -152,7 +155,7 @@ class Sweep(ProgramTest):
         os.chmod(script.name, 0o755)
         file = self.write(BASE + AXES + "[halving]\nrungs = [90]\n")
         done = subprocess.run([PROGRAM, "sweep", file, "--out", self.out("jobs"), "--submit"], capture_output=True, text=True,
-                              env=os.environ | {"PATH": self.out("bin") + ":" + os.environ["PATH"]})
+                              env=environment() | {"PATH": self.out("bin") + ":" + os.environ["PATH"]})
         self.assertEqual((done.returncode, done.stdout.count("Job 4711: ")), (0, 2), done.stderr)
         with open(script.name + ".log") as log:
             self.assertIn("--dependency=afterany:4711 ", log.read().splitlines()[1])
@@ -193,7 +196,12 @@ class Sweep(ProgramTest):
                     self.assertEqual(frame.episodes_scored[row], len(linked["episodes/reward"]))
                     self.assertEqual(frame.student_images[row], linked.attrs["student_images"])
                     self.assertAlmostEqual(frame.seconds[row], linked["updates/iteration_seconds"][()].sum())
+                    final = [linked[name][()].sum() for name in ("selected/test_images", "selected/test_mse_images", "top/validation_images")
+                             if name in linked]
+                    self.assertEqual(frame.final_images[row], sum(final))
+                    self.assertLessEqual(frame.final_images[row], FINAL_IMAGES)
                     if frame.state[row] == "finished":
+                        self.assertEqual(len(final), 3)
                         chosen = linked["selected/top_index"][()]
                         for name in ("validation_kd", "validation_accuracy", "coverage", "energy"):
                             self.assertEqual(frame[name][row], linked["top"][name][chosen], name)
@@ -218,7 +226,11 @@ class Sweep(ProgramTest):
         rows = run(["sweep", "top", self.out(out), "--where", "strategy=random", "--sort", "coverage", "--limit", "1"]).stdout.splitlines()
         self.assertEqual(len(rows), 2)
         self.assertTrue(rows[1].startswith("random "))
-        for options, fragment in ((["--sort", "luck"], "--sort: expected one of kd, "), (["--where", "lr=1"], "--where: lr does not vary"),
+        numbers = run(["sweep", "top", self.out(out), "--where", "tmax-percentile=8.5e1", "--where", "seed=3"]).stdout.splitlines()
+        self.assertEqual([row.split()[1] for row in numbers[1:]], ["85", "85"])
+        for options, fragment in ((["--where", "tmax-percentile=84.0"], "no run has tmax-percentile = 84.0: expected one of 85, 95"),
+                                  (["--where", "strategy=ppo", "--where", "strategy=random"],
+                                   "--where: no run has strategy = ppo and strategy = random"), (["--sort", "luck"], "--sort: expected one of kd, "), (["--where", "lr=1"], "--where: lr does not vary"),
                                   (["--where", "strategy=mse"], "--where: no run has strategy = mse"), (["--where", "x"], "OPTION=VALUE")):
             self.assert_one_line_error(run(["sweep", "top", self.out(out), *options]), fragment)
 
@@ -230,9 +242,25 @@ class Sweep(ProgramTest):
         self.assertEqual(lines[0].split(), ["index", "id", "strategy", "tmax-percentile", "kd-T", "seed"])
         self.assertEqual(len(lines), 1 + 8 + 2)
         self.assertEqual(lines[-2], "8 of 16 combinations equal another: each is done once")
-        self.assertEqual(lines[-1], f"8 runs, {8 * 192 * 16} student images in their episodes")
+        self.assertEqual(lines[-1], f"8 runs, {8 * 192 * 16} student images in their episodes, at most {8 * FINAL_IMAGES} in their final scoring")
         self.assertFalse(os.path.exists(self.out("none")))
         self.assertEqual(run(["sweep", file, "--dry-run"], 2).stdout, done.stdout)
+
+    def test_what_runs_read_is_looked_at_before_the_first(self):
+        for text, fragment in (('"sites" = ["all", "conv1, nosuch"]', "run with sites = conv1, nosuch: "),
+                               ('"teacher" = ["none.h5"]', "run with teacher = none.h5: --teacher: none.h5"),
+                               ('"calib-batches" = [4, 5000]', "run with calib-batches = 5000: --calib-batches: 5000 batches of 16 images"),
+                               ('"start" = ["none.json"]', "run with start = none.json: "),
+                               ('"energy-table" = ["none.toml"]', "--energy-table: none.toml")):
+            file = self.write(BASE.replace("calib-batches = 4\n", "") + f"[grid]\n{text}\n")
+            done = run(["sweep", file, "--dry-run"])
+            self.assert_one_line_error(done, file + ": run with ", fragment)
+            self.assertTrue(done.stdout.startswith("index  id "))
+        for ranks, command in ((None, []), (None, ["--slurm"]), (2, [])):
+            errors = errors_in(self.sweep(file, "a", *command, ranks=ranks, expect=1).stderr)
+            self.assertEqual(len(errors), 1, errors)
+            self.assertIn("--energy-table: none.toml", errors[0])
+            self.assertFalse(os.path.exists(os.path.join(self.out("a"), "runs")))
 
     def test_the_shipped_sweeps_are_read(self):
         configs = os.path.join(SOURCE, "configs")
@@ -245,7 +273,7 @@ class Sweep(ProgramTest):
     def test_a_failed_run_leaves_the_next_ones_as_they_are(self):
         """What a rank keeps from one run to the next, where a run in between fails on its way to other sites."""
         file = self.write(BASE.replace("batch-size = 16\n", "") + '[grid]\nseed = [1, 2]\n[[zip]]\nsites = ["all", "conv"]\nbatch-size = [16, 100000]\n')
-        self.assertIn("2 of 4 runs finished, 2 failed", self.sweep(file, "a", "--runs-at-once", "1", expect=1).stderr)
+        self.assertIn("2 of 4 runs finished, 2 failed", self.sweep(file, "a", "--runs-at-once", "1", *ALL_BY_INDEX, expect=1).stderr)
         third = self.table("a")["runs"][2]["id"]
         self.assertTrue(self.finished("a", third))
         self.sweep(file, "b", "--index", "2")
@@ -253,31 +281,51 @@ class Sweep(ProgramTest):
 
     def test_a_run_that_fails_is_recorded_and_the_others_go_on(self):
         missing = self.out("missing.h5")
-        file = self.write(BASE + f'[[zip]]\nteacher = ["{FEW_TEACHER}", "{missing}"]\n'
-                          '[grid]\nseed = [1, 2]\n')
-        done = self.sweep(file, "a", expect=1)
+        text = BASE + f'[[zip]]\nteacher = ["{FEW_TEACHER}", "{missing}"]\n'
+        file = self.write(text + "[grid]\nseed = [1, 2]\n")
+        done = self.sweep(file, "a", *ALL_BY_INDEX, expect=1)
         self.assertIn("2 of 4 runs finished, 2 failed", done.stderr)
         for each in self.table("a")["runs"]:
             failure = os.path.join(self.out("a"), "runs", each["id"], "failed.txt")
             self.assertEqual(os.path.exists(failure), missing in each["values"], each)
             if os.path.exists(failure):
-                with open(failure) as text:
-                    self.assertIn(missing, text.read())
+                with open(failure) as reason:
+                    self.assertIn(missing, reason.read())
             else:
                 self.assertTrue(os.path.exists(self.run_of("a", each["id"])))
         said = run(["sweep", "status", self.out("a")]).stdout.splitlines()
         self.assertEqual(said[0], "4 runs: 2 finished, 2 failed")
         self.assertEqual(len(said), 3)
         self.assertIn(f"failed: --teacher: {missing}", said[1])
+        self.assert_one_line_error(run(["sweep", "top", self.out("a"), "--where", f"teacher={missing}"]), f"no run with teacher = {missing} is finished yet")
         frame = self.collected("a")
         self.assertEqual(list(frame.state == "failed"), list(frame.teacher == missing))
         self.assertEqual(list(frame.validation_kd.isna()), list(frame.teacher == missing))
         # It is tried again, and what is finished is not done again.
         before = {each["id"]: os.stat(self.run_of("a", each["id"])).st_mtime_ns for each in self.table("a")["runs"] if missing not in each["values"]}
         shutil.copy(FEW_TEACHER, missing)
-        self.assertIn("4 of 4 runs finished", self.sweep(file, "a").stderr)
+        said = self.sweep(file, "a").stderr
+        self.assertRegex(said, "Continuing .*: 2 of 4 runs finished, 384 episodes, 0 images of final scoring")
+        self.assertEqual(said.count(": KD "), 2)
+        self.assertIn("4 of 4 runs finished", said)
         for identifier, modified in before.items():
             self.assertEqual(os.stat(self.run_of("a", identifier)).st_mtime_ns, modified)
+        # Of a finished sweep nothing is loaded, and what is missing beside a finished run is written again.
+        os.remove(missing)
+        result = self.run_of("a", identifier).replace(".h5", ".json")
+        self.assertNotIn(": KD ", self.sweep(file, "a").stderr)
+        os.remove(result)
+        self.assertEqual(self.sweep(file, "a").stderr.count(": KD "), 1)
+        self.assertTrue(os.path.exists(result))
+        # One that grows does not mix models.
+        with h5py.File(self.run_of("a", identifier), "r+") as file_of_run:
+            file_of_run.attrs["model_sha256"] = numpy.bytes_("0" * 64)
+        shutil.copy(FEW_TEACHER, missing)
+        grown = self.write(text + "[grid]\nseed = [1, 2, 3]\n", "grown.toml")
+        self.assertIn(f"{self.run_of('a', identifier)} was finished with another model file than there is now", self.sweep(grown, "a", expect=1).stderr)
+        with h5py.File(self.run_of("a", identifier), "r+") as file_of_run:
+            file_of_run.attrs["status"] = numpy.bytes_("running")
+        self.assertIn(f"{identifier} seed=2 teacher={FEW_TEACHER}: waiting, 192 of 192 episodes, final scoring", run(["sweep", "status", self.out("a")]).stdout)
 
     def test_a_stopped_or_killed_sweep_continues_to_the_same_bytes(self):
         file = self.write(BASE.replace("192", "1200") + "checkpoint-every = 0\n[grid]\nseed = [1, 2]\n")
@@ -313,7 +361,7 @@ class Sweep(ProgramTest):
         said = run(["sweep", "status", self.out("a")]).stdout
         self.assertRegex(said, f"running, [0-9]+ of 100000000 episodes, process {process.pid} on host ")
         for more in ([], ["--index", "0"]):
-            self.assert_one_line_error(run(["sweep", file, "--out", self.out("a"), *more]), "sweep.json is being written by process ",
+            self.assert_one_line_error(run(["sweep", file, "--out", self.out("a"), *more]), f"a sweep is under way in {self.out('a')} by process ",
                                        "choose another --out")
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=60)
@@ -321,19 +369,33 @@ class Sweep(ProgramTest):
 
     def test_the_script_of_an_array_quotes_what_it_is_given(self):
         file, out = self.write(BASE + AXES, "a'b $(touch pwned).toml"), 'o "u\'t'
+        words = ["--engine", "reference", "--threads", "3", "--transport", "mpi", "--rank-timeout", "77", "--dedicated-learner",
+                 "--runs-at-once", "3"]
         done = run(["sweep", file, "--out", out, "--slurm", "--concurrent", "2", "--slurm-option", "time=01:00:00", "--slurm-option",
-                    "mem=2G"], cwd=self.folder)
+                    "exclusive", "--ranks-per-run", "2", "--tasks", "3", *words], cwd=self.folder)
         self.assertEqual(done.returncode, 0, done.stderr)
         script = os.path.join(self.folder, out, "sweep.sbatch")
         with open(script) as text:
             lines = text.read().splitlines()
-        for line in ("#SBATCH --array=0-3%2", "#SBATCH --time=01:00:00", "#SBATCH --mem=2G"):
+        for line in ("#SBATCH --array=0-2%2", "#SBATCH --time=01:00:00", "#SBATCH --exclusive", "#SBATCH --ntasks=2",
+                     "##SBATCH --mem-per-cpu=2G"):
             self.assertIn(line, lines)
+        self.assertNotIn("##SBATCH --time=04:00:00", lines)
+        self.assertIn("an array of 3 tasks for 4 runs: task I does runs I, I + 3, I + 6, ...", lines[1])
         # The shell's own reading of the words.
         said = subprocess.run(["bash", "-c", 'through_limits() { printf "%s\\n" "$@"; }\n' + lines[-1]], capture_output=True, text=True,
                               cwd=self.folder, env=os.environ | {"SLURM_ARRAY_TASK_ID": "7"})
-        self.assertEqual(said.stdout.splitlines(), ["sweep", file, "--out", os.path.join(os.path.realpath(self.folder), out),
-                                                    "--index", "7", "--index-step", "4"])
+        found = said.stdout.splitlines()
+        self.assertEqual(found[:8], ["sweep", file, "--out", os.path.join(os.path.realpath(self.folder), out), "--index", "7",
+                                     "--index-step", "3"])
+        self.assertEqual(sorted(found[8:]), sorted(words))
+        for option, expected in (("nodes=2", None), ("mem=2G", "#SBATCH --ntasks=1")):  # else Slurm would take one node for one task
+            self.assertEqual(run(["sweep", file, "--out", out, "--slurm", "--slurm-option", option], cwd=self.folder).returncode, 0)
+            with open(script) as text:
+                self.assertEqual([line for line in text.read().splitlines() if line.startswith("#SBATCH --ntasks")], [expected] if expected else [])
+        with open(script) as text:
+            lines = text.read().splitlines()
+        self.assertIn("an array of 4 tasks, a run each", lines[1])
         with open(os.path.join(SOURCE, "slurm", "through_limits.sh")) as text:
             self.assertIn(text.read(), "\n".join(lines), "the script has what slurm/*.sbatch share")
         self.assertFalse(os.path.exists(self.out("pwned")))
@@ -342,6 +404,9 @@ class Sweep(ProgramTest):
                                   (["--slurm", "--slurm-option", "array=3"], "the sweep's script says that itself"),
                                   (["--slurm", "--out", "a\\b"], "Slurm writes no logs into a folder whose name has a backslash"),
                                   (["--concurrent", "3"], "--concurrent: has no effect without --slurm"),
+                                  (["--tasks", "3"], "--tasks: has no effect without --slurm"),
+                                  (["--index", "0", "--ranks-per-run", "2"], "--ranks-per-run: has no effect with --index"),
+                                  (["--slurm", "--ranks-per-run", "2", "--slurm-option", "ntasks=4"], "--slurm-option ntasks=4 says how many"),
                                   (["--slurm", "--index", "1"], "--index excludes --slurm")):
             self.assert_one_line_error(run(["sweep", file, *options], cwd=self.folder), fragment)
 
@@ -354,13 +419,13 @@ class Sweep(ProgramTest):
             self.assertIn(fragment, errors[0])
         self.assert_one_line_error(run(["sweep", self.out("none.toml")]), "none.toml")
         self.assert_one_line_error(run(["sweep"]), "sweep: expected the name of a sweep file")
-        self.assert_one_line_error(run(["sweep", "status", self.folder]), "sweep.json: No such file")
+        self.assert_one_line_error(run(["sweep", "status", "."], cwd=self.folder), ". is no folder of a sweep: there is no ./sweep.json")
         file = self.write(BASE)
         self.assert_one_line_error(run(["sweep", file, "--index", "1", "--out", self.out("a")]), "--index: expected 0 to 0, found 1")
         self.assert_one_line_error(run(["sweep", file, "--index-step", "2"]), "--index-step: has no effect without --index")
         self.assert_one_line_error(run(["sweep", file, "--dry-run=no"]), "--dry-run: expected no value")
         self.assert_one_line_error(run(["sweep", "status", self.folder, "--wtach"]), "unknown option '--wtach': triseg sweep status --help")
-        self.assert_one_line_error(run(["sweep", "collect", self.folder]), "sweep.json: No such file")
+        self.assert_one_line_error(run(["sweep", "collect", self.folder]), "is no folder of a sweep")
         os.mkdir(self.out("a"))
         with open(os.path.join(self.out("a"), "sweep.json"), "w") as table:
             table.write('{"format": "triseg-sweep 1", "varied": ["lr"], "runs": [{"id": "00", "values": ["quick"]}]}')

@@ -86,6 +86,13 @@ class OneHost(SlurmTest):
         self.assertEqual(self.cluster.field(job, "Restarts"), "1")
         self.assertIn("committed nothing new (both began with: Continuing x at episode 5 of 9)", self.log("stuck"))
 
+    def test_a_job_without_a_limit_is_left_alone(self):
+        job = self.cluster.run("sbatch", "--parsable", "--ntasks=1", f"--output={self.out('unlimited')}.log", "--wrap",
+                               "bash -c 'source slurm/through_limits.sh; stop_before_limit; echo left alone'")
+        self.assert_completes(job, "unlimited")
+        self.assertEqual(self.cluster.field(job, "TimeLimit"), "UNLIMITED")
+        self.assertIn("left alone", self.log("unlimited"))
+
     def test_the_time_limit_stops_a_job_in_its_last_quarter(self):
         wait_for(90, "the job to be stopped", lambda: "\nstopped\n" in self.log("short"))
         self.wait_for_requeue(self.short)

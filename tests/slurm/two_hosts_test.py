@@ -4,6 +4,8 @@ import os
 import re
 import signal
 
+import h5py
+
 from cluster import ADDRESSES, EPISODES, SEARCH, SlurmTest, wait_for
 from program import PROGRAM, episodes_in, quick, run, run_file, send
 
@@ -108,7 +110,7 @@ class TwoHosts(HostsTest):
         pairs = dict(zip(options[::2], options[1::2]))
         del pairs["--result-file"]
         self.write_sweep(file, pairs, '[grid]\nstrategy = ["ppo", "random"]\nseed = [1, 2, 3, 4]\n')
-        command = ["sweep", file, "--submit", "--out", out, "--slurm-option", "ntasks=1", "--slurm-option", "time=30"]
+        command = ["sweep", file, "--submit", "--out", out, "--slurm-option", "time=30"]
         said = self.cluster.run(PROGRAM, *command, "--concurrent", "3")
         array = re.match(r"Job ([0-9]+): ", said)[1]
         with open(os.path.join(out, "sweep.json")) as table:
@@ -149,11 +151,15 @@ class TwoHosts(HostsTest):
         array = self.by_hand("by-hand", "--ntasks=1 --array=0-1", file, "--out", out, "--index-step", "2")
         for task in (0, 1):
             self.assertEqual(self.wait_for_end(f"{array}_{task}"), "COMPLETED", self.log("by-hand"))
-        said = self.cluster.run(PROGRAM, "sweep", file, "--submit", "--out", out, "--slurm-option", "ntasks=1", "--slurm-option", "time=30")
+        said = self.cluster.run(PROGRAM, "sweep", file, "--submit", "--out", out, "--tasks", "2", "--ranks-per-run", "2", "--rank-timeout", "77")
         first, second = re.findall("Job ([0-9]+): ", said)
-        for index in range(4):
-            self.assertEqual(self.wait_for_end(f"{second}_{index}"), "COMPLETED")
+        for task in range(2):
+            self.assertEqual(self.wait_for_end(f"{second}_{task}"), "COMPLETED")
         self.assertTrue(run(["sweep", "status", out]).stdout.startswith("4 runs: 2 finished, 2 stopped\n"))
+        with open(os.path.join(out, "sweep.json")) as table:
+            files = [run_file(os.path.join(out, "runs", each["id"]), "run") for each in json.load(table)["runs"]]
+        runs = [h5py.File(path).attrs for path in files]
+        self.assertEqual([each["ranks"] for each in runs if each["status"] == b"finished"], [2, 2])
 
 
 class LosingAHost(HostsTest):

@@ -2,6 +2,7 @@
 #include "runner/sweep/sweep_halving.hpp"
 
 #include "core/atomic_file.hpp"
+#include "learner/files/run_file.hpp"
 #include "tests/learner/files/examples.hpp"
 
 #include <gmock/gmock.h>
@@ -21,8 +22,10 @@ SweepTable table_of(std::size_t runs, std::vector<std::uint64_t> rungs, std::uin
   for (std::size_t i = 0; i < runs; ++i) {
     table.runs.emplace_back();
     table.runs.back().id = std::string(1, char('a' + i));
-    table.runs.back().episodes = 1000;
-    table.runs.back().batch_size = 10;
+    table.runs.back().search.episodes = 1000;
+    table.runs.back().search.iteration.batch_size = 10;
+    table.runs.back().search.iteration.episodes_per_update = 50;
+    table.runs.back().most_final_images = 7;
   }
   table.halving = {std::move(rungs), eta, {}};
   return table;
@@ -125,6 +128,11 @@ TEST(Halving, SettlingWritesWhoIsStopped) {
   add_measurement(folder, "c", {100, 100, 433, 0.5});
   EXPECT_THAT(states(settle(folder, table)), ElementsAre(State::searches, State::searches, State::stopped));
   EXPECT_EQ(run_status(folder, "c").reason, "at 100 episodes: its KD, 0.50000, is in place 3 of 3; 2 went on");
+  // One that is finished by then stays so, whatever the grown bracket lets through.
+  std::filesystem::create_directories(folder.files("c").folder);
+  write_run(folder.files("c").run, example_run());
+  settle(folder, table);
+  EXPECT_EQ(run_status(folder, "c").state, RunState::finished);
   EXPECT_THAT(error_of([&] {
                 add_measurement(folder, "c", {100, 100, 433, std::numeric_limits<double>::infinity()});
               }),
@@ -137,8 +145,24 @@ TEST(Halving, TheCostIsThatOfThoseThatGoOn) {
   const SweepCost cost = cost_of(table_of(5, {100, 200}));
   EXPECT_EQ(cost.student_images, (5 * 100 + 3 * 100 + 2 * 800) * 10);
   EXPECT_EQ(cost.measurements, 5 + 3);
-  EXPECT_THAT(cost.going_on, ElementsAre(3, 2));
+  EXPECT_EQ(cost.most_final_images, 2 * 7);
+  ASSERT_EQ(cost.rungs.size(), 2);
+  EXPECT_EQ(cost.rungs[0].going_on, 3);
+  EXPECT_EQ(cost.rungs[1].going_on, 2);
+  EXPECT_EQ(cost.rungs[0].most, 100);
   EXPECT_EQ(cost_of(table_of(5, {})).student_images, 5 * 1000 * 10);
+  EXPECT_EQ(cost_of(table_of(5, {})).most_final_images, 5 * 7);
+}
+
+TEST(Halving, RunsAreMeasuredAfterWholeIterations) {
+  SweepTable table = table_of(2, {10, 970});
+  table.runs[1].search.iteration.episodes_per_update = 64;
+  const SweepCost cost = cost_of(table);
+  EXPECT_EQ(cost.rungs[0].least, 50);
+  EXPECT_EQ(cost.rungs[0].most, 64);
+  EXPECT_EQ(cost.rungs[1].least, 1000) << "the last iteration may be smaller";
+  EXPECT_EQ(cost.rungs[1].most, 1000);
+  EXPECT_EQ(cost.student_images, ((50 + 64) + (1000 - 50)) * 10);
 }
 
 }  // namespace

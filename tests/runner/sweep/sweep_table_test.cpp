@@ -53,8 +53,8 @@ tmax-offset = [0, 5]
   EXPECT_THAT(t.runs[1].varied, ElementsAre("ppo", "80", "0", "2"));
   EXPECT_THAT(t.runs[2].varied, ElementsAre("ppo", "90", "5", "1"));
   EXPECT_THAT(t.runs[7].varied, ElementsAre("random", "90", "5", "2"));
-  EXPECT_EQ(t.runs[0].episodes, 96);
-  EXPECT_EQ(t.runs[0].batch_size, 16);
+  EXPECT_EQ(t.runs[0].search.episodes, 96);
+  EXPECT_EQ(t.runs[0].search.iteration.batch_size, 16);
   EXPECT_EQ(
       toml_text(t.runs[7].options),
       "strategy = \"random\"\ntmax-percentile = 90\ntmax-offset = 5\nseed = 2\nmodel = \"lenet5\"\nepisodes = 96\n"
@@ -74,6 +74,17 @@ TEST_F(Sweep, EqualPointsRunOnceAndAGrownSweepKeepsItsRuns) {
   EXPECT_EQ(few.runs[0].id.size(), 12);
 }
 
+TEST_F(Sweep, RunsThatDifferInWhatHasNoEffectAreCounted) {
+  const std::string axes = "[grid]\nstrategy = [\"ppo\", \"random\", \"mse\"]\nclip = [0.1, 0.2]\n";
+  EXPECT_EQ(
+      repeats_text(table(axes)),
+      "2 of 6 runs differ from another only in what has no effect there (--clip needs --strategy ppo): lists of a "
+      "[[zip]] pair values");
+  EXPECT_EQ(table(axes + "seed = [1, 2]\n").repeats, 4);
+  EXPECT_EQ(repeats_text(table("[[zip]]\nstrategy = [\"ppo\", \"random\"]\nclip = [0.1, 0.2]\n")), "");
+  EXPECT_EQ(repeats_text(table("[grid]\nclip = [0.1, 0.2]\n")), "");
+}
+
 TEST_F(Sweep, DrawsDependOnTheirSeedAlone) {
   const std::string random = R"([random]
 draws = 200
@@ -85,6 +96,12 @@ warm-start = ["mse", "init"]
   ASSERT_EQ(rows.size(), 200);
   EXPECT_EQ(rows, values(random));
   EXPECT_NE(rows, values(random + "draw-seed = 2\n"));
+  const auto more = values("[random]\ndraws = 21\nlr = {min = 1e-4, max = 1e-3}\n");
+  const auto with_another = values("[random]\ndraws = 20\nlr = {min = 1e-4, max = 1e-3}\nclip = [0.1, 0.2]\n");
+  ASSERT_EQ(more.size(), 21);
+  for (std::size_t d = 0; d < with_another.size(); ++d)
+    EXPECT_EQ(with_another[d][0], more[d][0]) << "more draws, and an option added last, leave draws as they are";
+  EXPECT_EQ(values("[random]\nclip = [0.1, 0.2]\n").size(), 1) << "one draw unless given";
   std::map<std::string, int> offsets, starts;
   double logarithms = 0;
   for (const auto& row : rows) {
@@ -125,12 +142,31 @@ TEST_F(Sweep, TheBaseMayBeAFile) {
   EXPECT_EQ(toml_text(t.runs[1].options), "strategy = \"cma-es\"\nepisodes = 128\nmodel = \"lenet5\"\n");
   commit_file(folder_ / "ranks.toml", "rank-timeout = 5\n");
   EXPECT_THAT(error("base = \"ranks.toml\"\n"), HasSubstr("its rank-timeout is of all ranks of a sweep"));
+  const std::string sweep = (folder_ / "s.toml").string(), file = (folder_ / "faulty.toml").string();
+  for (const auto& [line, message] : std::map<std::string, std::string>{
+           {"bogus = 2\n", ": unknown key 'bogus': triseg search --help lists them"},
+           {"lr = \"a\"\n", ": key 'lr': expected a number, found the text 'a'"},
+           {"clip = 7\n", ": key 'clip': --clip: expected a number from 1e-12 to 1, found '7'"}}) {
+    commit_file(folder_ / "faulty.toml", line);
+    EXPECT_EQ(error("base = \"faulty.toml\"\n"), sweep + ": base: " + file + message);
+    EXPECT_EQ(error("[base]\nconfig = \"faulty.toml\"\n"), sweep + ": [base]: config: " + file + message);
+  }
 }
 
 TEST_F(Sweep, FaultsNameFileAndKey) {
   const std::string file = (folder_ / "s.toml").string();
   for (const auto& [text, message] : std::map<std::string, std::string>{
-           {"[grid]\nstrateg = [\"ppo\"]\n", "s.toml: [grid]: unknown key 'strateg'"},
+           {"[grid]\nstrateg = [\"ppo\"]\n",
+            "s.toml: [grid]: unknown key 'strateg': do you mean 'strategy'? triseg search --help lists them"},
+           {"seds = 3\n",
+            "key 'seds': unknown: do you mean 'seeds'? expected base or seeds, or a section [base], "
+            "[grid], [[zip]], [random] or [halving]"},
+           {"seed = 3\n", "key 'seed': is an option of a search: expected it in [base], or its values in a list in"},
+           {"[base]\nconfig = \"none.toml\"\n", "s.toml: [base]: config: "},
+           {"base = \"base.toml\"\n[base]\nlr = 1\n", "redefine existing string 'base' as table"},
+           {"[[halving]]\nrungs = [64]\n", "s.toml: [[halving]]: expected [halving], once"},
+           {"[[grid]]\nlr = [1]\n", "s.toml: [[grid]]: expected [grid], once"},
+           {"[zip]\nclip = [0.1]\nlr = [1, 2]\n", "[zip]: key 'lr': 2 values beside 1 of 'clip'"},
            {"[grid]\nseed = []\n", "[grid]: key 'seed': expected at least one value"},
            {"[grid]\nseed = 1\n", "[grid]: key 'seed': expected a list of values"},
            {"[grid]\n", "[grid]: expected options"},

@@ -1,4 +1,4 @@
-#include "runner/sweep/sweep_collect.hpp"
+#include "runner/sweep/reports/sweep_collect.hpp"
 
 #include "core/atomic_file.hpp"
 #include "core/error.hpp"
@@ -9,7 +9,7 @@
 #include "learner/files/run_file.hpp"
 #include "runner/commands/declare_options.hpp"
 #include "runner/commands/option_checks.hpp"
-#include "runner/sweep/sweep_figures.hpp"
+#include "runner/sweep/reports/sweep_figures.hpp"
 
 #include <CLI/CLI.hpp>
 #include <spdlog/spdlog.h>
@@ -67,11 +67,20 @@ Column option_column(const CLI::App& search, const std::string& name, std::vecto
   return texts(name, what, std::move(values));
 }
 
+/// Student images of the final scoring so far: of the candidates on validation, and of the report on the test split.
+std::uint64_t final_images_of(const RunData& run) {
+  std::uint64_t images =
+      run.selected.test.images + run.selected.test_mse.images + run.selected.test_mse_repaired.images;
+  for (const Finalist& finalist : run.finalists) images += finalist.score.images;
+  for (const Candidate& candidate : run.top) images += candidate.validation.images;
+  return images;
+}
+
 /// What the run has come to and cost, and its figures if it is finished.
 struct Row {
   RunStatus status;
   Figures figures{none, none, none, none, none};
-  std::uint64_t student_images = 0;
+  std::uint64_t student_images = 0, final_images = 0;
   double seconds = 0, update_seconds = 0;
 };
 
@@ -84,6 +93,7 @@ Row read_row(const SweepFolder& folder, const std::string& id) {
   const RunData run = read_run(file);
   if (run.finished) row.figures = figures_of(run);
   row.student_images = run.student_images;
+  row.final_images = final_images_of(run);
   for (const Update& update : run.updates) {
     row.seconds += update.iteration_seconds;
     row.update_seconds += update.update_seconds;
@@ -139,7 +149,11 @@ std::vector<Column> columns_of(const SweepTable& table, const std::vector<Row>& 
                             "images that students were run on in the search so far, starts, references, evaluations "
                             "and repairs included",
                             each([](const SweepRun&, const Row& row) { return row.student_images; })));
-  columns.push_back(numbers("seconds", "s", "wall clock of all iterations so far",
+  columns.push_back(numbers("final_images", "1",
+                            "images that students were run on in the final scoring so far, the report on the test "
+                            "split included",
+                            each([](const SweepRun&, const Row& row) { return row.final_images; })));
+  columns.push_back(numbers("seconds", "s", "wall clock of all iterations so far, without the final scoring",
                             each([](const SweepRun&, const Row& row) { return row.seconds; })));
   columns.push_back(numbers("update_seconds", "s", "wall clock of the updates in them",
                             each([](const SweepRun&, const Row& row) { return row.update_seconds; })));

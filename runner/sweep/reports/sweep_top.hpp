@@ -12,7 +12,7 @@ namespace triseg {
 
 struct TopOptions {
   std::string sort = "kd";                                 ///< a figure: kd, accuracy, drop, coverage or energy
-  std::vector<std::pair<std::string, std::string>> where;  ///< varied options that must have these values
+  std::vector<std::pair<std::string, std::string>> where;  ///< varied options that must all have these values
   std::size_t limit = 0;                                   ///< settings shown; 0: all
 };
 

@@ -1,4 +1,4 @@
-#include "runner/sweep/sweep_figures.hpp"
+#include "runner/sweep/reports/sweep_figures.hpp"
 
 #include "learner/judging/pareto.hpp"
 #include "learner/judging/selection.hpp"

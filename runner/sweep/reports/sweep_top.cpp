@@ -1,10 +1,11 @@
-#include "runner/sweep/sweep_top.hpp"
+#include "runner/sweep/reports/sweep_top.hpp"
 
 #include "core/error.hpp"
 #include "core/text.hpp"
 #include "learner/files/run_file.hpp"
 #include "learner/judging/confidence.hpp"
-#include "runner/sweep/sweep_figures.hpp"
+#include "runner/commands/option_checks.hpp"
+#include "runner/sweep/reports/sweep_figures.hpp"
 
 #include <spdlog/spdlog.h>
 
@@ -71,24 +72,45 @@ std::size_t figure_index(const std::string& name) {
   fail("--sort: expected one of {}, found '{}'", known, name);
 }
 
+/// True for equal texts, and for equal numbers: "1e-3" is "0.001".
+bool is_value(const std::string& value, const std::string& wanted) {
+  if (value == wanted) return true;
+  if (number_in<std::uint64_t>(value) && number_in<std::uint64_t>(wanted)) return false;  // a double may be too coarse
+  const auto a = number_in<double>(value), b = number_in<double>(wanted);
+  return a && b && *a == *b;
+}
+
+bool is_asked_for(const SweepTable& table, const SweepRun& run, const TopOptions& options) {
+  return std::all_of(options.where.begin(), options.where.end(), [&](const auto& condition) {
+    const auto at = std::find(table.varied.begin(), table.varied.end(), condition.first);
+    return at != table.varied.end() && is_value(run.varied[at - table.varied.begin()], condition.second);
+  });
+}
+
+/// "strategy = ppo and seed = 1".
+std::string conditions(const TopOptions& options) {
+  std::string text;
+  for (const auto& [key, value] : options.where)
+    text += fmt::format("{}{} = {}", text.empty() ? "" : " and ", key, value);
+  return text;
+}
+
 void check_where(const SweepTable& table, const TopOptions& options) {
   for (const auto& [key, value] : options.where) {
     const auto at = std::find(table.varied.begin(), table.varied.end(), key);
     if (at == table.varied.end())
       fail("--where: {} does not vary in this sweep: expected one of {}", key, fmt::join(table.varied, ", "));
-    const std::size_t column = at - table.varied.begin();
-    if (std::none_of(table.runs.begin(), table.runs.end(),
-                     [&](const SweepRun& run) { return run.varied[column] == value; }))
-      fail("--where: no run has {} = {}", key, value);
+    std::vector<std::string> known;
+    for (const SweepRun& run : table.runs)
+      if (const std::string& each = run.varied[at - table.varied.begin()];
+          std::find(known.begin(), known.end(), each) == known.end())
+        known.push_back(each);
+    if (std::none_of(known.begin(), known.end(), [&](const std::string& each) { return is_value(each, value); }))
+      fail("--where: no run has {} = {}: expected one of {}", key, value, fmt::join(known, ", "));
   }
-}
-
-bool is_asked_for(const SweepTable& table, const SweepRun& run, const TopOptions& options) {
-  return std::all_of(options.where.begin(), options.where.end(), [&](const auto& condition) {
-    for (std::size_t c = 0; c < table.varied.size(); ++c)
-      if (table.varied[c] == condition.first) return run.varied[c] == condition.second;
-    return false;
-  });
+  if (std::none_of(table.runs.begin(), table.runs.end(),
+                   [&](const SweepRun& run) { return is_asked_for(table, run, options); }))
+    fail("--where: no run has {}", conditions(options));
 }
 
 std::vector<Setting> settings_of(const SweepFolder& folder, const SweepTable& table, const TopOptions& options) {
@@ -126,7 +148,8 @@ std::string top_text(const SweepFolder& folder, const TopOptions& options) {
   check_where(table, options);
   std::vector<Setting> settings = settings_of(folder, table, options);
   if (std::all_of(settings.begin(), settings.end(), [](const Setting& s) { return s.runs.empty(); }))
-    fail("{}: no run is finished yet: triseg sweep status says how far they are", folder.path.string());
+    fail("{}: no run{} is finished yet: triseg sweep status says how far they are", folder.path.string(),
+         options.where.empty() ? "" : " with " + conditions(options));
   std::stable_sort(settings.begin(), settings.end(), [&](const Setting& a, const Setting& b) {
     if (a.runs.empty() || b.runs.empty()) return !a.runs.empty() && b.runs.empty();
     const double x = mean_95(column(a, sorted)).mean, y = mean_95(column(b, sorted)).mean;

@@ -1,4 +1,4 @@
-#include "runner/sweep/sweep_status.hpp"
+#include "runner/sweep/reports/sweep_status.hpp"
 
 #include "core/error.hpp"
 #include "core/text.hpp"
@@ -11,7 +11,8 @@ namespace {
 
 std::string described(const RunStatus& status) {
   const std::string progress = status.episodes_total > 0
-                                   ? fmt::format("{} of {} episodes", status.episodes, status.episodes_total)
+                                   ? fmt::format("{} of {} episodes{}", status.episodes, status.episodes_total,
+                                                 status.episodes == status.episodes_total ? ", final scoring" : "")
                                    : "no episode yet";
   switch (status.state) {
     case RunState::running: return fmt::format("running, {}, {}", progress, status.holder);
