@@ -2,6 +2,8 @@
 
 #include "core/text.hpp"
 
+#include <spdlog/fmt/fmt.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
@@ -82,6 +84,11 @@ std::string nearest(const std::string& word, const std::vector<std::string>& nam
       best = name;
     }
   return best;
+}
+
+std::string did_you_mean(const std::string& word, const std::vector<std::string>& names) {
+  const std::string name = nearest(word, names);
+  return name.empty() ? "" : fmt::format(" did you mean '{}'?", name);
 }
 
 }  // namespace triseg

@@ -27,4 +27,7 @@ std::vector<std::string> words_of(const std::string& line);
 /// swapped with their neighbour make of it, the first of several; empty if that takes more than two, or half the word.
 std::string nearest(const std::string& word, const std::vector<std::string>& names);
 
+/// " did you mean 'X'?" for a message, X being the nearest name; empty if none is near.
+std::string did_you_mean(const std::string& word, const std::vector<std::string>& names);
+
 }  // namespace triseg

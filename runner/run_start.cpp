@@ -253,7 +253,9 @@ Inputs load_agreed_inputs(Transport& transport, SearchOptions& o, const Describe
 void set_aside_shorter(const RunFiles& files, const RunData& run) {
   std::error_code ignored;
   if (run.finished || !fs::exists(files.result, ignored)) return;
-  const std::string episodes = fmt::format("{}-episodes", ResultFile(files.result).episodes());
+  const ResultFile result(files.result);
+  if (result.origin().config_hash == run.config_hash) return;
+  const std::string episodes = fmt::format("{}-episodes", result.episodes());
   for (const auto& [path, extension] : {std::pair(files.result, ".json"), std::pair(files.pareto, ".pareto.csv")}) {
     if (!fs::exists(path, ignored)) continue;
     const fs::path aside = fs::path(files.run).replace_extension(episodes + extension);

@@ -4,6 +4,7 @@
 #include "core/error.hpp"
 #include "learner/files/result_file.hpp"
 #include "runner/command_line.hpp"
+#include "runner/commands/help.hpp"
 #include "runner/commands/option_checks.hpp"
 #include "runner/toml_file.hpp"
 
@@ -103,8 +104,6 @@ std::vector<std::string> names_of(const CLI::App& app) {
     if (option->get_configurable()) names.push_back(option->get_single_name());
   return names;
 }
-
-std::string meant(const std::string& name) { return name.empty() ? "" : fmt::format(" do you mean '{}'?", name); }
 
 /// What is wrong with an entry as the value of an option, or "".
 std::string wrong_kind(const CLI::Option& option, const TomlEntry& entry) {
@@ -310,6 +309,18 @@ void declare_search(CLI::App& app, SearchOptions& o) {
   declare_output(app, o.output);
   declare_engine(app, o.engine);
   declare_ranks(app, o.ranks);
+  arrange_search_help(app);
+}
+
+void arrange_search_help(CLI::App& app) {
+  arrange_help(app, {{"Problem", {"--model", "--backend", "--data", "--teacher", "--sites"}},
+                     {"Search", {"--episodes", "--batch-size", "--calib-batches", "--seed", "--config"}},
+                     {"Reward", {"--kd-T", "--attention-weight", "--attention-layers"}},
+                     {"Where staircases end", {"--tmax-mode", "--tmax-percentile", "--tmax-offset", "--tmax-fixed"}},
+                     {"What proposes codes", {"--strategy", "--start", "--warm-start", "--lr", "--repair"}},
+                     {"What is selected", {"--objective", "--pass-shares", "--top-k", "--max-acc-drop"}},
+                     {"Running",
+                      {"--out", "--result-file", "--engine", "--threads", "--transport", "--time-limit", "--quiet"}}});
 }
 
 std::set<std::string> given_options(const CLI::App& app) {
@@ -339,8 +350,8 @@ std::map<std::string, std::string> apply_entries(CLI::App& app, const std::vecto
     const CLI::Option* known =
         entry.key.starts_with('-') ? nullptr : whole_search.get_option_no_throw("--" + entry.key);
     if (!known || !known->get_configurable() || known->get_single_name() != entry.key || entry.key == "help")
-      fail("{}: unknown key '{}':{} triseg search --help lists them", place, entry.key,
-           meant(nearest(entry.key, names_of(whole_search))));
+      fail("{}: unknown key '{}':{} triseg search --help-all lists them", place, entry.key,
+           did_you_mean(entry.key, names_of(whole_search)));
     if (const std::string wrong = wrong_kind(*known, entry); !wrong.empty())
       bad(fmt::format("{}, found {}", wrong, entry.described()));
     CLI::Option* option = app.get_option_no_throw("--" + entry.key);

@@ -33,6 +33,9 @@ void declare_config(CLI::App& app);
 /// All of them.
 void declare_search(CLI::App& app, SearchOptions& options);
 
+/// The help of a command with options of a search: those one meets first under headings, the rest behind --help-all.
+void arrange_search_help(CLI::App& app);
+
 /// The options that the command line gave, by name without dashes. Call it before apply_config_file.
 std::set<std::string> given_options(const CLI::App& app);
 

@@ -2,6 +2,9 @@
 
 #include "core/error.hpp"
 #include "core/text.hpp"
+#include "runner/command_line.hpp"
+#include "runner/commands/examples.hpp"
+#include "runner/commands/help.hpp"
 #include "runner/commands/version.hpp"
 #include "runner/progress.hpp"
 #include "runner/ranks/report_error.hpp"
@@ -86,12 +89,36 @@ int after_output(int exit_code) {
   return exit_code ? exit_code : 1;
 }
 
+/// The subcommand, or that of a subcommand, that the command line names.
+const CLI::App* chosen_app(const CLI::App& program) {
+  const CLI::App* app = &program;
+  while (!app->get_subcommands().empty()) app = app->get_subcommands().front();
+  return app;
+}
+
+std::vector<std::string> option_names(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : app.get_options())
+    if (option->nonpositional()) names.push_back(option->get_name(false, false));
+  return names;
+}
+
 /// What the line says of a command line without a known subcommand.
 std::string subcommand_expected(const CLI::App& program, int argc, char** argv) {
   std::string names;
   for (const CLI::App* subcommand : program.get_subcommands({}))
     names += (names.empty() ? "" : ", ") + subcommand->get_name();
-  return "expected a subcommand, one of " + names + "; found " + (argc > 1 ? "'" + std::string(argv[1]) + "'" : "none");
+  if (argc < 2) return "expected a subcommand, one of " + names + "; found none";
+  std::vector<std::string> known;
+  for (const CLI::App* subcommand : program.get_subcommands({})) known.push_back(subcommand->get_name());
+  const std::string meant = did_you_mean(argv[1], known);
+  return fmt::format("expected a subcommand, one of {}; found '{}'{}{}", names, argv[1], meant.empty() ? "" : ":",
+                     meant);
+}
+
+std::string unknown_option(const CLI::App& app, const std::string& name, const std::string& subcommand) {
+  return fmt::format("unknown option '{}':{} triseg {} {} lists them", name, did_you_mean(name, option_names(app)),
+                     subcommand, app.get_help_all_ptr() ? "--help-all" : "--help");
 }
 
 /// The line for a command line that CLI11 refuses, in our words where its own do not help.
@@ -105,9 +132,7 @@ std::string message_of(const CLI::ParseError& error, const CLI::App& program, in
     std::vector<std::string> extras = program.remaining(true);
     std::stable_partition(extras.begin(), extras.end(), [](const std::string& word) { return word.starts_with('-'); });
     const std::string word = extras.front();
-    if (word.starts_with('-'))
-      return fmt::format("unknown option '{}': triseg {} --help lists them", word.substr(0, word.find('=')),
-                         subcommand);
+    if (word.starts_with('-')) return unknown_option(*chosen_app(program), word.substr(0, word.find('=')), subcommand);
     for (int i = 2; i < argc; ++i)
       if (argv[i] == word && std::string_view(argv[i - 1]).ends_with(','))
         return fmt::format("unexpected argument '{}' behind '{}': expected a list without blanks", word, argv[i - 1]);
@@ -159,10 +184,13 @@ int run_program(int argc, char** argv, std::initializer_list<SetupCommand*> comm
   spdlog::set_pattern("%H:%M:%S %v");
   CLI::App program{"Distributed search for step-shaped INT8 activations of quantized networks"};
   program.name("triseg");
+  program.formatter(std::make_shared<HelpFormatter>());
   program.set_version_flag("--version", version_text, "Version, commit, build, compiler and engines");
   program.require_subcommand(1);
   int exit_code = 0;
   for (SetupCommand* setup : commands) setup(program, exit_code);
+  add_help_all(program);
+  add_examples(program);
   // CLI11 would answer a --help behind an unknown subcommand with the general help.
   if (argc > 1 && argv[1][0] != '-' && !has_subcommand(program, argv[1])) {
     report_shared_error(subcommand_expected(program, argc, argv));

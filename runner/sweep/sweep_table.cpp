@@ -104,9 +104,8 @@ class Reader {
         declare_search(app, options);
         if (app.get_option_no_throw("--" + entry.key))
           bad(entry.key, "is an option of a search: expected it in [base], or its values in a list in [grid]");
-        const std::string meant = nearest(entry.key, {"base", "seeds"});
         bad(entry.key, fmt::format("unknown:{} expected base or seeds, or a section {}",
-                                   meant.empty() ? "" : fmt::format(" do you mean '{}'?", meant), all_sections));
+                                   did_you_mean(entry.key, {"base", "seeds"}), all_sections));
       }
     }
   }

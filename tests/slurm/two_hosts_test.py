@@ -148,9 +148,8 @@ class TwoHosts(HostsTest):
         """Arrays, one after the other, take four runs over a rung and two of them to the end."""
         file, out = self.out("halving.toml"), self.out("halved")
         self.write_sweep(file, base | {"--episodes": "192"}, "[halving]\nrungs = [64]\n[grid]\nseed = [1, 2, 3, 4]\n")
-        array = self.by_hand("by-hand", "--ntasks=1 --array=0-1", file, "--out", out, "--index-step", "2")
-        for task in (0, 1):
-            self.assertEqual(self.wait_for_end(f"{array}_{task}"), "COMPLETED", self.log("by-hand"))
+        array = self.by_hand("by-hand", "--ntasks=1 --array=0-0", file, "--out", out, "--index-step", "2")
+        self.assertEqual(self.wait_for_end(f"{array}_0"), "COMPLETED", self.log("by-hand"))  # two of the four: none goes on yet
         said = self.cluster.run(PROGRAM, "sweep", file, "--submit", "--out", out, "--tasks", "2", "--ranks-per-run", "2", "--rank-timeout", "77")
         first, second = re.findall("Job ([0-9]+): ", said)
         for task in range(2):
