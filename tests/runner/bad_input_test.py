@@ -23,8 +23,8 @@ class BadInput(ProgramTest):
             file.write("lag = 1\n")
         for arguments, fragments in (
                 ([], ["subcommand", "search, sweep, evaluate, sensitivity, analyze, score, train, repair, pick, validate, verify, replay, compare, show, doctor", "none"]),
-                (["surch"], ["subcommand", "search, sweep, evaluate, sensitivity, analyze, score, train, repair, pick, validate, verify, replay, compare, show, doctor", "'surch'"]),
-                (search + ["--modle", "alexnet"], ["unknown option '--modle'", "triseg search --help"]),
+                (["surch"], ["subcommand", "search, sweep, evaluate, sensitivity, analyze, score, train, repair, pick, validate, verify, replay, compare, show, doctor", "found 'surch': did you mean 'search'?"]),
+                (search + ["--modle", "alexnet"], ["unknown option '--modle': did you mean '--model'? triseg search --help-all lists them"]),
                 (search + ["--seed", "2", "--modle=alexnet", "--foo"], ["unknown option '--modle'"]),
                 (search + ["-x"], ["unknown option '-x'"]),
                 (search + ["alexnet"], ["unexpected argument 'alexnet'"]),
@@ -132,7 +132,7 @@ class BadInput(ProgramTest):
     def test_numbers_are_decimal_and_messages_repeat_them(self):
         options = [("pick", None, "top_index")]
         for command in ("search", "evaluate", "score", "train", "repair"):
-            text = run([command, "--help"]).stdout
+            text = run([command, "--help-all" if command == "search" else "--help"]).stdout
             options += [(command, option, option) for option in re.findall(r"^  (--\S+) (?:INT|UINT|FLOAT)", text, re.MULTILINE)]
         self.assertGreater(len(options), 60)
         words = ("0x1", "+1", " 1", "1 ", "1_0", "1,5", "", "-")

@@ -9,7 +9,7 @@ from program import SOURCE, run
 
 def declared(command):
     """Default values of a command's options by name, None where the help states none."""
-    help_text = run([command, "--help"]).stdout
+    help_text = run([command, "--help-all" if command in ("search", "doctor") else "--help"]).stdout
     # CLI11 2.3 writes "--lr FLOAT=0.1", later versions "--lr FLOAT [0.1]".
     return {name: first or second or None for name, first, second in
             re.findall(r"^  (?:-\w,)?(--[\w-]+)(?: [A-Z]+(?:=(\S+)| \[([^\]]*)\])?)?", help_text, re.MULTILINE)}

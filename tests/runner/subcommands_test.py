@@ -1,5 +1,6 @@
 """Which program runs: subcommands, and programs beside triseg."""
 import os
+import re
 import shutil
 import subprocess
 import unittest
@@ -23,6 +24,25 @@ class Subcommands(ProgramTest):
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertRegex(done.stdout, r"^triseg [\d.]+, build [0-9a-f]{16}, little-endian; commit ([0-9a-f]{12}|unknown); \w+ [\d.]+; "
                                       r"engines (\w+, )*reference\n$")
+
+    def test_help_fits_a_screen_and_has_examples(self):
+        names = [name for name in OWN.split(", ")] + ["sweep status", "sweep top", "sweep collect", "analyze percentiles"]
+        for name in names:
+            with self.subTest(name):
+                done = run([*name.split(), "--help"])
+                self.assertEqual((done.returncode, done.stderr), (0, ""))
+                lines = done.stdout.splitlines()
+                self.assertLessEqual(max(map(len, lines)), 100)
+                self.assertLess(len(lines), 60)
+                examples = lines[lines.index("Examples:") + 1:]
+                self.assertGreaterEqual(len(examples), 2)
+                shown = run([*name.split(), "--help-all"]).stdout if "--help-all" in done.stdout else done.stdout
+                for example in examples:
+                    for option in re.findall(r"(?<= )--[a-z][\w-]*", example.partition(f"triseg {name}")[2]):
+                        self.assertRegex(shown, rf"(?m)^  {option}\b")
+        everything = run(["search", "--help-all"]).stdout
+        self.assertIn("--warm-start-tolerance", everything)
+        self.assertNotIn("--warm-start-tolerance", run(["search", "--help"]).stdout)
 
     def test_help_is_given_where_it_is_asked_for(self):
         for arguments, words in ((["--help"], ["search", "train", "doctor"]), (["search", "--help"], ["--episodes"]),

@@ -157,9 +157,9 @@ TEST_F(Sweep, FaultsNameFileAndKey) {
   const std::string file = (folder_ / "s.toml").string();
   for (const auto& [text, message] : std::map<std::string, std::string>{
            {"[grid]\nstrateg = [\"ppo\"]\n",
-            "s.toml: [grid]: unknown key 'strateg': do you mean 'strategy'? triseg search --help lists them"},
+            "s.toml: [grid]: unknown key 'strateg': did you mean 'strategy'? triseg search --help-all lists them"},
            {"seds = 3\n",
-            "key 'seds': unknown: do you mean 'seeds'? expected base or seeds, or a section [base], "
+            "key 'seds': unknown: did you mean 'seeds'? expected base or seeds, or a section [base], "
             "[grid], [[zip]], [random] or [halving]"},
            {"seed = 3\n", "key 'seed': is an option of a search: expected it in [base], or its values in a list in"},
            {"[base]\nconfig = \"none.toml\"\n", "s.toml: [base]: config: "},
