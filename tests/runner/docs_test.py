@@ -97,6 +97,18 @@ def commands_in(page):
 
 
 class Docs(unittest.TestCase):
+    def test_the_lines_of_the_faq_are_those_of_the_program(self):
+        """Four words in a row of each, at least, stand in a source: numbers and names between them are others."""
+        sources = [path for folder in ("core", "data", "learner", "network", "runner", "slurm", "worker")
+                   for path in glob.glob(os.path.join(SOURCE, folder, "**", "*.[csh]*"), recursive=True)]
+        texts = " ".join(" ".join(re.sub(r'"\s*\n\s*"', "", text_of(path)).split()) for path in sources)
+        quoted = re.findall(r"`((?:triseg: error|warning|slurm: error): [^`]*)`", text_of(os.path.join(SOURCE, "docs/faq.md")))
+        self.assertGreater(len(quoted), 15)
+        for line in quoted:
+            words = line.split()
+            with self.subTest(line=line):
+                self.assertTrue(any(" ".join(words[i:i + 4]) in texts for i in range(2, len(words) - 3)))
+
     def test_every_command_of_every_page_exists(self):
         checked = 0
         for path in sorted(glob.glob(os.path.join(SOURCE, "docs", "*.md"))) + [os.path.join(SOURCE, "README.md")]:
