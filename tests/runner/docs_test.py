@@ -98,16 +98,17 @@ def commands_in(page):
 
 class Docs(unittest.TestCase):
     def test_the_lines_of_the_faq_are_those_of_the_program(self):
-        """Four words in a row of each, at least, stand in a source: numbers and names between them are others."""
+        """At least three words in a row of each stand in a source: what is filled in between them differs."""
         sources = [path for folder in ("core", "data", "learner", "network", "runner", "slurm", "worker")
                    for path in glob.glob(os.path.join(SOURCE, folder, "**", "*.[csh]*"), recursive=True)]
         texts = " ".join(" ".join(re.sub(r'"\s*\n\s*"', "", text_of(path)).split()) for path in sources)
+        texts = re.sub(r"\{[^{}]*\}", "...", texts)
         quoted = re.findall(r"`((?:triseg: error|warning|slurm: error): [^`]*)`", text_of(os.path.join(SOURCE, "docs/faq.md")))
         self.assertGreater(len(quoted), 15)
         for line in quoted:
             words = line.split()
             with self.subTest(line=line):
-                self.assertTrue(any(" ".join(words[i:i + 4]) in texts for i in range(2, len(words) - 3)))
+                self.assertTrue(any(" ".join(words[i:i + 3]) in texts for i in range(1, len(words) - 2)))
 
     def test_every_command_of_every_page_exists(self):
         checked = 0
