@@ -144,7 +144,7 @@ TEST_F(Sweep, TheBaseMayBeAFile) {
   EXPECT_THAT(error("base = \"ranks.toml\"\n"), HasSubstr("its rank-timeout is of all ranks of a sweep"));
   const std::string sweep = (folder_ / "s.toml").string(), file = (folder_ / "faulty.toml").string();
   for (const auto& [line, message] : std::map<std::string, std::string>{
-           {"bogus = 2\n", ": unknown key 'bogus': triseg search --help lists them"},
+           {"bogus = 2\n", ": unknown key 'bogus': triseg search --help-all lists them"},
            {"lr = \"a\"\n", ": key 'lr': expected a number, found the text 'a'"},
            {"clip = 7\n", ": key 'clip': --clip: expected a number from 1e-12 to 1, found '7'"}}) {
     commit_file(folder_ / "faulty.toml", line);
