@@ -128,13 +128,12 @@ std::string wrong_kind(const CLI::Option& option, const TomlEntry& entry) {
 }  // namespace
 
 void declare_problem(CLI::App& app, ProblemOptions& o) {
-  app.add_option("--model", o.model, "Network (default: that of --teacher, or alexnet)")
+  app.add_option("--model", o.model, "Network (default: the teacher's, or alexnet)")
       ->group(changes_results)
       ->check(not_empty("a network"));
   app.add_option_function<std::string>(
          "--backend", [&o](const std::string& text) { o.backend = parse_scheme(text); },
-         "Quantization scheme: fbgemm (weights per channel, 7-bit activations) or qnnpack (default: that of --teacher, "
-         "or fbgemm)")
+         "Quantization: fbgemm or qnnpack (default: the teacher's, or fbgemm)")
       ->group(changes_results)
       ->check(CLI::Validator(
           [](std::string& text) {
@@ -143,19 +142,17 @@ void declare_problem(CLI::App& app, ProblemOptions& o) {
                        : fmt::format("unknown backend '{}': expected fbgemm or qnnpack", text);
           },
           ""));
-  results(app, "--data", o.data, "Data set: fashion-mnist, shapes, or a folder of IDX files or of CIFAR's binary files")
+  results(app, "--data", o.data, "fashion-mnist, shapes, or a folder of IDX or CIFAR's binary files")
       ->check(path_text("a data set or a folder"));
-  app.add_option("--teacher", o.teacher,
-                 "Model file of the teacher (default: the shipped one for model, data and backend)")
+  app.add_option("--teacher", o.teacher, "Model file (default: that shipped for model, data and backend)")
       ->group(changes_results)
       ->check(path_text("a model file"));
-  results(app, "--sites", o.sites,
-          "Sites to approximate: all, conv, or names separated by commas; the others stay exact")
+  results(app, "--sites", o.sites, "Sites to approximate: all, conv, or names separated by commas")
       ->type_name(list_type);
   results(app, "--kd-T", o.temperature, "Temperature of the distillation term")
       ->check(within(least_temperature, largest_temperature));
   results(app, "--attention-layers", o.attention_layers,
-          "Layers of the attention term: default, none, or names separated by commas")
+          "Layers of the attention term: default, none, or names with commas")
       ->type_name(list_type);
   results(app, "--attention-weight", o.attention_weight, "Weight of the attention term in the reward")
       ->check(non_negative);
@@ -174,28 +171,26 @@ void declare_iteration(CLI::App& app, IterationOptions& o) {
   results(app, "--batch-size", o.batch_size, "Images an episode is scored on")->check(whole(1, 1'000'000));
   results(app, "--calib-batches", o.calib_batches, "Batches of images for the histograms")->check(whole(1, 1'000'000));
   add_choice(app, changes_results, "--tmax-mode", o.tmax.mode, tmax_modes,
-             "tmax of a site: percentile of its non-zero codes plus offset, fixed, or search: a fifth code");
+             "A site's tmax: percentile of its codes, fixed, or search");
   results(app, "--tmax-fixed", o.tmax.fixed, "tmax in mode fixed [code]; 255 lets no value pass")
       ->check(whole(smallest_tmax, 255));
-  results(app, "--tmax-percentile", o.tmax.percentile, "Percentile of the non-zero codes")->check(within(0, 100));
+  results(app, "--tmax-percentile", o.tmax.percentile, "Percentile of the codes that are not 0")->check(within(0, 100));
   results(app, "--tmax-offset", o.tmax.offset, "Added to the percentile's code [codes]")->check(whole(-255, 255));
 }
 
 void declare_start(CLI::App& app, StartOptions& o) {
-  add_choice(
-      app, changes_results, "--warm-start", o.warm_start, warm_starts,
-      "First draws: around the best analytic start (best), the MSE optimum (mse), tmax*k/5 (init), or cold (none)");
+  add_choice(app, changes_results, "--warm-start", o.warm_start, warm_starts,
+             "First draws: around the best analytic start (best), the MSE optimum (mse), tmax*k/5 (init), or none");
 }
 
 void declare_strategy(CLI::App& app, StrategyOptions& o) {
   add_choice(app, changes_results, "--strategy", o.kind, strategy_names,
-             "What proposes codes: ppo, cma-es, coordinate, random, or mse, which searches nothing");
+             "ppo, cma-es, coordinate, random, or mse, which searches nothing");
   results(app, "--warm-start-tolerance", o.start.width_tolerance,
           "Width of the first draws of ppo and cma-es: the codes within it raise a site's squared error by at most "
           "this share")
       ->check(positive);
-  results(app, "--lr", o.ppo.learning_rate,
-          "Learning rate of Adam: of the critic, and with --warm-start none of the whole policy")
+  results(app, "--lr", o.ppo.learning_rate, "Learning rate of the critic; --warm-start none: of the policy, too")
       ->check(positive);
   results(app, "--mean-rate", o.ppo.mean_rate,
           "Step of the means of the draws, an epoch [natural gradients]; ppo from a warm start")
@@ -216,8 +211,8 @@ void declare_strategy(CLI::App& app, StrategyOptions& o) {
 
 void declare_objective(CLI::App& app, ObjectiveOptions& o) {
   add_choice(app, changes_results, "--objective", o.objective, objectives,
-             "accuracy: best reward; with --tmax-mode search also coverage: fewest activations passed through within "
-             "--max-acc-drop, and pareto: the trade-off of both");
+             "accuracy; with --tmax-mode search also coverage: fewest activations passed through, and pareto: the "
+             "trade-off of both");
   app.add_option_function<std::string>(
          "--pass-shares", [&o](const std::string& text) { o.pass_shares = parse_pass_shares(text); },
          "With --tmax-mode search: shares of the sites' activations that may pass through [percent], separated by "
@@ -235,10 +230,9 @@ void declare_objective(CLI::App& app, ObjectiveOptions& o) {
 }
 
 void declare_selection(CLI::App& app, SelectionOptions& o) {
-  results(app, "--top-k", o.top_k, "Episodes that are scored again on the validation split at the end")
+  results(app, "--top-k", o.top_k, "Episodes that are scored again on the validation split")
       ->check(whole(1, 1'000'000));
-  results(app, "--max-acc-drop", o.max_acc_drop,
-          "Accuracy the selected codes may lose on validation [percentage points]")
+  results(app, "--max-acc-drop", o.max_acc_drop, "Accuracy the selected codes may lose [percentage points]")
       ->check(non_negative);
 }
 
@@ -250,14 +244,13 @@ void declare_moment_repair(CLI::App& app, MomentRepairOptions& o) {
 
 void declare_engine(CLI::App& app, EngineOptions& o) {
   add_engine(app, o.engine, "What executes the network");
-  speed(app, "--threads", o.threads,
-        "Scoring threads of a rank; 0: the cores it may use, shared among the ranks of its host")
+  speed(app, "--threads", o.threads, "Scoring threads of a rank; 0: its part of the cores it may use")
       ->check(whole(0, 4096));
 }
 
 void declare_ranks(CLI::App& app, RankOptions& o) {
   add_choice(app, changes_speed, "--transport", o.transport, transport_names,
-             "What joins the ranks: auto (mpi where a launcher started them), local, mpi, or nccl between GPUs");
+             "What joins the ranks: auto (mpi under a launcher), local, mpi, nccl");
   speed(app, "--rank-timeout", o.rank_timeout, "Seconds after which a rank that does not answer ends the search")
       ->check(within(1e-3, 1e8));
   add_flag(app, changes_speed, "--dedicated-learner", o.dedicated_learner,
@@ -265,17 +258,16 @@ void declare_ranks(CLI::App& app, RankOptions& o) {
 }
 
 void declare_output(CLI::App& app, OutputOptions& o) {
-  speed(app, "--out", o.out, "Folder of the results: OUT/tri_ppo_int_codes/NAME.json and NAME.h5")
-      ->check(path_text("a folder"));
+  speed(app, "--out", o.out, "Folder: OUT/tri_ppo_int_codes/NAME.json and NAME.h5")->check(path_text("a folder"));
   app.add_option("--result-file", o.result_file, "NAME.json, without a folder (default: MODEL.json)")
       ->group(changes_speed)
       ->check(path_text("a name that ends in .json"));
   speed(app, "--checkpoint-every", o.checkpoint_every, "Seconds between commits of the run file")->check(non_negative);
-  speed(app, "--time-limit", o.time_limit, "Seconds after which it stops as by a signal, exit code 85; 0: none")
+  speed(app, "--time-limit", o.time_limit, "Seconds until it stops as by a signal, exit code 85; 0: none")
       ->check(non_negative);
   speed(app, "--progress-every", o.progress_every, "Seconds between progress lines where there is no terminal")
       ->check(positive);
-  add_flag(app, changes_speed, "--quiet", o.quiet, "Say nothing on standard error but warnings and errors");
+  add_flag(app, changes_speed, "--quiet", o.quiet, "Only warnings and errors on standard error");
   app.add_option("--log-json", o.log_json,
                  "Append the log to this file, too, a JSON object a line, with an event for each iteration")
       ->group(changes_speed)
@@ -283,7 +275,9 @@ void declare_output(CLI::App& app, OutputOptions& o) {
 }
 
 void declare_config(CLI::App& app) {
-  app.add_option("--config", "TOML file of these options (names without dashes); the command line has precedence")
+  app.add_option("--config", "TOML file of these options; the command line has precedence")
+      ->type_name("TEXT")
+      ->expected(1)
       ->group(changes_speed)
       ->configurable(false)
       ->check(path_text("a file"));
@@ -293,8 +287,7 @@ void declare_search(CLI::App& app, SearchOptions& o) {
   declare_problem(app, o.problem);
   declare_iteration(app, o.iteration);
   results(app, "--episodes", o.episodes, "Draws of codes to score")->check(whole(1, 1'000'000'000'000));
-  app.add_option("--start", o.start,
-                 "Result file whose codes, tmax and repair the search starts with, in place of --warm-start")
+  app.add_option("--start", o.start, "Result file whose codes, tmax and repair are the start")
       ->group(changes_results)
       ->check(path_text("a result file"));
   declare_start(app, o.strategy.start);
@@ -314,11 +307,11 @@ void declare_search(CLI::App& app, SearchOptions& o) {
 
 void arrange_search_help(CLI::App& app) {
   arrange_help(app, {{"Problem", {"--model", "--backend", "--data", "--teacher", "--sites"}},
-                     {"Search", {"--episodes", "--batch-size", "--calib-batches", "--seed", "--config"}},
-                     {"Reward", {"--kd-T", "--attention-weight", "--attention-layers"}},
-                     {"Where staircases end", {"--tmax-mode", "--tmax-percentile", "--tmax-offset", "--tmax-fixed"}},
+                     {"Search", {"--config", "--episodes", "--batch-size", "--seed"}},
+                     {"Reward", {"--kd-T", "--attention-weight"}},
+                     {"Where staircases end", {"--tmax-mode", "--tmax-percentile", "--tmax-offset"}},
                      {"What proposes codes", {"--strategy", "--start", "--warm-start", "--lr", "--repair"}},
-                     {"What is selected", {"--objective", "--pass-shares", "--top-k", "--max-acc-drop"}},
+                     {"What is selected", {"--objective", "--top-k", "--max-acc-drop"}},
                      {"Running",
                       {"--out", "--result-file", "--engine", "--threads", "--transport", "--time-limit", "--quiet"}}});
 }

@@ -10,7 +10,7 @@
 namespace triseg {
 namespace {
 
-constexpr std::size_t name_columns = 30;
+constexpr std::size_t name_columns = 32;
 
 /// The arrangement of an app, which lives as long as the program.
 std::map<const CLI::App*, std::vector<HelpGroup>>& arrangements() {

@@ -73,8 +73,8 @@ class Pages(ProgramTest):
 @functools.cache
 def options_of(subcommand):
     """The options in the help of a command, None if there is no such command."""
-    done = run([*subcommand, "--help"])
-    return set(re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", done.stdout)) | {"--help"} if done.returncode == 0 else None
+    done = run([*subcommand, "--help-all" if subcommand in (("search",), ("doctor",)) else "--help"])
+    return set(re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", done.stdout)) | {"--help", "--help-all"} if done.returncode == 0 else None
 
 
 @functools.cache

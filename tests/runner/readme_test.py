@@ -104,7 +104,7 @@ class Readme(unittest.TestCase):
                         self.assertEqual(defaults[i], options[name])
 
     def test_every_option_that_is_named_is_declared(self):
-        known = {"--help", "--version"}
+        known = {"--help", "--help-all", "--version"}
         for command in ("search", "evaluate", "repair", "train", "pick", "validate", "score", "sensitivity", "verify", "replay", "compare"):
             known |= declared(command).keys()
         for line in self.readme.splitlines():

@@ -1,4 +1,5 @@
 """Which program runs: subcommands, and programs beside triseg."""
+import itertools
 import os
 import re
 import shutil
@@ -8,6 +9,7 @@ import unittest
 from program import PROGRAM, ProgramTest, environment, run
 
 OWN = "search, sweep, evaluate, sensitivity, analyze, score, train, repair, pick, validate, verify, replay, compare, show, doctor"
+
 
 
 class Subcommands(ProgramTest):
@@ -36,9 +38,11 @@ class Subcommands(ProgramTest):
                 self.assertLess(len(lines), 60)
                 examples = lines[lines.index("Examples:") + 1:]
                 self.assertGreaterEqual(len(examples), 2)
-                shown = run([*name.split(), "--help-all"]).stdout if "--help-all" in done.stdout else done.stdout
                 for example in examples:
-                    for option in re.findall(r"(?<= )--[a-z][\w-]*", example.partition(f"triseg {name}")[2]):
+                    words = example.partition("triseg ")[2].split()
+                    command = list(itertools.takewhile(str.isalpha, words))
+                    shown = run([*command, "--help-all" if command[:1] in (["search"], ["doctor"]) else "--help"]).stdout
+                    for option in filter(lambda word: word.startswith("--"), words):
                         self.assertRegex(shown, rf"(?m)^  {option}\b")
         everything = run(["search", "--help-all"]).stdout
         self.assertIn("--warm-start-tolerance", everything)

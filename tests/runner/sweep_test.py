@@ -424,7 +424,7 @@ class Sweep(ProgramTest):
         self.assert_one_line_error(run(["sweep", file, "--index", "1", "--out", self.out("a")]), "--index: expected 0 to 0, found 1")
         self.assert_one_line_error(run(["sweep", file, "--index-step", "2"]), "--index-step: has no effect without --index")
         self.assert_one_line_error(run(["sweep", file, "--dry-run=no"]), "--dry-run: expected no value")
-        self.assert_one_line_error(run(["sweep", "status", self.folder, "--wtach"]), "unknown option '--wtach': triseg sweep status --help")
+        self.assert_one_line_error(run(["sweep", "status", self.folder, "--wtach"]), "unknown option '--wtach': did you mean '--watch'? triseg sweep status --help")
         self.assert_one_line_error(run(["sweep", "collect", self.folder]), "is no folder of a sweep")
         os.mkdir(self.out("a"))
         with open(os.path.join(self.out("a"), "sweep.json"), "w") as table:
