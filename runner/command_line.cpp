@@ -1,10 +1,15 @@
 #include "runner/command_line.hpp"
 
+#include "core/error.hpp"
 #include "core/text.hpp"
 
 #include <spdlog/fmt/fmt.h>
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 
@@ -44,6 +49,15 @@ std::vector<std::string> arguments() {
   std::ifstream file("/proc/self/cmdline", std::ios::binary);
   for (std::string word; std::getline(file, word, '\0');) words.push_back(word);
   return words;
+}
+
+void become(const std::string& name, std::vector<std::string> arguments) {
+  std::vector<char*> argv;
+  for (std::string& word : arguments) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  const std::filesystem::path program = program_folder() / name;
+  ::execv(program.c_str(), argv.data());
+  fail("cannot run {}: {}; it belongs beside triseg", program.string(), std::strerror(errno));
 }
 
 std::string command_line() {

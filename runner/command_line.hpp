@@ -13,7 +13,11 @@ std::filesystem::path program_folder();
 /// This process's arguments, the program's name first.
 std::vector<std::string> arguments();
 
-/// The same in shell syntax, the program's folder left out: "triseg search --seed 3 --out 'my runs'".
+/// Replaces this process by the program of this name that lies beside it, called with these arguments, its name first.
+/// Returns only by throwing Error.
+void become(const std::string& name, std::vector<std::string> arguments);
+
+/// The arguments in shell syntax, the program's folder left out: "triseg search --seed 3 --out 'my runs'".
 std::string command_line();
 
 /// The word as a POSIX shell takes it verbatim: quoted where it holds more than plain characters.

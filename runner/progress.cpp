@@ -1,16 +1,21 @@
 #include "runner/progress.hpp"
 
+#include "core/terminal.hpp"
+#include "runner/live_view.hpp"
+
 #include <spdlog/spdlog.h>
 
-#include <sys/ioctl.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cstdio>
 #include <utility>
 
 namespace triseg {
 namespace {
+
+double seconds_between(std::chrono::steady_clock::time_point a, std::chrono::steady_clock::time_point b) {
+  return std::chrono::duration<double>(b - a).count();
+}
+
+}  // namespace
 
 std::string clock_time(double seconds) {
   const auto s = static_cast<long long>(seconds + 0.5);
@@ -18,31 +23,22 @@ std::string clock_time(double seconds) {
                    : fmt::format("{}:{:02}", s / 60, s % 60);
 }
 
-double seconds_between(std::chrono::steady_clock::time_point a, std::chrono::steady_clock::time_point b) {
-  return std::chrono::duration<double>(b - a).count();
-}
-
-/// True while a bar stands on the terminal's line, the cursor behind it.
-bool line_is_open = false;
-
-/// Columns of the terminal; 80 where it does not say.
-int terminal_columns() {
-  winsize size{};
-  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
-}
-
-}  // namespace
-
-std::string progress_line(double share, std::string_view facts, int columns) {
-  constexpr int widest = 24, narrowest = 6, frame = 3;  // "[", "] "
-  const int left = columns - static_cast<int>(facts.size()) - frame, width = std::min(widest, left);
-  if (width < narrowest) return std::string(facts.substr(0, static_cast<std::size_t>(std::max(columns, 0))));
-  const int filled = static_cast<int>(double(width) * std::clamp(share, 0.0, 1.0));
-  return fmt::format("[{}{}] {}", std::string(filled, '#'), std::string(width - filled, '.'), facts);
-}
-
-void clear_progress_line() {
-  if (std::exchange(line_is_open, false)) std::fputs("\r\033[K", stderr);
+std::vector<std::string> progress_lines(double share, const std::string& amount, const std::vector<std::string>& facts,
+                                        int columns) {
+  constexpr int widest = 40, narrowest = 6, frame = 3;  // "[", "] "
+  const double within = std::clamp(share, 0.0, 1.0);
+  const std::string behind = fmt::format("{:.0f} %, {}", 100 * within, amount);
+  const int width = std::clamp(columns - 1 - frame - static_cast<int>(behind.size()), narrowest, widest);
+  const auto filled = static_cast<std::size_t>(double(width) * within);
+  std::vector<std::string> lines{
+      fmt::format("[{}{}] {}", std::string(filled, '#'), std::string(std::size_t(width) - filled, '.'), behind)};
+  for (const std::string& fact : facts) {
+    const bool fits = static_cast<int>(lines.back().size() + fact.size()) + 2 < columns;
+    if (lines.size() > 1 && fits) lines.back() += ", " + fact;
+    else if (lines.size() < live_view_lines) lines.push_back(fact);
+    else break;
+  }
+  return lines;
 }
 
 Progress::Progress(std::string label, std::uint64_t done, std::uint64_t total, double interval_seconds,
@@ -52,34 +48,34 @@ Progress::Progress(std::string label, std::uint64_t done, std::uint64_t total, d
       first_(done),
       total_(total),
       interval_seconds_(interval_seconds),
-      terminal_(isatty(STDERR_FILENO) != 0),
       silent_(!spdlog::should_log(spdlog::level::info)),
       start_(Clock::now()),
       last_(start_) {}
 
 Progress::~Progress() {
-  if (!silent_ && std::exchange(line_is_open, false)) std::fputc('\n', stderr);
+  if (is_live_) print_line();
 }
 
-void Progress::update(std::uint64_t done, std::string_view note) {
+void Progress::update(std::uint64_t done, const std::vector<std::string>& facts) {
   if (silent_) return;
   const auto now = Clock::now();
-  const bool last = done >= total_;
-  if (!last && seconds_between(last_, now) < (terminal_ ? 0.1 : interval_seconds_)) return;
+  const bool last = done >= total_, live = live_view_possible() && !last;
+  if (!last && seconds_between(last_, now) < (live ? 0.1 : interval_seconds_)) return;
   last_ = now;
   const double elapsed = seconds_between(start_, now), rate = double(done - first_) / (elapsed > 0 ? elapsed : 1e-9);
   const std::string eta = rate > 0 ? clock_time(double(total_ - done) / rate) : "?";
-  const std::string facts =
-      fmt::format("{}/{}, {:.1f} {}/s, ETA {}{}, {}", done, total_, rate, label_, eta, rest_, note);
-  if (!terminal_) {
-    std::fprintf(stderr, "%s: %s\n", label_.c_str(), facts.c_str());
-    return;
-  }
-  // The last column stays free: a full line would begin a new one on some terminals.
-  const std::string line = progress_line(double(done) / double(total_), facts, terminal_columns() - 1);
-  std::fprintf(stderr, "\r\033[K%s%s", line.c_str(), last ? "\n" : "");
-  std::fflush(stderr);
-  line_is_open = !last;
+  std::vector<std::string> all{fmt::format("{:.1f} {}/s", rate, label_), fmt::format("ETA {}{}", eta, rest_)};
+  all.insert(all.end(), facts.begin(), facts.end());
+  line_ = fmt::format("{}: {}/{}, {}", label_, done, total_, fmt::join(all, ", "));
+  if (!live) return print_line();
+  show_live_view(progress_lines(double(done) / double(total_), fmt::format("{}/{} {}", done, total_, label_), all,
+                                terminal_size().columns));
+  is_live_ = true;
+}
+
+void Progress::print_line() {
+  if (std::exchange(is_live_, false)) end_live_view();
+  print_above_live_view(line_ + "\n");
 }
 
 }  // namespace triseg

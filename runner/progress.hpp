@@ -1,10 +1,10 @@
-// How far a search is: a bar on a terminal, else a plain line now and then. On stderr.
+// How far a piece of work is: a live view on a terminal (live_view.hpp), else a plain line now and then. On stderr.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <string>
-#include <string_view>
+#include <vector>
 
 namespace triseg {
 
@@ -13,25 +13,31 @@ class Progress {
   /// `done` of `total` lie behind already (a resumed run); the rate counts from there. interval_seconds: between lines.
   /// rest: what follows that the estimated time does not include, "final scoring"; may be empty.
   Progress(std::string label, std::uint64_t done, std::uint64_t total, double interval_seconds, std::string rest = "");
+  /// Leaves a plain line where a live view stands.
   ~Progress();
 
-  /// `note` stands behind the rate: "best reward -0.0312".
-  void update(std::uint64_t done, std::string_view note);
+  /// facts: what stands behind the rate, such as "best reward -0.0312".
+  void update(std::uint64_t done, const std::vector<std::string>& facts);
 
  private:
   using Clock = std::chrono::steady_clock;
+  void print_line();
+
   std::string label_, rest_;
   std::uint64_t first_, total_;
   double interval_seconds_;
-  bool terminal_;
-  bool silent_;  ///< as the log is, below warnings
+  bool silent_;           ///< as the log is, below warnings
+  bool is_live_ = false;  ///< a live view of it stands
+  std::string line_;      ///< the plain line of the last update that was shown
   Clock::time_point start_, last_;
 };
 
-/// A bar and what it is about in at most `columns` columns: the bar gives way first, then the end of the facts.
-std::string progress_line(double share, std::string_view facts, int columns);
+/// The lines of a live view of so many columns: a bar with the share and `amount` behind it, "24/192 episodes", and as
+/// many of the facts as fit below.
+std::vector<std::string> progress_lines(double share, const std::string& amount, const std::vector<std::string>& facts,
+                                        int columns);
 
-/// Clears the bar that stands on the terminal's line, if one does, so that a message can take its place.
-void clear_progress_line();
+/// "1:05", "2:00:00".
+std::string clock_time(double seconds);
 
 }  // namespace triseg

@@ -111,14 +111,15 @@ int Search::run(const Pause* pause) {
   for (const Update& u : data_.updates) best = std::max(best, u.best_reward - u.reference_reward);
   Progress progress("episodes", data_.episodes.size(), data_.episodes_total, options_.output.progress_every,
                     "final scoring");
+  const RankTimes begun = rank_times();
   while (!search_done() && data_.episodes.size() < pause_at && !stop_requested()) {
+    const RankTimes before = rank_times();
     iterate();
     const Update& update = data_.updates.back();
     best = std::max(best, update.best_reward - update.reference_reward);
-    progress.update(data_.episodes.size(),
-                    fmt::format("gain {:+.4f}, best {:+.4f}{}", update.mean_reward - update.reference_reward, best,
-                                last_evaluation()));
-    log_iteration();
+    const RankTimes now = rank_times();
+    progress.update(data_.episodes.size(), facts(best, rank_use(begun, now)));
+    log_iteration(rank_use(before, now));
     if (seconds_since(last_commit) >= options_.output.checkpoint_every) {
       commit();
       last_commit = Clock::now();
@@ -378,7 +379,7 @@ bool Search::score_finalists() {
     for (const std::size_t f : heat.finalists) candidates.push_back(finalists[f].codes);
     add_records(scored, heat.finalists, score_records(Split::validation, heat.begin, heat.end, candidates, repair_),
                 options_.problem.attention_weight);
-    progress.update(student_images(), counted(candidates.size(), "candidate"));
+    progress.update(student_images(), {counted(candidates.size(), "candidate")});
     heat = next();
     if (heat.finalists.empty()) break;
     if (stop_requested() || seconds_since(last_commit) >= options_.output.checkpoint_every) {
@@ -455,13 +456,19 @@ std::vector<Score> Search::score_records(Split split, std::size_t begin, std::si
   return rollout_.score(request);
 }
 
-std::string Search::last_evaluation() const {
-  return data_.evaluations.empty()
-             ? ""
-             : fmt::format(", validation KD {:.4f}", data_.evaluations.back().validation.mean_kd());
+RankTimes Search::rank_times() const { return {Clock::now(), rollout_.busy_seconds(), seconds_.learner}; }
+
+std::vector<std::string> Search::facts(double best, const RankUse& use) const {
+  const Update& update = data_.updates.back();
+  std::vector<std::string> facts{fmt::format("gain {:+.4f}", update.mean_reward - update.reference_reward),
+                                 fmt::format("best {:+.4f}", best)};
+  if (!data_.evaluations.empty())
+    facts.push_back(fmt::format("validation KD {:.4f}", data_.evaluations.back().validation.mean_kd()));
+  facts.push_back(use.text());
+  return facts;
 }
 
-void Search::log_iteration() const {
+void Search::log_iteration(const RankUse& use) const {
   const Update& u = data_.updates.back();
   std::vector<std::pair<std::string_view, EventValue>> fields = {{"iteration", u.iteration},
                                                                  {"episodes", std::uint64_t{data_.episodes.size()}},
@@ -469,7 +476,9 @@ void Search::log_iteration() const {
                                                                  {"mean_reward", u.mean_reward},
                                                                  {"best_reward", u.best_reward},
                                                                  {"reference_reward", u.reference_reward},
-                                                                 {"seconds", u.iteration_seconds}};
+                                                                 {"seconds", u.iteration_seconds},
+                                                                 {"rank_use", use.mean},
+                                                                 {"least_rank_use", use.least}};
   if (!data_.evaluations.empty() && data_.evaluations.back().iteration == u.iteration)
     fields.emplace_back("validation_kd", data_.evaluations.back().validation.mean_kd());
   log_event("iteration", fields);

@@ -7,6 +7,7 @@
 #include "learner/judging/selection.hpp"
 #include "learner/strategies/strategy.hpp"
 #include "runner/given_start.hpp"
+#include "runner/rank_use.hpp"
 #include "runner/repair_fit.hpp"
 #include "runner/ranks/rollout.hpp"
 #include "runner/search_options.hpp"
@@ -59,9 +60,11 @@ class Search {
  private:
   void prepare();
   void show_starts() const;
-  /// For the progress line: KD of the last evaluation, or nothing.
-  std::string last_evaluation() const;
-  void log_iteration() const;
+  /// What ranks have done so far.
+  RankTimes rank_times() const;
+  /// What progress shows: gain of the last iteration, best gain so far, KD of the last evaluation, use of the ranks.
+  std::vector<std::string> facts(double best, const RankUse& use) const;
+  void log_iteration(const RankUse& use) const;
   /// What the checkpoint holds of an iteration that is scored and not learned from.
   void restore_unlearned();
   /// The strategy, and its starts unless the checkpoint has them: of the sites, or with a searched tmax of several sets

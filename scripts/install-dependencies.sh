@@ -19,7 +19,7 @@ packages=(
 )
 case "${1:-}" in
   "") ;;
-  --for-tests) packages+=(slurmctld slurmd slurm-client munge iproute2 clang-format-14 octave r-bioc-rhdf5 chromium) ;;
+  --for-tests) packages+=(slurmctld slurmd slurm-client munge iproute2 clang-format-14 octave r-bioc-rhdf5 chromium zsh) ;;
   *) fail "unknown argument '$1': expected --for-tests or nothing" ;;
 esac
 

@@ -282,21 +282,27 @@ int coverage(CoverageOptions o) {
 }
 
 void declare(CLI::App& app, AnalyzeOptions& o) {
-  app.add_option("--model", o.model, "Network (default: the teacher's, or alexnet)")->check(not_empty("a network"));
+  app.add_option("--model", o.model, "Network (default: the teacher's, or alexnet)")
+      ->check(offers(recipe_names()))
+      ->check(not_empty("a network"));
   app.add_option_function<std::string>(
          "--backend", [&o](const std::string& text) { o.backend = parse_scheme(text); },
          "Quantization scheme: fbgemm or qnnpack (default: the teacher's, or fbgemm)")
+      ->check(offers(scheme_names))
       ->check(not_empty("fbgemm or qnnpack"));
   app.add_option("--data", o.data, "Data set: fashion-mnist, shapes, or a folder")
+      ->check(offers(data_names))
       ->check(path_text("a data set or a folder"))
       ->capture_default_str();
   app.add_option("--teacher", o.teacher, "Model file (default: the shipped one)")->check(path_text("a model file"));
-  app.add_option("--split", o.split, "Images: search, validation or test")->capture_default_str();
+  app.add_option("--split", o.split, "Images: search, validation or test")
+      ->check(offers(split_names))
+      ->capture_default_str();
   app.add_option("--images", o.images, "How many of them, the first")
       ->check(whole(1, 1'000'000))
       ->capture_default_str();
   declare_engine(app, o.engine);
-  app.add_option("--format", o.format, "table or json")->capture_default_str();
+  app.add_option("--format", o.format, "table or json")->check(offers(format_names))->capture_default_str();
 }
 
 void setup_network_analysis(CLI::App& analyze, const char* name, const char* description,
@@ -320,9 +326,13 @@ void setup_analyze(CLI::App& program, int& exit_code) {
   CLI::App* coverage_app =
       app->add_subcommand("coverage", "Activations that a result's staircases replace, with zeros and without");
   declare_student_options(*coverage_app, options->student);
-  coverage_app->add_option("--split", options->split, "Images: search, validation or test")->capture_default_str();
+  coverage_app->add_option("--split", options->split, "Images: search, validation or test")
+      ->check(offers(split_names))
+      ->capture_default_str();
   declare_engine(*coverage_app, options->engine);
-  coverage_app->add_option("--format", options->format, "table or json")->capture_default_str();
+  coverage_app->add_option("--format", options->format, "table or json")
+      ->check(offers(format_names))
+      ->capture_default_str();
   coverage_app->callback([=, &exit_code] { exit_code = coverage(*options); });
 }
 

@@ -8,6 +8,7 @@
 #include "learner/judging/selection.hpp"
 #include "runner/analysis/stored_run.hpp"
 #include "runner/commands/commands.hpp"
+#include "runner/commands/help.hpp"
 #include "runner/commands/declare_options.hpp"
 #include "runner/commands/option_checks.hpp"
 #include "runner/commands/result_student.hpp"
@@ -254,14 +255,19 @@ void setup_compare(CLI::App& program, int& exit_code) {
   CompareOptions& o = *options;
   CLI::App* app = program.add_subcommand(
       "compare", "What two runs or results differ in: options, outcomes with paired differences, content");
+  add_exit_codes(*app, {{0, "content, or codes and repair, are equal"}, {1, "they are different, or it failed"}});
   app->add_option("first", o.first, "Run file (NAME.h5) or result file (NAME.json): A")->check(path_text("a file"));
   app->add_option("second", o.second, "The other: B")->check(path_text("a file"));
   app->add_flag("--all", o.all, "Also list every field whose content differs, and options that change only the speed")
       ->disable_flag_override();
   app->add_flag("--files-only", o.files_only, "Score nothing again: needs neither teacher nor images")
       ->disable_flag_override();
-  app->add_option("--split", o.split, "Images to score both on: search, validation or test")->capture_default_str();
-  app->add_option("--data", o.data, "Data set (default: that of each)")->check(path_text("a data set or a folder"));
+  app->add_option("--split", o.split, "Images to score both on: search, validation or test")
+      ->check(offers(split_names))
+      ->capture_default_str();
+  app->add_option("--data", o.data, "Data set (default: that of each)")
+      ->check(offers(data_names))
+      ->check(path_text("a data set or a folder"));
   app->add_option("--teacher", o.teacher, "Model file of the teacher (default: that of each)")
       ->check(path_text("a model file"));
   declare_engine(*app, o.engine);

@@ -115,7 +115,7 @@ void setup_replay(CLI::App& program, int& exit_code) {
   declare_stored_run(*app, o.stored);
   app->add_option("episode", o.episode, "Which one: its row of /episodes")
       ->check(whole(0, std::numeric_limits<std::int64_t>::max()));
-  app->add_option("--format", o.format, "table or json")->capture_default_str();
+  app->add_option("--format", o.format, "table or json")->check(offers(format_names))->capture_default_str();
   app->callback([=, &exit_code] { exit_code = run_replay(*options); });
 }
 

@@ -5,6 +5,7 @@
 #include "learner/judging/sensitivity.hpp"
 #include "runner/commands/commands.hpp"
 #include "runner/commands/declare_options.hpp"
+#include "runner/commands/help.hpp"
 #include "runner/commands/option_checks.hpp"
 #include "runner/commands/result_student.hpp"
 #include "runner/ranks/ranks.hpp"
@@ -125,11 +126,17 @@ void setup_sensitivity(CLI::App& program, int& exit_code) {
   SensitivityOptions& o = *options;
   CLI::App* app = program.add_subcommand("sensitivity", "What each site's staircase costs, alone and among the others");
   declare_student_options(*app, o.student);
-  app->add_option("--split", o.split, "Images: search, validation or test")->capture_default_str();
+  app->add_option("--split", o.split, "Images: search, validation or test")
+      ->check(offers(split_names))
+      ->capture_default_str();
   declare_fitted_repair(*app, o.repair, "none");
   declare_engine(*app, o.engine);
-  app->add_option("--format", o.format, "table or json")->capture_default_str();
+  app->add_option("--format", o.format, "table or json")->check(offers(format_names))->capture_default_str();
   app->add_option("--out", o.out, "Also write the JSON to this file")->check(path_text("a file"));
+  arrange_help(*app, {{"Problem", {"--model", "--backend", "--data", "--teacher", "--kd-T", "--attention-layers"}},
+                      {"What is scored", {"--split", "--repair", "--repair-images"}},
+                      {"Report", {"--format", "--out"}},
+                      {"Running", {"--engine", "--threads"}}});
   app->callback([=, &exit_code] { exit_code = run_sensitivity(*options, given_options(*app)); });
 }
 

@@ -60,6 +60,7 @@ void declare_stored_run(CLI::App& app, StoredRunOptions& o) {
   o.command = app.get_name();
   app.add_option("run", o.run, "Run file (NAME.h5)")->check(path_text("a run file"));
   app.add_option("--data", o.data, "Data set (default: the run's; needed where its folder has moved)")
+      ->check(offers(data_names))
       ->check(path_text("a data set or a folder"));
   app.add_option("--teacher", o.teacher, "Model file of the teacher (default: the run's)")
       ->check(path_text("a model file"));

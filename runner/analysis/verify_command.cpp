@@ -5,6 +5,7 @@
 #include "learner/judging/selection.hpp"
 #include "runner/analysis/stored_run.hpp"
 #include "runner/commands/commands.hpp"
+#include "runner/commands/help.hpp"
 #include "runner/commands/declare_options.hpp"
 #include "runner/commands/option_checks.hpp"
 
@@ -187,6 +188,7 @@ void setup_verify(CLI::App& program, int& exit_code) {
   CLI::App* app = program.add_subcommand(
       "verify", "Score episodes and the selected student of a run again, and compare every bit with the file");
   declare_stored_run(*app, o.stored);
+  add_exit_codes(*app, {{0, "every bit came out again"}, {1, "something came out differently, or failed"}});
   CLI::Option* episodes =
       app->add_option("--episodes", o.episodes, "How many episodes at least, in whole iterations spread over the run")
           ->check(whole(1, std::uint64_t{1} << 62))

@@ -1,6 +1,8 @@
 // The subcommands: each file X_command.cpp declares its options on the program and runs it when it is chosen.
 #pragma once
 
+#include <string_view>
+
 namespace CLI {
 class App;
 }
@@ -28,6 +30,11 @@ void setup_compare(CLI::App& program, int& exit_code);      // runner/analysis
 void setup_show(CLI::App& program, int& exit_code);         // runner/analysis
 void setup_validate(CLI::App& program, int& exit_code);
 void setup_doctor(CLI::App& program, int& exit_code);
+void setup_completion(CLI::App& program, int& exit_code);  // in both programs
+
+/// The program beside triseg that has the subcommands that train.
+inline constexpr const char* trainer_program = "triseg-train";
+inline bool is_trainers(std::string_view subcommand) { return subcommand == "train" || subcommand == "repair"; }
 
 /// Every other program triseg-NAME that lies beside this one, as the subcommand NAME: it gets the arguments behind
 /// NAME. The last one to be called: a name that is taken stays what it is.

@@ -1,5 +1,4 @@
 // Subcommands that are programs of their own, beside this one.
-#include "core/error.hpp"
 #include "runner/command_line.hpp"
 #include "runner/commands/commands.hpp"
 #include "runner/commands/program.hpp"
@@ -10,9 +9,7 @@
 
 #include <algorithm>
 #include <cctype>
-#include <cerrno>
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
 #include <set>
 #include <string>
@@ -25,16 +22,6 @@ namespace {
 namespace fs = std::filesystem;
 
 const std::string prefix = "triseg-";
-
-/// Replaces this process by the program of this name beside it. Returns only by throwing Error.
-void become(const std::string& name, std::vector<std::string> arguments) {
-  std::vector<char*> argv;
-  for (std::string& word : arguments) argv.push_back(word.data());
-  argv.push_back(nullptr);
-  const fs::path program = program_folder() / name;
-  ::execv(program.c_str(), argv.data());
-  fail("cannot run {}: {}; it belongs beside triseg", program.string(), std::strerror(errno));
-}
 
 /// A subcommand whose options and help are another program's.
 CLI::App* add_foreign(CLI::App& program, const std::string& name, const std::string& description) {
@@ -70,7 +57,7 @@ void setup_trainer(CLI::App& program, int&) {
     add_foreign(program, name, description)->callback([] {
       ::setenv("OMP_WAIT_POLICY", "passive",
                0);  // LibTorch's threads would spin while they wait, and starve on a busy machine
-      become("triseg-train", arguments());
+      become(trainer_program, arguments());
     });
 }
 

@@ -3,6 +3,7 @@
 #include "core/codes.hpp"
 #include "core/error.hpp"
 #include "learner/files/result_file.hpp"
+#include "network/recipes.hpp"
 #include "runner/command_line.hpp"
 #include "runner/commands/help.hpp"
 #include "runner/commands/option_checks.hpp"
@@ -130,11 +131,13 @@ std::string wrong_kind(const CLI::Option& option, const TomlEntry& entry) {
 void declare_problem(CLI::App& app, ProblemOptions& o) {
   app.add_option("--model", o.model, "Network (default: the teacher's, or alexnet)")
       ->group(changes_results)
+      ->check(offers(recipe_names()))
       ->check(not_empty("a network"));
   app.add_option_function<std::string>(
          "--backend", [&o](const std::string& text) { o.backend = parse_scheme(text); },
          "Quantization: fbgemm or qnnpack (default: the teacher's, or fbgemm)")
       ->group(changes_results)
+      ->check(offers(scheme_names))
       ->check(CLI::Validator(
           [](std::string& text) {
             return text == "fbgemm" || text == "qnnpack"
@@ -143,16 +146,19 @@ void declare_problem(CLI::App& app, ProblemOptions& o) {
           },
           ""));
   results(app, "--data", o.data, "fashion-mnist, shapes, or a folder of IDX or CIFAR's binary files")
+      ->check(offers(data_names))
       ->check(path_text("a data set or a folder"));
   app.add_option("--teacher", o.teacher, "Model file (default: that shipped for model, data and backend)")
       ->group(changes_results)
       ->check(path_text("a model file"));
   results(app, "--sites", o.sites, "Sites to approximate: all, conv, or names separated by commas")
+      ->check(offers({"all", "conv"}))
       ->type_name(list_type);
   results(app, "--kd-T", o.temperature, "Temperature of the distillation term")
       ->check(within(least_temperature, largest_temperature));
   results(app, "--attention-layers", o.attention_layers,
           "Layers of the attention term: default, none, or names with commas")
+      ->check(offers({"default", "none"}))
       ->type_name(list_type);
   results(app, "--attention-weight", o.attention_weight, "Weight of the attention term in the reward")
       ->check(non_negative);
@@ -302,7 +308,6 @@ void declare_search(CLI::App& app, SearchOptions& o) {
   declare_output(app, o.output);
   declare_engine(app, o.engine);
   declare_ranks(app, o.ranks);
-  arrange_search_help(app);
 }
 
 void arrange_search_help(CLI::App& app) {

@@ -5,6 +5,7 @@
 #include "learner/files/hdf5.hpp"
 #include "runner/commands/commands.hpp"
 #include "runner/commands/declare_options.hpp"
+#include "runner/commands/help.hpp"
 #include "runner/inputs.hpp"
 #include "runner/ranks/build_identity.hpp"
 #include "runner/ranks/launcher.hpp"
@@ -228,6 +229,8 @@ void setup_doctor(CLI::App& program, int& exit_code) {
   CLI::App* app =
       program.add_subcommand("doctor", "Say what a search with these options would run on, and whether it would start");
   declare_search(*app, *options);
+  arrange_search_help(*app);
+  add_exit_codes(*app, {{0, "a search would start"}, {1, "it would not"}});
   app->callback([=, &exit_code] { exit_code = run_doctor(*app, *options); });
 }
 

@@ -5,6 +5,7 @@
 #include "learner/judging/selection.hpp"
 #include "runner/commands/commands.hpp"
 #include "runner/commands/declare_options.hpp"
+#include "runner/commands/help.hpp"
 #include "runner/commands/option_checks.hpp"
 #include "runner/ranks/ranks.hpp"
 #include "runner/commands/result_student.hpp"
@@ -104,10 +105,16 @@ void setup_evaluate(CLI::App& program, int& exit_code) {
   CLI::App* app =
       program.add_subcommand("evaluate", "Accuracy, KD and shares of activations of a result file on a split");
   declare_student_options(*app, o.student);
-  app->add_option("--split", o.split, "Images: search, validation or test")->capture_default_str();
+  app->add_option("--split", o.split, "Images: search, validation or test")
+      ->check(offers(split_names))
+      ->capture_default_str();
   declare_fitted_repair(*app, o.repair, "the result file's own repair, as it stands there");
   declare_engine(*app, o.engine);
-  app->add_option("--format", o.format, "table or json")->capture_default_str();
+  app->add_option("--format", o.format, "table or json")->check(offers(format_names))->capture_default_str();
+  arrange_help(*app, {{"Problem", {"--model", "--backend", "--data", "--teacher", "--kd-T", "--attention-layers"}},
+                      {"What is scored", {"--split", "--repair", "--repair-images"}},
+                      {"Report", {"--format"}},
+                      {"Running", {"--engine", "--threads"}}});
   app->callback([=, &exit_code] { exit_code = run_evaluate(*options, given_options(*app)); });
 }
 

@@ -60,13 +60,14 @@ const std::map<std::string, Lines>& examples() {
       {"triseg compare", {"triseg compare runs/1/a.h5 runs/2/a.h5", "triseg compare a.json b.json --split test"}},
       {"triseg show",
        {"triseg show results/tri_ppo_int_codes/alexnet.h5", "triseg show models/lenet5-fashion-mnist.h5"}},
+      {"triseg completion", {"source <(triseg completion bash)", "triseg completion zsh > ~/.zfunc/_triseg"}},
       {"triseg doctor", {"triseg doctor", "mpirun -n 2 triseg doctor --config configs/alexnet.toml --transport mpi"}}};
   return examples;
 }
 
 void add_below(CLI::App& app, const std::string& name) {
   if (const auto found = examples().find(name); found != examples().end()) {
-    std::string text = "Examples:";
+    std::string text = app.get_footer() + (app.get_footer().empty() ? "" : "\n\n") + "Examples:";
     for (const std::string& line : found->second) text += "\n  " + line;
     app.footer(text);
   }

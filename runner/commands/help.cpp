@@ -111,6 +111,12 @@ std::string full_name(const CLI::App& app) {
 
 void arrange_help(CLI::App& app, const std::vector<HelpGroup>& groups) { arrangements()[&app] = groups; }
 
+void add_exit_codes(CLI::App& app, const std::vector<std::pair<int, std::string>>& codes) {
+  std::string text = "Exit codes:";
+  for (const auto& [code, meaning] : codes) text += fmt::format("\n  {:<3} {}", code, meaning);
+  app.footer(text);
+}
+
 std::string HelpFormatter::make_help(const CLI::App* app, std::string, CLI::AppFormatMode mode) const {
   std::string text;
   for (const std::string& line : wrapped(app->get_description(), help_columns)) text += line + "\n";

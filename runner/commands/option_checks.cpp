@@ -8,6 +8,12 @@
 #include <utility>
 
 namespace triseg {
+namespace {
+
+// Names of validators: what CLI11 keeps of them that other code can ask for.
+constexpr std::string_view path_name = "path", offers_name = "offers ";
+
+}  // namespace
 
 CLI::Option* add_flag(CLI::App& app, const char* group, const char* name, bool& value, const std::string& description) {
   return app.add_flag(name, value, description)->group(group)->disable_flag_override();
@@ -66,7 +72,24 @@ CLI::Validator path_text(const std::string& expected, bool may_be_empty) {
           return fmt::format("'{}' holds a $ that no shell has replaced: write the path out", text);
         return {};
       },
-      "");
+      "", std::string(path_name));
+}
+
+CLI::Validator offers(const std::vector<std::string>& names) {
+  return CLI::Validator([](std::string&) { return std::string(); }, "",
+                        fmt::format("{}{}", offers_name, fmt::join(names, ",")));
+}
+
+ValueHints value_hints(CLI::Option& option) {
+  ValueHints hints;
+  try {
+    for (int i = 0;; ++i) {
+      const std::string& name = option.get_validator(i)->get_name();
+      hints.path = hints.path || name == path_name;
+      if (name.starts_with(offers_name)) hints.names = CLI::detail::split(name.substr(offers_name.size()), ',');
+    }
+  } catch (const CLI::OptionNotFound&) {}  // how CLI11 says that there are no more
+  return hints;
 }
 
 void check_name_length(std::string_view option, const std::filesystem::path& file) {

@@ -14,6 +14,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <vector>
 
 namespace triseg {
 
@@ -43,6 +44,8 @@ CLI::Option* add_choice(CLI::App& app, const char* group, const char* name, E& v
     throw CLI::ValidationError(fmt::format("expected one of {}, found '{}'", list, text));
   };
   const std::string option(name);
+  std::vector<std::string> all;
+  for (const auto& [known, each] : names) all.emplace_back(known);
   return app
       .add_option_function<std::string>(
           option,
@@ -55,6 +58,7 @@ CLI::Option* add_choice(CLI::App& app, const char* group, const char* name, E& v
           },
           description)
       ->group(group)
+      ->check(offers(all))
       ->default_str(std::string(name_of(names, value)));
 }
 
@@ -89,6 +93,22 @@ CLI::Validator not_empty(const std::string& expected);
 /// Checks that the text names a path as it stands there: a shell has replaced `~` and `$NAME`, a file's text or a
 /// quoted one it has not. Empty text passes if `may_be_empty`.
 CLI::Validator path_text(const std::string& expected, bool may_be_empty = false);
+
+/// Checks nothing; says that the option takes these names, so that a shell can complete them.
+CLI::Validator offers(const std::vector<std::string>& names);
+
+/// Names for it.
+inline const std::vector<std::string> scheme_names = {"fbgemm", "qnnpack"}, data_names = {"fashion-mnist", "shapes"},
+                                      split_names = {"search", "validation", "test"}, format_names = {"table", "json"};
+
+/// What the value of an option may be completed to.
+struct ValueHints {
+  std::vector<std::string> names;
+  bool path = false;  ///< names of files, too
+};
+
+/// What the option's validators say: offers and path_text.
+ValueHints value_hints(CLI::Option& option);
 
 /// Throws Error that names the option if the name of a file that is to be written, behind its folder, is longer than
 /// file systems take with what is added for checkpoints and temporary files: called before hours of work.

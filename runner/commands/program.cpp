@@ -1,13 +1,15 @@
 #include "runner/commands/program.hpp"
 
 #include "core/error.hpp"
+#include "core/terminal.hpp"
 #include "core/text.hpp"
 #include "runner/command_line.hpp"
 #include "runner/commands/examples.hpp"
 #include "runner/commands/help.hpp"
 #include "runner/commands/version.hpp"
-#include "runner/progress.hpp"
+#include "runner/live_view.hpp"
 #include "runner/ranks/report_error.hpp"
+#include "runner/ranks/signals.hpp"
 #include "runner/ranks/transport.hpp"
 #include "runner/search_options.hpp"
 
@@ -37,7 +39,7 @@
 namespace triseg {
 namespace {
 
-/// Log lines on stderr, without control characters, in the place of a progress bar where one stands.
+/// Log lines on stderr, without control characters, above a live view where one stands; warnings and errors in colour.
 class LogSink final : public spdlog::sinks::base_sink<std::mutex> {
  private:
   void sink_it_(const spdlog::details::log_msg& message) override {
@@ -46,8 +48,9 @@ class LogSink final : public spdlog::sinks::base_sink<std::mutex> {
     shown.payload = text;
     spdlog::memory_buf_t line;
     formatter_->format(shown, line);
-    clear_progress_line();
-    std::fwrite(line.data(), 1, line.size(), stderr);
+    std::string plain(line.data(), line.size() - 1);  // without the line break
+    if (message.level >= spdlog::level::warn) plain = colored(Color::yellow, plain);
+    print_above_live_view(plain + "\n");
   }
   void flush_() override { std::fflush(stderr); }
 };
@@ -187,6 +190,10 @@ int run_program(int argc, char** argv, std::initializer_list<SetupCommand*> comm
   program.formatter(std::make_shared<HelpFormatter>());
   program.set_version_flag("--version", version_text, "Version, commit, build, compiler and engines");
   program.require_subcommand(1);
+  add_exit_codes(program, {{0, "done"},
+                           {1, "failed: one line says why; of validate, verify, compare and doctor also an answer"},
+                           {2, "the command line is not understood"},
+                           {exit_resumable, "stopped by a signal or --time-limit: the same command continues"}});
   int exit_code = 0;
   for (SetupCommand* setup : commands) setup(program, exit_code);
   add_help_all(program);

@@ -93,13 +93,17 @@ void declare_student_options(CLI::App& app, StudentOptions& o) {
   o.command = app.get_name();
   app.add_option("result", o.result, "Result file (NAME.json), triseg's or the Python original's")
       ->check(path_text("a result file"));
-  app.add_option("--model", o.model, "Network (default: the result file's, or alexnet)")->check(not_empty("a network"));
+  app.add_option("--model", o.model, "Network (default: the result file's, or alexnet)")
+      ->check(offers(recipe_names()))
+      ->check(not_empty("a network"));
   app.add_option_function<std::string>(
          "--backend", [&o](const std::string& text) { o.backend = parse_scheme(text); },
          "Quantization scheme: fbgemm or qnnpack (default: the result file's, or fbgemm)")
+      ->check(offers(scheme_names))
       ->check(not_empty("fbgemm or qnnpack"));
   app.add_option("--data", o.data,
                  "Data set: fashion-mnist, shapes, or a folder (default: the result file's, or fashion-mnist)")
+      ->check(offers(data_names))
       ->check(path_text("a data set or a folder"));
   app.add_option("--teacher", o.teacher, "Model file of the teacher (default: the shipped one)")
       ->check(path_text("a model file"));
@@ -107,6 +111,7 @@ void declare_student_options(CLI::App& app, StudentOptions& o) {
       ->check(within(least_temperature, largest_temperature));
   app.add_option("--attention-layers", o.attention_layers,
                  "default, none, or names separated by commas (default: the result file's, or default)")
+      ->check(offers({"default", "none"}))
       ->check(not_empty("default, none, or names of layers"));
 }
 
@@ -151,6 +156,7 @@ void declare_fitted_repair(CLI::App& app, FittedRepairOptions& o, const std::str
   app.add_option_function<std::string>(
          "--repair", [&o](const std::string& text) { o.mode = parse_repair_mode(text); },
          fmt::format("{}, fitted here (default: {})", repair_description, otherwise))
+      ->check(offers({"none", "layer", "channel"}))
       ->check(not_empty("none, layer or channel"));
   app.add_option("--repair-images", o.images, "Images of the search split that --repair is fitted on")
       ->check(whole(1, 1'000'000))

@@ -10,6 +10,7 @@
 #include "runner/choose_start.hpp"
 #include "runner/commands/commands.hpp"
 #include "runner/commands/declare_options.hpp"
+#include "runner/commands/help.hpp"
 #include "runner/inputs.hpp"
 #include "runner/ranks/rollout.hpp"
 #include "runner/ranks/transport.hpp"
@@ -222,6 +223,13 @@ void setup_score(CLI::App& program, int& exit_code) {
   declare_selection(*app, options->selection);
   declare_config(*app);
   declare_engine(*app, options->engine);
+  arrange_help(*app, {{"Problem", {"--config", "--model", "--backend", "--data", "--teacher", "--sites"}},
+                      {"Reward", {"--kd-T", "--attention-layers", "--attention-weight", "--max-acc-drop"}},
+                      {"Where staircases end", {"--tmax-mode", "--tmax-percentile", "--tmax-offset", "--tmax-fixed"}},
+                      {"Start and images",
+                       {"--warm-start", "--batch-size", "--calib-batches", "--seed", "--episodes-per-update",
+                        "--update-timestep", "--top-k"}},
+                      {"Running", {"--engine", "--threads"}}});
   app->callback([=, &exit_code] { exit_code = run_score(*app, *options); });
 }
 

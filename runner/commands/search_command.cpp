@@ -48,6 +48,7 @@ void setup_search(CLI::App& program, int& exit_code) {
   auto options = std::make_shared<SearchOptions>();
   CLI::App* app = program.add_subcommand("search", "Search the codes of a network's sites");
   declare_search(*app, *options);
+  arrange_search_help(*app);
   app->callback([=, &exit_code] { exit_code = run(*app, *options); });
 }
 

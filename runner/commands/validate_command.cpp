@@ -3,6 +3,7 @@
 #include "learner/files/run_file.hpp"
 #include "learner/files/run_schema.hpp"
 #include "runner/commands/commands.hpp"
+#include "runner/commands/help.hpp"
 #include "runner/commands/option_checks.hpp"
 
 #include <CLI/CLI.hpp>
@@ -40,8 +41,8 @@ int run_validate(const ValidateOptions& options) {
 
 void setup_validate(CLI::App& program, int& exit_code) {
   auto options = std::make_shared<ValidateOptions>();
-  CLI::App* app =
-      program.add_subcommand("validate", "Check run files against the schema; exit code 1 if one violates it");
+  CLI::App* app = program.add_subcommand("validate", "Check run files against the schema");
+  add_exit_codes(*app, {{0, "all are valid"}, {1, "one violates the schema, or cannot be read"}});
   app->add_option("files", options->files, "Run files (NAME.h5)")->check(path_text("a run file"));
   add_flag(*app, "Options", "--schema", options->schema, "Print the schema as Markdown and exit");
   app->callback([=, &exit_code] { exit_code = run_validate(*options); });

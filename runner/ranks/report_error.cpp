@@ -1,5 +1,6 @@
 #include "runner/ranks/report_error.hpp"
 
+#include "core/terminal.hpp"
 #include "core/text.hpp"
 
 #include <spdlog/fmt/fmt.h>
@@ -40,7 +41,7 @@ void report_error(std::string_view message) {
   std::string line(message);
   while (!line.empty() && line.back() == '\n') line.pop_back();
   std::replace(line.begin(), line.end(), '\n', ' ');
-  line = "triseg: error: " + printable(line) + "\n";
+  line = fmt::format("{}{} {}\n", line_start(), colored(Color::red, "triseg: error:"), printable(line));
   std::fwrite(line.data(), 1, line.size(), stderr);
 }
 

@@ -8,6 +8,10 @@
 namespace triseg {
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
 std::uint64_t student_images(const ScoreRequest& request) { return request.images.size() * request.candidates.size(); }
 
 }  // namespace
@@ -26,10 +30,14 @@ std::pair<std::size_t, std::size_t> Rollout::share_of(std::size_t rank, std::siz
 
 std::vector<std::byte> Rollout::answer(Task task, const ScoreRequest& request, std::size_t working) {
   const auto [first, count] = share_of(transport_.rank(), units(task, request), working);
+  const auto start = Clock::now();
+  const auto encoded = [&](const auto& records) {
+    return encode_answer(stop_signal_received(), seconds_since(start), records);
+  };
   switch (task) {
-    case Task::score: return encode_answer(stop_signal_received(), scorer_.score(request, first, count));
-    case Task::moments: return encode_answer(stop_signal_received(), scorer_.moments(request, first, count));
-    case Task::histograms: return encode_answer(stop_signal_received(), scorer_.histograms(request, first, count));
+    case Task::score: return encoded(scorer_.score(request, first, count));
+    case Task::moments: return encoded(scorer_.moments(request, first, count));
+    case Task::histograms: return encoded(scorer_.histograms(request, first, count));
     case Task::finish: break;
   }
   return {};
@@ -42,12 +50,17 @@ std::vector<std::vector<std::byte>> Rollout::answers(Task task, const ScoreReque
   return transport_.gather(answer(task, request, working));
 }
 
+void Rollout::note(std::size_t rank, bool stop, double seconds) {
+  stop_requested_ = stop_requested_ || stop;
+  busy_seconds_[rank] += seconds;
+}
+
 std::vector<Score> Rollout::score_with(const ScoreRequest& request, std::size_t working) {
   std::vector<Score> scores;
   const auto all = answers(Task::score, request, working);
   for (std::size_t r = 0; r < all.size(); ++r) {
     const auto theirs = decode_answer<Score>(all[r], r, share_of(r, request.items(), working).second);
-    stop_requested_ = stop_requested_ || theirs.stop;
+    note(r, theirs.stop, theirs.seconds);
     scores.insert(scores.end(), theirs.records.begin(), theirs.records.end());
   }
   return scores;
@@ -58,10 +71,9 @@ std::vector<Score> Rollout::score(const ScoreRequest& request) {
 }
 
 std::vector<Score> Rollout::score_iteration(const ScoreRequest& request) {
-  using Clock = std::chrono::steady_clock;
   const auto start = Clock::now();
   auto scores = score_with(request, working_ranks_.of_iteration(request.items()));
-  working_ranks_.took(student_images(request), std::chrono::duration<double>(Clock::now() - start).count());
+  working_ranks_.took(student_images(request), seconds_since(start));
   return scores;
 }
 
@@ -71,7 +83,7 @@ std::vector<T> Rollout::totals(Task task, const ScoreRequest& request) {
   const auto all = answers(task, request, working_ranks_.of_images(student_images(request)));
   for (std::size_t r = 0; r < all.size(); ++r) {
     auto theirs = r == 0 ? decode_answer<T>(all[r]) : decode_answer<T>(all[r], r, total.size());
-    stop_requested_ = stop_requested_ || theirs.stop;
+    note(r, theirs.stop, theirs.seconds);
     if (r == 0) total = std::move(theirs.records);
     else
       for (std::size_t i = 0; i < total.size(); ++i) total[i] += theirs.records[i];

@@ -23,7 +23,8 @@ class Rollout {
       : transport_(transport),
         scorer_(scorer),
         idle_ranks_(dedicated_learner && transport.size() > 1 ? 1 : 0),
-        working_ranks_(transport.size() - idle_ranks_) {}
+        working_ranks_(transport.size() - idle_ranks_),
+        busy_seconds_(transport.size()) {}
 
   /// One record per item of the request, in item order, whatever the number of ranks. Rank 0 only.
   std::vector<Score> score(const ScoreRequest& request);
@@ -47,6 +48,9 @@ class Rollout {
   /// True once any rank has been asked to stop (runner/ranks/signals.hpp); told with the records of every request.
   bool stop_requested() const { return stop_requested_; }
 
+  /// How long each rank has worked on requests so far, not counting what it waited for others: (ranks).
+  const std::vector<double>& busy_seconds() const { return busy_seconds_; }
+
   /// Ends serve on the other ranks, which return `exit_code`. Rank 0 only.
   void finish(int exit_code);
 
@@ -62,6 +66,8 @@ class Rollout {
   std::vector<std::byte> answer(Task task, const ScoreRequest& request, std::size_t working);
   /// Gives the order to all ranks and takes part: (ranks). Rank 0 only.
   std::vector<std::vector<std::byte>> answers(Task task, const ScoreRequest& request, std::size_t working);
+  /// What a rank's answer says beside its records.
+  void note(std::size_t rank, bool stop, double seconds);
   std::vector<Score> score_with(const ScoreRequest& request, std::size_t working);
   /// What every rank has a total of, T, summed over the ranks.
   template <class T>
@@ -71,6 +77,7 @@ class Rollout {
   Scorer& scorer_;
   std::size_t idle_ranks_;  ///< the first ranks that score nothing: 0 or 1
   WorkingRanks working_ranks_;
+  std::vector<double> busy_seconds_;  ///< (ranks)
   bool stop_requested_ = false;
 };
 

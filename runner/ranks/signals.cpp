@@ -1,5 +1,6 @@
 #include "runner/ranks/signals.hpp"
 
+#include "core/terminal.hpp"
 #include "runner/ranks/report_error.hpp"
 
 #include <spdlog/fmt/fmt.h>
@@ -34,9 +35,7 @@ void remember(int number) {
 }  // namespace
 
 void catch_stop_signals(std::string_view unit) {
-  const bool behind_a_progress_bar = ::isatty(STDERR_FILENO);
-  notice = fmt::format("{}triseg: stopping after this {}; Ctrl-C ends it at once\n", behind_a_progress_bar ? "\n" : "",
-                       unit);
+  notice = fmt::format("{}triseg: stopping after this {}; Ctrl-C ends it at once\n", line_start(), unit);
   struct sigaction action {};
   action.sa_handler = remember;
   action.sa_flags = SA_RESTART;

@@ -117,17 +117,19 @@ std::vector<std::byte> encode(Task task, std::uint32_t working, const ScoreReque
 /// Throws Error for anything that encode does not make.
 Order decode_order(std::span<const std::byte> message);
 
-/// A rank's answer to an order: its records, and whether it has been asked to stop.
+/// A rank's answer to an order: its records, whether it has been asked to stop, and how long it was at work.
 template <class T>
 struct Answer {
   bool stop = false;
+  double seconds = 0;
   std::vector<T> records;
 };
 
 template <class T>
-std::vector<std::byte> encode_answer(bool stop, const std::vector<T>& records) {
+std::vector<std::byte> encode_answer(bool stop, double seconds, const std::vector<T>& records) {
   WireWriter writer;
   writer.value(std::uint8_t{stop});
+  writer.value(seconds);
   writer.list(records);
   return std::move(writer).bytes();
 }
@@ -136,7 +138,7 @@ std::vector<std::byte> encode_answer(bool stop, const std::vector<T>& records) {
 template <class T>
 Answer<T> decode_answer(std::span<const std::byte> message) {
   WireReader reader(message);
-  Answer<T> answer{reader.value<std::uint8_t>() != 0, reader.list<T>()};
+  Answer<T> answer{reader.value<std::uint8_t>() != 0, reader.value<double>(), reader.list<T>()};
   reader.end();
   return answer;
 }

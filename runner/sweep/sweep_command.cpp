@@ -5,6 +5,7 @@
 #include "runner/command_line.hpp"
 #include "runner/commands/commands.hpp"
 #include "runner/commands/declare_options.hpp"
+#include "runner/commands/help.hpp"
 #include "runner/commands/option_checks.hpp"
 #include "runner/ranks/ranks.hpp"
 #include "runner/ranks/signals.hpp"
@@ -196,6 +197,15 @@ void setup_sweep(CLI::App& program, int& exit_code) {
       ->allow_extra_args(false);
   declare_engine(*app, o.place.engine);
   declare_ranks(*app, o.place.ranks);
+  arrange_help(*app, {{"Sweep", {"--dry-run", "--out"}},
+                      {"Running",
+                       {"--runs-at-once", "--ranks-per-run", "--engine", "--threads", "--transport",
+                        "--dedicated-learner", "--rank-timeout"}},
+                      {"Part of a sweep", {"--index", "--index-step"}},
+                      {"Slurm", {"--slurm", "--submit", "--tasks", "--concurrent", "--slurm-option"}}});
+  add_exit_codes(*app, {{0, "all runs are finished, or stopped by [halving]"},
+                        {1, "a run failed, or the sweep: the same command tries it again"},
+                        {exit_resumable, "stopped by a signal: the same command continues"}});
   app->callback([options, app, &exit_code] {
     if (!app->get_subcommands().empty()) return;
     if (options->file.empty())

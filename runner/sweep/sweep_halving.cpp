@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 /// The KD that the run has at a rung, if it got there.
-std::optional<double> kd_at(const Progress& progress, std::uint64_t rung) {
+std::optional<double> kd_at(const RungProgress& progress, std::uint64_t rung) {
   for (const Measurement& m : progress.measured)
     if (m.rung == rung || (m.rung < rung && m.episodes < m.rung)) return m.kd;
   return std::nullopt;
@@ -42,7 +42,7 @@ std::map<std::size_t, std::vector<std::size_t>> brackets_of(const SweepTable& ta
 }
 
 /// Takes the runs that got to a rung to the next one: false if it is not decided yet. `alive` becomes those that go on.
-bool decide(const SweepTable& table, std::span<const Progress> progress, std::uint64_t rung,
+bool decide(const SweepTable& table, std::span<const RungProgress> progress, std::uint64_t rung,
             std::vector<std::size_t>& alive, std::vector<Standing>& all) {
   bool decided = true;
   std::vector<std::pair<double, std::size_t>> ranked;
@@ -73,7 +73,7 @@ bool decide(const SweepTable& table, std::span<const Progress> progress, std::ui
 
 }  // namespace
 
-std::vector<Standing> standings(const SweepTable& table, std::span<const Progress> progress) {
+std::vector<Standing> standings(const SweepTable& table, std::span<const RungProgress> progress) {
   std::vector<Standing> all(table.runs.size());
   for (auto& [bracket, alive] : brackets_of(table))
     for (const std::uint64_t rung : table.halving.rungs)
@@ -112,7 +112,7 @@ void add_measurement(const SweepFolder& folder, const std::string& id, const Mea
 std::vector<Standing> settle(const SweepFolder& folder, const SweepTable& table) {
   if (table.halving.rungs.empty()) return std::vector<Standing>(table.runs.size());
   std::error_code ignored;
-  std::vector<Progress> progress;
+  std::vector<RungProgress> progress;
   for (const SweepRun& run : table.runs)
     progress.push_back({read_measurements(folder, run.id), fs::exists(folder.failure(run.id), ignored)});
   std::vector<Standing> all = standings(table, progress);

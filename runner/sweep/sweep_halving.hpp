@@ -21,7 +21,7 @@ struct Measurement {
 };
 
 /// What the decisions depend on.
-struct Progress {
+struct RungProgress {
   std::vector<Measurement> measured;
   bool failed = false;
 };
@@ -41,7 +41,7 @@ struct Standing {
 /// Successive halving, a function of the measurements alone. A rung is decided when every run of the bracket that got
 /// there is measured or has failed before: of n runs the best ceil(n / eta) go on, by KD, of equal ones by id; failed
 /// ones are the worst and never go on. A search that has ended before a rung counts there with its last measurement.
-std::vector<Standing> standings(const SweepTable& table, std::span<const Progress> progress);
+std::vector<Standing> standings(const SweepTable& table, std::span<const RungProgress> progress);
 
 /// The measurements of a run (rungs.json); none if there are none yet. Throws Error naming the file if it is damaged.
 std::vector<Measurement> read_measurements(const SweepFolder& folder, const std::string& id);

@@ -3,11 +3,14 @@
 #include "core/atomic_file.hpp"
 #include "core/cores.hpp"
 #include "core/error.hpp"
+#include "core/terminal.hpp"
 #include "core/text.hpp"
 #include "learner/files/run_file.hpp"
 #include "learner/judging/selection.hpp"
 #include "runner/commands/declare_options.hpp"
 #include "runner/file_lock.hpp"
+#include "runner/live_view.hpp"
+#include "runner/progress.hpp"
 #include "runner/ranks/ranks.hpp"
 #include "runner/ranks/report_error.hpp"
 #include "runner/ranks/signals.hpp"
@@ -30,6 +33,7 @@
 #include <future>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <set>
 #include <sstream>
 #include <system_error>
@@ -94,7 +98,10 @@ class Log {
     own_->set_level(spdlog::level::info);
     spdlog::set_level(spdlog::level::warn);
   }
-  ~Log() { spdlog::set_level(spdlog::level::info); }
+  ~Log() {
+    end_live_view();
+    spdlog::set_level(spdlog::level::info);
+  }
 
   void say(const std::string& text) { own_->info("{}", text); }
   void say_of(std::size_t index, const SweepTable& table, const std::string& what) {
@@ -104,7 +111,41 @@ class Log {
     say(fmt::format("[{}/{}] {}{}: {}", index + 1, runs_, table.runs[index].id, values, what));
   }
 
+  /// From now on a terminal shows how many of `runs` have got as far as this pass takes them: all but `legs` at first.
+  void show_pass(std::size_t runs, std::size_t legs) {
+    const std::lock_guard lock(mutex_);
+    pass_ = Pass{runs, runs - legs, runs - legs, 0, Clock::now()};
+    show();
+  }
+  void leg_begins() {
+    const std::lock_guard lock(mutex_);
+    ++pass_.running;
+    show();
+  }
+  void leg_ends() {
+    const std::lock_guard lock(mutex_);
+    --pass_.running, ++pass_.done;
+    show();
+  }
+
  private:
+  using Clock = std::chrono::steady_clock;
+  struct Pass {
+    std::size_t runs = 0, done_before = 0, done = 0, running = 0;
+    Clock::time_point start;
+  };
+
+  void show() const {
+    if (pass_.runs == 0 || !live_view_possible()) return;
+    const auto [runs, before, done, running, start] = pass_;
+    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    const std::string eta = done > before ? clock_time(seconds / double(done - before) * double(runs - done)) : "?";
+    show_live_view(progress_lines(double(done) / double(runs), fmt::format("{}/{} runs", done, runs),
+                                  {fmt::format("{} running", running), "ETA " + eta}, terminal_size().columns));
+  }
+
+  std::mutex mutex_;
+  Pass pass_;  ///< of no runs: not shown
   std::size_t runs_;
   std::shared_ptr<spdlog::logger> own_;
 };
@@ -164,6 +205,8 @@ class Worker {
     const bool first = ranks_.rank() == 0;
     const std::size_t index = leg.run;
     const auto start = std::chrono::steady_clock::now();
+    log_.leg_begins();
+    const auto ended = std::shared_ptr<void>(nullptr, [this](void*) { log_.leg_ends(); });
     try {
       const int exit_code = search(leg, table_.runs[index]);
       if (exit_code == exit_resumable && first)
@@ -518,6 +561,7 @@ int run_sweep(SweepTable table, const SweepPlace& place, std::exception_ptr prob
         }
         crew.emplace(table, place, folder, ranks.group, own.size(), tally, log, inputs);
       }
+      if (world.size() == 1) log.show_pass(own.size(), legs.size());  // else none knows what the others do
       Queue queue(legs, place.index ? fs::path() : folder.claims());
       crew->work(queue);
       outcome = gathered(world, ranks.group->rank() == 0, tally);

@@ -7,6 +7,7 @@
 #include "learner/judging/selection.hpp"
 #include "runner/command_line.hpp"
 #include "runner/commands/commands.hpp"
+#include "runner/commands/help.hpp"
 #include "runner/commands/option_checks.hpp"
 #include "runner/ranks/signals.hpp"
 #include "runner/progress.hpp"
@@ -82,7 +83,7 @@ void declare_options(CLI::App& app, RepairCommandOptions& o) {
                  "State between epochs, removed once the result is written (default: OUT.checkpoint)")
       ->group(changes_speed)
       ->check(path_text("a file"));
-  speed("--device", t.device, "What trains: auto, cpu or cuda");
+  speed("--device", t.device, "What trains: auto, cpu or cuda")->check(offers({"auto", "cpu", "cuda"}));
   speed("--threads", t.threads, "Threads; 0: one per core. Another number changes the last bits of sums")
       ->check(whole(0, 1024));
   add_engine(app, o.engine, "What scores before and after");
@@ -134,7 +135,7 @@ RepairListener listener_of(const RepairCommandOptions& o, std::uint64_t images, 
     const std::uint64_t before = std::uint64_t(epoch - 1) * images;
     if (!display)
       display = std::make_unique<Progress>("images", before, std::uint64_t(epochs) * images, o.progress_every);
-    display->update(before + done, fmt::format("epoch {}/{}, KD {:.4f}", epoch, epochs, kd));
+    display->update(before + done, {fmt::format("epoch {}/{}", epoch, epochs), fmt::format("KD {:.4f}", kd)});
   };
   listener.epoch = [&display](int epoch, double kd, double seconds) {
     display.reset();
@@ -231,6 +232,10 @@ void setup_repair(CLI::App& program, int& exit_code) {
   CLI::App* app =
       program.add_subcommand("repair", "Train the multipliers and biases of a result's student, its codes as they are");
   declare_options(*app, *options);
+  arrange_help(*app, {{"Problem", {"--model", "--backend", "--data", "--teacher", "--kd-T", "--attention-layers"}},
+                      {"What is trained", {"--repair", "--lr", "--bias-lr", "--smoothing"}},
+                      {"Passes and images", {"--epochs", "--batch-size", "--shift", "--flip", "--no-flip", "--seed"}},
+                      {"Running", {"--out", "--checkpoint", "--device", "--threads", "--engine", "--progress-every"}}});
   app->callback([options, &exit_code] { exit_code = run_repair(*options); });
 }
 

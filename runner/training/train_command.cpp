@@ -7,6 +7,7 @@
 #include "learner/files/model_file.hpp"
 #include "runner/command_line.hpp"
 #include "runner/commands/commands.hpp"
+#include "runner/commands/help.hpp"
 #include "runner/commands/option_checks.hpp"
 #include "runner/training/training_files.hpp"
 #include "runner/progress.hpp"
@@ -122,8 +123,8 @@ class Report {
     if (!display_)
       display_ = std::make_unique<Progress>("images", done - p.images, std::uint64_t(p.epochs) * p.images_total,
                                             interval_seconds_);
-    display_->update(
-        done, fmt::format("epoch {}/{}{}, loss {:.4f}", p.epoch, p.epochs, p.quantized ? " (INT8)" : "", p.loss));
+    display_->update(done, {fmt::format("epoch {}/{}{}", p.epoch, p.epochs, p.quantized ? " (INT8)" : ""),
+                            fmt::format("loss {:.4f}", p.loss)});
   }
 
   void epoch(const EpochRecord& r) {
@@ -153,10 +154,13 @@ void declare_train_options(CLI::App& app, TrainOptions& o) {
     return add(app, changes_speed, name, value, description);
   };
   TrainingOptions& t = o.training;
-  results("--model", o.model, fmt::format("Network: {}", fmt::join(recipe_names(), ", ")));
+  results("--model", o.model, fmt::format("Network: {}", fmt::join(recipe_names(), ", ")))
+      ->check(offers(recipe_names()));
   results("--data", o.data, "Data set: fashion-mnist, shapes, or a folder of IDX files or of CIFAR's binary files")
+      ->check(offers(data_names))
       ->check(path_text("a data set or a folder"));
-  results("--backend", o.backend, "Quantization scheme: fbgemm (weights per channel, 7-bit activations) or qnnpack");
+  results("--backend", o.backend, "Quantization scheme: fbgemm (weights per channel, 7-bit activations) or qnnpack")
+      ->check(offers(scheme_names));
   results("--epochs", t.epochs, "Epochs in float")->check(whole(1, 1'000'000));
   results("--qat-epochs", t.qat_epochs, "Quantization-aware epochs after that; 0: only calibrate the ranges")
       ->check(whole(0, 1'000'000));
@@ -181,7 +185,7 @@ void declare_train_options(CLI::App& app, TrainOptions& o) {
                  "State between epochs, removed once the model is written (default: OUT.checkpoint)")
       ->group(changes_speed)
       ->check(path_text("a file"));
-  speed("--device", t.device, "What trains: auto, cpu or cuda");
+  speed("--device", t.device, "What trains: auto, cpu or cuda")->check(offers({"auto", "cpu", "cuda"}));
   speed("--threads", t.threads, "Threads; 0: one per core. Another number changes the last bits of sums")
       ->check(whole(0, 1024));
   add_engine(app, o.engine, "What measures the INT8 test accuracy");
@@ -254,6 +258,11 @@ void setup_train(CLI::App& program, int& exit_code) {
   auto options = std::make_shared<TrainOptions>();
   CLI::App* app = program.add_subcommand("train", "Train a network and convert it to INT8");
   declare_train_options(*app, *options);
+  arrange_help(*app, {{"Problem", {"--model", "--data", "--backend"}},
+                      {"Training in float", {"--epochs", "--lr", "--batch-size", "--momentum", "--weight-decay"}},
+                      {"Quantization-aware training", {"--qat-epochs", "--qat-lr"}},
+                      {"Images", {"--shift", "--flip", "--no-flip", "--seed"}},
+                      {"Running", {"--out", "--checkpoint", "--device", "--threads", "--engine", "--progress-every"}}});
   app->callback([options, &exit_code] { exit_code = run_train(*options); });
 }
 

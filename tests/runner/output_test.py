@@ -1,8 +1,5 @@
 """What reaches standard output, the terminal and the files of a finished run, and what is said when it does not."""
 import os
-import pty
-import re
-import select
 import stat
 import subprocess
 
@@ -82,42 +79,6 @@ class Output(ProgramTest):
         self.assertIn("nothing to do", mounted.stderr)
         self.assertIn("student accuracy", mounted.stdout)
         self.assertEqual(sorted(os.listdir(folder)), before)
-
-
-class Terminal(ProgramTest):
-    def on_terminal(self, columns, arguments):
-        """What the program writes to a terminal of so many columns."""
-        parent, child = pty.openpty()
-        subprocess.run(["stty", "cols", str(columns), "rows", "24"], stdin=child, check=True)
-        process = subprocess.Popen([PROGRAM] + arguments, env=environment(), stdout=subprocess.DEVNULL, stderr=child)
-        os.close(child)
-        text = b""
-        while True:
-            try:
-                select.select([parent], [], [], 60)
-                piece = os.read(parent, 65536)
-            except OSError:
-                break
-            if not piece:
-                break
-            text += piece
-        os.close(parent)
-        self.assertEqual(process.wait(), 0, text)
-        return text.decode().replace("\r\n", "\n")
-
-    def test_the_bar_fits_its_line_and_ends_it(self):
-        for columns in (80, 40, 200):
-            with self.subTest(columns=columns):
-                text = self.on_terminal(columns, quick("--out", self.out(str(columns)), "--episodes", "640"))
-                bars = re.findall(r"\r\x1b\[K([^\r\n]*)", text)
-                self.assertGreater(len([bar for bar in bars if "episodes/s" in bar]), 0, text)
-                for bar in bars:
-                    self.assertLess(len(bar), columns, bar)
-                for line in text.split("\n"):  # nothing follows a bar on its line but another bar
-                    self.assertLessEqual(len(re.findall(r"\d\d:\d\d:\d\d ", line.split("\r\x1b[K")[-1])), 1, line)
-                self.assertRegex(text, r"640/640[^\n]*\n")
-                if columns == 200:
-                    self.assertIn("[########################] 640/640", text)
 
 
 class Paths(ProgramTest):

@@ -8,7 +8,7 @@ import unittest
 
 from program import PROGRAM, ProgramTest, environment, run
 
-OWN = "search, sweep, evaluate, sensitivity, analyze, score, train, repair, pick, validate, verify, replay, compare, show, doctor"
+OWN = "search, sweep, evaluate, sensitivity, analyze, score, train, repair, pick, validate, verify, replay, compare, show, doctor, completion"
 
 
 
@@ -28,7 +28,7 @@ class Subcommands(ProgramTest):
                                       r"engines (\w+, )*reference\n$")
 
     def test_help_fits_a_screen_and_has_examples(self):
-        names = [name for name in OWN.split(", ")] + ["sweep status", "sweep top", "sweep collect", "analyze percentiles"]
+        names = [name for name in OWN.split(", ")] + ["sweep status", "sweep top", "sweep collect", "analyze percentiles", "analyze variance", "analyze coverage"]
         for name in names:
             with self.subTest(name):
                 done = run([*name.split(), "--help"])

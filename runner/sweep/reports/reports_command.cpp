@@ -66,6 +66,7 @@ void setup_top(CLI::App& sweep, int& exit_code) {
       sweep.add_subcommand("top", "Leaderboard of a sweep's settings, means over seeds with 95 % intervals");
   app->add_option("folder", options->folder, "Folder of the sweep")->required()->check(path_text("a folder"));
   app->add_option("--sort", options->top.sort, "By kd, accuracy, drop, coverage or energy, on the validation split")
+      ->check(offers({"kd", "accuracy", "drop", "coverage", "energy"}))
       ->capture_default_str();
   app->add_option_function<std::vector<std::string>>(
          "--where",

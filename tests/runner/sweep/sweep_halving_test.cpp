@@ -32,8 +32,8 @@ SweepTable table_of(std::size_t runs, std::vector<std::uint64_t> rungs, std::uin
 }
 
 /// Measured at rungs 100, 200, ... in whole iterations.
-Progress measured(std::vector<double> kds, bool failed = false) {
-  Progress progress{{}, failed};
+RungProgress measured(std::vector<double> kds, bool failed = false) {
+  RungProgress progress{{}, failed};
   for (std::size_t r = 0; r < kds.size(); ++r)
     progress.measured.push_back({100 * (r + 1), 100 * (r + 1) + 28, 1000, kds[r]});
   return progress;
@@ -47,8 +47,8 @@ std::vector<State> states(const std::vector<Standing>& all) {
 
 TEST(Halving, TheBestHalfGoesOn) {
   const SweepTable table = table_of(5, {100, 200});
-  const std::vector<Progress> progress = {measured({0.3}), measured({0.1}), measured({0.5}), measured({0.2}),
-                                          measured({0.4})};
+  const std::vector<RungProgress> progress = {measured({0.3}), measured({0.1}), measured({0.5}), measured({0.2}),
+                                              measured({0.4})};
   const auto all = standings(table, progress);
   EXPECT_THAT(states(all),
               ElementsAre(State::searches, State::searches, State::stopped, State::searches, State::stopped));
@@ -69,7 +69,7 @@ TEST(Halving, ABracketWaitsForItsLastRunAndForNoOther) {
 
 TEST(Halving, RungsFollowEachOther) {
   const SweepTable table = table_of(4, {100, 200});
-  std::vector<Progress> progress = {measured({0.1}), measured({0.2, 0.05}), measured({0.3}), measured({0.4})};
+  std::vector<RungProgress> progress = {measured({0.1}), measured({0.2, 0.05}), measured({0.3}), measured({0.4})};
   EXPECT_THAT(states(standings(table, progress)),
               ElementsAre(State::searches, State::waits, State::stopped, State::stopped));
   progress[0] = measured({0.1, 0.06});
@@ -91,14 +91,14 @@ TEST(Halving, AFailedRunIsOut) {
 
 TEST(Halving, EqualOnesGoByTheirIdWhateverTheirIndex) {
   SweepTable table = table_of(2, {100});
-  const std::vector<Progress> equal = {measured({0.1}), measured({0.1})};
+  const std::vector<RungProgress> equal = {measured({0.1}), measured({0.1})};
   EXPECT_THAT(states(standings(table, equal)), ElementsAre(State::searches, State::stopped));
   std::swap(table.runs[0], table.runs[1]);
   EXPECT_THAT(states(standings(table, equal)), ElementsAre(State::stopped, State::searches));
 }
 
 TEST(Halving, ASearchThatHasEndedCountsAtLaterRungs) {
-  Progress ended;
+  RungProgress ended;
   ended.measured.push_back({100, 0, 1000, 0.1});
   const auto all = standings(table_of(2, {100, 200}, 2), std::vector{ended, measured({0.2})});
   EXPECT_THAT(states(all), ElementsAre(State::searches, State::stopped));
