@@ -60,7 +60,8 @@ void Progress::update(std::uint64_t done, const std::vector<std::string>& facts)
   if (silent_) return;
   const auto now = Clock::now();
   const bool last = done >= total_, live = live_view_possible() && !last;
-  if (!last && seconds_between(last_, now) < (live ? 0.1 : interval_seconds_)) return;
+  const bool ends_view = is_live_ && !live;  // the window has become too small
+  if (!last && !ends_view && seconds_between(last_, now) < (live ? 0.1 : interval_seconds_)) return;
   last_ = now;
   const double elapsed = seconds_between(start_, now), rate = double(done - first_) / (elapsed > 0 ? elapsed : 1e-9);
   const std::string eta = rate > 0 ? clock_time(double(total_ - done) / rate) : "?";

@@ -3,6 +3,7 @@
 #include "learner/judging/cost_model.hpp"
 #include "runner/commands/commands.hpp"
 #include "runner/commands/declare_options.hpp"
+#include "network/recipes.hpp"
 #include "runner/commands/option_checks.hpp"
 #include "runner/commands/result_student.hpp"
 #include "runner/model_lookup.hpp"

@@ -67,7 +67,7 @@ const std::map<std::string, Lines>& examples() {
 
 void add_below(CLI::App& app, const std::string& name) {
   if (const auto found = examples().find(name); found != examples().end()) {
-    std::string text = app.get_footer() + (app.get_footer().empty() ? "" : "\n\n") + "Examples:";
+    std::string text = "Examples:";
     for (const std::string& line : found->second) text += "\n  " + line;
     app.footer(text);
   }

@@ -12,10 +12,14 @@ namespace {
 
 constexpr std::size_t name_columns = 32;
 
-/// The arrangement of an app, which lives as long as the program.
+/// What help has of an app beside CLI11's own; apps live as long as the program.
 std::map<const CLI::App*, std::vector<HelpGroup>>& arrangements() {
   static std::map<const CLI::App*, std::vector<HelpGroup>> arrangements;
   return arrangements;
+}
+std::map<const CLI::App*, ExitCodes>& exit_codes() {
+  static std::map<const CLI::App*, ExitCodes> exit_codes;
+  return exit_codes;
 }
 
 /// The text in lines of at most `columns`, broken at blanks.
@@ -111,11 +115,7 @@ std::string full_name(const CLI::App& app) {
 
 void arrange_help(CLI::App& app, const std::vector<HelpGroup>& groups) { arrangements()[&app] = groups; }
 
-void add_exit_codes(CLI::App& app, const std::vector<std::pair<int, std::string>>& codes) {
-  std::string text = "Exit codes:";
-  for (const auto& [code, meaning] : codes) text += fmt::format("\n  {:<3} {}", code, meaning);
-  app.footer(text);
-}
+void add_exit_codes(CLI::App& app, const ExitCodes& codes) { exit_codes()[&app] = codes; }
 
 std::string HelpFormatter::make_help(const CLI::App* app, std::string, CLI::AppFormatMode mode) const {
   std::string text;
@@ -132,6 +132,10 @@ std::string HelpFormatter::make_help(const CLI::App* app, std::string, CLI::AppF
   for (const CLI::App* subcommand : app->get_subcommands({}))
     subcommands += entry("  " + subcommand->get_name(), subcommand->get_description());
   if (!subcommands.empty()) text += "\nSubcommands:\n" + subcommands;
+  if (const auto codes = exit_codes().find(app); codes != exit_codes().end()) {
+    text += "\nExit codes:\n";
+    for (const auto& [code, meaning] : codes->second) text += fmt::format("  {:<3} {}\n", code, meaning);
+  }
   return text + (app->get_footer().empty() ? "" : "\n" + app->get_footer() + "\n");
 }
 

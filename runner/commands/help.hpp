@@ -19,8 +19,11 @@ using HelpGroup = std::pair<std::string, std::vector<std::string>>;
 /// shown by --help-all alone. The groups that options were declared in stay what they are for everything else.
 void arrange_help(CLI::App& app, const std::vector<HelpGroup>& groups);
 
+/// Codes and what they mean.
+using ExitCodes = std::vector<std::pair<int, std::string>>;
+
 /// Has the end of an app's help say what its exit codes mean. Those of all commands stand in the program's help.
-void add_exit_codes(CLI::App& app, const std::vector<std::pair<int, std::string>>& codes);
+void add_exit_codes(CLI::App& app, const ExitCodes& codes);
 
 /// Writes help for an app and those below it, arranged or not. Examples are the app's footer (examples.hpp).
 class HelpFormatter : public CLI::Formatter {

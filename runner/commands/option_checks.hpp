@@ -24,6 +24,22 @@ inline constexpr const char* changes_speed = "Options that change only where and
 /// The name that the type of an option with several values has: in configuration files they may be a list.
 inline constexpr const char* list_type = "LIST";
 
+/// Checks nothing; says that the option takes these names, so that a shell can complete them.
+CLI::Validator offers(const std::vector<std::string>& names);
+
+/// Names for it.
+inline const std::vector<std::string> scheme_names = {"fbgemm", "qnnpack"}, data_names = {"fashion-mnist", "shapes"},
+                                      split_names = {"search", "validation", "test"}, format_names = {"table", "json"};
+
+/// What the value of an option may be completed to.
+struct ValueHints {
+  std::vector<std::string> names;
+  bool path = false;  ///< names of files, too
+};
+
+/// What the option's validators say: offers and path_text.
+ValueHints value_hints(CLI::Option& option);
+
 template <class T>
 CLI::Option* add(CLI::App& app, const char* group, const char* name, T& value, const std::string& description) {
   return app.add_option(name, value, description)->group(group)->capture_default_str();
@@ -93,22 +109,6 @@ CLI::Validator not_empty(const std::string& expected);
 /// Checks that the text names a path as it stands there: a shell has replaced `~` and `$NAME`, a file's text or a
 /// quoted one it has not. Empty text passes if `may_be_empty`.
 CLI::Validator path_text(const std::string& expected, bool may_be_empty = false);
-
-/// Checks nothing; says that the option takes these names, so that a shell can complete them.
-CLI::Validator offers(const std::vector<std::string>& names);
-
-/// Names for it.
-inline const std::vector<std::string> scheme_names = {"fbgemm", "qnnpack"}, data_names = {"fashion-mnist", "shapes"},
-                                      split_names = {"search", "validation", "test"}, format_names = {"table", "json"};
-
-/// What the value of an option may be completed to.
-struct ValueHints {
-  std::vector<std::string> names;
-  bool path = false;  ///< names of files, too
-};
-
-/// What the option's validators say: offers and path_text.
-ValueHints value_hints(CLI::Option& option);
 
 /// Throws Error that names the option if the name of a file that is to be written, behind its folder, is longer than
 /// file systems take with what is added for checkpoints and temporary files: called before hours of work.

@@ -4,6 +4,7 @@
 #include "core/error.hpp"
 #include "learner/files/hdf5.hpp"
 #include "runner/model_lookup.hpp"
+#include "network/recipes.hpp"
 #include "runner/commands/option_checks.hpp"
 #include "learner/files/model_file.hpp"
 #include "learner/judging/repair.hpp"

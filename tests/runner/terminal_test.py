@@ -11,7 +11,7 @@ import termios
 import time
 import unittest
 
-from program import PROGRAM, VALIDATION_IMAGES, ProgramTest, environment, quick, result_file, run
+from program import PROGRAM, ProgramTest, environment, quick, result_file, run
 
 ESCAPE = "\x1b"
 # The variables of one who sits at a terminal, whatever the tests are run from.
@@ -70,6 +70,7 @@ class Screen:
     def __init__(self, text):
         self.rows, self.row, self.column = [""], 0, 0
         self.views = []  # the rows of every live view, as it was drawn
+        text = re.sub(r"\x1b(\[\d*)?$", "", text)  # half a code, of which the rest has not come yet
         for piece in re.findall(r"\x1b\[\d*[A-Za-z]|[\r\n]|[^\x1b\r\n]+|\x1b", text):
             self.take(piece)
 
@@ -140,9 +141,9 @@ class LiveView(ProgramTest):
             set_size(terminal.parent, columns)
             before = terminal.text
             os.kill(terminal.process.pid, signal.SIGCONT)
-            if columns == 30:  # too narrow: lines would follow, every 30 s
-                self.assertFalse(terminal.read_until("never", 0.5))
-                self.assertLessEqual(terminal.text[len(before):].count(b"episodes/s"), 1)
+            if columns == 30:  # too narrow: a line takes its place, others would follow every 30 s
+                while not re.search(r"episodes: .*\n", terminal.text[len(before):].decode()):
+                    self.assertTrue(terminal.read_some(60))
                 continue
             while len(views := Screen(terminal.text[len(before):].decode(errors="ignore").lstrip("\r")).views) < 3:
                 self.assertTrue(terminal.read_some(60))
@@ -186,7 +187,7 @@ class LiveView(ProgramTest):
         shown = [" ".join(view) for view in screen.views]
         self.assertRegex(shown[0], r"^\[\.+\] 0 %, 0/4 runs 0 running, ETA \?$")
         self.assertTrue(any("0/4 runs 2 running" in view for view in shown), shown)
-        self.assertTrue(any(re.search(r"#\.+\] 50 %, 2/4 runs [12] running, ETA \d+:\d\d$", view) for view in shown), shown)
+        self.assertTrue(any(re.search(r"#\.+\] 50 %, 2/4 runs [012] running, ETA \d+:\d\d$", view) for view in shown), shown)
         lines = "\n".join(screen.lines())
         self.assertEqual(sorted(re.findall(r"\[(\d)/4\]", lines)), ["1", "2", "3", "4"])
         self.assertRegex(lines.splitlines()[-1], r"Sweep .*: 4 of 4 runs finished$")
@@ -266,7 +267,7 @@ class Completion(ProgramTest):
         terminal.write(f"{typed}\x01echo '<' \x05 '>'\n")
         self.assertTrue(terminal.read_until(">\r\n"), terminal.text)
         terminal.write("exit\n")
-        return re.findall(r"^< (.*?) *>\r?$", terminal.rest(), re.MULTILINE)[-1]
+        return re.findall(r"[\r\n]< (.*?) *>\r\n", terminal.rest())[-1]
 
     def test_the_shells_complete_what_is_typed(self):
         open(self.out("some file.toml"), "w").close()
