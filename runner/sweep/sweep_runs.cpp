@@ -122,9 +122,11 @@ class Log {
     ++pass_.running;
     show();
   }
-  void leg_ends() {
+  /// done: as far as it was to go.
+  void leg_ends(bool done) {
     const std::lock_guard lock(mutex_);
-    --pass_.running, ++pass_.done;
+    --pass_.running;
+    pass_.done += done;
     show();
   }
 
@@ -185,7 +187,12 @@ class Worker {
 
   /// Until no leg is left, or a stop signal has come.
   void work(Queue& queue) {
-    for (auto leg = next(queue); leg && run(*leg); leg = next(queue)) {}
+    for (auto leg = next(queue); leg; leg = next(queue)) {
+      log_.leg_begins();
+      const bool ended = run(*leg);
+      log_.leg_ends(ended);
+      if (!ended) return;
+    }
   }
 
  private:
@@ -205,8 +212,6 @@ class Worker {
     const bool first = ranks_.rank() == 0;
     const std::size_t index = leg.run;
     const auto start = std::chrono::steady_clock::now();
-    log_.leg_begins();
-    const auto ended = std::shared_ptr<void>(nullptr, [this](void*) { log_.leg_ends(); });
     try {
       const int exit_code = search(leg, table_.runs[index]);
       if (exit_code == exit_resumable && first)
