@@ -1,6 +1,6 @@
 #!/bin/bash
 # Installs the Debian or Ubuntu packages that triseg needs, if any is missing; needs root or sudo only then.
-#   --for-tests   also what only tests need: the daemons of Slurm, clang-format, other readers of HDF5, Chromium, zsh
+#   --for-tests   also what only tests need: the daemons of Slurm, clang-format, other readers of HDF5, Chromium
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 

@@ -4,6 +4,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import struct
 import subprocess
@@ -275,6 +276,8 @@ class Completion(ProgramTest):
                   "zsh": (["zsh", "-f", "-i"], "bindkey -e; autoload -Uz compinit; compinit -u -D; source <(triseg completion zsh)")}
         for name, (shell, prepare) in shells.items():
             with self.subTest(name):
+                if not shutil.which(name):
+                    self.skipTest(f"no {name}: scripts/install-dependencies.sh --for-tests")
                 self.assertEqual(self.completed(shell, prepare, "triseg sea\t--strategy cm\t--engine=refe\t--config so\t"),
                                  "triseg search --strategy cma-es --engine=reference --config some file.toml")
 
