@@ -17,25 +17,32 @@ namespace {
 
 std::atomic<bool> received = false;  // the handler may run on any thread
 static_assert(std::atomic<bool>::is_always_lock_free, "the handler uses it");
-std::string notice;  // written before the handler is there, then only read
+std::string notice;      // this and the next: written before the handler is there, then only read
+std::string_view clear;  // takes a live view off the terminal
+
+void write_out(std::string_view text) {
+  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text.data(), text.size());
+}
 
 void remember(int number) {
   if (received.exchange(true)) {
     if (number != SIGINT) return;
+    write_out(clear);
     std::signal(SIGINT, SIG_DFL);
     std::raise(SIGINT);  // comes once this handler has returned
     return;
   }
   if (!speaks_for_all()) return;
   const int before = errno;
-  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, notice.data(), notice.size());
+  write_out(notice);
   errno = before;
 }
 
 }  // namespace
 
 void catch_stop_signals(std::string_view unit) {
-  notice = fmt::format("{}triseg: stopping after this {}; Ctrl-C ends it at once\n", line_start(), unit);
+  clear = line_start();
+  notice = fmt::format("{}triseg: stopping after this {}; Ctrl-C ends it at once\n", clear, unit);
   struct sigaction action {};
   action.sa_handler = remember;
   action.sa_flags = SA_RESTART;
