@@ -53,7 +53,7 @@ std::string identity_of(const GivenStart& start) {
   return sha256_hex(text);
 }
 
-std::string start_identity(const RunData& run) {
+std::string start_identity(const RunData& run, bool brought_repair) {
   std::vector<Codes> codes;
   Problem problem;
   problem.model.network = run.network;
@@ -62,7 +62,7 @@ std::string start_identity(const RunData& run) {
     problem.sites.push_back(layer_index(run.network, site.name, "site"));
   }
   GivenStart start{codes, run.repair, {}};
-  if (!codes.empty())
+  if (!codes.empty() && brought_repair)
     if (auto repair = stored_repair(run.checkpoint, problem)) start.repair = std::move(*repair);
   return identity_of(start);
 }

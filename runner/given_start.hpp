@@ -23,8 +23,9 @@ GivenStart read_start(const std::string& path, const Problem& problem, const std
 
 /// What a start is, as text: equal for equal codes and repairs, wherever they were read.
 std::string identity_of(const GivenStart& start);
-/// The same of a run's start: of its sites and the repair in its checkpoint.
-std::string start_identity(const RunData& run);
+/// The identity of the start that a run began with: of its sites' codes and, if the start brought one, of the repair in
+/// its checkpoint. Without, that repair is one that the search fitted itself.
+std::string start_identity(const RunData& run, bool brought_repair);
 
 /// Gives every site the start's codes, and what follows from their tmax. Says which tmax changes.
 void take_start(std::vector<SiteData>& sites, const GivenStart& start);

@@ -156,7 +156,7 @@ bool is_longer(const Work& stored, Work wanted) {
 
 /// The run in `path`, if it is this one, or this one with fewer episodes, whose hash `shorter` becomes; Error if it is
 /// another.
-RunData existing_run(const fs::path& path, const RunData& wanted, const std::string& start, std::string& shorter) {
+RunData existing_run(const fs::path& path, const RunData& wanted, const Inputs& inputs, std::string& shorter) {
   RunData run;
   try {
     run = read_run(path);
@@ -167,8 +167,9 @@ RunData existing_run(const fs::path& path, const RunData& wanted, const std::str
   std::string differs;
   bool longer = false;
   try {
-    const Work stored = work_of(run, start_identity(run));
-    Work now = work_of(wanted, start);
+    const bool brought_repair = inputs.start && !inputs.start->repair.empty();
+    const Work stored = work_of(run, start_identity(run, brought_repair));
+    Work now = work_of(wanted, start_of(inputs));
     std::erase_if(now, [&](const auto& option) {
       return !stored.contains(option.first) &&
              (option.first == "final-scoring" || as_before(option.first, option.second));
@@ -196,7 +197,7 @@ RunData existing_run(const fs::path& path, const RunData& wanted, const std::str
 void check_places(const RunFiles& files, const RunData& run, const std::string& shorter) {
   const auto& [folder, result_file, run_file, pareto_file] = files;
   if (!fs::exists(result_file)) {
-    if (fs::exists(pareto_file) && !run.finished)
+    if (fs::exists(pareto_file) && !run.finished && shorter.empty())
       fail("{} is there but belongs to no finished run beside it: move it away or choose another --result-file",
            pareto_file.string());
     return;
@@ -256,9 +257,12 @@ void set_aside_shorter(const RunFiles& files, const RunData& run) {
   const ResultFile result(files.result);
   if (result.origin().config_hash == run.config_hash) return;
   const std::string episodes = fmt::format("{}-episodes", result.episodes());
-  for (const auto& [path, extension] : {std::pair(files.result, ".json"), std::pair(files.pareto, ".pareto.csv")}) {
+  // The result last: as long as it is there, a command that was killed in between does the rest when it is given again.
+  for (const auto& [path, extension] : {std::pair(files.pareto, ".pareto.csv"), std::pair(files.result, ".json")}) {
     if (!fs::exists(path, ignored)) continue;
     const fs::path aside = fs::path(files.run).replace_extension(episodes + extension);
+    if (fs::exists(aside, ignored))
+      fail("{} is to become {}, which is there already: move it away", path.string(), aside.filename().string());
     fs::rename(path, aside);
     spdlog::info("{} is that of the shorter run: it is now {}", path.filename().string(), aside.filename().string());
   }
@@ -270,7 +274,7 @@ void take_place(RunData& run, SearchOptions& o, const Inputs& inputs, const Tran
   std::string shorter;
   if (fs::exists(files.run, ignored)) {
     const std::string config = run.config;
-    run = existing_run(files.run, run, start_of(inputs), shorter);
+    run = existing_run(files.run, run, inputs, shorter);
     if (lacks_final_scoring(run)) o.final_scoring = FinalScoring::all;
     else run.config = config;  // how fast and where is this command's
   }

@@ -161,11 +161,14 @@ void Search::prepare() {
 }
 
 void Search::show_starts() const {
-  const auto four = [](const Codes& c) { return fmt::format("{:>3} {:>3} {:>3} {:>3}", c.t1, c.v1, c.t2, c.v2); };
-  spdlog::info("{:<10} {:>4}   {:<17}   {:<17}", "site", "tmax",
-               fmt::format("init, {}", options_.iteration.tmax.label()), "start: t1 v1 t2 v2");
+  std::size_t name = 0, codes = 0;
+  for (const SiteData& site : data_.sites) {
+    name = std::max(name, site.name.size());
+    codes = std::max(codes, to_string(site.init).size());
+  }
   for (const SiteData& site : data_.sites)
-    spdlog::info("{:<10} {:>4}   {:<17}   {}", site.name, site.tmax, four(site.init), four(site.start));
+    spdlog::info("[init] {:<{}} {:<{}} ({})  [start] {}", site.name + ":", name + 1, to_string(site.init), codes,
+                 options_.iteration.tmax.label(), to_string(site.start));
 }
 
 void Search::restore_unlearned() {

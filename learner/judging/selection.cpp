@@ -1,7 +1,10 @@
 #include "learner/judging/selection.hpp"
 
+#include "learner/judging/confidence.hpp"
+
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 #include <set>
 
@@ -46,8 +49,8 @@ void add_records(std::vector<Finalist>& finalists, std::span<const std::size_t> 
 }
 
 Difference reward_difference(std::span<const double> a, std::span<const double> b, std::uint64_t images) {
-  Difference difference;
   a = a.first(std::min(a.size(), b.size()));
+  Difference difference{0, 0, a.size()};
   for (std::size_t r = 0; r < a.size(); ++r) difference.mean += a[r] - b[r];
   difference.mean /= double(images);
   if (a.size() < 2) return difference;
@@ -59,6 +62,10 @@ Difference reward_difference(std::span<const double> a, std::span<const double> 
   }
   difference.error = std::sqrt(squares * double(a.size()) / double(a.size() - 1)) / double(images);
   return difference;
+}
+
+double half_width_95(const Difference& d) {
+  return d.records < 2 ? std::numeric_limits<double>::quiet_NaN() : student_t_975(d.records - 1) * d.error;
 }
 
 bool within_error(const Difference& difference) { return difference.mean >= -1.96 * difference.error; }

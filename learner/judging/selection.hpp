@@ -27,11 +27,16 @@ double accuracy_drop(const Score& score);
 void add_records(std::vector<Finalist>& finalists, std::span<const std::size_t> which, std::span<const Score> records,
                  double attention_weight);
 
-/// The mean over images of a paired difference, and its standard error.
+/// The mean over images of a paired difference, its standard error, and how many records that is from.
 struct Difference {
   double mean = 0;
   double error = 0;
+  std::size_t records = 0;
 };
+
+/// Half the width of its 95 % interval: the error times the quantile of Student's t with a degree of freedom less than
+/// there are records. Not a number for fewer than two.
+double half_width_95(const Difference& difference);
 
 /// Reward of `a` less that of `b`, from sums over the same records of split_batch images, `images` in all. Both saw the
 /// same images, so what makes an image hard for both cancels. Records are the units: with d their differences, n their

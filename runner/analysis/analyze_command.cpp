@@ -1,6 +1,5 @@
 // triseg analyze: how codes and weights are spread, before any search.
 #include "core/text.hpp"
-#include "learner/judging/cost_model.hpp"
 #include "runner/commands/commands.hpp"
 #include "runner/commands/declare_options.hpp"
 #include "network/recipes.hpp"
@@ -118,7 +117,7 @@ int percentiles(const AnalyzeOptions& o) {
   return 0;
 }
 
-/// Of numbers that are codes or weights: exact sums.
+/// Exact sums of numbers that are codes or weights.
 struct Sums {
   std::uint64_t count = 0;
   std::int64_t sum = 0, squares = 0;
@@ -152,7 +151,7 @@ Spread scaled(const Sums& sums, double scale, int zero_point) {
   return {scale * (sums.mean() - zero_point), scale * scale * sums.variance()};
 }
 
-/// Over channels of equal size.
+/// The spread of all channels together, which have equally many values.
 Spread pooled(const std::vector<Spread>& channels) {
   Spread all;
   for (const Spread& s : channels) all.mean += s.mean / double(channels.size());

@@ -4,7 +4,6 @@
 #include "learner/files/result_file.hpp"
 #include "learner/files/run_difference.hpp"
 #include "learner/files/run_file.hpp"
-#include "learner/judging/confidence.hpp"
 #include "learner/judging/selection.hpp"
 #include "runner/analysis/stored_run.hpp"
 #include "runner/commands/commands.hpp"
@@ -13,6 +12,7 @@
 #include "runner/commands/option_checks.hpp"
 #include "runner/commands/result_student.hpp"
 #include "runner/ranks/ranks.hpp"
+#include "runner/ranks/signals.hpp"
 #include "runner/ranks/transport.hpp"
 #include "runner/toml_file.hpp"
 #include "worker/engines/engines.hpp"
@@ -21,7 +21,8 @@
 #include <nlohmann/json.hpp>
 #include <spdlog/fmt/fmt.h>
 
-#include <cmath>
+#include <algorithm>
+#include <array>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -88,6 +89,8 @@ Side read_side(const std::string& path, bool both_runs) {
   }
   const std::size_t rest = side.run->config.find(fmt::format("# {}", changes_speed));
   side.results = options_in(side.run->config.substr(0, rest), path);
+  side.results.emplace_back("teacher's sha256", side.run->model_sha256);
+  side.results.emplace_back("data's sha256", side.run->data_sha256);
   if (rest != std::string::npos) side.others = options_in(side.run->config.substr(rest), path);
   return side;
 }
@@ -135,13 +138,30 @@ std::vector<std::pair<std::string, double>> numbers_of(const Json& result) {
   return numbers;
 }
 
+/// Codes by "conv1 t2".
+Texts codes_of(const Json& result) {
+  Texts texts;
+  for (const auto& [site, codes] : result.value("layers", Json::object()).items())
+    for (const auto& [name, member] : code_members)
+      if (const std::string key = fmt::format("{}_code", name); codes.contains(key))
+        texts.emplace_back(fmt::format("{} {}", site, name), codes[key].dump());
+  return texts;
+}
+
+void print_codes(const Side& a, const Side& b) {
+  const auto rows = differing(codes_of(a.result), codes_of(b.result));
+  if (rows.empty()) return fmt::print("\nthe codes are equal\n");
+  fmt::print("\ncodes that differ (A, B)\n");
+  print_rows(rows);
+}
+
 void print_recorded(const Side& a, const Side& b) {
   const auto x = numbers_of(a.result), y = numbers_of(b.result);
   const std::map<std::string, double> others(y.begin(), y.end());
-  fmt::print("\nrecorded in the files (A, B, B - A)\n");
+  fmt::print("\nrecorded in the files, where they differ (A, B, B - A)\n");
   for (const auto& [name, value] : x) {
     const auto other = others.find(name);
-    if (other == others.end()) continue;
+    if (other == others.end() || other->second == value || name.ends_with("mcnemar_p")) continue;
     fmt::print("  {:<36}{:>16.8g}{:>16.8g}{:>16.8g}\n", name, value, other->second, other->second - value);
   }
 }
@@ -195,9 +215,11 @@ void print_measured(const Measured& a, const Measured& b, const std::string& spl
     const Difference only_a = reward_difference(x, std::vector(x.size(), 0.0), images),
                      only_b = reward_difference(y, std::vector(y.size(), 0.0), images),
                      d = reward_difference(y, x, images);
-    const double half = 1.959963984540054 * d.error;
-    fmt::print("  {:<26}{:>12.6g}{:>12.6g}{:>12.6g}  [{:.6g}, {:.6g}]\n", name, factor * only_a.mean,
-               factor * only_b.mean, factor * d.mean, factor * (d.mean - half), factor * (d.mean + half));
+    const double half = half_width_95(d);
+    const std::string interval =
+        d.records < 2 ? "-" : fmt::format("[{:.6g}, {:.6g}]", factor * (d.mean - half), factor * (d.mean + half));
+    fmt::print("  {:<26}{:>12.6g}{:>12.6g}{:>12.6g}  {}\n", name, factor * only_a.mean, factor * only_b.mean,
+               factor * d.mean, interval);
   };
   if (a.temperature == b.temperature && a.model_sha256 == b.model_sha256)
     row("KD [nats]", 1, [](const Score& s) { return s.kd; });
@@ -208,12 +230,37 @@ void print_measured(const Measured& a, const Measured& b, const std::string& spl
   row("accuracy drop [points]", 100, [](const Score& s) { return double(s.teacher_only) - double(s.student_only); });
 }
 
-int run_compare(const CompareOptions& o) {
+/// The scores of both, or a line that says why there are none: what follows does not need them.
+void measure_both(const CompareOptions& o, const Side& a, const Side& b) {
+  const Split split = parse_split(o.split);
+  std::vector<Measured> measured;
+  for (const Side* side : {&a, &b}) {
+    try {
+      measured.push_back(measure(o, *side, split));
+    } catch (const Error& error) {
+      return fmt::print("\n{} cannot be scored again: {}\n", printable(side->path), printable(error.what()));
+    }
+  }
+  print_measured(measured[0], measured[1], o.split);
+}
+
+/// Throws Error for options that change nothing here.
+void check_options(const CompareOptions& o, bool runs, const std::set<std::string>& given) {
+  const auto idle = [](const std::string& name, std::string_view why) {
+    fail("--{}: has no effect here: {}", name, why);
+  };
+  if (o.all && !runs) idle("all", "result files have neither fields nor options of speed");
+  for (const char* name : {"split", "data", "teacher", "engine", "threads"})
+    if (o.files_only && given.contains(name)) idle(name, "--files-only scores nothing");
+}
+
+int run_compare(const CompareOptions& o, const std::set<std::string>& given) {
   if (o.first.empty() || o.second.empty())
     throw CLI::ParseError("compare: expected two run files (NAME.h5) or result files (NAME.json)",
                           CLI::ExitCodes::RequiredError);
-  const Split split = parse_split(o.split);
+  parse_split(o.split);
   const bool runs = is_run(o.first) && is_run(o.second);
+  check_options(o, runs, given);
   const Side a = read_side(o.first, runs), b = read_side(o.second, runs);
   fmt::print("A  {}\nB  {}\n\n", printable(a.path), printable(b.path));
 
@@ -230,22 +277,23 @@ int run_compare(const CompareOptions& o) {
   if (a.result.is_null() || b.result.is_null()) {
     fmt::print("\n{} is not finished: no outcomes to compare.\n", printable(a.result.is_null() ? a.path : b.path));
   } else {
+    print_codes(a, b);
     print_recorded(a, b);
-    if (!o.files_only) print_measured(measure(o, a, split), measure(o, b, split), o.split);
+    if (!o.files_only) measure_both(o, a, b);
   }
 
   if (!runs) {
     const bool same = a.result.value("layers", Json()) == b.result.value("layers", Json()) &&
                       a.result.value("repair", Json()) == b.result.value("repair", Json());
     fmt::print("\ncodes and repair: {}\n", same ? "equal" : "different");
-    return same ? 0 : 1;
+    return same ? 0 : exit_different;
   }
   const std::vector<std::string> lines = content_differences(*a.run, *b.run);
   if (lines.empty()) fmt::print("\ncontent: equal\n");
   else fmt::print("\ncontent: different in {}{}\n", counted(lines.size(), "field"), o.all ? "" : "; --all lists them");
   if (o.all)
     for (const std::string& line : lines) fmt::print("  {}\n", printable(line));
-  return lines.empty() ? 0 : 1;
+  return lines.empty() ? 0 : exit_different;
 }
 
 }  // namespace
@@ -255,7 +303,7 @@ void setup_compare(CLI::App& program, int& exit_code) {
   CompareOptions& o = *options;
   CLI::App* app = program.add_subcommand(
       "compare", "What two runs or results differ in: options, outcomes with paired differences, content");
-  add_exit_codes(*app, {{0, "content, or codes and repair, are equal"}, {1, "they are different, or it failed"}});
+  add_exit_codes(*app, {{0, "content, or codes and repair, are equal"}, {exit_different, "they are different"}});
   app->add_option("first", o.first, "Run file (NAME.h5) or result file (NAME.json): A")->check(path_text("a file"));
   app->add_option("second", o.second, "The other: B")->check(path_text("a file"));
   app->add_flag("--all", o.all, "Also list every field whose content differs, and options that change only the speed")
@@ -271,7 +319,7 @@ void setup_compare(CLI::App& program, int& exit_code) {
   app->add_option("--teacher", o.teacher, "Model file of the teacher (default: that of each)")
       ->check(path_text("a model file"));
   declare_engine(*app, o.engine);
-  app->callback([=, &exit_code] { exit_code = run_compare(*options); });
+  app->callback([=, &exit_code] { exit_code = run_compare(*options, given_options(*app)); });
 }
 
 }  // namespace triseg

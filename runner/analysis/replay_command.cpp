@@ -6,7 +6,9 @@
 #include "runner/analysis/stored_run.hpp"
 #include "runner/commands/commands.hpp"
 #include "runner/commands/declare_options.hpp"
+#include "runner/commands/help.hpp"
 #include "runner/commands/option_checks.hpp"
+#include "runner/ranks/signals.hpp"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -103,7 +105,7 @@ int run_replay(const ReplayOptions& o) {
   const Replayed replayed = replay(*stored, *o.episode);
   const bool equal = replayed.score == replayed.episode.score;
   o.format == "json" ? print_json(*stored, replayed, equal) : print_table(*stored, replayed, equal);
-  return equal ? 0 : 1;
+  return equal ? 0 : exit_different;
 }
 
 }  // namespace
@@ -113,6 +115,7 @@ void setup_replay(CLI::App& program, int& exit_code) {
   ReplayOptions& o = *options;
   CLI::App* app = program.add_subcommand("replay", "One episode of a run: its codes, its images and their terms");
   declare_stored_run(*app, o.stored);
+  add_exit_codes(*app, {{0, "the scores are those of the file"}, {exit_different, "they are not"}});
   app->add_option("episode", o.episode, "Which one: its row of /episodes")
       ->check(whole(0, std::numeric_limits<std::int64_t>::max()));
   app->add_option("--format", o.format, "table or json")->check(offers(format_names))->capture_default_str();

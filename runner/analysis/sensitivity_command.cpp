@@ -17,6 +17,7 @@
 #include <nlohmann/json.hpp>
 #include <spdlog/spdlog.h>
 
+#include <filesystem>
 #include <memory>
 #include <set>
 #include <string>
@@ -33,10 +34,10 @@ struct SensitivityOptions {
   EngineOptions engine;
 };
 
-constexpr double quantile_95 = 1.959963984540054;
-
+/// low and high are null where there is one record of images alone.
 Json with_interval(const Difference& d) {
-  return {{"value", d.mean}, {"low", d.mean - quantile_95 * d.error}, {"high", d.mean + quantile_95 * d.error}};
+  const double half = half_width_95(d);
+  return {{"value", d.mean}, {"low", d.mean - half}, {"high", d.mean + half}};
 }
 
 Json with_interval(const Score& score) {
@@ -45,7 +46,10 @@ Json with_interval(const Score& score) {
 }
 
 Json json_of(const SensitivityOptions& o, const ResultStudent& student, const Sensitivity& found) {
-  Json sites = Json::array();
+  Json sites = Json::array(), codes = Json::object();
+  for (std::size_t i = 0; i < student.codes.size(); ++i)
+    for (const auto& [name, member] : code_members)
+      codes[student.problem.site(i).name][name] = student.codes[i].*member;
   for (const std::size_t i : ranked(found)) {
     const SiteSensitivity& s = found.sites[i];
     sites.push_back({{"site", student.problem.site(i).name},
@@ -62,6 +66,7 @@ Json json_of(const SensitivityOptions& o, const ResultStudent& student, const Se
           {"teacher_sha256", student.model_sha256},
           {"data", valid_utf8(o.student.data)},
           {"data_sha256", student.data.sha256},
+          {"codes", codes},
           {"split", o.split},
           {"images", found.all.images},
           {"temperature", o.student.temperature},
@@ -72,7 +77,10 @@ Json json_of(const SensitivityOptions& o, const ResultStudent& student, const Se
 }
 
 void print_table(const SensitivityOptions& o, const ResultStudent& student, const Sensitivity& found) {
-  const auto kd = [](const Difference& d) { return fmt::format("{:.5f} ± {:.5f}", d.mean, quantile_95 * d.error); };
+  const auto half = [](const Difference& d) {
+    return d.records < 2 ? std::string("-") : fmt::format("{:.5f}", half_width_95(d));
+  };
+  const auto kd = [&](const Difference& d) { return fmt::format("{:.5f} ± {}", d.mean, half(d)); };
   const auto drop = [](const Score& s) {
     const Interval bounds = drop_95(s);
     return fmt::format("{:.2f} [{:.2f}, {:.2f}]", accuracy_drop(s), bounds.low, bounds.high);
@@ -86,7 +94,7 @@ void print_table(const SensitivityOptions& o, const ResultStudent& student, cons
   for (const std::size_t i : ranked(found)) {
     const SiteSensitivity& s = found.sites[i];
     fmt::print(row, student.problem.site(i).name, kd(s.kd_alone), drop(s.alone), kd(s.kd_without), drop(s.without),
-               fmt::format("{:+.5f} ± {:.5f}", s.kd_saved.mean, quantile_95 * s.kd_saved.error));
+               fmt::format("{:+.5f} ± {}", s.kd_saved.mean, half(s.kd_saved)));
   }
 }
 

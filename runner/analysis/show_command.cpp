@@ -81,6 +81,7 @@ void show_result(const std::string& path) {
   const ResultFile file(path);
   const auto json = nlohmann::ordered_json::parse(file.text());
   const std::string model = file.origin().model.value_or("");
+  const auto all_codes = file.named_codes();  // before anything is printed: it may be no result
   fmt::print("result: {}{}{}, repair {}\n", model.empty() ? "a network that it does not name" : model,
              file.origin().data ? " on " + printable(*file.origin().data) : "",
              json.contains("selection") && json["selection"].is_string()
@@ -88,7 +89,7 @@ void show_result(const std::string& path) {
                  : "",
              json.value(Pointer("/repair/mode"), "none"));
   print_codes_header();
-  for (const auto& [site, codes] : file.named_codes()) {
+  for (const auto& [site, codes] : all_codes) {
     const int shown = shown_codes(codes);
     print_codes(printable(site), codes);
     fmt::print("   {}  0..{}\n", staircase_picture(codes, shown, std::min(shown, columns)), shown - 1);

@@ -113,6 +113,19 @@ std::vector<IterationRows> iterations_of(const RunData& run) {
   return rows;
 }
 
+std::vector<Histogram> calibration_histograms(const StoredRun& stored) {
+  const auto number = [&](std::string_view option) {
+    const std::string text = option_of(stored.run, option);
+    const auto found = number_in<std::uint32_t>(text);
+    if (!found || *found == 0) fail("/@config: {}: expected a whole number, found '{}'", option, text);
+    return *found;
+  };
+  const std::uint32_t batch = number("batch-size"), batches = number("calib-batches");
+  ScoreRequest request = image_range(Split::search, batch, 0, std::size_t{batches} * batch, {});
+  request.candidates = {{}};
+  return stored.scorer->histograms(request, 0, request.batches());
+}
+
 std::vector<Codes> reference_codes(const RunData& run) {
   std::vector<Codes> codes;
   for (const SiteData& site : run.sites) codes.push_back(site.start);

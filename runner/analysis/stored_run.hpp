@@ -52,6 +52,9 @@ struct IterationRows {
 };
 std::vector<IterationRows> iterations_of(const RunData& run);
 
+/// The histograms that calibration made: (sites).
+std::vector<Histogram> calibration_histograms(const StoredRun& stored);
+
 /// The start's codes, which every iteration's rewards are compared with: (sites).
 std::vector<Codes> reference_codes(const RunData& run);
 

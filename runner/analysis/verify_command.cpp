@@ -1,19 +1,23 @@
-// triseg verify: scores what a run file holds again, from the codes, the teacher and the images, and compares every
-// bit.
+// triseg verify: scores what a run file holds again, from the codes, the teacher and the images, and compares bit by
+// bit. What the learner alone computes (losses, entropy, checkpoint) is not done again.
 #include "core/error.hpp"
 #include "core/text.hpp"
 #include "learner/judging/selection.hpp"
+#include "learner/strategies/initial_codes.hpp"
 #include "runner/analysis/stored_run.hpp"
 #include "runner/commands/commands.hpp"
 #include "runner/commands/help.hpp"
 #include "runner/commands/declare_options.hpp"
 #include "runner/commands/option_checks.hpp"
+#include "runner/ranks/signals.hpp"
 
 #include <CLI/CLI.hpp>
 #include <spdlog/fmt/fmt.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <numeric>
 #include <set>
@@ -39,7 +43,7 @@ void expect_equal(const std::string& place, const char* field, T stored, T found
   if (stored != found) throw Differs{fmt::format("{}: {} is {} in the file, and {} here", place, field, stored, found)};
 }
 
-/// By their bits: what is not a number equals itself.
+/// Compares bits: what is not a number equals itself.
 void expect_equal(const std::string& place, const char* field, double stored, double found) {
   if (std::bit_cast<std::uint64_t>(stored) != std::bit_cast<std::uint64_t>(found))
     throw Differs{fmt::format("{}: {} is {:.17g} in the file, and {:.17g} here", place, field, stored, found)};
@@ -57,12 +61,16 @@ void expect_equal(const std::string& place, const Score& stored, const Score& fo
 /// Whole iterations with at least `episodes` episodes, spread evenly over the run, the last one among them.
 std::vector<IterationRows> chosen_iterations(const RunData& run, std::uint64_t episodes) {
   const std::vector<IterationRows> all = iterations_of(run);
-  if (all.empty()) return {};
-  const std::uint64_t each = all.front().count;
-  const std::size_t count = std::min<std::uint64_t>(all.size(), (episodes + each - 1) / each);
-  std::vector<IterationRows> chosen;
-  for (std::size_t i = 1; i <= count; ++i) chosen.push_back(all[all.size() * i / count - 1]);
-  return chosen;
+  for (std::size_t count = 1; count <= all.size(); ++count) {
+    std::vector<IterationRows> chosen;
+    std::uint64_t sum = 0;
+    for (std::size_t i = 1; i <= count; ++i) {
+      chosen.push_back(all[all.size() * i / count - 1]);
+      sum += chosen.back().count;
+    }
+    if (sum >= episodes) return chosen;
+  }
+  return all;
 }
 
 class Verification {
@@ -83,14 +91,25 @@ class Verification {
         expect_equal(place, episode.score, scores[i]);
         expect_equal(place, "reward", episode.reward, reward(scores[i], run_.attention_weight));
       }
-      for (const Update& update : run_.updates)
-        if (update.iteration == rows.iteration)
-          expect_equal(fmt::format("iteration {}", rows.iteration), "reference_reward", update.reference_reward,
-                       reward(scores.back(), run_.attention_weight));
+      update(rows, reward(scores.back(), run_.attention_weight));
       scored += rows.count;
     }
     equal("{} of {} episodes, in {} of {} iterations", scored, run_.episodes.size(), iterations.size(),
           iterations_of(run_).size());
+  }
+
+  /// What follows from calibration: histograms, initial codes, and the MSE optimum.
+  void sites() {
+    const std::vector<Histogram> histograms = calibration_histograms(stored_);
+    for (std::size_t i = 0; i < run_.sites.size(); ++i) {
+      const SiteData& site = run_.sites[i];
+      const std::string place = fmt::format("site {}", site.name);
+      for (int q = 0; q < 256; ++q)
+        expect_equal(place, fmt::format("histogram[{}]", q).c_str(), site.histogram.counts[q], histograms[i].counts[q]);
+      expect_equal(place, "init_codes", to_string(site.init), to_string(initial_codes(site.tmax)));
+      expect_equal(place, "mse_codes", to_string(site.mse), to_string(mse_optimum(histograms[i], site.tmax)));
+    }
+    equal("histograms, initial codes and MSE optimum of {}", counted(run_.sites.size(), "site"));
   }
 
   void evaluations() {
@@ -133,6 +152,22 @@ class Verification {
   }
 
  private:
+  /// What /updates says of the rewards of an iteration. reference: the start's reward on its images.
+  void update(const IterationRows& rows, double reference) const {
+    const std::string place = fmt::format("iteration {}", rows.iteration);
+    double mean = 0, best = -std::numeric_limits<double>::infinity();
+    for (std::size_t e = rows.first; e < rows.first + rows.count; ++e) {
+      mean += run_.episodes[e].reward / double(rows.count);
+      best = std::max(best, run_.episodes[e].reward);
+    }
+    for (const Update& update : run_.updates) {
+      if (update.iteration != rows.iteration) continue;
+      expect_equal(place, "reference_reward", update.reference_reward, reference);
+      expect_equal(place, "mean_reward", update.mean_reward, mean);
+      expect_equal(place, "best_reward", update.best_reward, best);
+    }
+  }
+
   /// The codes on the first images of a split.
   std::vector<Finalist> on_split(Split split, std::uint64_t images, std::vector<std::vector<Codes>> codes,
                                  bool repaired) {
@@ -168,13 +203,14 @@ int run_verify(const VerifyOptions& o) {
   const RunData& run = stored->run;
   Verification verification(*stored);
   try {
+    verification.sites();
     verification.episodes(o.all ? run.episodes.size() : o.episodes);
     if (o.all) verification.evaluations();
     if (run.finished) verification.selected();
     if (run.finished && o.all) verification.candidates();
   } catch (const Differs& difference) {
     fmt::print("different  {}\n", difference.line);
-    return 1;
+    return exit_different;
   }
   if (!run.finished) fmt::print("The run is not finished: nothing is selected yet.\n");
   return 0;
@@ -186,9 +222,9 @@ void setup_verify(CLI::App& program, int& exit_code) {
   auto options = std::make_shared<VerifyOptions>();
   VerifyOptions& o = *options;
   CLI::App* app = program.add_subcommand(
-      "verify", "Score episodes and the selected student of a run again, and compare every bit with the file");
+      "verify", "Score sites, episodes and the selected student of a run again, and compare bit by bit");
   declare_stored_run(*app, o.stored);
-  add_exit_codes(*app, {{0, "every bit came out again"}, {1, "something came out differently, or failed"}});
+  add_exit_codes(*app, {{0, "every bit came out again"}, {exit_different, "something came out differently"}});
   CLI::Option* episodes =
       app->add_option("--episodes", o.episodes, "How many episodes at least, in whole iterations spread over the run")
           ->check(whole(1, std::uint64_t{1} << 62))

@@ -13,7 +13,7 @@ namespace triseg {
 /// the exit code in `exit_code`. Failures leave the callback as exceptions.
 void setup_search(CLI::App& program, int& exit_code);
 void setup_sweep(CLI::App& program, int& exit_code);  // runner/sweep
-/// Behind setup_sweep: subcommands of it.
+/// Subcommands of sweep: called after setup_sweep.
 void setup_sweep_reports(CLI::App& program, int& exit_code);  // runner/sweep/reports
 void setup_score(CLI::App& program, int& exit_code);
 void setup_train(CLI::App& program, int& exit_code);   // in the program triseg-train

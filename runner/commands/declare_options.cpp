@@ -2,6 +2,7 @@
 
 #include "core/codes.hpp"
 #include "core/error.hpp"
+#include "data/dataset.hpp"
 #include "learner/files/result_file.hpp"
 #include "network/recipes.hpp"
 #include "runner/command_line.hpp"
@@ -12,6 +13,7 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <filesystem>
 #include <limits>
 #include <map>
 #include <sstream>
@@ -381,6 +383,7 @@ std::string needed_by(const std::string& name, const SearchOptions& o) {
     std::string needs;
     std::vector<std::string> names;
   } rules[] = {
+      {o.start.empty(), "a search without --start", {"warm-start", "tmax-fixed", "tmax-percentile", "tmax-offset"}},
       {fixed, "--tmax-mode fixed", {"tmax-fixed"}},
       {!fixed, "--tmax-mode percentile or search", {"tmax-percentile", "tmax-offset"}},
       {ppo, "--strategy ppo", {"lr", "ppo-epochs", "clip", "gamma", "value-coef", "entropy-coef", "lag"}},
@@ -401,9 +404,7 @@ void check_start(const SearchOptions& o) {
   if (o.start.empty()) return;
   if (o.iteration.tmax.mode == TmaxMode::search)
     fail("--start: its codes have a tmax, which --tmax-mode search looks for: expected percentile or fixed");
-  if (o.strategy.kind == StrategyKind::mse) fail("--start: --strategy mse searches nothing, from nowhere");
-  if (o.strategy.start.warm_start == WarmStart::none)
-    fail("--start: --warm-start none starts cold: expected best, mse or init, or no --start");
+  if (o.strategy.kind == StrategyKind::mse) fail("--start: --strategy mse does not search, so it takes no start");
 }
 
 void check_options(const SearchOptions& o, const std::set<std::string>& given) {
@@ -449,6 +450,17 @@ void check_options(const SearchOptions& o, const std::set<std::string>& given) {
     fail("--result-file: '{}': expected a name that ends in .json", name);
 }
 
+namespace {
+
+/// The value of an option that names a file or folder, from any working directory.
+std::string placed(const std::string& key, const std::string& value) {
+  if (key == "data") return data_set_source(value);
+  if (key != "teacher" && key != "start" && key != "energy-table") return value;
+  return std::filesystem::absolute(value).lexically_normal().string();
+}
+
+}  // namespace
+
 std::string result_options_text(const CLI::App& app) {
   auto values = values_of(app, changes_results);
   if (values.at("objective") != name_of(objectives, Objective::accuracy))
@@ -464,7 +476,8 @@ OptionTexts option_texts(const CLI::App& app, const SearchOptions& o) {
   for (const char* group : {changes_results, changes_speed}) {
     texts.toml += fmt::format("# {}\n", group);
     for (const auto& [key, value] : configuration_of(app, o, group)) {
-      if (!value.empty()) texts.toml += key + " = " + toml_value(*app.get_option("--" + key), value) + "\n";
+      if (!value.empty())
+        texts.toml += key + " = " + toml_value(*app.get_option("--" + key), placed(key, value)) + "\n";
       (group == changes_results ? texts.results : texts.others).emplace_back(key, value);
     }
   }

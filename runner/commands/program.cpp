@@ -191,8 +191,9 @@ int run_program(int argc, char** argv, std::initializer_list<SetupCommand*> comm
   program.set_version_flag("--version", version_text, "Version, commit, build, compiler and engines");
   program.require_subcommand(1);
   add_exit_codes(program, {{0, "done"},
-                           {1, "failed: one line says why; of validate, verify, compare and doctor also an answer"},
+                           {1, "failed: one line says why; of validate and doctor also an answer"},
                            {2, "the command line is not understood"},
+                           {exit_different, "what verify, replay or compare looked at is different"},
                            {exit_resumable, "stopped by a signal or --time-limit: the same command continues"}});
   int exit_code = 0;
   for (SetupCommand* setup : commands) setup(program, exit_code);

@@ -7,6 +7,8 @@ namespace triseg {
 
 /// The exit code of a run that stopped on a signal after committing: the same command continues it.
 inline constexpr int exit_resumable = 85;
+/// Of commands that compare: what they compared is different.
+inline constexpr int exit_different = 3;
 
 /// From now on SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU and SIGINT (Ctrl-C) set the flag below, and the first of them
 /// says at once on stderr that the process stops after this `unit`, "iteration"; ranks other than 0 say nothing. A

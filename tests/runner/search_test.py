@@ -157,8 +157,8 @@ class Log(ProgramTest):
             _, log = process.communicate()
         self.assertIn("Using AlexNet with 7 layers (5 conv + 2 fc)", log)
         for layer in ("conv1", "conv2", "conv3", "conv4", "conv5", "fc1", "fc2"):
-            self.assertRegex(log, rf"(?m)^[\d:]+ {layer} +\d+( +\d+){{8}}$")
-        self.assertIn("init, p90+10", log)
+            four = r"t1=\d+, v1=\d+, t2=\d+, v2=\d+, tmax=\d+"
+            self.assertRegex(log, rf"(?m)^[\d:]+ \[init\] {layer}: +{four} +\(p90\+10\)  \[start\] {four}$")
         self.assertIn("Attention Transfer: 3 layers (conv3, conv4, fc1)", log)
         self.assertRegex(log, r"episodes: 2/2, .* episodes/s, ETA .*, gain [+-][\d.]+, best [+-]")
 
