@@ -21,9 +21,9 @@ TEST(ProgressLines, FactsFlowIntoTheWidthBehindABarThatGivesWay) {
                           "12.0 episodes/s, ETA 0:14, gain +0.0100"));
   // The last column stays free.
   EXPECT_THAT(progress_lines(0.5, "96/192 episodes", facts, 40),
-              ElementsAre("[#######.......] 50 %, 96/192 episodes", "12.0 episodes/s, ETA 0:14, gain +0.0100"));
+              ElementsAre("[#######........] 50 %, 96/192 episodes", "12.0 episodes/s, ETA 0:14, gain +0.0100"));
   EXPECT_THAT(progress_lines(1, "192/192 episodes", facts, 39),
-              ElementsAre("[##########] 100 %, 192/192 episodes", "12.0 episodes/s, ETA 0:14", "gain +0.0100"));
+              ElementsAre("[############] 100 %, 192/192 episodes", "12.0 episodes/s, ETA 0:14", "gain +0.0100"));
   EXPECT_THAT(progress_lines(0, "0/192 episodes", {}, 20), ElementsAre("[......] 0 %, 0/192 episodes"));
   EXPECT_EQ(progress_lines(0, "0/9", std::vector<std::string>(9, std::string(30, 'x')), 40).size(), live_view_lines);
 }
