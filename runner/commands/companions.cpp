@@ -24,7 +24,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::string prefix = "triseg-";
+const std::string prefix = "triseg-", trainer = prefix + "train";
 
 /// Replaces this process by the program of this name beside it. Returns only by throwing Error.
 void become(const std::string& name, std::vector<std::string> arguments) {
@@ -33,6 +33,12 @@ void become(const std::string& name, std::vector<std::string> arguments) {
   argv.push_back(nullptr);
   const fs::path program = program_folder() / name;
   ::execv(program.c_str(), argv.data());
+  if (name == trainer && errno == ENOENT)
+    fail(
+        "there is no {}: in the source tree scripts/install-dependencies.sh --for-training and scripts/build.sh make "
+        "it; "
+        "beside the Debian package triseg install triseg-train",
+        program.string());
   fail("cannot run {}: {}; it belongs beside triseg", program.string(), std::strerror(errno));
 }
 
@@ -70,7 +76,7 @@ void setup_trainer(CLI::App& program, int&) {
     add_foreign(program, name, description)->callback([] {
       ::setenv("OMP_WAIT_POLICY", "passive",
                0);  // LibTorch's threads would spin while they wait, and starve on a busy machine
-      become("triseg-train", arguments());
+      become(trainer, arguments());
     });
 }
 
