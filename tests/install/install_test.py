@@ -1,7 +1,9 @@
 """What `cmake --install` copies, used from a prefix that was moved afterwards; the wheel of the Python package."""
 import filecmp
+import glob
 import gzip
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -77,6 +79,24 @@ class Installed(FolderTest):
         lines = done([os.path.join(build, "consumer"), model], self.folder).splitlines()
         self.assertEqual(lines[:3], ["f(12) = 18", "lenet5 fashion-mnist", "auto"])
         self.assertIn("reference", lines[3:])
+
+
+class Recipes(unittest.TestCase):
+    def test_they_set_options_that_there_are(self):
+        """Those for Spack and Apptainer, of which the former is Python."""
+        def text(path):
+            with open(path) as file:
+                return file.read()
+        cmake = [os.path.join(SOURCE, "CMakeLists.txt"), *glob.glob(os.path.join(SOURCE, "cmake", "*.cmake")),
+                 *glob.glob(os.path.join(SOURCE, "tests", "**", "CMakeLists.txt"), recursive=True)]
+        known = set(re.findall(r"\b(?:set|option)\((TRISEG_\w+)", "".join(map(text, cmake))))
+        spack = os.path.join(SOURCE, "packaging", "spack", "packages", "triseg", "package.py")
+        compile(text(spack), spack, "exec")
+        for path in (spack, os.path.join(SOURCE, "slurm", "triseg.def"), *glob.glob(os.path.join(SOURCE, "scripts", "*.sh"))):
+            named = set(re.findall(r"(?:-D|\")(TRISEG_\w+)", text(path)))
+            self.assertLessEqual(named, known, path)
+            if not path.endswith(".sh"):
+                self.assertIn("TRISEG_TRAINER", named)
 
 
 class Wheel(FolderTest):
