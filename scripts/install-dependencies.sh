@@ -2,7 +2,8 @@
 # Installs the Debian or Ubuntu packages that triseg needs, if any is missing; needs root or sudo only then. Without an argument those
 # of a search and of its report; besides:
 #   --for-training   LibTorch, for `triseg train` and `triseg repair`: some 270 packages that a search never loads
-#   --for-tests      that, and what only tests, benchmarks and packaging need: Slurm's daemons, other readers of HDF5, Chromium, lintian
+#   --for-packages   that, and what scripts/package.sh makes and checks Debian packages with
+#   --for-tests      LibTorch, and what only tests and benchmarks need: Slurm's daemons, other readers of HDF5, Chromium
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -24,13 +25,14 @@ tests=(
   hdf5-tools # the tests read files that h5repack and h5copy rewrote
   slurmctld slurmd slurm-client munge iproute2 clang-format-14 octave r-bioc-rhdf5 chromium
   python3-pip python3-venv python3-setuptools python3-wheel # the wheel of the Python package
-  dpkg-dev lintian # scripts/package.sh
 )
+packaging=(dpkg-dev file lintian)
 case "${1:-}" in
   "") ;;
   --for-training) packages+=("${training[@]}") ;;
+  --for-packages) packages+=("${training[@]}" "${packaging[@]}") ;;
   --for-tests) packages+=("${training[@]}" "${tests[@]}") ;;
-  *) fail "unknown argument '$1': expected --for-training, --for-tests or nothing" ;;
+  *) fail "unknown argument '$1': expected --for-training, --for-packages, --for-tests or nothing" ;;
 esac
 
 as_root() {

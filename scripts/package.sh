@@ -1,10 +1,10 @@
 #!/bin/bash
 # Makes the Debian packages triseg, triseg-train and libtriseg-dev in build/deb and checks them: lintian, and a search with the program
-# as dpkg unpacks it. They are built for this machine's Debian, without CUDA, which is in none of its packages. Needs what
-# install-dependencies.sh --for-tests installs. Arguments go to CMake.
+# as dpkg unpacks it. They are built for this machine's Debian, without CUDA, which is in none of its packages. Arguments go to CMake.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
+scripts/install-dependencies.sh --for-packages
 build=build/deb
 cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX=/usr -DTRISEG_CUDA=OFF -DTRISEG_TRAINER=ON -DTRISEG_TESTS=OFF \
   -DTRISEG_BENCHMARKS=OFF "$@"

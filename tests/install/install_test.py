@@ -98,6 +98,20 @@ class Recipes(unittest.TestCase):
             if not path.endswith(".sh"):
                 self.assertIn("TRISEG_TRAINER", named)
 
+    def test_what_is_demanded_is_not_left_out(self):
+        def part(option):
+            script = f'set(TRISEG_PART {option})\ntriseg_part(built TRISEG_PART "" "the part")\nmessage("built: ${{built}}")\n'
+            with tempfile.NamedTemporaryFile("w", suffix=".cmake") as file:
+                file.write(f"include({SOURCE}/cmake/TrisegPart.cmake)\n{script}")
+                file.flush()
+                result = subprocess.run(["cmake", "-P", file.name], capture_output=True, text=True)
+            return result.returncode, " ".join((result.stdout + result.stderr).split())
+        self.assertEqual(part("OFF"), (0, "built: OFF"))
+        self.assertEqual(part("AUTO"), (0, "-- Left out: the part built: OFF"))
+        code, text = part("ON")
+        self.assertEqual(code, 1)
+        self.assertIn("TRISEG_PART is ON, but not all is here: the part", text)
+
 
 class Wheel(FolderTest):
     def test_it_opens_a_run_in_a_venv(self):
