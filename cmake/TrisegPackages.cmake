@@ -28,6 +28,7 @@ over MPI ranks.")
 set(CPACK_DEBIAN_TRISEG_PACKAGE_DEPENDS "python3:any, openmpi-bin")
 set(CPACK_DEBIAN_TRISEG_PACKAGE_RECOMMENDS "python3-h5py, python3-pandas, dataset-fashion-mnist")
 set(CPACK_DEBIAN_TRISEG_PACKAGE_SUGGESTS "triseg-train, chromium")
+set(CPACK_DEBIAN_TRISEG_PACKAGE_CONTROL_EXTRA ${CMAKE_SOURCE_DIR}/packaging/debian/prerm)
 
 set(CPACK_DEBIAN_TRAIN_PACKAGE_NAME triseg-train)
 set(CPACK_COMPONENT_TRAIN_DESCRIPTION "training for triseg, by LibTorch
