@@ -35,9 +35,8 @@ void become(const std::string& name, std::vector<std::string> arguments) {
   ::execv(program.c_str(), argv.data());
   if (name == trainer && errno == ENOENT)
     fail(
-        "there is no {}: in the source tree scripts/install-dependencies.sh --for-training and scripts/build.sh make "
-        "it; "
-        "beside the Debian package triseg install triseg-train",
+        "there is no {}: scripts/install-dependencies.sh --for-training and scripts/build.sh make it; "
+        "as a Debian package it is triseg-train",
         program.string());
   fail("cannot run {}: {}; it belongs beside triseg", program.string(), std::strerror(errno));
 }
