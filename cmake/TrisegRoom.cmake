@@ -22,7 +22,7 @@ function(triseg_include_room target room visibility)
     cmake_path(GET header FILENAME file)
     file(CREATE_LINK ${header} ${include_root}/${room}/${file} SYMBOLIC)
   endforeach()
-  target_include_directories(${target} ${visibility} ${include_root})
+  target_include_directories(${target} ${visibility} $<BUILD_INTERFACE:${include_root}>)
 endfunction()
 
 # Lets a program include what tests share, as "tests/room/name.hpp".

@@ -57,6 +57,11 @@ void become(const std::string& name, std::vector<std::string> arguments) {
   argv.push_back(nullptr);
   const std::filesystem::path program = program_folder() / name;
   ::execv(program.c_str(), argv.data());
+  if (name == trainer_program && errno == ENOENT)
+    fail(
+        "there is no {}: scripts/install-dependencies.sh --for-training and scripts/build.sh make it; "
+        "as a Debian package it is triseg-train",
+        program.string());
   fail("cannot run {}: {}; it belongs beside triseg", program.string(), std::strerror(errno));
 }
 

@@ -7,6 +7,9 @@
 
 namespace triseg {
 
+/// The program beside triseg that has the subcommands that train.
+inline constexpr const char* trainer_program = "triseg-train";
+
 /// The folder that the running program lies in.
 std::filesystem::path program_folder();
 

@@ -2,8 +2,8 @@
 
 #include "core/error.hpp"
 #include "network/recipes.hpp"
-#include "runner/command_line.hpp"
 #include "runner/search_options.hpp"
+#include "runner/shipped_files.hpp"
 
 #include <cstdlib>
 #include <set>
@@ -55,11 +55,9 @@ ModelFile find_model(const std::string& explicit_path, const std::string& model,
     return load_model_file(explicit_path);
   }
   const std::string name = fmt::format("{}-{}{}.h5", model, data.name, backend == Scheme::fbgemm ? "" : "-qnnpack");
-  const fs::path program = program_folder();
   std::vector<fs::path> folders;
   if (const char* folder = std::getenv("TRISEG_MODELS")) folders.emplace_back(folder);
-  folders.push_back((program / "../../../models").lexically_normal());
-  folders.push_back((program / "../share/triseg/models").lexically_normal());
+  folders.push_back(shipped_folder() / "models");
   std::string looked;
   for (const fs::path& folder : folders) looked += (looked.empty() ? "" : ", ") + folder.string();
   fs::path named;

@@ -11,8 +11,8 @@ namespace triseg {
 
 /// The model file `explicit_path` if that is not empty; else the shipped model of this name for this data and scheme:
 /// MODEL-DATA.h5 (MODEL-DATA-qnnpack.h5), or whichever was trained on the same images under another name. Shipped
-/// models lie in $TRISEG_MODELS, and in ../../../models and ../share/triseg/models from the program's own folder. Works
-/// from any working directory. It is checked to be this model, quantized by this scheme, fit for the images and trained
+/// models lie in $TRISEG_MODELS and in models/ of the shipped folder (shipped_files.hpp). Works from any working
+/// directory. It is checked to be this model, quantized by this scheme, fit for the images and trained
 /// on them (by the data set's digest, or by its name where the file has no digest). model, backend: empty or nothing
 /// stands for those of the file, or where none is named for default_model and fbgemm. Throws Error naming the file and
 /// what differs, or the folders it looked at and the models that are there.

@@ -12,11 +12,14 @@ configure() {
   cmake --preset cpu "$@"
 }
 
-# Arguments go to the build. All cores, but no more compilers at a time than there are 1.5 GB of memory for.
+# How many compilers run at a time: one a core, but no more than there are 1.5 GB of memory for.
+compilers() {
+  awk -v cores="$(nproc)" '/^MemTotal/ { n = int($2 / 1.5e6); print n < 1 ? 1 : n < cores ? n : cores }' /proc/meminfo
+}
+
+# Arguments go to the build.
 build() {
-  local jobs
-  jobs=$(awk -v cores="$(nproc)" '/^MemTotal/ { n = int($2 / 1.5e6); print n < 1 ? 1 : n < cores ? n : cores }' /proc/meminfo)
-  cmake --build --preset cpu --parallel "$jobs" "$@"
+  cmake --build --preset cpu --parallel "$(compilers)" "$@"
 }
 
 # Open MPI: let ranks share cores and use all of them, work in containers without ptrace or ssh, and as root.

@@ -1,26 +1,38 @@
 #!/bin/bash
-# Installs the Debian or Ubuntu packages that triseg needs, if any is missing; needs root or sudo only then.
-#   --for-tests   also what only tests need: the daemons of Slurm, clang-format, other readers of HDF5, Chromium
+# Installs the Debian or Ubuntu packages that triseg needs, if any is missing; needs root or sudo only then. Without an argument those
+# of a search and of its report; besides:
+#   --for-training   LibTorch, for `triseg train` and `triseg repair`: some 270 packages that a search never loads
+#   --for-packages   that, and what scripts/package.sh makes and checks Debian packages with
+#   --for-tests      LibTorch, and what only tests and benchmarks need: Slurm's daemons, other readers of HDF5, Chromium
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 packages=(
-  g++ cmake ninja-build ccache pkg-config
-  libtorch-dev         # the policy and the training
-  libopenblas0-pthread # the BLAS that LibTorch runs on; the reference BLAS is 50 times slower
-  libdnnl-dev          # INT8 convolutions
+  g++ cmake ninja-build
+  libdnnl-dev # INT8 convolutions
   openmpi-bin libopenmpi-dev
   libhdf5-dev zlib1g-dev libssl-dev
   libcli11-dev nlohmann-json3-dev libspdlog-dev libtomlplusplus-dev
-  libgtest-dev libgmock-dev libbenchmark-dev
-  python3-h5py python3-pandas  # triseg table and the scripts of analysis/; the tests read our HDF5 files with them
-  hdf5-tools           # the tests read files that h5repack and h5copy rewrote
+  python3-h5py python3-pandas # triseg report, triseg table and the scripts of analysis/
   dataset-fashion-mnist
 )
+training=(
+  libtorch-dev
+  libopenblas0-pthread # the BLAS that LibTorch runs on; the reference BLAS is 50 times slower
+)
+tests=(
+  ccache libgtest-dev libgmock-dev libbenchmark-dev
+  hdf5-tools # the tests read files that h5repack and h5copy rewrote
+  slurmctld slurmd slurm-client munge iproute2 clang-format-14 octave r-bioc-rhdf5 chromium zsh
+  python3-pip python3-venv python3-setuptools python3-wheel # the wheel of the Python package
+)
+packaging=(dpkg-dev file lintian)
 case "${1:-}" in
   "") ;;
-  --for-tests) packages+=(slurmctld slurmd slurm-client munge iproute2 clang-format-14 octave r-bioc-rhdf5 chromium zsh) ;;
-  *) fail "unknown argument '$1': expected --for-tests or nothing" ;;
+  --for-training) packages+=("${training[@]}") ;;
+  --for-packages) packages+=("${training[@]}" "${packaging[@]}") ;;
+  --for-tests) packages+=("${training[@]}" "${tests[@]}") ;;
+  *) fail "unknown argument '$1': expected --for-training, --for-packages, --for-tests or nothing" ;;
 esac
 
 as_root() {
@@ -45,9 +57,10 @@ if ((${#missing[@]})); then
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "${missing[@]}"
 fi
 
-# A machine that had the reference BLAS set by hand keeps it: change over.
+# LibTorch's BLAS: a machine that had the reference BLAS set by hand keeps it, so change over.
 while read -r name _ path; do
-  if [[ $name == libblas.so.3-* && $path == */blas/libblas.so.3 ]]; then
-    as_root update-alternatives --set "$name" "${path%/blas/*}/openblas-pthread/libblas.so.3"
+  openblas=${path%/blas/*}/openblas-pthread/libblas.so.3
+  if [[ $name == libblas.so.3-* && $path == */blas/libblas.so.3 && -e $openblas ]]; then
+    as_root update-alternatives --set "$name" "$openblas"
   fi
 done < <(update-alternatives --get-selections)

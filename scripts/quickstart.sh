@@ -7,7 +7,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 scripts/install-dependencies.sh
 configure
-build --target triseg triseg-train
+build --target triseg
 config=(--config configs/alexnet.toml)
 for argument in "$@"; do
   [[ $argument != --config && $argument != --config=* ]] || config=()

@@ -4,6 +4,6 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 scripts/install-dependencies.sh --for-tests
-configure -DTRISEG_SLURM_TEST=ON
+configure -DTRISEG_TRAINER=ON -DTRISEG_TESTS=ON -DTRISEG_BENCHMARKS=ON -DTRISEG_SLURM_TEST=ON
 build
 exec ctest --preset cpu "$@"

@@ -32,8 +32,7 @@ void setup_validate(CLI::App& program, int& exit_code);
 void setup_doctor(CLI::App& program, int& exit_code);
 void setup_completion(CLI::App& program, int& exit_code);  // in both programs
 
-/// The program beside triseg that has the subcommands that train.
-inline constexpr const char* trainer_program = "triseg-train";
+/// True if trainer_program has this subcommand.
 inline bool is_trainers(std::string_view subcommand) { return subcommand == "train" || subcommand == "repair"; }
 
 /// Every other program triseg-NAME that lies beside this one, as the subcommand NAME: it gets the arguments behind

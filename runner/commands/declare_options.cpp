@@ -8,6 +8,7 @@
 #include "runner/command_line.hpp"
 #include "runner/commands/help.hpp"
 #include "runner/commands/option_checks.hpp"
+#include "runner/shipped_files.hpp"
 #include "runner/toml_file.hpp"
 
 #include <CLI/CLI.hpp>
@@ -283,7 +284,7 @@ void declare_output(CLI::App& app, OutputOptions& o) {
 }
 
 void declare_config(CLI::App& app) {
-  app.add_option("--config", "TOML file of these options; the command line has precedence")
+  app.add_option("--config", "TOML file of these options, here or shipped; the command line has precedence")
       ->type_name("TEXT")
       ->expected(1)
       ->group(changes_speed)
@@ -333,7 +334,7 @@ std::set<std::string> given_options(const CLI::App& app) {
 std::map<std::string, std::string> apply_config_file(CLI::App& app) {
   const CLI::Option* config = app.get_option("--config");
   if (config->count() == 0) return {};
-  const std::string path = config->results().back();
+  const std::string path = or_shipped(config->results().back());
   return apply_entries(app, read_toml("--config", path, "key = value"), "--config: " + path);
 }
 

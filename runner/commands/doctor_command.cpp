@@ -56,8 +56,7 @@ class Report {
 void print_versions() {
   const CudaVersions cuda = cuda_versions();
   const NcclVersions nccl = nccl_versions();
-  fmt::print("triseg {}; LibTorch {} (of triseg-train), HDF5 {}, {}\n", build_identity(), TRISEG_TORCH_VERSION,
-             hdf5::version(), mpi_version());
+  fmt::print("triseg {}; {}, HDF5 {}, {}\n", build_identity(), TRISEG_TRAINER, hdf5::version(), mpi_version());
   const std::string driver = cuda.driver.empty() ? "no driver" : "driver for " + cuda.driver;
   fmt::print("CUDA: {}; NCCL: {}\n",
              cuda.compiled.empty() ? "not in this build" : fmt::format("compiled with {}, {}", cuda.compiled, driver),

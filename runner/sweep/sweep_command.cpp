@@ -10,6 +10,7 @@
 #include "runner/ranks/ranks.hpp"
 #include "runner/ranks/signals.hpp"
 #include "runner/search.hpp"
+#include "runner/shipped_files.hpp"
 #include "runner/sweep/sweep_halving.hpp"
 #include "runner/sweep/sweep_inputs.hpp"
 #include "runner/sweep/sweep_runs.hpp"
@@ -121,6 +122,7 @@ int run(SweepOptions& o, const CLI::App& app) {
   catch_stop_signals("iteration");
   SweepTable table;
   const auto problem = failure_of([&] {
+    o.file = or_shipped(o.file);
     table = make_table(read_sweep(o.file));
     for (const char* option : {"tasks", "concurrent", "slurm-option"})
       if (!o.slurm && !o.submit && app.count(fmt::format("--{}", option)) > 0)

@@ -98,7 +98,7 @@ class Companions(ProgramTest):
         for name in ("train", "repair"):
             done = self.triseg(name, "--help")
             self.assertEqual(done.returncode, 1)
-            self.assert_one_line_error(done, f"cannot run {self.out('triseg-train')}", "it belongs beside triseg")
+            self.assert_one_line_error(done, f"there is no {self.out('triseg-train')}", "scripts/install-dependencies.sh --for-training")
         self.place("triseg-train")
         self.assertEqual(self.triseg("repair", "--seed", "3").stdout, "repair\n--seed\n3\n")
 
