@@ -13,20 +13,10 @@ import h5py
 import numpy
 import pandas
 
-from program import (FEW_DATA, FEW_TEACHER, PROGRAM, SOURCE, TEST_IMAGES, VALIDATION_IMAGES, ProgramTest, end, environment, errors_in, held,
-                     let_go, quick, run, run_file, start)
+from program import (FEW_TEACHER, PROGRAM, SOURCE, TEST_IMAGES, VALIDATION_IMAGES, ProgramTest, end, environment, errors_in, held,
+                     let_go, quick, run, run_file, start, sweep_base)
 
-BASE = f"""
-[base]
-model = "lenet5"
-data = "{FEW_DATA}"
-episodes = 192
-episodes-per-update = 32
-batch-size = 16
-calib-batches = 4
-top-k = 2
-eval-every = 3
-"""
+BASE = "\n" + sweep_base(quick())
 FINAL_IMAGES = (2 + 7) * VALIDATION_IMAGES + 2 * TEST_IMAGES  # two episodes, the policy's codes and six starts; the report
 ALL_BY_INDEX = ("--index", "0", "--index-step", "1")  # as one task of an array, which looks at nothing before its runs
 AXES = """
