@@ -37,7 +37,7 @@ from triseg.run import Run
 from triseg.score import mean_and_half_95, shown
 from triseg.sweep import Sweep
 
-# By the name in --sort and CSV: the heading, how numbers are shown, and whether more is better.
+# Heading, how numbers are shown, and whether more is better, by the name in --sort and CSV.
 FIGURES = {"validation-kd": ("validation KD", ".4f", False), "kd": ("KD", ".4f", False),
            "kd-mse": ("KD / MSE", ".3f", False),
            "teacher": ("teacher %", ".2f", True), "student": ("student %", ".2f", True), "drop": ("drop", ".2f", False),

@@ -117,7 +117,7 @@ int percentiles(const AnalyzeOptions& o) {
   return 0;
 }
 
-/// Of numbers that are codes or weights: exact sums.
+/// Exact sums over numbers that are codes or weights.
 struct Sums {
   std::uint64_t count = 0;
   std::int64_t sum = 0, squares = 0;

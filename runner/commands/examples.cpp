@@ -11,7 +11,7 @@ namespace {
 
 using Lines = std::vector<std::string>;
 
-/// By the names of the subcommands.
+/// Examples by the names of the subcommands.
 const std::map<std::string, Lines>& examples() {
   static const std::map<std::string, Lines> examples = {
       {"triseg search",

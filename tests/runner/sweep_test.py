@@ -300,7 +300,7 @@ class Sweep(ProgramTest):
         self.assertIn("4 of 4 runs finished", said)
         for identifier, modified in before.items():
             self.assertEqual(os.stat(self.run_of("a", identifier)).st_mtime_ns, modified)
-        # Of a finished sweep nothing is loaded, and what is missing beside a finished run is written again.
+        # Nothing of a finished sweep is loaded, and what is missing beside a finished run is written again.
         os.remove(missing)
         result = self.run_of("a", identifier).replace(".h5", ".json")
         self.assertNotIn(": KD ", self.sweep(file, "a").stderr)
