@@ -1,5 +1,6 @@
 """Pages of triseg report: what they hold, by parsing them; and in Chromium, where every figure is to be seen, at two widths, light and
 dark, and the pointer reads and zooms."""
+import dataclasses
 import doctest
 import html
 import importlib
@@ -19,7 +20,7 @@ from report_runs import COMPARED, FEW, FIGURES, PROGRAM, REPORT, SEARCH, SITES, 
 from scripts import run_copied, seal
 import triseg
 from triseg import report, table
-from triseg.report import browser, sensitivity, series
+from triseg.report import browser, compare, sensitivity, series
 
 
 SEEN = """[...document.querySelectorAll("figure")].map(figure => {
@@ -127,6 +128,14 @@ class Report(Pages):
         self.assertTrue(any("random" in tip and "95" in tip and f"mean KD {numpy.mean(of):.4f} of 2 runs" in tip for tip in page.tips["all-heat"]))
         last = [series.gain(run).max() for run in runs if run.config["strategy"] == "ppo" and run.config["tmax-percentile"] == 80]
         self.assertAlmostEqual(page.row("all-budget-gain", "strategy ppo, tmax-percentile 80")[-1], numpy.mean(last), places=4)
+
+    def test_of_one_setting_and_seed_the_first_file_counts(self):
+        found = compare.members(list(self.sweep))
+        board = compare.leaderboard(found)
+        for place in (0, 1):
+            first = next(member for member in found if member.setting == board.run[place])
+            twice = [*found, dataclasses.replace(first, figures=first.figures | {"validation-kd": 9.0})]
+            self.assertEqual(compare.lead(twice, compare.leaderboard(twice)), compare.lead(found, board))
 
     def test_a_budget_ends_where_the_first_seed_does(self):
         runs = [run for run in self.sweep if run.config["strategy"] == "ppo" and run.config["tmax-percentile"] == 80]

@@ -93,11 +93,12 @@ def sentences(found, board):
 
 
 def lead(found, board):
-    """What the first setting has over the second, paired by seed."""
+    """What the first setting has over the second, paired by seed; of one seed's files the first counts, as in the
+    leaderboard."""
     if len(board) < 2:
         return "There is no other setting to compare it with."
-    kd = [{m.run["@seed"]: m.figures["validation-kd"] for m in found if m.figures and m.setting == board.run[i]}
-          for i in (0, 1)]
+    kd = [{m.run["@seed"]: m.figures["validation-kd"] for m in reversed(found) if m.figures and
+           m.setting == board.run[i]} for i in (0, 1)]
     both = sorted(set(kd[0]) & set(kd[1]))
     second = html.escape(board.run[1])
     if len(both) < 2:
