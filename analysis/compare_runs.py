@@ -29,7 +29,7 @@ def describe(value):
 
 
 def differing_rows(a, b):
-    """Of two arrays of one type and shape, whether each row has other bytes."""
+    """Whether each row of two arrays of one type and shape has other bytes."""
     a, b = (numpy.frombuffer(value.tobytes(), "u1").reshape(len(value), -1) for value in (a, b))
     return (a != b).any(axis=1)
 

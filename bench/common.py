@@ -38,6 +38,6 @@ def processor():
 
 
 def commit():
-    """Of the repository, in short; empty outside of one."""
+    """The repository's commit, in short; empty outside of one."""
     command = ["git", "-C", SOURCE, "rev-parse", "--short", "HEAD"]
     return subprocess.run(command, capture_output=True, text=True).stdout.strip()

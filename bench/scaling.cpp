@@ -135,7 +135,7 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-/// Of this thread [s].
+/// What this thread has computed so far [s].
 double processor_time() {
   timespec time{};
   ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);

@@ -11,7 +11,7 @@ namespace triseg {
 namespace {
 
 constexpr int largest_side = 4096, largest_channels = 1 << 20;
-/// Of an image at any layer, and of the weights of an output channel: far from the limits of an int.
+/// The most elements of an image at any layer, and of the weights of an output channel: far from the limits of an int.
 constexpr std::int64_t most_elements = 1 << 28;
 
 /// Names of networks become names of files, names of layers keys and items of lists.

@@ -37,12 +37,12 @@ std::set<fs::path> models_in(const fs::path& folder, const std::string& model) {
   return paths;
 }
 
-/// For messages: what --data takes.
+/// What --data takes, for messages.
 std::string described(const DataSet& data) {
   return data.source == data.name ? data.name : fmt::format("the data in {}", data.source);
 }
 
-/// For messages: the command that makes a teacher for these images.
+/// The command that makes a teacher for these images, for messages.
 std::string how_to_train(const std::string& model, Scheme backend, const DataSet& data) {
   return fmt::format("train one (triseg train --model {} --data {} --backend {})", model, data.source,
                      scheme_name(backend));

@@ -130,7 +130,7 @@ struct TrainableNetwork::Impl {
 
   enum class Ranges { fixed, follow, calibrate };
 
-  /// To the larger of both, or to what is not a number.
+  /// Makes `largest` the larger of both, or what is not a number.
   static void raise(float& largest, float value) {
     if (!std::isnan(largest) && !(value <= largest)) largest = value;
   }

@@ -42,7 +42,7 @@ def mean_and_half_95(values):
     n = len(values)
     if n < 2:
         return float(values.mean()), None
-    t = T_975[n - 2] if n - 2 < len(T_975) else 1.96 + 2.5 / (n - 1)
+    t = T_975[n - 2] if n - 2 < len(T_975) else Z_975 + 2.5 / (n - 1)
     return float(values.mean()), float(t * values.std(ddof=1) / numpy.sqrt(n))
 
 

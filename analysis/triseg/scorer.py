@@ -83,7 +83,7 @@ def best_distinct(episodes, count):
 
 
 def choose(candidates, validation, max_acc_drop):
-    """Of candidates scored on validation: that of best reward whose accuracy drop is at most `max_acc_drop` points,
-    else that of best reward, as learner/judging/selection.hpp has it."""
+    """The candidate of best reward among those scored on validation whose accuracy drop is at most `max_acc_drop`
+    points, else that of best reward, as learner/judging/selection.hpp has it."""
     order = sorted(range(len(candidates)), key=lambda i: -validation["reward"][i])
     return candidates[next((i for i in order if validation["accuracy_drop"][i] <= max_acc_drop), order[0])]

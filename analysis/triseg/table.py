@@ -37,12 +37,16 @@ from triseg.run import Run
 from triseg.score import mean_and_half_95, shown
 from triseg.sweep import Sweep
 
-# By the name in --sort and CSV: the heading, how numbers are shown, and whether more is better.
+# Heading, how numbers are shown, and whether more is better, by the name in --sort and CSV.
 FIGURES = {"validation-kd": ("validation KD", ".4f", False), "kd": ("KD", ".4f", False),
            "kd-mse": ("KD / MSE", ".3f", False),
            "teacher": ("teacher %", ".2f", True), "student": ("student %", ".2f", True), "drop": ("drop", ".2f", False),
            "coverage": ("coverage %", ".2f", True), "passed": ("passed %", ".2f", False),
            "energy": ("energy", ".0f", False), "ms": ("ms an episode", ".2f", False)}
+
+
+# What --start has put into a run file: codes, and the repair where it has one.
+START = ("/sites/start_codes", "/sites/tmax", "/checkpoint/tensors/repair/multiplier", "/checkpoint/tensors/repair/bias")
 
 
 def comparable(run):
@@ -55,6 +59,8 @@ def comparable(run):
     options = {"final-scoring": "all", "lag": 0} | options  # of versions that had no other
     for name in ("seed", "energy-table"):
         options.pop(name, None)
+    if options.get("start"):
+        options["start"] = f"sha256 {run.content.digest(START)[:12]}"
     problem = run.problem
     options |= {"model": problem.model, "backend": problem.backend, "repair": run["@repair"],
                 "attention-layers": ",".join(problem.attention_layers) or "none", "episodes": run["@episodes_total"],
@@ -117,8 +123,8 @@ def tabulate(entries):
 
 
 def means(rows):
-    """Of a frame of tabulate(): a row a set of runs: run, seeds, and of every figure its mean and `FIGURE-95`, half the
-    width of its 95 % interval, NaN of one seed.
+    """A row for each set of runs in a frame of tabulate(): run, seeds, and of every figure its mean and `FIGURE-95`,
+    half the width of its 95 % interval, NaN of one seed.
 
     >>> rows = tabulate([entry(Run("run.h5"))])
     >>> means(pandas.concat([rows, rows.assign(seed=2, kd=0.5)]))[["run", "seeds", "kd", "kd-95"]].round(3)

@@ -66,7 +66,7 @@ MODES = {
 
 
 def teacher_of(options):
-    """Of options of triseg search, those that name the teacher."""
+    """Those of the options of triseg search that name the teacher."""
     for i, option in enumerate(options):
         if option.startswith("--teacher="):
             return [option]

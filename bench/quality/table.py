@@ -133,7 +133,7 @@ def row(searcher, runs, baseline):
 
 
 def print_table(groups, baseline=BASELINE, named=None):
-    """Of the searchers `named`, or all."""
+    """A table for each network, mode and budget, of the searchers `named`, or of all."""
     for (model, mode, budget), found in sorted(groups.items()):
         searchers = {name: runs for name, runs in found.items() if named is None or name in named}
         if not searchers:

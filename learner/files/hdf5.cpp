@@ -57,8 +57,8 @@ Handle property_list(const Subject& call, hid_t list_class) {
   return {call("H5Pcreate", H5Pcreate(list_class)), close_list};
 }
 
-/// For creating a file, group or dataset: without times, and with all links and attributes in the object's checksummed
-/// header. Else many of them move to a heap without checksums, on whose damage 1.10 crashes.
+/// The properties of a new file, group or dataset: without times, and with all links and attributes in the object's
+/// checksummed header. Else many of them move to a heap without checksums, on whose damage 1.10 crashes.
 Handle creation_list(const Subject& call, hid_t list_class) {
   Handle list = property_list(call, list_class);
   call("H5Pset_obj_track_times", H5Pset_obj_track_times(list.id(), false));

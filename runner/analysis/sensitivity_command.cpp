@@ -52,7 +52,10 @@ Json json_of(const SensitivityOptions& o, const ResultStudent& student, const Se
       codes[student.problem.site(i).name][name] = student.codes[i].*member;
   for (const std::size_t i : ranked(found)) {
     const SiteSensitivity& s = found.sites[i];
+    Json codes = Json::object();
+    for (const auto& [name, member] : code_members) codes[name] = student.codes[i].*member;
     sites.push_back({{"site", student.problem.site(i).name},
+                     {"codes", codes},
                      {"kd_alone", with_interval(s.kd_alone)},
                      {"acc_drop_alone", with_interval(s.alone)},
                      {"kd_without", with_interval(s.kd_without)},

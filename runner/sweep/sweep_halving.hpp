@@ -66,7 +66,7 @@ struct SweepCost {
   };
   std::vector<Rung> rungs;  ///< (Halving::rungs)
 };
-/// Of a table whose inputs have been looked at (look_at_inputs).
+/// The cost of a table whose inputs have been looked at (look_at_inputs).
 SweepCost cost_of(const SweepTable& table);
 
 }  // namespace triseg

@@ -16,24 +16,13 @@ import pandas
 
 SOURCE, PROGRAM, FEW = (os.environ[name] for name in ("TRISEG_SOURCE_DIR", "TRISEG_PROGRAM", "TRISEG_FEW_IMAGES"))
 sys.dont_write_bytecode = True
-sys.path.append(os.path.join(SOURCE, "analysis"))
+sys.path += [os.path.join(SOURCE, "analysis"), os.path.join(SOURCE, "tests", "runner")]
 import triseg  # noqa: E402  behind its folder
+from program import quick, sweep_base  # noqa: E402
 
 MODULES = ("codes", "model", "result", "run", "score", "scorer", "sweep")
-SWEEP = f"""
-seeds = 2
-[base]
-model = "lenet5"
-data = "{FEW}/few"
-episodes = 32
-episodes-per-update = 16
-batch-size = 16
-calib-batches = 2
-top-k = 2
-eval-every = 0
-[grid]
-strategy = ["mse", "random"]
-"""
+SWEEP = ("seeds = 2\n" + sweep_base(quick("--episodes", "32", "--episodes-per-update", "16", "--calib-batches", "2", "--eval-every", "0")) +
+         '[grid]\nstrategy = ["mse", "random"]\n')
 
 
 def program(*arguments):

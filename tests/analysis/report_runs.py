@@ -8,13 +8,13 @@ import tempfile
 import unittest
 
 from scripts import SOURCE, run_copied
+from program import quick, sweep_base
 import triseg
 
 PROGRAM, REPORT, FEW = (os.environ[name] for name in ("TRISEG_PROGRAM", "TRISEG_REPORT", "TRISEG_FEW_IMAGES"))
-SEARCH = {"model": "lenet5", "data": os.path.join(FEW, "few"), "episodes": 192, "episodes-per-update": 16, "batch-size": 16, "calib-batches": 2,
-          "top-k": 5, "eval-every": 4, "final-scoring": "all"}
-SWEEP = "seeds = 2\n[base]\n" + "".join(f"{name} = {json.dumps(value)}\n" for name, value in (SEARCH | {"episodes": 48, "eval-every": 1, "top-k": 2,
-                                                                                                          "final-scoring": "race"}).items()) + """
+SEARCH = quick("--episodes-per-update", "16", "--calib-batches", "2", "--top-k", "5", "--eval-every", "4", "--final-scoring", "all",
+               "--result-file", "run.json")
+SWEEP = "seeds = 2\n" + sweep_base(quick("--episodes", "48", "--episodes-per-update", "16", "--calib-batches", "2", "--eval-every", "1")) + """
 [[zip]]
 strategy = ["ppo", "random"]
 tmax-percentile = [80, 95]
@@ -93,8 +93,7 @@ class Pages(unittest.TestCase):
 
     @classmethod
     def _make(cls):
-        options = [word for name, value in SEARCH.items() for word in (f"--{name}", str(value))]
-        program("search", *options, "--out", cls.at("out"), "--result-file", "run.json")
+        program(*SEARCH, "--out", cls.at("out"))
         cls.run_file = cls.at("out/tri_ppo_int_codes/run.h5")
         program("sensitivity", cls.run_file.replace(".h5", ".json"), "--out", cls.run_file.replace(".h5", ".sensitivity.json"))
         with open(cls.at("sweep.toml"), "w") as file:

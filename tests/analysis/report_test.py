@@ -1,5 +1,6 @@
 """Pages of triseg report: what they hold, by parsing them; and in Chromium, where every figure is to be seen, at two widths, light and
 dark, and the pointer reads and zooms."""
+import dataclasses
 import doctest
 import html
 import importlib
@@ -15,11 +16,11 @@ import unittest.mock
 import h5py
 import numpy
 
-from report_runs import COMPARED, FEW, FIGURES, PROGRAM, REPORT, SITES, Page, Pages, figures_of, version_file
+from report_runs import COMPARED, FEW, FIGURES, PROGRAM, REPORT, SEARCH, SITES, Page, Pages, figures_of, program, version_file
 from scripts import run_copied, seal
 import triseg
 from triseg import report, table
-from triseg.report import browser, sensitivity, series
+from triseg.report import browser, compare, sensitivity, series
 
 
 SEEN = """[...document.querySelectorAll("figure")].map(figure => {
@@ -128,6 +129,34 @@ class Report(Pages):
         last = [series.gain(run).max() for run in runs if run.config["strategy"] == "ppo" and run.config["tmax-percentile"] == 80]
         self.assertAlmostEqual(page.row("all-budget-gain", "strategy ppo, tmax-percentile 80")[-1], numpy.mean(last), places=4)
 
+    def test_of_one_setting_and_seed_the_first_file_counts(self):
+        found = compare.members(list(self.sweep))
+        board = compare.leaderboard(found)
+        for place in (0, 1):
+            first = next(member for member in found if member.setting == board.run[place])
+            twice = [*found, dataclasses.replace(first, figures=first.figures | {"validation-kd": 9.0})]
+            self.assertEqual(compare.lead(twice, compare.leaderboard(twice)), compare.lead(found, board))
+
+    def test_a_budget_ends_where_the_first_seed_does(self):
+        runs = [run for run in self.sweep if run.config["strategy"] == "ppo" and run.config["tmax-percentile"] == 80]
+        shorter = shutil.copy(runs[1].path, self.at("shorter.h5"))
+        with h5py.File(shorter, "r+") as file:
+            for group, count in (("episodes", 16), ("updates", 1), ("evaluations", 1), ("top", 0), ("pareto", 0)):
+                for dataset in file[group].values():
+                    dataset.resize(count, axis=0)
+            file.attrs["status"] = numpy.bytes_("running")
+            del file["selected"]
+        seal(shorter)
+        page, done = self.report(runs[0].path, shorter)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        expected = [numpy.maximum.accumulate(series.gain(run)[:16]) for run in runs]
+        for figure, values in (("all-budget-gain", numpy.mean(expected, axis=0)),
+                               ("all-budget-kd", [numpy.mean([run.evaluations.validation_kd[0] for run in runs])])):
+            row = [value for value in page.row(figure, "all runs") if value is not None]
+            numpy.testing.assert_allclose(row, values, rtol=1e-4)
+            self.assertEqual(page.data[figure]["readout"]["x"][15], 16)
+            self.assertEqual(page.row(figure, "all runs").index(row[-1]) if len(row) == 1 else len(row) - 1, 15)
+
     def test_several_files_have_a_chapter_each(self):
         files = [run.path for run in self.sweep][:2]
         page, done = self.report(*files, files[0])
@@ -183,15 +212,34 @@ class Report(Pages):
             for figure, name, label in (("kd", "kd_alone", ", alone"), ("drop", "acc_drop_without", ", all but this site"), ("saved", "kd_saved", "")):
                 self.assertIn("{}{}: {:.4g} [{:.4g}, {:.4g}]".format(site["site"], label, *(site[name][end] for end in ("value", "low", "high"))),
                               tips[f"sensitivity-{figure}"])
-        for old, new, said in (("triseg-sensitivity", "another", "expected a file of triseg sensitivity --out"), ("conv1", "conv9", "it has sites that"),
-                               ('"value"', '"other"', "'value'"), ("{", "", "expected a file of triseg"),
-                               (self.the_run.problem.model_sha256, "f" * 64, "it is of another teacher")):
+        problem, another = self.the_run.problem, f"it is of another student than the selected one of {self.run_file}: other "
+        for old, new, said in (("triseg-sensitivity", "another", "expected a file of triseg sensitivity --out"),
+                               ('"value"', '"other"', "'value'"), ("{", "", "expected a file of triseg"), ('"t2"', '"t3"', "'t2'"),
+                               ('"conv1"', '"conv9"', another + "codes; "), ('"v1": ', '"v1": 1', another + "codes; "),
+                               ('"temperature": ', '"temperature": 1', another + "temperature; "),
+                               ('"repair": "none"', '"repair": "layer"', another + "repair; "),
+                               (problem.data_sha256, "f" * 64, another + "images; "), (problem.model_sha256, "f" * 64, another + "teacher; ")):
+            self.assertIn(old, text)
             with open(self.at("wrong.json"), "w") as file:
                 file.write(text.replace(old, new))
             with self.assertRaisesRegex(triseg.Error, f"^{self.at('wrong.json')}: .*{said}"):
                 sensitivity.read(self.at("wrong.json"), self.the_run)
+        self.refused(self.at("wrong.json"), "other teacher", alone, "--sensitivity", self.at("wrong.json"))
         self.refused("nowhere.json", "No such file", alone, "--sensitivity", "nowhere.json")
         self.refused("--sensitivity is of one run", "", alone, next(iter(self.sweep)).path, "--sensitivity", beside)
+
+    def test_a_measurement_of_an_earlier_result_is_left_out(self):
+        path = self.at("earlier/tri_ppo_int_codes/run.h5")
+        beside = path.replace(".h5", ".sensitivity.json")
+        search = lambda episodes: program(*(episodes if word == "192" else word for word in SEARCH), "--out", self.at("earlier"))
+        search("32")  # selects an analytic start
+        program("sensitivity", path.replace(".h5", ".json"), "--out", beside)
+        self.assertIn("sensitivity-kd", self.report(path)[0].figures)
+        search("96")  # selects the policy's codes
+        page, done = self.report(path)
+        self.assertNotIn("sensitivity-kd", page.figures)
+        self.assertEqual((done.returncode, done.stderr), (0, f"triseg-report: left out: {beside}: it is of another student than the selected one of "
+                                                             f"{path}: other codes; measure that with triseg sensitivity RESULT.json --out FILE\n"))
 
     def refused(self, start, said, *arguments):
         _, done = self.report(*arguments)

@@ -14,7 +14,7 @@ import numpy
 SOURCE = os.environ["TRISEG_SOURCE_DIR"]
 TABLE = os.environ["TRISEG_TABLE"]
 sys.dont_write_bytecode = True
-sys.path += [os.path.join(SOURCE, "analysis"), os.path.join(SOURCE, "tests", "learner", "files")]
+sys.path += [os.path.join(SOURCE, *folder) for folder in (["analysis"], ["tests", "learner", "files"], ["tests", "runner"])]
 from content_digest import run_digest  # noqa: E402  the tests' own
 import triseg.table  # noqa: E402, F401  with pandas, once for all copies of this process
 

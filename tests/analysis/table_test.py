@@ -9,6 +9,7 @@ import unittest
 import h5py
 
 from scripts import TABLE, RunFile, run, run_copied
+from program import quick, sweep_base
 
 PROGRAM, FEW = os.environ["TRISEG_PROGRAM"], os.environ["TRISEG_FEW_IMAGES"]
 CONFIG = "f.attrs['config'] = numpy.bytes_('# results\\nclip = {}\\nseed = {}\\ntop-k = 5\\n# speed\\nthreads = {}\\n')"
@@ -95,17 +96,7 @@ class Table(RunFile):
 
     def test_a_sweep_and_the_program_beside_triseg(self):
         with open(os.path.join(self.folder, "sweep.toml"), "w") as file:
-            file.write(f"""seeds = 2
-[base]
-model = "lenet5"
-data = "{FEW}/few"
-episodes = 32
-episodes-per-update = 16
-calib-batches = 2
-top-k = 1
-[grid]
-strategy = ["mse", "random"]
-""")
+            file.write("seeds = 2\n" + sweep_base(quick("--episodes", "32", "--top-k", "1")) + '[grid]\nstrategy = ["mse", "random"]\n')
         sweep, programs = (os.path.join(self.folder, name) for name in ("sweep", "bin"))
         os.mkdir(programs)
         triseg, _ = (shutil.copy(program, programs) for program in (PROGRAM, TABLE))
@@ -183,6 +174,23 @@ strategy = ["mse", "random"]
         for config in ("seed = 2", "final-scoring = \\'all\\'\\nlag = 0\\nseed = 2"):
             other = self.of_seed(2, 1, f"f.attrs['config'] = numpy.bytes_('{config}')")
             self.assertEqual(seeds(first, other), ["2"], "options that neither version had, or that say what older ones did")
+
+    def test_a_start_is_its_codes_and_repair_not_its_path(self):
+        def started(seed, path, *statements):
+            config = f"f.attrs['config'] = numpy.bytes_('seed = {seed}\\nstart = \"{path}\"')"
+            return self.of_seed(seed, 1, config, *statements)
+
+        first = started(1, "a.json")
+        self.assertEqual(self.column("seeds", first, started(2, "elsewhere/b.json")), ["2"], "equal files")
+        for statement in ("f['sites/start_codes'][0, 0] += 1", "f['sites/tmax'][0] += 1",
+                          *(f"f['checkpoint/tensors/repair/{name}'] = numpy.ones(230)" for name in ("multiplier", "bias"))):
+            with self.subTest(statement):
+                names = self.column("run", first, started(2, "a.json", statement))
+                self.assertEqual(len(set(names)), 2, "other content under one path")
+                for name in names:
+                    self.assertRegex(name, "^lenet5, 4 sites, start sha256 [0-9a-f]{12}$")
+        self.assertEqual(self.column("run", first, self.of_seed(2, 1, "f.attrs['config'] = numpy.bytes_('seed = 2')"))[1],
+                         "lenet5, 4 sites, start none")
 
 
 if __name__ == "__main__":

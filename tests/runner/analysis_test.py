@@ -26,7 +26,9 @@ class Analysis(ProgramTest):
         cls.runs = tempfile.mkdtemp(prefix="triseg-test-")
         cls.addClassCleanup(shutil.rmtree, cls.runs)
         cls.folders = {}
-        for name, more in (("a", []), ("b", ["--seed", "2", "--lr", "0.01"]), ("repaired", ["--repair", "layer", "--repair-images", "200"])):
+        starts = ["--strategy", "mse", "--attention-weight", "0", "--final-scoring", "all", "--calib-batches", "13"]  # no episodes
+        for name, more in (("a", []), ("b", ["--seed", "2", "--lr", "0.01"]), ("repaired", ["--repair", "layer", "--repair-images", "200"]),
+                           ("start", starts), ("lower-tmax", [*starts, "--tmax-percentile", "80"])):
             cls.folders[name] = os.path.join(cls.runs, name)
             done = run(quick("--out", cls.folders[name], *more))
             if done.returncode != 0:
@@ -63,6 +65,9 @@ class Analysis(ProgramTest):
         alone = [site["kd_alone"]["value"] for site in found["sites"]]
         self.assertEqual(alone, sorted(alone, reverse=True))
         self.assertEqual(sorted(site["site"] for site in found["sites"]), ["conv1", "conv2", "fc1", "fc2"])
+        for site in found["sites"]:
+            self.assertEqual({f"{name}_code": code for name, code in site["codes"].items()},
+                             {name: code for name, code in whole["layers"][site["site"]].items() if name != "record_key"})
         shown = [line.split()[0] for line in done.stdout.splitlines()[2:]]
         self.assertEqual(shown, ["all"] + [site["site"] for site in found["sites"]])
         for site in (found["sites"][0], found["sites"][-1]):
@@ -89,22 +94,23 @@ class Analysis(ProgramTest):
         self.assert_one_line_error(run(["sensitivity", result, "--repair-images", "200"]), "--repair-images", "--repair layer or channel")
 
     def test_percentiles_are_those_of_the_run_s_histograms(self):
-        found = self.json("analyze", "percentiles", "--data", FEW_DATA, "--teacher", FEW_TEACHER, "--images", "64")
-        with h5py.File(self.run_file) as file:
-            names, histograms = file["/sites/name"].asstr()[:], file["/sites/histogram"][()]
-        for name, counts in zip(names, histograms):
-            site = found["sites"][name]
-            for which, kept in (("all", counts), ("nonzero", numpy.where(numpy.arange(256) > 0, counts, 0))):
-                for percent in (1, 10, 50, 90, 99.9):
-                    expected = int(numpy.argmax(100 * kept.cumsum() >= percent * kept.sum()))
-                    self.assertEqual(site[which][f"p{percent:g}"], expected, (name, which, percent))
-            self.assertEqual(site["largest"], counts.nonzero()[0].max())
-            self.assertAlmostEqual(site["zero"], 100 * counts[0] / counts.sum(), 9)
+        for run_of, images in (("a", 4 * 16), ("start", 13 * 16)):  # less than a record of 125 images, and one and a part
+            found = self.json("analyze", "percentiles", "--data", FEW_DATA, "--teacher", FEW_TEACHER, "--images", str(images))
+            with h5py.File(run_file(self.folders[run_of])) as file:
+                names, histograms = file["/sites/name"].asstr()[:], file["/sites/histogram"][()]
+            for name, counts in zip(names, histograms):
+                site = found["sites"][name]
+                for which, kept in (("all", counts), ("nonzero", numpy.where(numpy.arange(256) > 0, counts, 0))):
+                    for percent in (1, 10, 50, 90, 99.9):
+                        expected = int(numpy.argmax(100 * kept.cumsum() >= percent * kept.sum()))
+                        self.assertEqual(site[which][f"p{percent:g}"], expected, (images, name, which, percent))
+                self.assertEqual(site["largest"], counts.nonzero()[0].max())
+                self.assertAlmostEqual(site["zero"], 100 * counts[0] / counts.sum(), 9)
         self.assertIn("codes above 0", self.text("analyze", "percentiles", "--data", FEW_DATA, "--teacher", FEW_TEACHER, "--images", "8"))
 
     def test_variances_are_those_of_weights_and_histograms(self):
-        found = self.json("analyze", "variance", "--by-channel", "--data", FEW_DATA, "--teacher", FEW_TEACHER, "--images", "64")
-        with h5py.File(self.run_file) as file, h5py.File(FEW_TEACHER) as model:
+        found = self.json("analyze", "variance", "--by-channel", "--data", FEW_DATA, "--teacher", FEW_TEACHER, "--images", "208")
+        with h5py.File(run_file(self.folders["start"])) as file, h5py.File(FEW_TEACHER) as model:
             for i, name in enumerate(file["/sites/name"].asstr()[:]):
                 layer, counts, scale = found["layers"][name], file["/sites/histogram"][i], file["/sites/scale"][i]
                 mean = (numpy.arange(256) * counts).sum() / counts.sum()
@@ -131,20 +137,37 @@ class Analysis(ProgramTest):
         shown = self.text("verify", self.run_file, "--all")
         self.assertIn("equal  192 of 192 episodes, in 6 of 6 iterations\n", shown)
         self.assertIn(f"on {VALIDATION_IMAGES} validation images", shown)
-        self.assertIn("equal  48 of 192 episodes".replace("48", "64"), self.text("verify", self.run_file, "--episodes", "48"))
+        self.assertIn("equal  64 of 192 episodes", self.text("verify", self.run_file, "--episodes", "48"), "two whole iterations of 32")
         self.assertIn("192 of 192", self.text("verify", run_file(self.folders["repaired"]), "--all", "--engine", "reference"))
 
-        def one_right_less(file):
-            row = int((file["/episodes/both_right"][()] > 0).nonzero()[0][-1])
-            file["/episodes/both_right"][row] -= 1
-            file["/episodes/teacher_only"][row] += 1
-            file["/episodes/accuracy"][row] -= 100 / 16
-            self.row = row
-        shown = self.text("verify", self.edited(one_right_less), expect=1)
-        self.assertRegex(shown, rf"(?m)^different  episode {self.row}: both_right is \d+ in the file, and \d+ here$")
         self.assert_one_line_error(run(["verify", self.run_file, "--data", "shapes"]), "other images", "--data")
         self.assert_one_line_error(run(["verify", self.run_file, "--teacher", os.path.join(SOURCE, "models", "alexnet-fashion-mnist.h5")]),
                                    "alexnet")
+
+    def test_verify_finds_an_edit_of_every_group(self):
+        """Edits that contradict nothing else in the file, each with what it adds at these places."""
+        with h5py.File(self.run_file) as file:
+            selected = int(file["/selected/top_index"][()])
+        other = selected + 1 if selected == 0 else selected - 1
+        in_records = lambda row: {("/top/validation_record_rewards", (row, 0)): 1, ("/top/validation_record_rewards", (row, 1)): -1}
+        for said, edits in (
+                ("episode 191: both_right", {("/episodes/both_right", 191): -1, ("/episodes/teacher_only", 191): 1}),
+                ("episode 100: kd_sum", {("/episodes/kd_sum", 100): 1, ("/episodes/reward", 100): -1 / 16}),
+                ("episode 3: reward", {("/episodes/reward", 3): 1e-15}),
+                ("iteration 2: reference_reward", {("/updates/reference_reward", 2): 1}),
+                ("evaluation 1: attention_sum", {("/evaluations/validation_attention_sum", 1): 1}),
+                (f"row {other} of /top: student_only", {("/top/validation_student_only", other): 1}),
+                (rf"row {other} of /top: validation_record_rewards\[0\]", in_records(other)),
+                (f"row {selected} of /top: student_only", {("/top/validation_student_only", selected): 1}),
+                (rf"row {selected} of /top: validation_record_rewards\[0\]", in_records(selected)),
+                ("the selected student on the test split: kd_sum", {("/selected/test_kd_sum", ()): 1}),
+                ("the MSE optimum on the test split: teacher_only", {("/selected/test_mse_teacher_only", ()): 1})):
+            def add(file):
+                for (dataset, place), number in edits.items():  # noqa: B023
+                    file[dataset][place] = numpy.add(file[dataset][place], number, casting="unsafe", dtype=file[dataset].dtype)
+            with self.subTest(said):
+                shown = self.text("verify", self.edited(add), "--all", expect=1)
+                self.assertRegex(shown, rf"(?m)^different  {said} is \S+ in the file, and \S+ here$")
 
     def test_replay_has_the_terms_of_an_episode(self):
         found = self.json("replay", self.run_file, "100")
@@ -153,6 +176,9 @@ class Analysis(ProgramTest):
         self.assertEqual((found["equal"], found["iteration"], found["kd"]), (True, iteration, kd))
         self.assertEqual([[site[code] for code in CODES[:4]] for site in found["codes"].values()], codes.tolist())
         self.assertEqual(len(found["images"]), 16)
+        with open(os.path.join(FEW_DATA, "train-labels-idx1-ubyte"), "rb") as file:
+            labels = file.read()[8:]
+        self.assertEqual([image["label"] for image in found["images"]], [labels[image["image"]] for image in found["images"]])
         self.assertAlmostEqual(sum(image["kd"] for image in found["images"]) / 16, kd, 12)
         self.assertIn("equal to the file", self.text("replay", self.run_file, "0"))
         self.assert_one_line_error(run(["replay", self.run_file, "192"]), "192 episodes", "found 192")
@@ -173,6 +199,21 @@ class Analysis(ProgramTest):
         same = self.text("compare", self.run_file, self.run_file, "--files-only")
         self.assertIn("no options that change results differ", same)
         self.assertIn("content: equal", same)
+
+    def test_intervals_are_those_of_the_records(self):
+        paths = [run_file(self.folders[name]) for name in ("start", "lower-tmax")]
+        sums = []
+        for path in paths:
+            with h5py.File(path) as file:
+                sums.append(-file["/top/validation_record_rewards"][file["/selected/top_index"][()]])  # of KD: attention has no weight
+        images = numpy.array([125, 125, 125, VALIDATION_IMAGES - 375])
+        difference = sums[1] - sums[0]
+        mean = difference.sum() / VALIDATION_IMAGES
+        records = len(images)
+        error = numpy.sqrt(((difference - images * mean) ** 2).sum() * records / (records - 1)) / VALIDATION_IMAGES
+        row = re.search(r"(?m)^  KD \[nats\] +(\S+) +(\S+) +(\S+)  \[(\S+), (\S+)\]$", self.text("compare", *paths, expect=1))
+        expected = [*(each.sum() / VALIDATION_IMAGES for each in sums), mean, mean - 1.959964 * error, mean + 1.959964 * error]
+        numpy.testing.assert_allclose([float(value) for value in row.groups()], expected, rtol=1e-5)
 
     def test_compare_takes_results_too(self):
         shown = self.text("compare", self.result, result_file(self.folders["b"]), expect=1)

@@ -92,7 +92,7 @@ class WithoutGpu(ProgramTest):
 
 
 class OneGpu(ProgramTest):
-    """With several GPUs, too."""
+    """One GPU, or the first of several."""
 
     def setUp(self):
         super().setUp()

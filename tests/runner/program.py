@@ -1,5 +1,6 @@
 """Runs the real program, alone or under mpirun, for the tests of this folder."""
 import gzip
+import json
 import os
 import re
 import shutil
@@ -37,6 +38,13 @@ def quick(*more):
         if option.startswith("--") and option in arguments:
             del arguments[arguments.index(option):arguments.index(option) + 2]
     return arguments + list(more)
+
+
+def sweep_base(arguments):
+    """The section [base] of a sweep's file: the options of a search like quick(), each with a value. The result file is left
+    out, which a sweep names itself."""
+    options = {name[2:]: value for name, value in zip(arguments[1::2], arguments[2::2]) if name != "--result-file"}
+    return "[base]\n" + "".join(f"{name} = {value if value.isdigit() else json.dumps(value)}\n" for name, value in options.items())
 
 
 MPI_ENVIRONMENT = {"OMPI_MCA_rmaps_base_oversubscribe": "1", "OMPI_MCA_hwloc_base_binding_policy": "none",

@@ -24,6 +24,14 @@ def digest(path):
         return hashlib.sha256(file.read()).hexdigest()
 
 
+def scored_in(path):
+    """The most images that a finalist is scored on so far, 0 while there is no run file or no finalist in it."""
+    if not os.path.exists(path):
+        return 0
+    with h5py.File(path) as file:
+        return max(file["/finalists/images"][()], default=0)
+
+
 class Ranks(ProgramTest):
     def test_any_number_of_ranks_writes_the_same_bytes(self):
         self.search("alone")
@@ -210,17 +218,21 @@ class Longer(ProgramTest):
     """Runs that go on beyond their end, and what is taken from runs that have not come to it."""
 
     def test_more_episodes_make_the_run_that_had_them_from_the_start(self):
-        for name, more in (("ppo", []), ("cma-es", ["--strategy", "cma-es"]), ("repair", ["--repair", "layer", "--repair-images", "200"])):
+        kinds = {name: ["--strategy", name] for name in ("ppo", "cma-es", "coordinate", "random", "mse")}
+        kinds |= {"repair": ["--repair", "layer", "--repair-images", "200"],
+                  "tmax": ["--tmax-mode", "search", "--objective", "pareto", "--pass-shares", "0,1,8.0"]}
+        for name, more in kinds.items():
             with self.subTest(name):
                 whole, longer = name + "-whole", name + "-longer"
                 self.search(whole, *more)
                 self.search(longer, *more, "--episodes", "96")
                 with open(result_file(self.out(longer)), "rb") as file:
                     shorter = file.read()
+                kept = f"quick.{episodes_in(run_file(self.out(longer)))}-episodes"
                 done = self.search(longer, *more)
-                self.assertIn("quick.96-episodes.json", done.stderr)
+                self.assertIn(kept + ".json", done.stderr)
                 self.assert_same_run(self.out(whole), self.out(longer))
-                with open(result_file(self.out(longer), "quick.96-episodes"), "rb") as file:
+                with open(result_file(self.out(longer), kept), "rb") as file:
                     self.assertEqual(file.read(), shorter)
         done = run(quick("--out", self.out("ppo-longer"), "--episodes", "96"))
         self.assert_one_line_error(done, "--episodes (192 instead of 96)")
@@ -259,7 +271,7 @@ class Longer(ProgramTest):
 
     def test_a_result_is_a_start(self):
         self.search("a", "--repair", "layer", "--repair-images", "200")
-        start = ["--start", result_file(self.out("a")), "--repair-images", "200", "--tmax-percentile", "80"]
+        start = ["--start", result_file(self.out("a")), "--repair-images", "200", "--tmax-percentile", "80", "--final-scoring", "all"]
         done = self.search("b", *start)
         self.assertRegex(done.stderr, r"\[start\] conv1: tmax \d+ as in --start, not \d+")
         with h5py.File(run_file(self.out("a"))) as a, h5py.File(run_file(self.out("b"))) as b:
@@ -271,8 +283,8 @@ class Longer(ProgramTest):
             self.assertIn(b"start", b["/top/origin"][()].tolist())
             chosen = a["/selected/top_index"][()]
             of_start = b["/top/origin"][()].tolist().index(b"start")
-            if b["/top/validation_images"][of_start] == VALIDATION_IMAGES:
-                self.assertEqual(b["/top/validation_kd"][of_start], a["/top/validation_kd"][chosen])
+            self.assertEqual([file["/top/validation_images"][row] for file, row in ((a, chosen), (b, of_start))], [VALIDATION_IMAGES] * 2)
+            self.assertEqual(b["/top/validation_kd"][of_start], a["/top/validation_kd"][chosen])
         self.search("two", *start, ranks=2)
         self.assert_same_run(self.out("b"), self.out("two"))
 
@@ -370,33 +382,34 @@ class Stopping(ProgramTest):
         self.addCleanup(resumed.kill)
         self.assertTrue(any(f"at episode {stopped[1]} of 40000" in line for line in resumed.stderr), "it continues there")
 
-    def test_a_stop_during_the_final_scoring_keeps_what_is_scored(self):
-        many = ["--data", "fashion-mnist", "--episodes", "64", "--top-k", "10", "--threads", "1", "--checkpoint-every", "0"]
+    def test_a_stop_during_the_final_scoring_keeps_what_is_scored_unless_more_episodes_come(self):
+        many = ["--data", "fashion-mnist", "--episodes", "64", "--top-k", "3", "--threads", "1", "--checkpoint-every", "0"]
         self.search("whole", *many, ranks=2)
 
         def begin():
             shutil.rmtree(self.out("a"), ignore_errors=True)
             return start(quick("--out", self.out("a"), *many))
 
-        def scored():
-            if not os.path.exists(run_file(self.out("a"))):
-                return 0
-            with h5py.File(run_file(self.out("a"))) as file:
-                return max(file["/finalists/images"][()], default=0)
-
-        process, held_processes = held(begin, scored, lambda: 0 < scored() < 8000)
+        path = run_file(self.out("a"))
+        process, held_processes = held(begin, lambda: scored_in(path), lambda: 0 < scored_in(path) < 8000)
         process.send_signal(signal.SIGTERM)
         let_go(held_processes)
         _, log = process.communicate(timeout=60)
         self.assertEqual(process.returncode, 85, log)
-        self.assertEqual(run(["validate", run_file(self.out("a"))]).returncode, 0)
-        with h5py.File(run_file(self.out("a"))) as file:
+        shutil.copytree(self.out("a"), self.out("longer"))
+        self.assertEqual(run(["validate", path]).returncode, 0)
+        with h5py.File(path) as file:
             scored = file["/finalists/images"][()]
-            self.assertEqual(scored.shape, (17,))
-        done = re.search(r"Scoring 17 candidates on 10000 validation images, (\d+) of 170000 student images done", self.search("a", *many).stderr)
+            self.assertEqual(scored.shape, (10,))
+        done = re.search(r"Scoring 10 candidates on 10000 validation images, (\d+) of 100000 student images done", self.search("a", *many).stderr)
         self.assertEqual(int(done[1]), scored.sum())
         self.assertGreater(int(done[1]), 0)
         self.assert_same_run(self.out("whole"), self.out("a"))
+
+        many[many.index("64")] = "96"
+        for name in ("longer", "whole-longer"):
+            self.search(name, *many, ranks=2)
+        self.assert_same_run(self.out("whole-longer"), self.out("longer"))
 
 
 if __name__ == "__main__":

@@ -13,20 +13,10 @@ import h5py
 import numpy
 import pandas
 
-from program import (FEW_DATA, FEW_TEACHER, PROGRAM, SOURCE, TEST_IMAGES, VALIDATION_IMAGES, ProgramTest, end, environment, errors_in, held,
-                     let_go, quick, run, run_file, start)
+from program import (FEW_TEACHER, PROGRAM, SOURCE, TEST_IMAGES, VALIDATION_IMAGES, ProgramTest, end, environment, errors_in, held,
+                     let_go, quick, run, run_file, start, sweep_base)
 
-BASE = f"""
-[base]
-model = "lenet5"
-data = "{FEW_DATA}"
-episodes = 192
-episodes-per-update = 32
-batch-size = 16
-calib-batches = 4
-top-k = 2
-eval-every = 3
-"""
+BASE = "\n" + sweep_base(quick())
 FINAL_IMAGES = (2 + 7) * VALIDATION_IMAGES + 2 * TEST_IMAGES  # two episodes, the policy's codes and six starts; the report
 ALL_BY_INDEX = ("--index", "0", "--index-step", "1")  # as one task of an array, which looks at nothing before its runs
 AXES = """
@@ -310,7 +300,7 @@ class Sweep(ProgramTest):
         self.assertIn("4 of 4 runs finished", said)
         for identifier, modified in before.items():
             self.assertEqual(os.stat(self.run_of("a", identifier)).st_mtime_ns, modified)
-        # Of a finished sweep nothing is loaded, and what is missing beside a finished run is written again.
+        # Nothing of a finished sweep is loaded, and what is missing beside a finished run is written again.
         os.remove(missing)
         result = self.run_of("a", identifier).replace(".h5", ".json")
         self.assertNotIn(": KD ", self.sweep(file, "a").stderr)

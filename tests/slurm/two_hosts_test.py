@@ -7,7 +7,7 @@ import signal
 import h5py
 
 from cluster import ADDRESSES, EPISODES, SEARCH, SlurmTest, wait_for
-from program import PROGRAM, episodes_in, quick, run, run_file, send
+from program import PROGRAM, episodes_in, quick, run, run_file, send, sweep_base
 
 
 def peers(pid):
@@ -99,17 +99,14 @@ class TwoHosts(HostsTest):
             self.assert_same_run(self.out(f"alone{n}"), self.out(f"seed{n}"))
 
     @staticmethod
-    def write_sweep(path, base, axes):
+    def write_sweep(path, axes, *options):
         with open(path, "w") as text:
-            text.write("[base]\n" + "".join(f"{key[2:]} = {value if value.isdigit() else json.dumps(value)}\n" for key, value in base.items()) + axes)
+            text.write(sweep_base(quick(*SEARCH, *options)) + axes)
 
     def test_a_sweep_as_an_array_survives_a_kill_and_a_requeue(self):
         # Its folder has a name that a shell would take apart.
         file, out, alone = self.out("sweep.toml"), self.out("it's $(a) sweep"), self.out("alone")
-        options = quick(*SEARCH)[1:]
-        pairs = dict(zip(options[::2], options[1::2]))
-        del pairs["--result-file"]
-        self.write_sweep(file, pairs, '[grid]\nstrategy = ["ppo", "random"]\nseed = [1, 2, 3, 4]\n')
+        self.write_sweep(file, '[grid]\nstrategy = ["ppo", "random"]\nseed = [1, 2, 3, 4]\n')
         command = ["sweep", file, "--submit", "--out", out, "--slurm-option", "time=30"]
         said = self.cluster.run(PROGRAM, *command, "--concurrent", "3")
         array = re.match(r"Job ([0-9]+): ", said)[1]
@@ -138,16 +135,16 @@ class TwoHosts(HostsTest):
         self.assertIn("2 groups of ranks", self.log("groups"))
         for index in range(8):
             self.assert_equal_files(path(out, index), path(alone, index))
-        self.halving(pairs)
+        self.halving()
 
     def by_hand(self, name, tasks, file, *arguments):
         return self.cluster.run("env", f"TRISEG={PROGRAM}", "sbatch", "--parsable", "--time=30", f"--output={self.out(name)}.log", *tasks.split(),
                                 "slurm/sweep.sbatch", file, *arguments)
 
-    def halving(self, base):
+    def halving(self):
         """Arrays, one after the other, take four runs over a rung and two of them to the end."""
         file, out = self.out("halving.toml"), self.out("halved")
-        self.write_sweep(file, base | {"--episodes": "192"}, "[halving]\nrungs = [64]\n[grid]\nseed = [1, 2, 3, 4]\n")
+        self.write_sweep(file, "[halving]\nrungs = [64]\n[grid]\nseed = [1, 2, 3, 4]\n", "--episodes", "192")
         array = self.by_hand("by-hand", "--ntasks=1 --array=0-0", file, "--out", out, "--index-step", "2")
         self.assertEqual(self.wait_for_end(f"{array}_0"), "COMPLETED", self.log("by-hand"))  # two of the four: none goes on yet
         said = self.cluster.run(PROGRAM, "sweep", file, "--submit", "--out", out, "--tasks", "2", "--ranks-per-run", "2", "--rank-timeout", "77")

@@ -12,7 +12,7 @@ struct Device {
   std::string capability;  ///< "9.0"
 };
 
-/// In the order of CUDA's numbers; empty without a driver.
+/// All GPUs, in the order of CUDA's numbers; empty without a driver.
 std::vector<Device> devices();
 
 /// The number of the GPU that a rank takes, by its number among the ranks of its host; 0 if there is none.

@@ -4,7 +4,8 @@ needs no network.
 A run file named here gets a chapter: outcome, search, learning, sites, codes, Pareto front, cost, configuration.
 Several runs, or the folder of a sweep, are compared first; of a sweep, and of more than 8 files, the run of least KD on
 validation has the only chapter. A run need not be finished. NAME.sensitivity.json beside NAME.h5, which triseg
-sensitivity has written, adds what each site's staircase costs.
+sensitivity has written of the run's result, adds what each site's staircase costs; one of another student is left out,
+which is said on standard error.
 
 --png and --pdf need Chromium. Exit status: 0 if all is written, 1 if something cannot be read or written, 2 if the
 command line is not understood.
@@ -37,8 +38,8 @@ def read(paths):
 def body(runs, sweep, measured):
     """(title, the page's HTML). measured: the path of a file of triseg sensitivity for the one run, or None."""
     def chapter(run, **where):
-        path = measured or sensitivity.beside(run.path)
-        return page.run_chapter(run, sensitivity.read(path, run) if path else None, **where)
+        found = sensitivity.read(measured, run) if measured else sensitivity.beside(run)
+        return page.run_chapter(run, found, **where)
 
     if len(runs) == 1:
         return page.title_of(runs[0]), chapter(runs[0])

@@ -93,11 +93,12 @@ def sentences(found, board):
 
 
 def lead(found, board):
-    """What the first setting has over the second, paired by seed."""
+    """What the first setting has over the second, paired by seed; of one seed's files the first counts, as in the
+    leaderboard."""
     if len(board) < 2:
         return "There is no other setting to compare it with."
-    kd = [{m.run["@seed"]: m.figures["validation-kd"] for m in found if m.figures and m.setting == board.run[i]}
-          for i in (0, 1)]
+    kd = [{m.run["@seed"]: m.figures["validation-kd"] for m in reversed(found) if m.figures and
+           m.setting == board.run[i]} for i in (0, 1)]
     both = sorted(set(kd[0]) & set(kd[1]))
     second = html.escape(board.run[1])
     if len(both) < 2:
@@ -226,7 +227,7 @@ def budgets(found, board):
         return None
     few = f" The best {len(shown)} of {len(order)} settings are drawn." if len(shown) < len(order) else ""
     legend = tuple(zip(COLOURS, shown))
-    band = "lines are means over the seeds, bands go from the worst seed to the best." + few
+    band = "lines are means over the seeds, bands go from the worst seed to the best, both as far as every seed has come." + few
     gain = budget_plot(found, shown, gains, "best gain so far")
     figures = [Figure("budget-gain", "What a budget buys: gain", gain.svg("Best gain so far over episodes, by setting"),
                       "Best reward so far less that of the start on the same images, higher is better: of one batch of "
@@ -264,18 +265,16 @@ def validation_kd(run, grid):
 
 
 def budget_plot(found, shown, values, axis):
+    """A line and a band for each setting of those `shown`, over the seeds that have values at all, as far as all of
+    these have one: a mean over fewer seeds would jump where one ends."""
     longest = max(len(m.run.episodes) for m in found)
     grid = numpy.unique(numpy.linspace(1, longest, min(GRID, longest)).round().astype(int))
     curves = []
     for css, setting in zip(COLOURS, shown):
         of = numpy.array([values(m.run, grid) for m in found if m.setting == setting])
-        seen = numpy.isfinite(of)
-        count = numpy.maximum(1, seen.sum(axis=0))
-        gone = ~seen.any(axis=0)
-        mean = numpy.where(gone, numpy.nan, numpy.where(seen, of, 0).sum(axis=0) / count)
-        low, high = (numpy.where(gone, numpy.nan, what(numpy.where(seen, of, fill), axis=0))
-                     for what, fill in ((numpy.min, numpy.inf), (numpy.max, -numpy.inf)))
-        curves.append((css, setting, mean, low, high))
+        begun = numpy.isfinite(of).any(axis=1)
+        of = of[begun] if begun.any() else of
+        curves.append((css, setting, of.mean(axis=0), of.min(axis=0), of.max(axis=0)))
     plot = Plot((0, longest), span(*(curve for each in curves for curve in each[3:])), "episodes", axis, zoom="x",
                 whole="x")
     for css, _, mean, low, high in curves:

@@ -6,7 +6,7 @@ import numpy
 
 from triseg.report.figure import Figure, Section, table
 from triseg.report.svg import Plot, span
-from triseg.score import wilson_95
+from triseg.score import Z_975, wilson_95
 
 KD_IS = ("<dfn>KD</dfn>, the distillation term, says how far the student's answers are from the teacher's: T² times "
          "the Kullback-Leibler divergence of the class probabilities at temperature T, mean over images, in nats; 0 is "
@@ -113,11 +113,12 @@ def candidates(run):
     names = ["selected" if i == selected else origin_name(top.origin[i]) +
              (f", {100 * top.passed[i]:.2g} % pass" if top.origin[i] in several else "") for i in rows]
     value, error = (top[n].to_numpy() for n in ("validation_difference", "validation_difference_error"))
-    low, high = value - 1.96 * error, value + 1.96 * error
+    half = Z_975 * error
+    low, high = value - half, value + half
     plot = Plot.rows(span(low[rows], high[rows], [0]), names, "validation reward less the best's")
     plot.upright(0, "c-grey dashed")
     for y, (i, name) in enumerate(zip(rows, names)):
-        tip = (f"{name}: {value[i]:.5f} ± {1.96 * error[i]:.5f} on {int(top.validation_images[i]):,} images, "
+        tip = (f"{name}: {value[i]:.5f} ± {half[i]:.5f} on {int(top.validation_images[i]):,} images, "
                f"KD {top.validation_kd[i]:.4f}")
         plot.whisker(y, value[i], low[i], high[i], "c-blue" if i == selected else "c-grey", tip)
     return Figure("candidates", "Selected codes and starts",

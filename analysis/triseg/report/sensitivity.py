@@ -4,6 +4,8 @@ import json
 import math
 import os
 
+from triseg import command_line
+from triseg.codes import CODES
 from triseg.files import Error, read_text
 from triseg.report.figure import Figure, Section
 from triseg.report.svg import Plot, span
@@ -15,37 +17,51 @@ FIGURES = (("kd", "KD by site", "KD [nats]", "kd_alone", "kd_without", "kd"),
 ENDS = ("value", "low", "high")
 
 
-def beside(path):
-    """The file that belongs to a run file, NAME.sensitivity.json beside NAME.h5; None where there is none."""
-    found = os.path.splitext(path)[0] + ".sensitivity.json"
-    return found if os.path.exists(found) else None
-
-
 def read(path, run):
-    """Its values. Raises Error for what is no such file, or has other sites than the run."""
+    """Its values. Raises Error for what is no such file, or was not measured of the run's selected student."""
     try:
         values = json.loads(read_text(path))
         if values["format"] != "triseg-sensitivity":
             raise ValueError("not a file of triseg sensitivity")
-        names = [site["site"] for site in values["sites"]]
         entries = [values[all_] for *_, all_ in FIGURES]
         entries += [site[name] for site in values["sites"] for *_, alone, without, _ in FIGURES
                     for name in (alone, without, "kd_saved")]
         if not all(math.isfinite(entry[end]) for entry in entries for end in ENDS):
             raise ValueError("a number is not finite")
-        if not names or not isinstance(values["images"], int):
-            raise ValueError("no sites, or no number of images")
-        teacher = values["teacher_sha256"]
         if not all(isinstance(values[name], str) for name in ("split", "repair", "result")):
             raise ValueError("a name is no text")
+        codes = {site["site"]: [site["codes"][code] for code in CODES] for site in values["sites"]}
+        if not codes or not isinstance(values["images"], int):
+            raise ValueError("no sites, or no number of images")
+        of_file = [values[name] for name in ("teacher_sha256", "data_sha256", "temperature", "repair")]
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise Error(f"{path}: expected a file of triseg sensitivity --out: {error}") from error
-    if teacher != run.problem.model_sha256:
-        raise Error(f"{path}: it is of another teacher than {run.path}")
-    foreign = sorted(set(names) - set(run.sites.index))
-    if foreign:
-        raise Error(f"{path}: it has sites that {run.path} has not: {', '.join(foreign)}")
+    if not run.finished:
+        raise Error(f"{path}: {run.path} is not finished, so it has no selected student yet")
+    problem = run.problem
+    of_run = [problem.model_sha256, problem.data_sha256, problem.temperature, run["@repair"]]
+    other = [name for name, here, there in zip(("teacher", "images", "temperature", "repair"), of_file, of_run)
+             if here != there]
+    if codes != dict(zip(run.sites.index, run.selected["codes"].tolist())):
+        other.append("codes")
+    if other:
+        remedy = "" if run["@repair"] == "none" else f" --repair {run['@repair']}"
+        raise Error(f"{path}: it is of another student than the selected one of {run.path}: other {', '.join(other)}; "
+                    f"measure that with triseg sensitivity RESULT.json{remedy} --out FILE")
     return values
+
+
+def beside(run):
+    """The values of NAME.sensitivity.json beside NAME.h5; None where there is none, or where it does not fit the run,
+    which is said on standard error."""
+    path = os.path.splitext(run.path)[0] + ".sensitivity.json"
+    if not os.path.exists(path):
+        return None
+    try:
+        return read(path, run)
+    except Error as error:
+        command_line.report(f"left out: {error}", "")
+        return None
 
 
 def section(values):
@@ -75,7 +91,7 @@ def figure(values, key, title, unit, alone, without, all_):
 
 
 def saved(values):
-    """KD that the student would lose if a site were exact, paired by images."""
+    """KD that the student would lose if a site were exact, paired by records of 125 images."""
     names = [site["site"] for site in values["sites"]]
     entries = [site["kd_saved"] for site in values["sites"]]
     plot = Plot.rows(span(*([entry[end] for entry in entries] for end in ENDS), zero=True), names, "KD saved [nats]")
@@ -84,5 +100,5 @@ def saved(values):
         value, low, high = (entry[end] for end in ENDS)
         plot.whisker(i, value, low, high, "c-green", f"{names[i]}: {value:.4g} [{low:.4g}, {high:.4g}]")
     return Figure("sensitivity-saved", "KD saved by leaving a site exact", plot.svg("KD saved by leaving a site exact"),
-                  "KD with all staircases less KD with all but this one, image by image: where the interval excludes 0 "
-                  "the site's staircase costs something. Lines are 95 % intervals.")
+                  "KD with all staircases less KD with all but this one, paired over records of 125 images; lines are 95 % "
+                  "intervals. Right of 0 the site's staircase costs KD; left of 0 its errors cancel those of others.")

@@ -18,9 +18,8 @@ def chosen(run):
     if run.finished:
         return run.selected["codes"], "selected"
     if len(run.episodes):
-        return run.codes("episodes")[int(numpy.nanargmax(series.gain(run)) if numpy.isfinite(series.gain(run)).any()
-                                         else 0)], \
-            "best so far"
+        gain = series.gain(run)
+        return run.codes("episodes")[numpy.nanargmax(gain) if numpy.isfinite(gain).any() else 0], "best so far"
     return numpy.column_stack([run["sites/start_codes"], run["sites/tmax"]]), "start"
 
 

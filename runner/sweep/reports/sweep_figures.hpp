@@ -14,7 +14,7 @@ inline constexpr std::size_t figures = 5;
 /// [percentage points]; then its coverage [share] and the energy of its inference [pJ].
 using Figures = std::array<double, figures>;
 
-/// Of a finished run.
+/// The figures of a finished run.
 Figures figures_of(const RunData& run);
 
 }  // namespace triseg

@@ -10,7 +10,7 @@ namespace {
 
 constexpr Codes codes = {2, 4, 6, 8, 9};
 
-/// Of 16 activations: 4 are 0, 4 more become 0, 4 become v1, 2 become v2, and two of different codes pass.
+/// 16 activations: 4 are 0, 4 more become 0, 4 become v1, 2 become v2, and two of different codes pass.
 Histogram sixteen() {
   Histogram h;
   h.counts[0] = 4;

@@ -22,7 +22,7 @@ TEST(PassTarget, PassedShareIsThatOfTheCountsAboveTmax) {
   std::vector<SiteData> sites{site(0, 2, 10), site(1, 2, 20)};
   for (SiteData& s : sites) s.histogram.counts.fill(1);
   sites[1].histogram.counts[21] = 235;
-  // Of 256 and 490 counts, 245 and 469 are above tmax.
+  // 245 of 256 and 469 of 490 counts are above tmax.
   EXPECT_DOUBLE_EQ(passed_share(sites, initial(sites)), (245.0 + 469.0) / (256 + 490));
 }
 

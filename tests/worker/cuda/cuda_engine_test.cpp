@@ -37,7 +37,7 @@ TEST(CudaEngine, PartsOfACallKeepTheirResults) {
   EXPECT_EQ(all[0], all[2]);
 }
 
-/// At temperatures with nearly equal probabilities, too, in one part and in many, and with maps of zeros.
+/// Scores at temperatures with nearly equal probabilities, too, in one part and in many, and with maps of zeros.
 TEST(CudaEngine, ScoresAreThoseOfTheCpuToTheBit) {
   if (devices().empty()) GTEST_SKIP() << "this machine has no GPU";
   const Problem problem = random_problem(make_recipe("lenet5").network, Scheme::fbgemm, 3);
