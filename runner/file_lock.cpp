@@ -24,6 +24,19 @@ std::string holder(int fd) {
   return size > 0 ? std::string(text, size) : "another process";
 }
 
+constexpr std::string_view holder_begin = "process ";
+
+/// Throws Error unless the open file is one that a lock may write into: its own, or an empty one. What else has its
+/// name stays as it is.
+void check_own(int fd, const std::filesystem::path& path) {
+  struct stat opened {};
+  if (::fstat(fd, &opened) == 0 && S_ISREG(opened.st_mode) &&
+      (opened.st_size == 0 || holder(fd).starts_with(holder_begin)))
+    return;
+  ::close(fd);
+  fail("{} is there and is no lock of triseg: move it away", path.string());
+}
+
 std::filesystem::path lock_path(const std::filesystem::path& file) {
   std::filesystem::path path = std::filesystem::weakly_canonical(file);
   return path.replace_filename(fmt::format(".{}.lock", path.filename().string()));
@@ -35,8 +48,10 @@ FileLock::FileLock(const std::filesystem::path& file, std::string_view options, 
     : path_(lock_path(file)), shared_(shared) {
   constexpr int attempts = 5;  // is_locked, which only asks, holds the file for a moment
   for (int attempt = 1;; ++attempt) {
-    fd_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    fd_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
+    if (fd_ < 0 && errno == ELOOP) fail("{} is a link and no lock of triseg: move it away", path_.string());
     if (fd_ < 0) fail("cannot open {}: {}", path_.string(), std::strerror(errno));
+    check_own(fd_, path_);
     if (::flock(fd_, (shared ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0) {
       if (names_the_open_file()) break;
     } else if (errno != EWOULDBLOCK) {
@@ -55,7 +70,7 @@ FileLock::FileLock(const std::filesystem::path& file, std::string_view options, 
   }
   char host[128] = {};
   ::gethostname(host, sizeof host - 1);
-  const std::string text = fmt::format("process {} on host {}", ::getpid(), host);
+  const std::string text = fmt::format("{}{} on host {}", holder_begin, ::getpid(), host);
   // Without it the lock holds all the same; only the message of who meets it says less.
   if (::ftruncate(fd_, 0) != 0 || ::pwrite(fd_, text.data(), text.size(), 0) < 0)
     spdlog::warn("cannot write {}: {}", path_.string(), std::strerror(errno));
@@ -75,7 +90,7 @@ bool FileLock::names_the_open_file() const {
 }
 
 std::string lock_holder(const std::filesystem::path& file) {
-  const int fd = ::open(lock_path(file).c_str(), O_RDONLY | O_CLOEXEC);
+  const int fd = ::open(lock_path(file).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
   if (fd < 0) return "";
   const std::string found = holder(fd);
   ::close(fd);
@@ -83,7 +98,7 @@ std::string lock_holder(const std::filesystem::path& file) {
 }
 
 bool is_locked(const std::filesystem::path& file) {
-  const int fd = ::open(lock_path(file).c_str(), O_RDONLY | O_CLOEXEC);
+  const int fd = ::open(lock_path(file).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
   if (fd < 0) return false;
   const bool locked = ::flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
   ::close(fd);

@@ -12,7 +12,7 @@ namespace triseg {
 
 /// From now on every log message is also appended to the file, a JSON object a line: "time" (UTC, ISO 8601, with
 /// milliseconds), "event" ("log"), "level" and "message". Written at once, so that it can be followed. Throws Error if
-/// the file cannot be opened for appending.
+/// the file cannot be opened for appending, is a pipe, or begins otherwise than such a log.
 void log_to_json(const std::string& path);
 
 using EventValue = std::variant<double, std::uint64_t, std::string>;

@@ -46,6 +46,8 @@ def read_text(path):
 def commit(path, content):
     """Writes a file as a whole (bytes): a reader sees the old one or the new one, never a part. Raises Error."""
     path = name_of(path)
+    if os.path.lexists(path) and (os.path.islink(path) or not os.path.isfile(path)):
+        raise Error(f"cannot write {path}: it is there and is no file")
     folder, name = os.path.split(path)
     temporary = os.path.join(folder, f".{name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:

@@ -141,7 +141,8 @@ std::vector<std::pair<std::string, double>> numbers_of(const Json& result) {
 /// Codes by "conv1 t2".
 Texts codes_of(const Json& result) {
   Texts texts;
-  for (const auto& [site, codes] : result.value("layers", Json::object()).items())
+  const Json layers = result.value("layers", Json::object());
+  for (const auto& [site, codes] : layers.items())
     for (const auto& [name, member] : code_members)
       if (const std::string key = fmt::format("{}_code", name); codes.contains(key))
         texts.emplace_back(fmt::format("{} {}", site, name), codes[key].dump());

@@ -34,6 +34,8 @@ struct SensitivityOptions {
   EngineOptions engine;
 };
 
+constexpr const char* sensitivity_format = "triseg-sensitivity";
+
 /// low and high are null where there is one record of images alone.
 Json with_interval(const Difference& d) {
   const double half = half_width_95(d);
@@ -46,10 +48,7 @@ Json with_interval(const Score& score) {
 }
 
 Json json_of(const SensitivityOptions& o, const ResultStudent& student, const Sensitivity& found) {
-  Json sites = Json::array(), codes = Json::object();
-  for (std::size_t i = 0; i < student.codes.size(); ++i)
-    for (const auto& [name, member] : code_members)
-      codes[student.problem.site(i).name][name] = student.codes[i].*member;
+  Json sites = Json::array();
   for (const std::size_t i : ranked(found)) {
     const SiteSensitivity& s = found.sites[i];
     Json codes = Json::object();
@@ -62,14 +61,13 @@ Json json_of(const SensitivityOptions& o, const ResultStudent& student, const Se
                      {"acc_drop_without", with_interval(s.without)},
                      {"kd_saved", with_interval(s.kd_saved)}});
   }
-  return {{"format", "triseg-sensitivity"},
+  return {{"format", sensitivity_format},
           {"result", valid_utf8(o.student.result)},
           {"model", student.problem.network().name},
           {"backend", scheme_name(student.problem.model.scheme)},
           {"teacher_sha256", student.model_sha256},
           {"data", valid_utf8(o.student.data)},
           {"data_sha256", student.data.sha256},
-          {"codes", codes},
           {"split", o.split},
           {"images", found.all.images},
           {"temperature", o.student.temperature},
@@ -101,11 +99,25 @@ void print_table(const SensitivityOptions& o, const ResultStudent& student, cons
   }
 }
 
+/// Throws Error if --out names a file that is there and that this command did not write.
+void check_out(const std::string& path) {
+  std::error_code ignored;
+  if (path.empty() || !std::filesystem::exists(path, ignored)) return;
+  if (std::filesystem::is_regular_file(path, ignored)) {
+    const auto bytes = read_file(path);
+    const Json json = Json::parse(reinterpret_cast<const char*>(bytes.data()),
+                                  reinterpret_cast<const char*>(bytes.data()) + bytes.size(), nullptr, false);
+    if (json.is_object() && json.value("format", Json()) == sensitivity_format) return;
+  }
+  fail("--out: {} is there and was not written by triseg sensitivity: move it away or choose another", path);
+}
+
 int run_sensitivity(SensitivityOptions o, const std::set<std::string>& given) {
   check(o.repair, given);
   if (o.format != "table" && o.format != "json")
     fail("--format: unknown format '{}': expected table or json", o.format);
   const Split split = parse_split(o.split);
+  check_out(o.out);
   const ResultStudent student = load_student(o.student);
   if (student.repair.mode != "none" && !o.repair.mode)
     spdlog::info(

@@ -43,6 +43,33 @@ class Output(ProgramTest):
         self.assertEqual(sorted(os.listdir(os.path.dirname(self.run_file))), sorted(os.listdir(self.out("b") + "/tri_ppo_int_codes")))
         self.assertEqual(run(["validate", run_file(self.out("b"))]).returncode, 0)
 
+    def test_what_is_there_and_not_its_own_is_not_overwritten(self):
+        def content(path):
+            with open(path, "rb") as file:
+                return file.read()
+        before = {path: content(path) for path in (self.result, self.run_file)}
+        pipe, link, lock = self.out("pipe"), self.out("link"), self.out("c/tri_ppo_int_codes/.quick.h5.lock")
+        os.mkfifo(pipe)
+        os.symlink(self.run_file, link)
+        os.makedirs(os.path.dirname(lock))
+        os.symlink(self.result, lock)
+        for arguments, named in ((["sensitivity", self.result, "--out", self.result], self.result),
+                                 (["sensitivity", self.result, "--out", self.run_file], self.run_file),
+                                 (["report", self.run_file, "-o", self.run_file], self.run_file),
+                                 (["report", self.run_file, "-o", self.out("x.html"), "--pdf", self.result], self.result),
+                                 (["report", self.run_file, "-o", pipe], pipe), (["report", self.run_file, "-o", link], link),
+                                 (quick("--out", self.out("b"), "--log-json", self.run_file), self.run_file),
+                                 (quick("--out", self.out("b"), "--log-json", pipe), pipe),
+                                 (quick("--out", self.out("c")), lock)):
+            with self.subTest(arguments):
+                self.assert_one_line_error(run(arguments), named)
+                self.assertEqual(before, {path: content(path) for path in before})
+                self.assertTrue(stat.S_ISFIFO(os.stat(pipe).st_mode) and os.path.islink(link))
+        for arguments in (["sensitivity", self.result, "--out", self.out("s.json")], ["report", self.run_file, "-o", self.out("r.html")],
+                          quick("--out", self.out("d"), "--log-json", self.out("log"))):
+            for _ in range(2):  # what it wrote itself it writes again
+                self.assertEqual(run(arguments).returncode, 0)
+
     def test_a_finished_run_leaves_its_files(self):
         pareto = self.result.replace(".json", ".pareto.csv")
         times = {path: os.stat(path).st_mtime_ns for path in (self.result, self.run_file, pareto)}

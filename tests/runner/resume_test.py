@@ -271,9 +271,10 @@ class Longer(ProgramTest):
 
     def test_a_result_is_a_start(self):
         self.search("a", "--repair", "layer", "--repair-images", "200")
-        start = ["--start", result_file(self.out("a")), "--repair-images", "200", "--tmax-percentile", "80", "--final-scoring", "all"]
+        start = ["--start", result_file(self.out("a")), "--repair-images", "200", "--final-scoring", "all"]
         done = self.search("b", *start)
-        self.assertRegex(done.stderr, r"\[start\] conv1: tmax \d+ as in --start, not \d+")
+        for option, value in (("--tmax-percentile", "80"), ("--warm-start", "init")):
+            self.assert_one_line_error(run(quick("--out", self.out("x"), *start, option, value)), f"{option}: has no effect here")
         with h5py.File(run_file(self.out("a"))) as a, h5py.File(run_file(self.out("b"))) as b:
             self.assertEqual(b["/sites/start_codes"][()].tolist(), a["/selected/codes"][()].tolist())
             self.assertEqual(b["/sites/tmax"][()].tolist(), a["/sites/tmax"][()].tolist())
@@ -300,7 +301,7 @@ class Longer(ProgramTest):
             json.dump(result, file)
         self.assert_one_line_error(run(quick("--out", self.out("c"), "--start", other)), "codes of conv1 are not legal")
         for more, expected in ((["--sites", "conv"], "give the same with --sites"),
-                               (["--tmax-mode", "search"], "--tmax-mode search looks for"), (["--warm-start", "none"], "starts cold"),
+                               (["--tmax-mode", "search"], "--tmax-mode search looks for"), (["--warm-start", "none"], "--warm-start: has no effect here"),
                                (["--repair", "channel"], "a repair of mode layer")):
             self.assert_one_line_error(run(quick("--out", self.out("c"), "--start", result_file(self.out("a")), *more)), "--", expected)
 

@@ -78,6 +78,18 @@ def pictures(path, folder, pdf):
             commit(pdf, chromium.pdf())
 
 
+def check_output(path, begin):
+    """Raises Error if the path names a file that does not begin as one that this program writes there."""
+    if path and os.path.isfile(path):
+        try:
+            with open(path, "rb") as file:
+                own = file.read(len(begin)) in (begin, b"")
+        except OSError as error:
+            raise Error(f"cannot read {path}: {reason(error)}") from error
+        if not own:
+            raise Error(f"{path} is there and was not written by triseg report: move it away or choose another name")
+
+
 def main():
     arguments = command_line.parser(__doc__)
     arguments.add_argument("runs", nargs="+", metavar="RUN.h5|SWEEP-DIR",
@@ -88,6 +100,8 @@ def main():
     arguments.add_argument("--png", metavar="DIR", help="also write each figure as a PNG into this folder")
     arguments.add_argument("--pdf", metavar="FILE", help="also write the page as a PDF")
     o = arguments.parse_args()
+    check_output(o.out, b"<!DOCTYPE html>")
+    check_output(o.pdf, b"%PDF")
     runs, sweep, failed = read(o.runs)
     if not runs:
         if not failed:
