@@ -1,5 +1,6 @@
 """What reaches standard output, the terminal and the files of a finished run, and what is said when it does not."""
 import os
+import re
 import stat
 import subprocess
 
@@ -62,7 +63,9 @@ class Output(ProgramTest):
                                  (quick("--out", self.out("b"), "--log-json", pipe), pipe),
                                  (quick("--out", self.out("c")), lock)):
             with self.subTest(arguments):
-                self.assert_one_line_error(run(arguments), named)
+                done = run(arguments)
+                self.assertEqual(done.returncode, 1)
+                self.assertRegex(done.stderr, rf"^triseg(-report)?: error: [^\n]*{re.escape(named)}[^\n]*\n$")
                 self.assertEqual(before, {path: content(path) for path in before})
                 self.assertTrue(stat.S_ISFIFO(os.stat(pipe).st_mode) and os.path.islink(link))
         for arguments in (["sensitivity", self.result, "--out", self.out("s.json")], ["report", self.run_file, "-o", self.out("r.html")],
