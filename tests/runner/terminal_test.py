@@ -12,7 +12,7 @@ import termios
 import time
 import unittest
 
-from program import PROGRAM, ProgramTest, environment, quick, result_file, run
+from program import PROGRAM, ProgramTest, environment, quick, result_file, run, run_file
 
 ESCAPE = "\x1b"
 # The variables of one who sits at a terminal, whatever the tests are run from.
@@ -288,12 +288,16 @@ class ExitCodes(ProgramTest):
         for command in ([], ["sweep"], ["compare"], ["validate"], ["verify"], ["doctor"]):
             text = run([*command, "--help"]).stdout
             named[" ".join(command)] = re.findall(r"^  (\d+) +\S", text.split("Exit codes:\n")[1].split("\n\n")[0], re.MULTILINE)
-        self.assertEqual(named, {"": ["0", "1", "2", "85"], "sweep": ["0", "1", "85"], "compare": ["0", "1"], "validate": ["0", "1"],
-                                 "verify": ["0", "1"], "doctor": ["0", "1"]})
+        self.assertEqual(named, {"": ["0", "1", "2", "3", "85"], "sweep": ["0", "1", "85"], "compare": ["0", "3"], "validate": ["0", "1"],
+                                 "verify": ["0", "3"], "doctor": ["0", "1"]})
         self.search("a", "--time-limit", "0.001", expect=85)
         self.search("a")
         self.search("a", "--data", self.out("nowhere"), expect=1)
         self.search("a", "--episode", "1", expect=2)
+        self.search("b", "--seed", "2")
+        for other, code in (("a", 0), ("b", 3)):
+            done = run(["compare", run_file(self.out("a")), run_file(self.out(other)), "--files-only"])
+            self.assertEqual((done.returncode, done.stderr), (code, ""))
 
 
 if __name__ == "__main__":
