@@ -106,17 +106,14 @@ std::vector<std::string> option_names(const CLI::App& app) {
   return names;
 }
 
-/// What the line says of a command line without a known subcommand.
-std::string subcommand_expected(const CLI::App& program, int argc, char** argv) {
-  std::string names;
-  for (const CLI::App* subcommand : program.get_subcommands({}))
-    names += (names.empty() ? "" : ", ") + subcommand->get_name();
-  if (argc < 2) return "expected a subcommand, one of " + names + "; found none";
+/// What the line says of a command line without a known subcommand of this app. found: the word in its place, or null.
+std::string subcommand_expected(const CLI::App& app, const char* found) {
   std::vector<std::string> known;
-  for (const CLI::App* subcommand : program.get_subcommands({})) known.push_back(subcommand->get_name());
-  const std::string meant = did_you_mean(argv[1], known);
-  return fmt::format("expected a subcommand, one of {}; found '{}'{}{}", names, argv[1], meant.empty() ? "" : ":",
-                     meant);
+  for (const CLI::App* subcommand : app.get_subcommands({})) known.push_back(subcommand->get_name());
+  const std::string expected = fmt::format("expected a subcommand, one of {}", fmt::join(known, ", "));
+  if (!found) return expected + "; found none";
+  const std::string meant = did_you_mean(found, known);
+  return fmt::format("{}; found '{}'{}{}", expected, found, meant.empty() ? "" : ":", meant);
 }
 
 std::string unknown_option(const CLI::App& app, const std::string& name, const std::string& subcommand) {
@@ -126,7 +123,7 @@ std::string unknown_option(const CLI::App& app, const std::string& name, const s
 
 /// The line for a command line that CLI11 refuses, in our words where its own do not help.
 std::string message_of(const CLI::ParseError& error, const CLI::App& program, int argc, char** argv) {
-  if (program.get_subcommands().empty()) return subcommand_expected(program, argc, argv);
+  if (program.get_subcommands().empty()) return subcommand_expected(program, argc > 1 ? argv[1] : nullptr);
   std::string subcommand;
   for (auto chosen = program.get_subcommands(); !chosen.empty(); chosen = chosen.front()->get_subcommands())
     subcommand += (subcommand.empty() ? "" : " ") + chosen.front()->get_name();
@@ -141,6 +138,9 @@ std::string message_of(const CLI::ParseError& error, const CLI::App& program, in
         return fmt::format("unexpected argument '{}' behind '{}': expected a list without blanks", word, argv[i - 1]);
     return fmt::format("unexpected argument '{}': triseg {} --help says what it takes", word, subcommand);
   }
+  const CLI::App* const chosen = chosen_app(program);
+  if (std::string_view(error.what()).find("subcommand is required") != std::string_view::npos)
+    return fmt::format("{}: {}", subcommand, subcommand_expected(*chosen, argc > 2 ? argv[2] : nullptr));
   const std::string text = error.what();
   const std::string with_value = " was given a disallowed flag override";
   if (const std::size_t at = text.find(with_value); at != std::string::npos)
@@ -201,7 +201,7 @@ int run_program(int argc, char** argv, std::initializer_list<SetupCommand*> comm
   add_examples(program);
   // CLI11 would answer a --help behind an unknown subcommand with the general help.
   if (argc > 1 && argv[1][0] != '-' && !has_subcommand(program, argv[1])) {
-    report_shared_error(subcommand_expected(program, argc, argv));
+    report_shared_error(subcommand_expected(program, argc > 1 ? argv[1] : nullptr));
     return 2;
   }
   try {
