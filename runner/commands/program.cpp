@@ -109,7 +109,8 @@ std::vector<std::string> option_names(const CLI::App& app) {
 /// What the line says of a command line without a known subcommand of this app. found: the word in its place, or null.
 std::string subcommand_expected(const CLI::App& app, const char* found) {
   std::vector<std::string> known;
-  for (const CLI::App* subcommand : app.get_subcommands({})) known.push_back(subcommand->get_name());
+  for (const CLI::App* subcommand : app.get_subcommands({}))
+    if (!subcommand->get_group().empty()) known.push_back(subcommand->get_name());
   const std::string expected = fmt::format("expected a subcommand, one of {}", fmt::join(known, ", "));
   if (!found) return expected + "; found none";
   const std::string meant = did_you_mean(found, known);
