@@ -2,6 +2,7 @@
 and an exit status. Needs no other package."""
 import argparse
 import contextlib
+import difflib
 import os
 import re
 import sys
@@ -44,9 +45,20 @@ class _Output(_Spelled):
             raise _OutputError from error
 
 
+class _Parser(argparse.ArgumentParser):
+    """Refuses a command line in one line, with the option that is meant where one is near."""
+
+    def error(self, message):
+        known = [name for action in self._actions for name in action.option_strings if name.startswith("--")]
+        wrong = re.search(r"unrecognized arguments: .*?(--[\w-]+)", message)
+        near = difflib.get_close_matches(wrong[1], known, 1) if wrong else []
+        report(message + (f": did you mean '{near[0]}'?" if near else "") + "; --help says what it takes")
+        sys.exit(2)
+
+
 def parser(description):
     """An argparse parser whose help shows the description, a script's docstring, as it is."""
-    return argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    return _Parser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
 
 
 @contextlib.contextmanager

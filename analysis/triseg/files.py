@@ -31,7 +31,10 @@ def open_input(path, **options):
             raise Error(f"{name_of(path)}: not a regular file")
         return descriptor
 
-    return open(path, opener=opener, **options)
+    try:
+        return open(path, opener=opener, **options)
+    except ValueError as error:  # a NUL in the name
+        raise Error(f"{name_of(path)!r}: {error}") from error
 
 
 def read_text(path):
@@ -46,6 +49,8 @@ def read_text(path):
 def commit(path, content):
     """Writes a file as a whole (bytes): a reader sees the old one or the new one, never a part. Raises Error."""
     path = name_of(path)
+    if "\0" in path:
+        raise Error(f"cannot write {path!r}: a name holds no NUL")
     if os.path.lexists(path) and (os.path.islink(path) or not os.path.isfile(path)):
         raise Error(f"cannot write {path}: it is there and is no file")
     folder, name = os.path.split(path)

@@ -108,33 +108,39 @@ class Model:
         version = 3 if self.description else 2
         try:
             values = self._values(version)
-        except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
+            digest = hdf5.Content(name_of(path), values, {}).digest(_paths(list(self.layers), version))
+            values |= {"/@format": numpy.bytes_("triseg-model"), "/@schema_version": numpy.int32(version),
+                       "/@content_sha256": numpy.bytes_(digest)}
+            content = _hdf5_of(values)
+        except (TypeError, ValueError, KeyError, AttributeError, OverflowError, RuntimeError) as error:
             raise Error(f"cannot write {name_of(path)}: {error}") from error
-        digest = hdf5.Content(name_of(path), values, {}).digest(_paths(list(self.layers), version))
-        values |= {"/@format": numpy.bytes_("triseg-model"), "/@schema_version": numpy.int32(version),
-                   "/@content_sha256": numpy.bytes_(digest)}
-        commit(path, _hdf5_of(values))
+        commit(path, content)
 
     def _values(self, version):
         values = {"/@network": _bytes(self.network), "/@backend": _bytes(self.backend),
                   "/normalization/mean": _array(self.mean, "f8"),
                   "/normalization/standard_deviation": _array(self.standard_deviation, "f8")}
         for key, kind in PROVENANCE.items():
-            values[f"/@{key}"] = _bytes(getattr(self, key)) if kind is str else kind(getattr(self, key))
+            value = getattr(self, key)
+            values[f"/@{key}"] = _bytes(value) if kind is str else _scalar(key, value, kind)
         if version >= 3:
             d = self.description
             columns = d.layers.reset_index(names="name")
             values |= {"/@display_name": _bytes(d.display_name),
                        "/network/default_attention": _texts(d.default_attention)}
-            values |= {f"/network/@{key}": numpy.int32(getattr(d, key)) for key in SIDES}
+            values |= {f"/network/@{key}": _scalar(key, getattr(d, key), numpy.int32) for key in SIDES}
             values |= {f"/network/{key}": _texts(columns[key]) for key in TEXTS}
             values |= {f"/network/{key}": _array(columns[key], "i4") for key in SIZES}
             if list(columns["name"]) != list(self.layers):
                 raise ValueError(f"the layers are {', '.join(self.layers)}, those of the description "
                                  f"{', '.join(columns['name'])}")
         for index, (name, layer) in enumerate(self.layers.items()):
+            if not name or "/" in name or name in (".", ".."):
+                raise ValueError(f"the layer name {name!r}: expected one without '/'")
+            if numpy.ndim(layer.weights) not in (2, 4):
+                raise ValueError(f"layer {name}: weights: expected 2 or 4 dimensions, found {numpy.ndim(layer.weights)}")
             values[f"/layers/{name}/@index"] = numpy.int32(index)
-            values |= {f"/layers/{name}/@{key}": kind(getattr(layer, key)) for key, kind in QUANTIZATION.items()}
+            values |= {f"/layers/{name}/@{key}": _scalar(key, getattr(layer, key), kind) for key, kind in QUANTIZATION.items()}
             values |= {f"/layers/{name}/{key}": _array(getattr(layer, key), kind) for key, kind in PARAMETERS.items()}
         return values
 
@@ -158,6 +164,16 @@ def _bytes(text):
 def _texts(texts):
     encoded = [text.encode() for text in texts]
     return numpy.array(encoded, dtype=f"S{max(map(len, encoded), default=0) or 1}")
+
+
+def _scalar(name, value, kind):
+    """The number in this type. Raises ValueError if it does not fit."""
+    if numpy.ndim(value) == 0:
+        with numpy.errstate(all="ignore"):
+            converted = numpy.asarray(value).astype(kind)[()]
+        if converted == value:
+            return converted
+    raise ValueError(f"{name}: expected a number of type {numpy.dtype(kind)}, found {value!r}")
 
 
 def _array(values, kind):

@@ -41,16 +41,16 @@ class Result:
         """Writes the file as a whole. Raises Error."""
         self.codes
         try:
-            text = json.dumps(self.values, indent=2, ensure_ascii=False, allow_nan=False)
-        except (TypeError, ValueError) as error:
-            raise Error(f"{name_of(path)}: cannot be written as JSON: {error}") from error
-        commit(path, (text + "\n").encode(errors="replace"))
+            text = json.dumps(self.values, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+        except (TypeError, ValueError, RecursionError) as error:
+            raise Error(f"{name_of(path)!r}: cannot be written as JSON: {error}") from error
+        commit(path, text)
 
     @property
     def codes(self):
         """The codes by the name of the site, a row each, in the file's order; sites that are not there are exact. Set
-        it to a data frame, or a dict of the five codes; record keys stay. Raises Error, also when set, for codes that
-        are no integers from 0 to 255 or make no monotone staircase."""
+        it to a data frame with these columns, or a dict of the five codes; record keys stay. Raises Error, also when
+        set, for codes that are no integers from 0 to 255 or make no monotone staircase."""
         layers = self.values.get("layers")
         if not isinstance(layers, dict) or not layers:
             raise Error(f"{self.path}: layers: expected an object with the codes of each site")
@@ -64,15 +64,33 @@ class Result:
 
     @codes.setter
     def codes(self, codes):
-        rows = codes.iterrows() if isinstance(codes, pandas.DataFrame) else codes.items()
         before = self.values.get("layers", {})
+        if not isinstance(before, dict):
+            raise Error(f"{self.path}: layers: expected an object with the codes of each site")
         layers = {}
-        for site, row in rows:
+        for site, row in self._rows(codes):
+            if site in layers:
+                raise Error(f"{self.path}: layers.{site}: given twice")
+            if len(row) != len(CODES):
+                raise Error(f"{self.path}: layers.{site}: expected {', '.join(CODES)}, found {len(row)} codes")
             entry = {f"{name}_code": code.item() if hasattr(code, "item") else code for name, code in zip(CODES, row)}
-            layers[site] = entry | {key: value for key, value in before.get(site, {}).items() if key == "record_key"}
+            layers[site] = entry | {key: value for key, value in _entry(before.get(site)).items() if key == "record_key"}
         changed = Result({"layers": layers}, self.path)
         changed.codes
         self.values["layers"] = layers
+
+    def _rows(self, codes):
+        """Pairs of a site and its codes in the order of CODES."""
+        if isinstance(codes, pandas.DataFrame):
+            names = [str(column).rpartition(".")[2] for column in codes.columns]  # "mse.t1" is a t1
+            if sorted(names) != sorted(CODES):
+                raise Error(f"{self.path}: layers: expected the columns {', '.join(CODES)}, found "
+                            f"{', '.join(map(str, codes.columns))}")
+            return [(site, [row[names.index(name)] for name in CODES]) for site, row in zip(codes.index, codes.values)]
+        try:
+            return [(site, list(row)) for site, row in codes.items()]
+        except (TypeError, AttributeError) as error:
+            raise Error(f"{self.path}: layers: expected five codes by the name of each site: {error}") from error
 
     @property
     def metrics(self):
@@ -86,6 +104,10 @@ class Result:
             raise Error(f"{self.path}: layers.{site}.{name}_code: expected an integer 0..255, found "
                         f"{json.dumps(value)}")
         return int(value)
+
+
+def _entry(value):
+    return value if isinstance(value, dict) else {}
 
 
 def _parse(path, text):

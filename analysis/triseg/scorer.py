@@ -27,7 +27,12 @@ class Scorer:
                                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         except OSError as error:
             raise Error(f"{program}: {error.strerror}") from error
-        self.problem = self._read()
+        try:
+            self.problem = self._read()
+        except Error:
+            self._process.kill()
+            self.close()
+            raise
         # As a run file counts them: what the finalists cost is not in it.
         self.student_images = self.problem["start_images"]
 
@@ -56,8 +61,14 @@ class Scorer:
         return self._ask({"split": name, "codes": candidates})
 
     def _ask(self, request):
+        if self._process.stdin.closed or self._process.stdout.closed:
+            raise Error("triseg score has ended")
+        try:
+            text = json.dumps(request, default=_plain)
+        except (TypeError, ValueError) as error:
+            raise Error(f"candidates: {error}") from error
         with contextlib.suppress(BrokenPipeError):  # it has ended: _read() says why
-            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.write(text + "\n")
             self._process.stdin.flush()
         answer = self._read()
         if "error" in answer:
@@ -68,7 +79,17 @@ class Scorer:
         line = self._process.stdout.readline()
         if not line:
             raise Error(self._process.communicate()[1].strip() or f"triseg score ended with {self._process.returncode}")
-        return json.loads(line)
+        try:
+            return json.loads(line)
+        except ValueError as error:
+            raise Error(f"expected an answer of triseg score, found {line.strip()[:60]!r}") from error
+
+
+def _plain(value):
+    """Numbers and arrays of numpy as JSON takes them."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"expected codes, found {type(value).__name__}")
 
 
 def best_distinct(episodes, count):

@@ -182,6 +182,41 @@ class Package(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(json.loads(done.stdout)["kd"], run.selected["mse"]["kd"])
 
+    def test_codes_that_are_none_are_not_taken(self):
+        right = pandas.DataFrame([[35, 28, 21, 14, 7]], index=["conv1"], columns=["tmax", "v2", "t2", "v1", "t1"])
+        result = triseg.Result({})
+        result.codes = right  # columns count by their names
+        self.assertEqual(result.codes.loc["conv1"].tolist(), [7, 14, 21, 28, 35])
+        for codes in ({"conv1": [7, 14, 21, 28, 35, 99]}, {"conv1": [7, 14]}, {"conv1": None}, {"conv1": 5}, [1], pandas.concat([right] * 2),
+                      right.rename(columns={"t1": "t3"}), right.assign(extra=1)):
+            with self.assertRaises(triseg.Error):
+                result.codes = codes
+            self.assertEqual(result.codes.loc["conv1"].tolist(), [7, 14, 21, 28, 35])
+        with self.assertRaises(triseg.Error):
+            triseg.Result({"layers": [1]}).codes = right
+        nested = []
+        for _ in range(100_000):
+            nested = [nested]
+        for values in ({"x": "\udcff"}, {"x": nested}):
+            with self.assertRaises(triseg.Error):
+                triseg.Result(result.values | values).write(self.at("none.json"))
+        for call in (triseg.Result.read, result.write):
+            with self.assertRaises(triseg.Error):
+                call(self.at("a\0b"))
+        self.assertFalse(os.path.exists(self.at("none.json")))
+
+    def test_models_that_are_none_are_not_written(self):
+        for change in (lambda m: setattr(m, "seed", -1), lambda m: setattr(m, "epochs", 2**40), lambda m: setattr(m, "epochs", 1.7),
+                       lambda m: setattr(m.layers["fc1"], "output_zero_point", 3.7), lambda m: setattr(m.layers["fc1"], "output_scale", [0.5, 1]),
+                       lambda m: setattr(m.layers["fc1"], "weights", 3), lambda m: setattr(m.layers["fc1"], "bias", [1.5]),
+                       lambda m: setattr(m, "command_line", "x" * 70_000), lambda m: setattr(m, "float_accuracy", None),
+                       lambda m: m.layers.update({"a/b": m.layers["fc1"]})):
+            model = triseg.Model.read(self.at("model.h5"))
+            change(model)
+            with self.assertRaisesRegex(triseg.Error, "cannot write .*none.h5: "):
+                model.write(self.at("none.h5"))
+            self.assertFalse(os.path.exists(self.at("none.h5")))
+
     def test_results_that_are_none(self):
         codes = {"t1_code": 1, "v1_code": 2, "t2_code": 3, "v2_code": 4, "tmax_code": 5}
         layers = lambda **changed: json.dumps({"layers": {"conv1": codes | changed}})
@@ -252,6 +287,20 @@ class Package(unittest.TestCase):
         with triseg.Scorer(PROGRAM, ["--model", "lenet5", "--data", os.path.join(FEW, "few"), "--teacher", os.path.join(FEW, "lenet5-few.h5"),
                                      "--calib-batches", "1"]) as scorer, self.assertRaises(triseg.Error):
             scorer.iteration(0, [[[9, 2, 3, 4]] * 4])
+
+    def test_a_scorer_takes_numbers_of_numpy_and_says_when_it_has_ended(self):
+        for arguments in ((["/bin/echo", []], [PROGRAM, ["--help"]])):
+            with self.assertRaises(triseg.Error):
+                triseg.Scorer(*arguments)
+        scorer = triseg.Scorer(PROGRAM, ["--model", "lenet5", "--data", os.path.join(FEW, "few"), "--teacher", os.path.join(FEW, "lenet5-few.h5"),
+                                         "--calib-batches", "2"])
+        start = [site["start"] for site in scorer.problem["sites"]]
+        self.assertEqual(scorer.iteration(numpy.int64(0), numpy.array([start])), scorer.iteration(0, [start]))
+        with self.assertRaises(triseg.Error):
+            scorer.iteration(0, [object()])
+        scorer.close()
+        with self.assertRaisesRegex(triseg.Error, "has ended"):
+            scorer.iteration(0, [start])
 
     def test_the_version_is_that_of_the_program(self):
         with open(os.path.join(SOURCE, "CMakeLists.txt")) as file:

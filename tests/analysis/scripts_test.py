@@ -136,11 +136,13 @@ class CommandLine(RunFile):
                 for option in ("--help",) if script.startswith("bench") else ("-h", "--help"):
                     self.assertTrue(self.read(script, option, by=run if script.startswith("bench") else run_copied).startswith(f"usage: {os.path.basename(script)} "))
                 wrong = (run if script.startswith("bench") else run_copied)(script, "--no-such-option")
-                self.assertEqual((wrong.returncode, wrong.stdout, wrong.stderr[:7]), (2, "", "usage: "))
+                self.assertEqual((wrong.returncode, wrong.stdout), (2, ""))
+                self.assertRegex(wrong.stderr, rf"^{os.path.basename(script)}: error: [^\n]+\n$")
         for script in OPENERS:
             with self.subTest(script):
                 nothing = run_copied(script)
-                self.assertEqual((nothing.returncode, nothing.stdout, nothing.stderr[:7]), (2, "", "usage: "))
+                self.assertEqual((nothing.returncode, nothing.stdout), (2, ""))
+                self.assertRegex(nothing.stderr, rf"^{os.path.basename(script)}: error: [^\n]+\n$")
         explained = self.read(TABLE, "-h")
         for option in ([], ["--each"]):
             for column in self.read(TABLE, self.run_file, *option).splitlines()[0].strip("| ").split(" | "):

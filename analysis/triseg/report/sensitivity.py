@@ -35,7 +35,7 @@ def read(path, run):
             raise ValueError("no sites, or no number of images")
         of_file = [values[name] for name in ("teacher_sha256", "data_sha256", "temperature", "repair")]
     except (ValueError, LookupError, TypeError, RecursionError) as error:
-        raise Error(f"{path}: expected a file of triseg sensitivity --out: {error}") from error
+        raise Error(f"{path}: expected a file of triseg sensitivity --out, with a finite interval for every number") from error
     if not run.finished:
         raise Error(f"{path}: {run.path} is not finished, so it has no selected student yet")
     problem = run.problem
