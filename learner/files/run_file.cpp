@@ -130,6 +130,7 @@ RunProgress read_progress(const std::filesystem::path& path) {
   progress.episodes_total = file.read_attribute("/", "episodes_total").get<std::uint64_t>();
   progress.model_sha256 = file.read_attribute("/", "model_sha256").string();
   progress.data_sha256 = file.read_attribute("/", "data_sha256").string();
+  progress.config = file.read_attribute("/", "config").string();
   const auto rows = [&](const std::string& path) {
     const auto shape = file.dataset_info(path).shape;
     return shape.empty() ? 0 : shape.front();

@@ -24,7 +24,7 @@ struct RunProgress {
   bool finished = false;
   std::uint64_t episodes = 0, episodes_total = 0;
   std::uint64_t finalist_images = 0;      ///< student images that its finalists are scored on so far; 0 once finished
-  std::string model_sha256, data_sha256;  ///< RunData
+  std::string model_sha256, data_sha256, config;  ///< RunData
 };
 
 /// Reads no more of a run file than this. Throws Error as read_run does, but sees neither damage elsewhere in the file

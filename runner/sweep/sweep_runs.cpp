@@ -8,6 +8,7 @@
 #include "learner/files/run_file.hpp"
 #include "learner/judging/selection.hpp"
 #include "runner/commands/declare_options.hpp"
+#include "runner/commands/option_checks.hpp"
 #include "runner/file_lock.hpp"
 #include "runner/live_view.hpp"
 #include "runner/progress.hpp"
@@ -18,6 +19,7 @@
 #include "runner/run_search.hpp"
 #include "runner/sweep/sweep_halving.hpp"
 #include "runner/sweep/sweep_inputs.hpp"
+#include "runner/toml_file.hpp"
 #include "worker/cuda/devices.hpp"
 #include "worker/engines/engines.hpp"
 
@@ -380,6 +382,33 @@ bool is_done(const SweepFolder& folder, const std::string& id) {
   return fs::exists(files.result, ignored) && fs::exists(files.pareto, ignored) && is_finished(folder, id);
 }
 
+/// The first of a run's options that a run file was made with another value of, as "strategy (ppo instead of random)";
+/// empty if there is none. What names files is compared by digests, and what changes the speed alone is not looked at.
+std::string other_option(const SweepRun& run, const std::string& config) {
+  std::map<std::string, std::string> stored;
+  for (const TomlEntry& entry : parse_toml(config.substr(0, config.find("\n# ")), "/@config", "key = value"))
+    stored[entry.key] = entry.joined();
+  for (const TomlEntry& entry : run.options) {
+    const auto found = stored.find(entry.key);
+    if (found == stored.end() || std::set<std::string>{"data", "teacher", "start", "energy-table"}.contains(entry.key))
+      continue;
+    const auto before = number_in<double>(found->second), now = number_in<double>(entry.joined());
+    if (before && now ? *before != *now : found->second != entry.joined())
+      return fmt::format("{} ({} instead of {})", entry.key, found->second, entry.joined());
+  }
+  return "";
+}
+
+/// Throws Error if a finished run was done with other options than those that it stands for.
+void check_configurations(const SweepFolder& folder, const SweepTable& table, const std::vector<std::size_t>& own) {
+  for (const std::size_t i : own) {
+    if (!is_done(folder, table.runs[i].id)) continue;
+    const fs::path file = folder.files(table.runs[i].id).run;
+    if (const std::string other = other_option(table.runs[i], read_progress(file).config); !other.empty())
+      fail("{} was made with another configuration, {}: move it away", file.string(), other);
+  }
+}
+
 /// Throws Error if a finished run was done with other files than those that the options of the sweep name now.
 void check_done(const SweepFolder& folder, const SweepTable& table, const std::vector<std::size_t>& own) {
   std::map<std::string, const SweepRun*> loaded;  // by what names the files
@@ -390,10 +419,11 @@ void check_done(const SweepFolder& folder, const SweepTable& table, const std::v
   for (const SweepRun& run : table.runs)
     if (!run.model_sha256.empty()) loaded[names(run)] = &run;
   for (const std::size_t i : own) {
-    const auto now = loaded.find(names(table.runs[i]));
-    if (now == loaded.end() || !is_done(folder, table.runs[i].id)) continue;
+    if (!is_done(folder, table.runs[i].id)) continue;
     const fs::path file = folder.files(table.runs[i].id).run;
     const RunProgress run = read_progress(file);
+    const auto now = loaded.find(names(table.runs[i]));
+    if (now == loaded.end()) continue;
     for (const auto& [what, before, after] : {std::tuple("model file", run.model_sha256, now->second->model_sha256),
                                               {"images", run.data_sha256, now->second->data_sha256}})
       if (before != after)
@@ -548,6 +578,7 @@ int run_sweep(SweepTable table, const SweepPlace& place, std::exception_ptr prob
           if (const std::string done = progress_of(folder, table, own); !done.empty())
             log.say(fmt::format("Continuing {}: {}", folder.path.string(), done));
         }
+        if (first && pass == 0) check_configurations(folder, table, own);
         legs = next_legs(folder, table, own, all, pass > 0);
         if (pass == 0)
           finished_before = int(

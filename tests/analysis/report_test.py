@@ -279,7 +279,7 @@ class Report(Pages):
 
     def test_the_installation_has_all_it_needs(self):
         build = os.path.dirname(os.path.dirname(REPORT))
-        done = subprocess.run(["cmake", "--install", build, "--prefix", self.at("installed"), "--component", "python"], capture_output=True, text=True)
+        done = subprocess.run(["cmake", "--install", build, "--prefix", self.at("installed"), "--component", "triseg"], capture_output=True, text=True)
         self.assertEqual(done.returncode, 0, done.stderr)
         path = self.at("installed/page.html")
         done = subprocess.run([self.at("installed/bin/triseg-report"), self.run_file, "-o", path], capture_output=True, text=True, timeout=60)

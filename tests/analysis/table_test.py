@@ -87,7 +87,7 @@ class Table(RunFile):
 
     def test_an_installation_has_its_own_package(self):
         build = os.path.dirname(os.path.dirname(TABLE))
-        done = subprocess.run(["cmake", "--install", build, "--prefix", self.folder, "--component", "python"], capture_output=True, text=True)
+        done = subprocess.run(["cmake", "--install", build, "--prefix", self.folder, "--component", "triseg"], capture_output=True, text=True)
         self.assertEqual(done.returncode, 0, done.stderr)
         installed = os.path.join(self.folder, "bin", "triseg-table")
         self.assertEqual(self.read(installed, self.run_file, by=run), self.read(TABLE, self.run_file))

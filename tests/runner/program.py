@@ -66,7 +66,7 @@ def environment():
 
 
 def run(arguments, ranks=None, cwd=None, timeout=280):
-    return subprocess.run(command(arguments, ranks), cwd=cwd, env=environment(), capture_output=True, text=True, timeout=timeout)
+    return subprocess.run(command(arguments, ranks), cwd=cwd, env=environment(), capture_output=True, text=True, errors="backslashreplace", timeout=timeout)
 
 
 def run_with_one_broken_rank(arguments, broken, variables, more=()):

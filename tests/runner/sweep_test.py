@@ -307,6 +307,13 @@ class Sweep(ProgramTest):
         os.remove(result)
         self.assertEqual(self.sweep(file, "a").stderr.count(": KD "), 1)
         self.assertTrue(os.path.exists(result))
+        # A run that stands for another is not taken.
+        seed_of = {each["id"]: each["values"][0] for each in self.table("a")["runs"]}
+        other = next(each for each, seed in seed_of.items() if seed != seed_of[identifier])
+        shutil.copy(self.run_of("a", identifier), self.out("kept"))
+        shutil.copy(self.run_of("a", other), self.run_of("a", identifier))
+        self.assertIn(f"{self.run_of('a', identifier)} was made with another configuration, ", self.sweep(file, "a", expect=1).stderr)
+        shutil.copy(self.out("kept"), self.run_of("a", identifier))
         # One that grows does not mix models.
         with h5py.File(self.run_of("a", identifier), "r+") as file_of_run:
             file_of_run.attrs["model_sha256"] = numpy.bytes_("0" * 64)

@@ -26,8 +26,8 @@ def read(path, run):
         entries = [values[all_] for *_, all_ in FIGURES]
         entries += [site[name] for site in values["sites"] for *_, alone, without, _ in FIGURES
                     for name in (alone, without, "kd_saved")]
-        if not all(math.isfinite(entry[end]) for entry in entries for end in ENDS):
-            raise ValueError("a number is not finite")
+        if not all(isinstance(entry[end], (int, float)) and math.isfinite(entry[end]) for entry in entries for end in ENDS):
+            raise ValueError("a number is not finite, as the bounds of intervals from a single record of images are not")
         if not all(isinstance(values[name], str) for name in ("split", "repair", "result")):
             raise ValueError("a name is no text")
         codes = {site["site"]: [site["codes"][code] for code in CODES] for site in values["sites"]}
@@ -35,7 +35,7 @@ def read(path, run):
             raise ValueError("no sites, or no number of images")
         of_file = [values[name] for name in ("teacher_sha256", "data_sha256", "temperature", "repair")]
     except (ValueError, LookupError, TypeError, RecursionError) as error:
-        raise Error(f"{path}: expected a file of triseg sensitivity --out, with a finite interval for every number") from error
+        raise Error(f"{path}: expected a file of triseg sensitivity --out: {error}") from error
     if not run.finished:
         raise Error(f"{path}: {run.path} is not finished, so it has no selected student yet")
     problem = run.problem
