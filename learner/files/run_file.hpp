@@ -23,7 +23,7 @@ RunData read_run(const std::filesystem::path& path);
 struct RunProgress {
   bool finished = false;
   std::uint64_t episodes = 0, episodes_total = 0;
-  std::uint64_t finalist_images = 0;      ///< student images that its finalists are scored on so far; 0 once finished
+  std::uint64_t finalist_images = 0;  ///< student images that its finalists are scored on so far; 0 once finished
   std::string model_sha256, data_sha256, config;  ///< RunData
 };
 
