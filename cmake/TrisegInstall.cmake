@@ -59,7 +59,7 @@ install(FILES ${manual}/completion.zsh DESTINATION share/zsh/vendor-completions 
 add_custom_target(triseg_manual ALL DEPENDS ${pages})
 
 # dev: the rooms that other programs build on, as targets triseg::ROOM of find_package(triseg).
-foreach(room core network data worker worker/cpu worker/cuda worker/engines learner learner/judging learner/strategies learner/files)
+foreach(room core core/hdf5 network data worker worker/cpu worker/cuda worker/engines learner learner/judging learner/strategies learner/files)
   string(REPLACE "/" "_" name ${room})
   if(TARGET triseg_${name})
     set_target_properties(triseg_${name} PROPERTIES EXPORT_NAME ${name})

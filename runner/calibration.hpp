@@ -4,7 +4,7 @@
 #include "learner/strategies/initial_codes.hpp"
 #include "learner/run_data.hpp"
 #include "runner/ranks/rollout.hpp"
-#include "runner/search_options.hpp"
+#include "runner/options/search_options.hpp"
 
 #include <cstdint>
 #include <vector>

@@ -4,7 +4,7 @@
 #include "learner/run_data.hpp"
 #include "network/problem.hpp"
 #include "runner/ranks/rollout.hpp"
-#include "runner/search_options.hpp"
+#include "runner/options/search_options.hpp"
 
 #include <cstdint>
 #include <span>

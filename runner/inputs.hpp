@@ -6,7 +6,7 @@
 #include "network/problem.hpp"
 #include "runner/given_start.hpp"
 #include "runner/ranks/transport.hpp"
-#include "runner/search_options.hpp"
+#include "runner/options/search_options.hpp"
 #include "worker/scorer.hpp"
 
 #include <memory>

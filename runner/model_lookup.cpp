@@ -2,8 +2,8 @@
 
 #include "core/error.hpp"
 #include "network/recipes.hpp"
-#include "runner/search_options.hpp"
-#include "runner/shipped_files.hpp"
+#include "runner/options/search_options.hpp"
+#include "runner/options/shipped_files.hpp"
 
 #include <cstdlib>
 #include <set>

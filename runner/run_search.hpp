@@ -6,7 +6,7 @@
 #include "runner/ranks/transport.hpp"
 #include "runner/run_start.hpp"
 #include "runner/search.hpp"
-#include "runner/search_options.hpp"
+#include "runner/options/search_options.hpp"
 
 #include <functional>
 #include <string_view>

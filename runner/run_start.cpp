@@ -6,10 +6,10 @@
 #include "core/sha256.hpp"
 #include "learner/files/result_file.hpp"
 #include "learner/files/run_file.hpp"
-#include "runner/command_line.hpp"
-#include "runner/energy_file.hpp"
+#include "runner/options/command_line.hpp"
+#include "runner/options/energy_file.hpp"
 #include "runner/ranks/ranks.hpp"
-#include "runner/toml_file.hpp"
+#include "core/toml_file.hpp"
 
 #include <spdlog/spdlog.h>
 

@@ -4,7 +4,7 @@
 #include "learner/run_data.hpp"
 #include "runner/inputs.hpp"
 #include "runner/ranks/transport.hpp"
-#include "runner/search_options.hpp"
+#include "runner/options/search_options.hpp"
 
 #include <filesystem>
 #include <functional>
@@ -17,7 +17,7 @@ struct RunFiles {
 };
 RunFiles run_files(const OutputOptions& options);
 
-/// Gives the texts of completed options (runner/commands/declare_options.hpp).
+/// Gives the texts of completed options (runner/cli/declare_options.hpp).
 using DescribeOptions = std::function<OptionTexts(const SearchOptions&)>;
 
 /// Loads the inputs on all ranks, or takes them from the cache, completes the options and sets `run` to a new run.

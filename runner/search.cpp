@@ -13,8 +13,8 @@
 #include "learner/strategies/strategies.hpp"
 #include "runner/calibration.hpp"
 #include "runner/choose_start.hpp"
-#include "runner/json_log.hpp"
-#include "runner/progress.hpp"
+#include "runner/display/json_log.hpp"
+#include "runner/display/progress.hpp"
 #include "runner/ranks/signals.hpp"
 
 #include <spdlog/spdlog.h>

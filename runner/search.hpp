@@ -7,10 +7,10 @@
 #include "learner/judging/selection.hpp"
 #include "learner/strategies/strategy.hpp"
 #include "runner/given_start.hpp"
-#include "runner/rank_use.hpp"
+#include "runner/display/rank_use.hpp"
 #include "runner/repair_fit.hpp"
 #include "runner/ranks/rollout.hpp"
-#include "runner/search_options.hpp"
+#include "runner/options/search_options.hpp"
 
 #include <chrono>
 #include <cstdint>

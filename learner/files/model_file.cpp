@@ -1,8 +1,8 @@
 #include "learner/files/model_file.hpp"
 
 #include "core/atomic_file.hpp"
-#include "learner/files/content_digest.hpp"
-#include "learner/files/file_stamp.hpp"
+#include "core/hdf5/content_digest.hpp"
+#include "core/hdf5/file_stamp.hpp"
 #include "learner/files/network_columns.hpp"
 #include "network/recipes.hpp"
 

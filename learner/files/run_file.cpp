@@ -1,8 +1,8 @@
 #include "learner/files/run_file.hpp"
 
 #include "core/atomic_file.hpp"
-#include "learner/files/content_digest.hpp"
-#include "learner/files/file_stamp.hpp"
+#include "core/hdf5/content_digest.hpp"
+#include "core/hdf5/file_stamp.hpp"
 #include "learner/files/run_content.hpp"
 #include "learner/files/run_layout.hpp"
 #include "learner/files/run_schema.hpp"

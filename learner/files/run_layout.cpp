@@ -1,6 +1,6 @@
 #include "learner/files/run_layout.hpp"
 
-#include "learner/files/content_digest.hpp"
+#include "core/hdf5/content_digest.hpp"
 
 #include <charconv>
 #include <map>

@@ -1,7 +1,7 @@
 // Reading a run file by its schema: what read_run and validate_run share.
 #pragma once
 
-#include "learner/files/hdf5.hpp"
+#include "core/hdf5/hdf5.hpp"
 #include "learner/files/run_schema.hpp"
 
 #include <filesystem>

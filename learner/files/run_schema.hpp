@@ -3,7 +3,7 @@
 #pragma once
 
 #include "learner/run_data.hpp"
-#include "learner/files/values.hpp"
+#include "core/hdf5/values.hpp"
 
 #include <functional>
 #include <string>

@@ -1,9 +1,9 @@
 // triseg analyze: how codes and weights are spread, before any search.
 #include "core/text.hpp"
 #include "runner/commands/commands.hpp"
-#include "runner/commands/declare_options.hpp"
+#include "runner/cli/declare_options.hpp"
 #include "network/recipes.hpp"
-#include "runner/commands/option_checks.hpp"
+#include "runner/cli/option_checks.hpp"
 #include "runner/commands/result_student.hpp"
 #include "runner/model_lookup.hpp"
 #include "runner/ranks/ranks.hpp"

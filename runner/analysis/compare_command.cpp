@@ -7,14 +7,14 @@
 #include "learner/judging/selection.hpp"
 #include "runner/analysis/stored_run.hpp"
 #include "runner/commands/commands.hpp"
-#include "runner/commands/help.hpp"
-#include "runner/commands/declare_options.hpp"
-#include "runner/commands/option_checks.hpp"
+#include "runner/cli/help.hpp"
+#include "runner/cli/declare_options.hpp"
+#include "runner/cli/option_checks.hpp"
 #include "runner/commands/result_student.hpp"
 #include "runner/ranks/ranks.hpp"
 #include "runner/ranks/signals.hpp"
 #include "runner/ranks/transport.hpp"
-#include "runner/toml_file.hpp"
+#include "core/toml_file.hpp"
 #include "worker/engines/engines.hpp"
 
 #include <CLI/CLI.hpp>

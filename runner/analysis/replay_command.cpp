@@ -5,9 +5,9 @@
 #include "learner/judging/selection.hpp"
 #include "runner/analysis/stored_run.hpp"
 #include "runner/commands/commands.hpp"
-#include "runner/commands/declare_options.hpp"
-#include "runner/commands/help.hpp"
-#include "runner/commands/option_checks.hpp"
+#include "runner/cli/declare_options.hpp"
+#include "runner/cli/help.hpp"
+#include "runner/cli/option_checks.hpp"
 #include "runner/ranks/signals.hpp"
 
 #include <CLI/CLI.hpp>

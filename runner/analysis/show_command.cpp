@@ -2,7 +2,7 @@
 #include "core/atomic_file.hpp"
 #include "core/error.hpp"
 #include "core/text.hpp"
-#include "learner/files/hdf5.hpp"
+#include "core/hdf5/hdf5.hpp"
 #include "learner/files/model_file.hpp"
 #include "learner/files/result_file.hpp"
 #include "learner/files/run_file.hpp"
@@ -10,7 +10,7 @@
 #include "learner/judging/selection.hpp"
 #include "runner/analysis/pictures.hpp"
 #include "runner/commands/commands.hpp"
-#include "runner/commands/option_checks.hpp"
+#include "runner/cli/option_checks.hpp"
 #include "runner/commands/results_table.hpp"
 
 #include <CLI/CLI.hpp>

@@ -4,12 +4,12 @@
 #include "learner/files/run_file.hpp"
 #include "learner/image_order.hpp"
 #include "learner/judging/repair.hpp"
-#include "runner/commands/declare_options.hpp"
-#include "runner/commands/option_checks.hpp"
+#include "runner/cli/declare_options.hpp"
+#include "runner/cli/option_checks.hpp"
 #include "runner/model_lookup.hpp"
 #include "runner/ranks/ranks.hpp"
 #include "runner/ranks/transport.hpp"
-#include "runner/toml_file.hpp"
+#include "core/toml_file.hpp"
 #include "worker/engines/engines.hpp"
 
 #include <CLI/CLI.hpp>

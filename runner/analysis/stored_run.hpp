@@ -4,7 +4,7 @@
 #include "data/dataset.hpp"
 #include "learner/run_data.hpp"
 #include "network/problem.hpp"
-#include "runner/search_options.hpp"
+#include "runner/options/search_options.hpp"
 #include "worker/scorer.hpp"
 
 #include <cstdint>

@@ -6,9 +6,9 @@
 #include "learner/strategies/initial_codes.hpp"
 #include "runner/analysis/stored_run.hpp"
 #include "runner/commands/commands.hpp"
-#include "runner/commands/help.hpp"
-#include "runner/commands/declare_options.hpp"
-#include "runner/commands/option_checks.hpp"
+#include "runner/cli/help.hpp"
+#include "runner/cli/declare_options.hpp"
+#include "runner/cli/option_checks.hpp"
 #include "runner/ranks/signals.hpp"
 
 #include <CLI/CLI.hpp>

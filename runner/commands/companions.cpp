@@ -1,7 +1,7 @@
 // Subcommands that are programs of their own, beside this one.
-#include "runner/command_line.hpp"
+#include "runner/options/command_line.hpp"
 #include "runner/commands/commands.hpp"
-#include "runner/commands/program.hpp"
+#include "runner/cli/program.hpp"
 
 #include <CLI/CLI.hpp>
 

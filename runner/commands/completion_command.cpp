@@ -1,7 +1,7 @@
 // triseg completion: what a shell completes a command line to.
-#include "runner/command_line.hpp"
+#include "runner/options/command_line.hpp"
 #include "runner/commands/commands.hpp"
-#include "runner/commands/option_checks.hpp"
+#include "runner/cli/option_checks.hpp"
 
 #include <CLI/CLI.hpp>
 #include <spdlog/fmt/fmt.h>

@@ -1,6 +1,6 @@
 // The program triseg.
 #include "runner/commands/commands.hpp"
-#include "runner/commands/program.hpp"
+#include "runner/cli/program.hpp"
 
 int main(int argc, char** argv) {
   using namespace triseg;

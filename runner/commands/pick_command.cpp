@@ -4,7 +4,7 @@
 #include "learner/files/run_file.hpp"
 #include "learner/judging/selection.hpp"
 #include "runner/commands/commands.hpp"
-#include "runner/commands/option_checks.hpp"
+#include "runner/cli/option_checks.hpp"
 #include "runner/file_lock.hpp"
 
 #include <CLI/CLI.hpp>

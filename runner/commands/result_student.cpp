@@ -2,17 +2,17 @@
 
 #include "core/atomic_file.hpp"
 #include "core/error.hpp"
-#include "learner/files/hdf5.hpp"
+#include "core/hdf5/hdf5.hpp"
 #include "runner/model_lookup.hpp"
 #include "network/recipes.hpp"
-#include "runner/commands/option_checks.hpp"
+#include "runner/cli/option_checks.hpp"
 #include "learner/files/model_file.hpp"
 #include "learner/judging/repair.hpp"
 #include "learner/judging/shares.hpp"
 #include "runner/ranks/rollout.hpp"
 #include "runner/ranks/transport.hpp"
 #include "runner/repair_fit.hpp"
-#include "runner/search_options.hpp"
+#include "runner/options/search_options.hpp"
 
 #include <CLI/CLI.hpp>
 #include <spdlog/spdlog.h>

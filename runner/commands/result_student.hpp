@@ -5,7 +5,7 @@
 #include "data/dataset.hpp"
 #include "learner/files/result_file.hpp"
 #include "network/problem.hpp"
-#include "runner/search_options.hpp"
+#include "runner/options/search_options.hpp"
 #include "worker/scorer.hpp"
 
 #include <filesystem>

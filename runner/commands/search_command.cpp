@@ -1,9 +1,9 @@
 // triseg search: one run, on all ranks.
 #include "core/error.hpp"
 #include "runner/commands/commands.hpp"
-#include "runner/commands/declare_options.hpp"
+#include "runner/cli/declare_options.hpp"
 #include "runner/commands/results_table.hpp"
-#include "runner/json_log.hpp"
+#include "runner/display/json_log.hpp"
 #include "runner/ranks/ranks.hpp"
 #include "runner/ranks/report_error.hpp"
 #include "runner/ranks/signals.hpp"

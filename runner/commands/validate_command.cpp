@@ -3,8 +3,8 @@
 #include "learner/files/run_file.hpp"
 #include "learner/files/run_schema.hpp"
 #include "runner/commands/commands.hpp"
-#include "runner/commands/help.hpp"
-#include "runner/commands/option_checks.hpp"
+#include "runner/cli/help.hpp"
+#include "runner/cli/option_checks.hpp"
 
 #include <CLI/CLI.hpp>
 

@@ -1,7 +1,7 @@
 #include "runner/sweep/sweep_inputs.hpp"
 
 #include "core/error.hpp"
-#include "runner/energy_file.hpp"
+#include "runner/options/energy_file.hpp"
 
 #include <map>
 #include <string>

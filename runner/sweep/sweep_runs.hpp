@@ -1,7 +1,7 @@
 // Doing the runs of a sweep.
 #pragma once
 
-#include "runner/search_options.hpp"
+#include "runner/options/search_options.hpp"
 #include "runner/sweep/sweep_folder.hpp"
 #include "runner/sweep/sweep_table.hpp"
 

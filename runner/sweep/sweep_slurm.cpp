@@ -2,7 +2,7 @@
 
 #include "core/error.hpp"
 #include "core/text.hpp"
-#include "runner/command_line.hpp"
+#include "runner/options/command_line.hpp"
 
 #include <algorithm>
 #include <array>

@@ -6,9 +6,9 @@
 #include "core/reproducible.hpp"
 #include "core/sha256.hpp"
 #include "core/text.hpp"
-#include "runner/command_line.hpp"
-#include "runner/commands/declare_options.hpp"
-#include "runner/commands/option_checks.hpp"
+#include "runner/options/command_line.hpp"
+#include "runner/cli/declare_options.hpp"
+#include "runner/cli/option_checks.hpp"
 
 #include <CLI/CLI.hpp>
 

@@ -1,8 +1,8 @@
 // A sweep: one search for every combination of options.
 #pragma once
 
-#include "runner/search_options.hpp"
-#include "runner/toml_file.hpp"
+#include "runner/options/search_options.hpp"
+#include "core/toml_file.hpp"
 
 #include <cstdint>
 #include <filesystem>

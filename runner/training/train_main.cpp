@@ -1,7 +1,7 @@
 // The program triseg-train, which `triseg train` and `triseg repair` run: alone it loads LibTorch, which takes most of
 // a second.
 #include "runner/commands/commands.hpp"
-#include "runner/commands/program.hpp"
+#include "runner/cli/program.hpp"
 
 #include <cstdlib>
 

@@ -1,7 +1,7 @@
 // triseg sweep status, top and collect: what a sweep has come to.
 #include "core/error.hpp"
 #include "runner/commands/commands.hpp"
-#include "runner/commands/option_checks.hpp"
+#include "runner/cli/option_checks.hpp"
 #include "runner/sweep/reports/sweep_collect.hpp"
 #include "runner/sweep/reports/sweep_status.hpp"
 #include "runner/sweep/reports/sweep_top.hpp"

@@ -3,12 +3,12 @@
 #include "core/atomic_file.hpp"
 #include "core/error.hpp"
 #include "core/text.hpp"
-#include "learner/files/content_digest.hpp"
-#include "learner/files/file_stamp.hpp"
-#include "learner/files/hdf5.hpp"
+#include "core/hdf5/content_digest.hpp"
+#include "core/hdf5/file_stamp.hpp"
+#include "core/hdf5/hdf5.hpp"
 #include "learner/files/run_file.hpp"
-#include "runner/commands/declare_options.hpp"
-#include "runner/commands/option_checks.hpp"
+#include "runner/cli/declare_options.hpp"
+#include "runner/cli/option_checks.hpp"
 #include "runner/sweep/reports/sweep_figures.hpp"
 
 #include <CLI/CLI.hpp>

@@ -4,7 +4,7 @@
 #include "core/text.hpp"
 #include "learner/files/run_file.hpp"
 #include "learner/judging/confidence.hpp"
-#include "runner/commands/option_checks.hpp"
+#include "runner/cli/option_checks.hpp"
 #include "runner/sweep/reports/sweep_figures.hpp"
 
 #include <spdlog/spdlog.h>

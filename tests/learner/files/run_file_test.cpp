@@ -3,8 +3,8 @@
 #include "core/atomic_file.hpp"
 #include "core/error.hpp"
 #include "tests/learner/files/examples.hpp"
-#include "learner/files/content_digest.hpp"
-#include "learner/files/hdf5.hpp"
+#include "core/hdf5/content_digest.hpp"
+#include "core/hdf5/hdf5.hpp"
 #include "learner/files/run_schema.hpp"
 #include "network/recipes.hpp"
 
