@@ -1,5 +1,5 @@
-// A network as data: layer names and shapes. Everything that runs a network, stores it or reports on it derives from
-// here.
+// A network as data: values, and the operations that make them. Everything that runs a network, stores it or reports on
+// it derives from here.
 #pragma once
 
 #include <cstddef>
@@ -9,68 +9,98 @@
 
 namespace triseg {
 
-enum class LayerKind { convolution, fully_connected };
+/// What a node does; docs/int8-contract.md has a section for each.
+enum class Operation { convolution, average, maximum, add, multiply, concatenate, table, constant };
 
-/// One layer: a convolution or matrix product, then an optional ReLU, then optional max-pooling.
-struct Layer {
-  std::string name;
-  LayerKind kind = LayerKind::convolution;
-  int in_channels = 0;   ///< fully connected: input features
-  int out_channels = 0;  ///< fully connected: output features
-  int kernel = 1;        ///< square kernel side; 1 when fully connected
-  int stride = 1;
-  int padding = 0;   ///< zero padding on every side
-  int pool = 1;      ///< side and stride of the max-pooling window after the ReLU; 1 means none. A rest is dropped.
-  bool relu = true;  ///< only what stands behind a ReLU may be a site; false for the layer that makes the logits
+/// "convolution", "average", ...: as files and messages name it.
+std::string_view operation_name(Operation operation);
+/// Throws Error for a name that no operation has.
+Operation parse_operation(std::string_view name);
 
-  // Set by connect() from the layers before: spatial sides. Fully connected layers have 1.
-  int in_side = 1;
-  int out_side = 1;     ///< before pooling
-  int pooled_side = 1;  ///< after pooling
+/// One image of a value: (channels, height, width).
+struct Shape {
+  int channels = 0;
+  int height = 1;
+  int width = 1;
 
-  int positions() const { return out_side * out_side; }
-  /// Weights of one output channel: in_channels * kernel * kernel.
-  int fan_in() const { return in_channels * kernel * kernel; }
-  /// Elements of one image at the output, after pooling.
-  int output_size() const { return out_channels * pooled_side * pooled_side; }
-
-  bool operator==(const Layer&) const = default;
+  int positions() const { return height * width; }
+  int size() const { return channels * positions(); }
+  bool operator==(const Shape&) const = default;
 };
 
-/// A chain of layers. The description is complete: engines, files and logs need nothing else.
+/// The window that a convolution or a pool moves over its input. Padding may differ on each side.
+struct Window {
+  int height = 1, width = 1;
+  int stride_y = 1, stride_x = 1;
+  int dilation_y = 1, dilation_x = 1;
+  int pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0;
+  /// Pools only: a last window that hangs over the bottom or right edge counts, if it begins inside input or padding
+  /// (ceil_mode of PyTorch, ceil_mode = 1 of ONNX).
+  bool ceil = false;
+
+  bool operator==(const Window&) const = default;
+};
+
+/// The number that Node::inputs has for the image.
+inline constexpr int image_value = -1;
+
+/// One operation and the value it makes, which has its name and its number.
+struct Node {
+  std::string name;
+  Operation operation = Operation::convolution;
+  std::vector<int> inputs;  ///< numbers of nodes before this one, or image_value
+  Window window;            ///< convolution, average, maximum
+  int groups = 1;           ///< convolution: input channels and output channels are dealt out to so many; depthwise: channels
+  bool count_padding = false;  ///< average: padding counts as zeros; else only what lies inside the input does
+  bool relu = false;           ///< a ReLU stands behind it: its lowest code is real zero, and it may be a site
+  /// Of its value. Set by connect(); before it a convolution gives the channels, a constant all three.
+  Shape shape;
+
+  bool operator==(const Node&) const = default;
+};
+
+/// A graph. The description is complete: engines, files and logs need nothing else. The last node makes the logits.
 struct Network {
   std::string name;          ///< "alexnet"
   std::string display_name;  ///< for people, "AlexNet"
-  int input_channels = 3;
-  int input_side = 32;
+  Shape input{3, 32, 32};
   int classes = 10;
-  std::vector<Layer> layers;
-  std::vector<std::string> default_attention;  ///< names of the layers that --attention-layers default stands for
+  std::vector<Node> nodes;             ///< in an order in which each comes after its inputs
+  std::vector<std::string> all_sites;  ///< names that --sites all stands for; empty: all behind a ReLU
+  std::vector<std::string> default_attention;  ///< names that --attention-layers default stands for
 
-  int input_size() const { return input_channels * input_side * input_side; }
-  /// Output channels of all layers together.
+  /// The shape of a value: of the image for image_value.
+  const Shape& shape(int value) const { return value == image_value ? input : nodes[value].shape; }
+  /// The shape of a node's first input.
+  const Shape& input_shape(const Node& node) const { return shape(node.inputs.front()); }
+  /// True for a convolution whose window is the whole plane of its input: a fully connected layer.
+  bool fully_connected(const Node& node) const;
+  /// Weights of one output channel of a convolution: input channels / groups * window.
+  int fan_in(const Node& node) const;
+  /// Output channels of all convolutions together.
   std::size_t channels() const;
-  /// Multiply-accumulates of one image's forward.
+  /// Multiply-accumulates of one image's forward; of one convolution.
   double macs() const;
+  double macs(const Node& node) const;
 
   bool operator==(const Network&) const = default;
 };
 
-/// Fills in the sides. Throws Error naming the layer, if a size is not positive, a layer does not take what the one
-/// before gives, or leaves nothing; if a name is empty, holds a '/', ',' or control character, or comes twice; if a
-/// layer other than the last has no ReLU or the last one has one; if the last does not make the classes; or if a
-/// default attention layer is none.
+/// Fills in the shapes. Throws Error naming the node and what is wrong with it: sizes that are not positive or too
+/// large, operands that do not fit, inputs that do not come before it, a value that nothing uses, names that are empty,
+/// hold a '/', ',', '*', '?' or control character or come twice, a ReLU behind the logits, logits that are not the classes,
+/// sites or attention layers that are no values behind a ReLU.
 void connect(Network& network);
 
-/// "conv" or "fc": the kind as files and logs name it.
-std::string_view kind_name(LayerKind kind);
-/// Throws Error for a name other than conv and fc.
-LayerKind parse_kind(std::string_view name);
+/// "conv" for a convolution, "fc" for a fully connected one, else the operation's name: the kind of a node, by which
+/// --sites and --attention-layers select.
+std::string_view kind_name(const Network& network, const Node& node);
 
-/// The key of a site in the records of the Python original: `block_output.<name>` or `classifier.<name>.out`.
-std::string record_key(const Layer& layer);
+/// The key of a site in the records of the Python original: `classifier.<name>.out` behind a fully connected layer,
+/// else `block_output.<name>`.
+std::string record_key(const Network& network, const Node& node);
 
-/// The index of the layer called `name`, or an Error that names the layers there are. `purpose` says what it was for.
-std::size_t layer_index(const Network& network, std::string_view name, std::string_view purpose);
+/// The number of the node called `name`, or an Error that names the nodes there are. `purpose` says what it was for.
+std::size_t node_index(const Network& network, std::string_view name, std::string_view purpose);
 
 }  // namespace triseg
