@@ -48,9 +48,9 @@ inline constexpr int image_value = -1;
 struct Node {
   std::string name;
   Operation operation = Operation::convolution;
-  std::vector<int> inputs;  ///< numbers of nodes before this one, or image_value
-  Window window;            ///< convolution, average, maximum
-  int groups = 1;           ///< convolution: input channels and output channels are dealt out to so many; depthwise: channels
+  std::vector<int> inputs;     ///< numbers of nodes before this one, or image_value
+  Window window;               ///< convolution, average, maximum
+  int groups = 1;              ///< convolution: input and output channels are dealt out to so many; depthwise: channels
   bool count_padding = false;  ///< average: padding counts as zeros; else only what lies inside the input does
   bool relu = false;           ///< a ReLU stands behind it: its lowest code is real zero, and it may be a site
   /// Of its value. Set by connect(); before it a convolution gives the channels, a constant all three.
@@ -65,15 +65,17 @@ struct Network {
   std::string display_name;  ///< for people, "AlexNet"
   Shape input{3, 32, 32};
   int classes = 10;
-  std::vector<Node> nodes;             ///< in an order in which each comes after its inputs
-  std::vector<std::string> all_sites;  ///< names that --sites all stands for; empty: all behind a ReLU
+  std::vector<Node> nodes;                     ///< in an order in which each comes after its inputs
+  std::vector<std::string> all_sites;          ///< names that --sites all stands for; empty: all behind a ReLU
   std::vector<std::string> default_attention;  ///< names that --attention-layers default stands for
 
   /// The shape of a value: of the image for image_value.
   const Shape& shape(int value) const { return value == image_value ? input : nodes[value].shape; }
   /// The shape of a node's first input.
   const Shape& input_shape(const Node& node) const { return shape(node.inputs.front()); }
-  /// True for a convolution whose window is the whole plane of its input: a fully connected layer.
+  /// The nodes that read a value, ascending, each once.
+  std::vector<std::size_t> consumers(int value) const;
+  /// True for a convolution in one group whose window is the whole plane of its input: a fully connected layer.
   bool fully_connected(const Node& node) const;
   /// Weights of one output channel of a convolution: input channels / groups * window.
   int fan_in(const Node& node) const;
@@ -87,10 +89,13 @@ struct Network {
 };
 
 /// Fills in the shapes. Throws Error naming the node and what is wrong with it: sizes that are not positive or too
-/// large, operands that do not fit, inputs that do not come before it, a value that nothing uses, names that are empty,
-/// hold a '/', ',', '*', '?' or control character or come twice, a ReLU behind the logits, logits that are not the classes,
-/// sites or attention layers that are no values behind a ReLU.
+/// large, operands that do not fit, inputs that do not come before it, a value that nothing uses, a member that its
+/// operation does not have, a pool's window that holds padding alone, names that are empty, hold a '/', ',', '*', '?'
+/// or control character or come twice, a ReLU behind the logits or a constant, logits that are not the classes, sites
+/// or attention layers that are no values behind a ReLU.
 void connect(Network& network);
+/// Fills in the shape of one node whose inputs have theirs, with the checks that concern it alone.
+void connect_node(Network& network, std::size_t node);
 
 /// "conv" for a convolution, "fc" for a fully connected one, else the operation's name: the kind of a node, by which
 /// --sites and --attention-layers select.

@@ -50,12 +50,13 @@ using CodeMap = std::array<std::uint8_t, 256>;
 /// The numbers of a node. Which members hold something depends on the operation.
 struct QuantizedNode {
   CodeScale output;
-  int lowest = 0, highest = 255;  ///< every code of its value lies between; behind a ReLU lowest is 0, as is its zero point
+  int lowest = 0,
+      highest = 255;  ///< every code of its value lies between; behind a ReLU lowest is 0, as is its zero point
 
   // Convolution.
-  std::vector<std::int8_t> weights;   // (out_channels, in_channels / groups, height, width)
-  std::vector<double> weight_scale;   // (out_channels); all equal under qnnpack
-  Requantization requantization;      // multiplier[c] = float32(s_in * s_w[c] / s_out)
+  std::vector<std::int8_t> weights;  // (out_channels, in_channels / groups, height, width)
+  std::vector<double> weight_scale;  // (out_channels); all equal under qnnpack
+  Requantization requantization;     // multiplier[c] = float32(s_in * s_w[c] / s_out)
   // Table: one. Concatenate: one an input, or none where all inputs have the scale of the output.
   std::vector<CodeMap> maps;
   // Constant.

@@ -1,6 +1,7 @@
 #include "network/recipes.hpp"
 
 #include "core/error.hpp"
+#include "network/chain.hpp"
 
 #include <algorithm>
 #include <array>
@@ -20,7 +21,7 @@ class Builder {
   }
 
   void conv(std::string name, int in, int out, int kernel, int stride, int padding, int pool, bool batch_norm) {
-    Layer layer;
+    ChainLayer layer;
     layer.name = std::move(name);
     layer.in_channels = in;
     layer.out_channels = out;
@@ -28,17 +29,17 @@ class Builder {
     layer.stride = stride;
     layer.padding = padding;
     layer.pool = pool;
-    add(std::move(layer), {.batch_norm = batch_norm});
+    add(layer, {.batch_norm = batch_norm});
   }
 
   void fc(std::string name, int in, int out, double dropout = 0.0, bool relu = true) {
-    Layer layer;
+    ChainLayer layer;
     layer.name = std::move(name);
-    layer.kind = LayerKind::fully_connected;
+    layer.fully_connected = true;
     layer.in_channels = in;
     layer.out_channels = out;
     layer.relu = relu;
-    add(std::move(layer), {.dropout = dropout});
+    add(layer, {.dropout = dropout});
   }
 
   /// The last layer: no ReLU, never approximated.
@@ -51,9 +52,10 @@ class Builder {
   }
 
  private:
-  void add(Layer layer, LayerTraining training) {
-    recipe_.network.layers.push_back(std::move(layer));
+  void add(const ChainLayer& layer, LayerTraining training) {
+    append_layer(recipe_.network, layer);
     recipe_.training.push_back(training);
+    recipe_.training.resize(recipe_.network.nodes.size());  // a pool has nothing to train
   }
 
   Recipe recipe_;

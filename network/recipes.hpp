@@ -9,15 +9,15 @@
 
 namespace triseg {
 
-/// How a layer is trained.
+/// How a node is trained.
 struct LayerTraining {
-  bool batch_norm = false;  ///< behind the product; folded into weights and bias before quantization
-  double dropout = 0.0;     ///< share of the layer's outputs, in training only
+  bool batch_norm = false;  ///< behind a convolution; folded into weights and bias before quantization
+  double dropout = 0.0;     ///< share of the node's outputs, in training only
 };
 
 struct Recipe {
   Network network;
-  std::vector<LayerTraining> training;  // one per network.layers
+  std::vector<LayerTraining> training;  // one per network.nodes
 };
 
 /// The names make_recipe knows, in the order of the documentation.
