@@ -100,7 +100,7 @@ std::vector<std::uint8_t> average(const Operands& o) {
       ++inside;
     });
     const int count = o.node().count_padding ? positions_with_padding(window, in, y, x) : inside;
-    return o.requantized(sum, count == 0 ? 0.0f : average_multiplier(o.network, o.number, count));
+    return o.requantized(sum, average_multiplier(o.network, o.number, count));
   });
 }
 
