@@ -22,25 +22,28 @@ QuantizedNetwork valid_network() {
   n.data = "shapes";
   n.mean = {0.5, 0.25, 0.75};
   n.standard_deviation = {0.5, 0.25, 1.0};
-  CodeScale input{0.03, 114};
-  for (std::size_t i = 0; i < n.network.layers.size(); ++i) {
-    const Layer& shape = n.network.layers[i];
-    QuantizedLayer layer;
-    for (int k = 0; k < shape.out_channels * shape.fan_in(); ++k)
-      layer.weights.push_back(static_cast<std::int8_t>(int(uniform_below(255, 3, Stream::self_test, k, i)) - 127));
-    layer.input = input;
-    layer.output = {0.04 + 0.01 * double(i), shape.relu ? 0 : 120};
-    for (int c = 0; c < shape.out_channels; ++c) {
-      layer.weight_scale.push_back(0.001 + 0.0001 * c);
-      layer.requantization.bias.push_back(100 * c - 300);
-      layer.requantization.multiplier.push_back(
-          static_cast<float>(layer.input.scale * layer.weight_scale[c] / layer.output.scale));
+  n.input = {0.03, 114};
+  n.nodes.resize(n.network.nodes.size());
+  for (std::size_t i = 0; i < n.nodes.size(); ++i) {
+    const Node& shape = n.network.nodes[i];
+    QuantizedNode& node = n.nodes[i];
+    node.output = {0.04 + 0.01 * double(i), shape.relu ? 0 : 120};
+    if (shape.operation == Operation::maximum) node.output = n.input_scale(i);
+    if (shape.operation != Operation::convolution) continue;
+    for (int k = 0; k < shape.shape.channels * n.network.fan_in(shape); ++k)
+      node.weights.push_back(static_cast<std::int8_t>(int(uniform_below(255, 3, Stream::self_test, k, i)) - 127));
+    for (int c = 0; c < shape.shape.channels; ++c) {
+      node.weight_scale.push_back(0.001 + 0.0001 * c);
+      node.requantization.bias.push_back(100 * c - 300);
+      node.requantization.multiplier.push_back(
+          static_cast<float>(n.input_scale(i).scale * node.weight_scale[c] / node.output.scale));
     }
-    input = layer.output;
-    n.layers.push_back(layer);
   }
   return n;
 }
+
+// Numbers of its nodes.
+constexpr std::size_t conv1 = 0, conv1_pool = 1, conv2 = 2, fc1 = 4, fc2 = 5, fc3 = 6;
 
 TEST(Scheme, NamesAndRanges) {
   EXPECT_EQ(parse_scheme("fbgemm"), Scheme::fbgemm);
@@ -56,7 +59,7 @@ TEST(InputCodes, RoundHalfToEven) {
   QuantizedNetwork n = valid_network();
   n.mean = {0, 0, 0};
   n.standard_deviation = {1.0 / 255.0, 1, 1};
-  n.layers[0].input = {2.0, 10};
+  n.input = {2.0, 10};
   const auto codes = input_codes(n, 0);
   int ties = 0;
   for (int pixel = 0; pixel < 256; ++pixel) {
@@ -71,12 +74,12 @@ TEST(InputCodes, RoundHalfToEven) {
 
 TEST(InputCodes, ClampToTheByteAndUseTheirOwnChannel) {
   QuantizedNetwork n = valid_network();
-  n.layers[0].input = {0.001, 100};
+  n.input = {0.001, 100};
   const auto codes = input_codes(n, 0);
   EXPECT_EQ(codes[0], 0);      // x = -1
   EXPECT_EQ(codes[255], 255);  // x = +1
   EXPECT_TRUE(std::is_sorted(codes.begin(), codes.end()));
-  n.layers[0].input = {0.03, 114};
+  n.input = {0.03, 114};
   for (int channel = 0; channel < 3; ++channel) {
     const auto table = input_codes(n, channel);
     for (int pixel = 0; pixel < 256; ++pixel) {
@@ -87,21 +90,14 @@ TEST(InputCodes, ClampToTheByteAndUseTheirOwnChannel) {
   }
 }
 
-TEST(LowestCode, IsTheZeroPointBehindAReluOnly) {
-  QuantizedNetwork n = valid_network();
-  EXPECT_EQ(lowest_code(n.network.layers.front(), n.layers.front()), 0);
-  EXPECT_EQ(lowest_code(n.network.layers.back(), n.layers.back()), 0);
-  n.layers.front().output.zero_point = 9;
-  EXPECT_EQ(lowest_code(n.network.layers.front(), n.layers.front()), 9);
-}
-
 /// The largest |partial sum| of any channel when codes 0 and 255 are chosen against it: with the zero point taken from
 /// every code (start = bias), or folded into the bias.
-std::int64_t brute_bound(const QuantizedLayer& layer, bool folded) {
+std::int64_t brute_bound(const QuantizedNetwork& n, bool folded) {
+  const QuantizedNode& layer = n.nodes[0];
   const std::size_t channels = layer.requantization.bias.size(), fan_in = layer.weights.size() / channels;
   std::int64_t worst = 0;
   for (std::size_t c = 0; c < channels; ++c) {
-    const int z = layer.input.zero_point;
+    const int z = n.input.zero_point;
     std::int64_t start = layer.requantization.bias[c], up = 0, down = 0;
     for (std::size_t i = 0; i < fan_in; ++i) {
       const std::int64_t w = layer.weights[c * fan_in + i];
@@ -115,93 +111,98 @@ std::int64_t brute_bound(const QuantizedLayer& layer, bool folded) {
   return worst;
 }
 
+/// A network of one convolution, which knows of its weights and biases alone.
+QuantizedNetwork one_convolution(std::vector<std::int8_t> weights, std::vector<std::int32_t> bias) {
+  QuantizedNetwork n;
+  n.network.nodes.resize(1);
+  n.network.nodes[0].inputs = {image_value};
+  n.nodes.resize(1);
+  n.nodes[0].weights = std::move(weights);
+  n.nodes[0].requantization.bias = std::move(bias);
+  return n;
+}
+
 TEST(AccumulatorBound, HoldsForTheWorstCodes) {
   for (int trial = 0; trial < 200; ++trial) {
-    QuantizedLayer layer;
+    QuantizedNetwork n = one_convolution({}, {});
     auto draw = [&, k = 0](int below) mutable { return int(uniform_below(below, 11, Stream::self_test, trial, k++)); };
     const int channels = 1 + trial % 3, fan_in = 1 + trial % 17;
-    layer.input.zero_point = trial % 2 ? draw(256) : 0;
-    for (int k = 0; k < channels * fan_in; ++k) layer.weights.push_back(static_cast<std::int8_t>(draw(256) - 128));
-    for (int c = 0; c < channels; ++c) layer.requantization.bias.push_back(draw(20001) - 10000);
-    const std::int64_t bound = accumulator_bound(layer);
-    EXPECT_GE(bound, brute_bound(layer, true));
-    EXPECT_GE(bound, brute_bound(layer, false));
+    n.input.zero_point = trial % 2 ? draw(256) : 0;
+    for (int k = 0; k < channels * fan_in; ++k) n.nodes[0].weights.push_back(static_cast<std::int8_t>(draw(256) - 128));
+    for (int c = 0; c < channels; ++c) n.nodes[0].requantization.bias.push_back(draw(20001) - 10000);
+    const std::int64_t bound = accumulator_bound(n, 0);
+    EXPECT_GE(bound, brute_bound(n, true));
+    EXPECT_GE(bound, brute_bound(n, false));
   }
 }
 
 TEST(AccumulatorBound, IsTheFormulaWithoutAZeroPoint) {
-  QuantizedLayer layer;
-  layer.weights = {1, -2, 3, /**/ -128, -128, 127};
-  layer.requantization.bias = {-50, 7};
-  EXPECT_EQ(accumulator_bound(layer), 255 * 256 + 7);
-  layer.requantization.bias = {-2'147'483'647 - 1, 0};
-  EXPECT_EQ(accumulator_bound(layer), 255 * 4 + 2'147'483'648);
+  QuantizedNetwork n = one_convolution({1, -2, 3, /**/ -128, -128, 127}, {-50, 7});
+  EXPECT_EQ(accumulator_bound(n, 0), 255 * 256 + 7);
+  n.nodes[0].requantization.bias = {-2'147'483'647 - 1, 0};
+  EXPECT_EQ(accumulator_bound(n, 0), 255 * 4 + 2'147'483'648);
 }
 
 TEST(Check, AcceptsAValidNetwork) { EXPECT_NO_THROW(check(valid_network())); }
 
-TEST(Check, NamesLayerAndField) {
+TEST(Check, NamesNodeAndField) {
   const auto text = [](auto&& damage) {
     QuantizedNetwork n = valid_network();
     damage(n);
     return error_of([&] { check(n); });
   };
-  EXPECT_THAT(text([](auto& n) { n.layers.pop_back(); }), HasSubstr("lenet5: 4 layers of weights for 5 layers"));
+  EXPECT_THAT(text([](auto& n) { n.nodes.pop_back(); }), HasSubstr("lenet5: numbers of 6 nodes for 7 nodes"));
   EXPECT_THAT(text([](auto& n) { n.mean.pop_back(); }), HasSubstr("normalization"));
   EXPECT_THAT(text([](auto& n) { n.standard_deviation[1] = 0; }), HasSubstr("normalization"));
   EXPECT_THAT(text([](auto& n) { n.mean[1] = std::nan(""); }), HasSubstr("normalization"));
-  EXPECT_THAT(text([](auto& n) { n.layers[1].weights.pop_back(); }),
-              HasSubstr("layer conv2: expected 16 x 150 weights, found 2399"));
-  EXPECT_THAT(text([](auto& n) { n.layers[2].weight_scale.pop_back(); }),
-              HasSubstr("layer fc1: expected 120 weight scales"));
-  EXPECT_THAT(text([](auto& n) { n.layers[2].requantization.bias.push_back(0); }),
-              HasSubstr("layer fc1: expected 120"));
-  EXPECT_THAT(text([](auto& n) { n.layers[2].requantization.multiplier.clear(); }),
-              HasSubstr("layer fc1: expected 120"));
-  EXPECT_THAT(text([](auto& n) { n.layers[3].output.scale = -1; }),
-              HasSubstr("layer fc2: expected positive input and output scales"));
-  EXPECT_THAT(text([](auto& n) { n.layers[0].input.scale = std::numeric_limits<double>::infinity(); }),
-              HasSubstr("layer conv1"));
-  EXPECT_THAT(text([](auto& n) { n.layers[0].input.zero_point = 256; }),
-              HasSubstr("layer conv1: expected zero points in 0..255"));
-  EXPECT_THAT(text([](auto& n) { n.layers[4].output.zero_point = -1; }),
-              HasSubstr("layer fc3: expected zero points in 0..255"));
-  EXPECT_THAT(text([](auto& n) { n.layers[1].output.zero_point = 1; }),
-              HasSubstr("layer conv2: a ReLU output must have zero point 0"));
-  EXPECT_THAT(text([](auto& n) { n.layers[2].input.scale *= 2; }), HasSubstr("layer fc1: its input scale differs"));
-  EXPECT_THAT(text([](auto& n) { n.layers[2].input.zero_point = 3; }), HasSubstr("layer fc1: its input scale differs"));
-  EXPECT_THAT(text([](auto& n) { n.layers[0].weight_scale[3] = 0; }),
-              HasSubstr("layer conv1: weight scale of channel 3"));
-  EXPECT_THAT(text([](auto& n) { n.layers[0].requantization.multiplier[5] *= 1.0000002f; }),
-              HasSubstr("layer conv1: multiplier of channel 5"));
-  EXPECT_THAT(text([](auto& n) { n.layers[0].requantization.multiplier[5] = std::nanf(""); }),
+  EXPECT_THAT(text([](auto& n) { n.nodes[conv2].weights.pop_back(); }),
+              HasSubstr("node conv2: expected 16 x 150 weights, found 2399"));
+  EXPECT_THAT(text([](auto& n) { n.nodes[fc1].weight_scale.pop_back(); }),
+              HasSubstr("node fc1: expected 120 weight scales"));
+  EXPECT_THAT(text([](auto& n) { n.nodes[fc1].requantization.bias.push_back(0); }),
+              HasSubstr("node fc1: expected 120"));
+  EXPECT_THAT(text([](auto& n) { n.nodes[fc1].requantization.multiplier.clear(); }),
+              HasSubstr("node fc1: expected 120"));
+  EXPECT_THAT(text([](auto& n) { n.nodes[fc2].output.scale = -1; }),
+              HasSubstr("node fc2: expected a positive output scale"));
+  EXPECT_THAT(text([](auto& n) { n.input.scale = std::numeric_limits<double>::infinity(); }),
+              HasSubstr("lenet5: input: expected a positive scale"));
+  EXPECT_THAT(text([](auto& n) { n.input.zero_point = 256; }), HasSubstr("input: expected a zero point in 0..255"));
+  EXPECT_THAT(text([](auto& n) { n.nodes[fc3].output.zero_point = -1; }),
+              HasSubstr("node fc3: expected an output zero point in 0..255"));
+  EXPECT_THAT(text([](auto& n) { n.nodes[conv2].output.zero_point = 1; }),
+              HasSubstr("node conv2: a ReLU output must have zero point 0 and lowest code 0"));
+  EXPECT_THAT(text([](auto& n) { n.nodes[conv1].weight_scale[3] = 0; }),
+              HasSubstr("node conv1: weight scale of channel 3"));
+  EXPECT_THAT(text([](auto& n) { n.nodes[conv1].requantization.multiplier[5] *= 1.0000002f; }),
+              HasSubstr("node conv1: multiplier of channel 5"));
+  EXPECT_THAT(text([](auto& n) { n.nodes[conv1].requantization.multiplier[5] = std::nanf(""); }),
               HasSubstr("multiplier of channel 5"));
   EXPECT_THAT(text([](auto& n) {
-                n.layers[0].weight_scale[2] = 1e-60;
-                n.layers[0].requantization.multiplier[2] = 0;
+                n.nodes[conv1].weight_scale[2] = 1e-60;
+                n.nodes[conv1].requantization.multiplier[2] = 0;
               }),
-              HasSubstr("layer conv1: weight scale of channel 2 is not positive or not in the range of float32"));
+              HasSubstr("node conv1: weight scale of channel 2 is not positive or not in the range of float32"));
   EXPECT_THAT(text([](auto& n) {
-                n.layers[0].output.scale = n.layers[1].input.scale = 1e36;
-                for (std::size_t c = 0; c < n.layers[0].weight_scale.size(); ++c)
-                  n.layers[0].requantization.multiplier[c] =
-                      static_cast<float>(n.layers[0].input.scale * n.layers[0].weight_scale[c] / 1e36);
+                n.nodes[conv1].output.scale = 1e36;
+                for (std::size_t c = 0; c < n.nodes[conv1].weight_scale.size(); ++c)
+                  n.nodes[conv1].requantization.multiplier[c] =
+                      static_cast<float>(n.input.scale * n.nodes[conv1].weight_scale[c] / 1e36);
               }),
-              HasSubstr("layer conv1: multiplier of channel 0 is not positive or not in the range of float32"));
-  EXPECT_THAT(text([](auto& n) { n.layers[4].output.scale = 1e-40; }),
-              HasSubstr("layer fc3: expected positive input and output scales"));
-  EXPECT_THAT(text([](auto& n) { n.layers[4].output.scale = 1e39; }),
-              HasSubstr("layer fc3: expected positive input and output scales"));
+              HasSubstr("node conv1: multiplier of channel 0 is not positive or not in the range of float32"));
+  EXPECT_THAT(text([](auto& n) { n.nodes[fc3].output.scale = 1e-40; }),
+              HasSubstr("node fc3: expected a positive output scale"));
+  EXPECT_THAT(text([](auto& n) { n.nodes[fc3].output.scale = 1e39; }),
+              HasSubstr("node fc3: expected a positive output scale"));
   EXPECT_THAT(text([](auto& n) { n.standard_deviation[0] = 1e-46; }), HasSubstr("normalization"));
   EXPECT_THAT(text([](auto& n) { n.mean[0] = 1e39; }), HasSubstr("normalization"));
 }
 
-TEST(Check, QnnpackHasOneWeightScaleALayer) {
+TEST(Check, QnnpackHasOneWeightScaleANode) {
   QuantizedNetwork n = valid_network();
   n.scheme = Scheme::qnnpack;
-  EXPECT_THAT(error_of([&] { check(n); }),
-              HasSubstr("layer conv1: weight scale of channel 1 is not that of channel 0"));
-  for (QuantizedLayer& layer : n.layers)
+  EXPECT_THAT(error_of([&] { check(n); }), HasSubstr("node conv1: weight scale of channel 1 is not that of channel 0"));
+  for (QuantizedNode& layer : n.nodes)
     for (std::size_t c = 0; c < layer.weight_scale.size(); ++c) {
       layer.weight_scale[c] = layer.weight_scale[0];
       layer.requantization.multiplier[c] = layer.requantization.multiplier[0];
@@ -211,45 +212,138 @@ TEST(Check, QnnpackHasOneWeightScaleALayer) {
 
 TEST(Check, AccumulatorsStayWithin32Bits) {
   QuantizedNetwork n = valid_network();
-  const QuantizedLayer before = n.layers[0];  // of the layer with a zero point
-  const auto most = static_cast<std::int32_t>(largest_bias(before, 4));
+  const auto most = static_cast<std::int32_t>(largest_bias(n, conv1, 4));  // it reads codes with a zero point
   for (const int sign : {1, -1}) {
-    n.layers[0].requantization.bias[4] = sign * most;
+    n.nodes[conv1].requantization.bias[4] = sign * most;
     EXPECT_NO_THROW(check(n));
-    EXPECT_LE(brute_bound(n.layers[0], true), std::int64_t{INT32_MAX});
-    EXPECT_LE(brute_bound(n.layers[0], false), std::int64_t{INT32_MAX});
-    n.layers[0].requantization.bias[4] = sign * (most + 1);
-    EXPECT_THAT(error_of([&] { check(n); }), HasSubstr("layer conv1: accumulators of channel 4 can leave 32 bits"));
+    EXPECT_LE(brute_bound(n, true), std::int64_t{INT32_MAX});
+    EXPECT_LE(brute_bound(n, false), std::int64_t{INT32_MAX});
+    n.nodes[conv1].requantization.bias[4] = sign * (most + 1);
+    EXPECT_THAT(error_of([&] { check(n); }), HasSubstr("node conv1: accumulators of channel 4 can leave 32 bits"));
   }
-  n.layers[0].requantization.bias[4] = INT32_MIN;
+  n.nodes[conv1].requantization.bias[4] = INT32_MIN;
   EXPECT_THAT(error_of([&] { check(n); }), HasSubstr("accumulators of channel 4 can leave 32 bits: bias -2147483648"));
 }
 
 /// Weights alone that make more than 32 bits: 70,000 of the largest at codes of 255.
 TEST(LargestBias, IsNegativeWhereNoneFits) {
-  QuantizedLayer layer;
-  layer.weights.assign(70'000, 127);
-  layer.requantization.bias = {0};
-  EXPECT_LT(largest_bias(layer, 0), 0);
-  EXPECT_EQ(largest_bias(layer, 0), std::int64_t{INT32_MAX} - 255ll * 127 * 70'000);
+  const QuantizedNetwork n = one_convolution(std::vector<std::int8_t>(70'000, 127), {0});
+  EXPECT_LT(largest_bias(n, 0, 0), 0);
+  EXPECT_EQ(largest_bias(n, 0, 0), std::int64_t{INT32_MAX} - 255ll * 127 * 70'000);
 }
 
-TEST(CheckRepair, NamesLayerAndChannel) {
+/// Two values of the image's size, and what joins them.
+QuantizedNetwork joined(Operation operation) {
+  QuantizedNetwork n;
+  n.network.name = n.network.display_name = "joined";
+  n.network.input = {1, 2, 2};
+  n.network.classes = operation == Operation::concatenate ? 8 : 4;
+  n.mean = {0};
+  n.standard_deviation = {1};
+  n.input = {0.5, 100};
+  Node table, join;
+  table.name = "table";
+  table.operation = Operation::table;
+  table.inputs = {image_value};
+  join.name = "join";
+  join.operation = operation;
+  join.inputs = {image_value, 0};
+  n.network.nodes = {table, join};
+  connect(n.network);
+  n.nodes.resize(2);
+  n.nodes[0].output = {0.25, 3};
+  n.nodes[0].maps.resize(1);
+  n.nodes[1].output = {0.5, 100};
+  if (operation == Operation::concatenate) n.nodes[1].maps.resize(2);
+  return n;
+}
+
+TEST(AddTable, HoldsTheOperandAtTheScaleOfTheOutput) {
+  QuantizedNetwork n = joined(Operation::add);
+  check(n);
+  n.nodes[1].output = {0.75, 7};
+  const auto first = add_table(n, 1, 0), second = add_table(n, 1, 1);
+  for (const int q : {0, 1, 99, 100, 255}) {
+    // 0.5 / 0.75 is 2 / 3, 0.25 / 0.75 is 1 / 3: both rounded to 2^-20.
+    EXPECT_EQ(first[q], std::lround((q - 100) * 2 * 1048576.0 / 3) + 7 * 1048576) << q;
+    EXPECT_EQ(second[q], std::lround((q - 3) * 1048576.0 / 3)) << q;
+  }
+}
+
+TEST(Multipliers, AreQuotientsOfScales) {
+  const QuantizedNetwork n = joined(Operation::multiply);
+  check(n);
+  EXPECT_EQ(multiply_multiplier(n, 1), 0.25f);
+  QuantizedNetwork pooled = valid_network();
+  pooled.network.nodes[conv1_pool].operation = Operation::average;
+  pooled.nodes[conv1_pool].output = {0.3, 1};
+  EXPECT_EQ(average_multiplier(pooled, conv1_pool, 3),
+            static_cast<float>(pooled.nodes[conv1].output.scale / (0.3 * 3)));
+}
+
+TEST(Check, NamesWhatIsWrongWithOtherOperations) {
+  const auto text = [](Operation operation, auto&& damage) {
+    QuantizedNetwork n = joined(operation);
+    check(n);
+    damage(n);
+    return error_of([&] { check(n); });
+  };
+  EXPECT_THAT(text(Operation::add, [](auto& n) { n.nodes[1].output.scale = 0.1; }), testing::IsEmpty());
+  EXPECT_THAT(text(Operation::add, [](auto& n) { n.nodes[1].output.scale = 0.0001; }),
+              HasSubstr("node join: sums of its operands can leave 32 bits"));
+  EXPECT_THAT(text(Operation::multiply, [](auto& n) { n.nodes[1].output.scale = 1e38, n.input.scale = 1e-30; }),
+              HasSubstr("node join: its multiplier is not positive"));
+  EXPECT_THAT(text(Operation::concatenate, [](auto& n) { n.nodes[1].maps.clear(); }),
+              HasSubstr("node join: the scale or zero point of its input table is not that of its output"));
+  EXPECT_THAT(text(Operation::concatenate, [](auto& n) { n.nodes[1].maps.resize(1); }),
+              HasSubstr("expected 2 maps of codes, found 1"));
+  EXPECT_THAT(text(Operation::concatenate, [](auto& n) { n.nodes[1].maps[1][200] = 9, n.nodes[1].highest = 8; }),
+              HasSubstr("node join: code 9 leaves its range 0..8"));
+  EXPECT_THAT(text(Operation::add, [](auto& n) { n.nodes[0].maps.clear(); }),
+              HasSubstr("node table: expected 1 maps of codes, found 0"));
+  EXPECT_THAT(text(Operation::add, [](auto& n) { n.nodes[0].lowest = 1; }),
+              HasSubstr("code 0 leaves its range 1..255"));
+  EXPECT_THAT(text(Operation::add, [](auto& n) { n.nodes[1].highest = 256; }),
+              HasSubstr("expected lowest and highest codes in 0..255, found 0 and 256"));
+  EXPECT_THAT(text(Operation::add, [](auto& n) { n.nodes[1].codes = {1}; }),
+              HasSubstr("expected 0 codes of a constant, found 1"));
+  EXPECT_THAT(text(Operation::add, [](auto& n) { n.nodes[1].weights = {1}; }), HasSubstr("expected 0 x 0 weights"));
+
+  QuantizedNetwork n = valid_network();
+  n.nodes[conv1_pool].output.scale = 1;
+  EXPECT_THAT(error_of([&] { check(n); }),
+              HasSubstr("node conv1.pool: the scale or zero point of its input conv1 is not that of its output"));
+  n = valid_network();
+  n.nodes[conv1_pool].highest = 200;
+  EXPECT_THAT(error_of([&] { check(n); }),
+              HasSubstr("node conv1.pool: the codes 0..255 of its input conv1 leave its range 0..200"));
+  n = valid_network();
+  n.nodes[conv2].lowest = 1;
+  EXPECT_THAT(error_of([&] { check(n); }), HasSubstr("node conv2: a ReLU output must have zero point 0 and lowest"));
+}
+
+TEST(CheckRepair, NamesNodeAndChannel) {
   const QuantizedNetwork n = valid_network();
   const auto text = [&](auto&& damage) {
-    Repair repair(n.layers.size());
-    repair[3] = n.layers[3].requantization;
+    Repair repair(n.nodes.size());
+    repair[fc2] = n.nodes[fc2].requantization;
     check_repair(n, repair);
-    damage(*repair[3]);
+    damage(*repair[fc2]);
     return error_of([&] { check_repair(n, repair); });
   };
   EXPECT_NO_THROW(check_repair(n, {}));
+  EXPECT_THAT(error_of([&] { check_repair(n, Repair(3)); }), HasSubstr("repair: expected 7 nodes, found 3"));
+  Repair of_a_pool(n.nodes.size());
+  of_a_pool[conv1_pool] = n.nodes[conv1].requantization;
+  EXPECT_THAT(error_of([&] { check_repair(n, of_a_pool); }),
+              HasSubstr("repair: node conv1.pool: expected a convolution or fully connected layer, found a node of "
+                        "kind maximum"));
   EXPECT_THAT(text([](auto& r) { r.bias.pop_back(); }),
-              HasSubstr("repair: layer fc2: expected 84 multipliers and biases"));
+              HasSubstr("repair: node fc2: expected 84 multipliers and biases"));
   EXPECT_THAT(text([](auto& r) { r.bias[7] = INT32_MAX; }),
-              HasSubstr("repair: layer fc2: accumulators of channel 7 can leave 32 bits"));
+              HasSubstr("repair: node fc2: accumulators of channel 7 can leave 32 bits"));
   EXPECT_THAT(text([](auto& r) { r.bias[7] = INT32_MIN; }),
-              HasSubstr("repair: layer fc2: accumulators of channel 7 can leave 32 bits"));
+              HasSubstr("repair: node fc2: accumulators of channel 7 can leave 32 bits"));
   for (const float m : {0.0f, -1.0f, 1e-40f, std::nanf(""), std::numeric_limits<float>::infinity()})
     EXPECT_THAT(text([&](auto& r) { r.multiplier[2] = m; }),
                 HasSubstr("of channel 2 is not positive or not in the range of float32"));
