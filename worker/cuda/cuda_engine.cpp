@@ -1,112 +1,18 @@
 #include "worker/cuda/cuda_engine.hpp"
 
-#include "worker/cuda/chain.hpp"
-#include "worker/cuda/cuda_kernels.hpp"
-#include "worker/cuda/cuda_memory.hpp"
+#include "worker/cuda/cuda_stream.hpp"
+#include "worker/cuda/device_step.hpp"
 #include "worker/cuda/score_kernels.hpp"
 
 #include <algorithm>
 #include <bit>
 #include <cstring>
-#include <map>
+#include <utility>
 
 namespace triseg {
 namespace {
 
 int round_up(int value, int multiple) { return (value + multiple - 1) / multiple * multiple; }
-
-/// One convolution on the device, and its pool.
-struct DeviceLayer {
-  std::size_t node = 0;
-  int pool = -1;  // its node; -1: none
-  Convolution convolution{};
-  OutputShape shape{};
-  Epilogue epilogue{};
-  DeviceArray<std::int8_t> weights;
-  DeviceArray<Tap> taps;
-  Requantization own;                    // padded, bias corrected
-  std::vector<std::int32_t> correction;  // (channels): -z_in * sum of the channel's weights
-  DeviceArray<std::int32_t> device_correction;
-  DeviceArray<float> own_multiplier;
-  DeviceArray<std::int32_t> own_bias;
-  DeviceArray<std::uint8_t> output;
-  std::ptrdiff_t attention = -1;  // index of its map
-  std::ptrdiff_t site = -1;
-
-  std::size_t output_bytes() const {
-    return std::size_t(shape.pooled_side) * shape.pooled_side * shape.padded_channels;
-  }
-  /// Elements of one image's attention map.
-  std::size_t map_size() const {
-    return epilogue.attention_per_channel ? shape.channels : std::size_t(shape.side) * shape.side;
-  }
-};
-
-/// A stream and the graphs captured on it, on one device.
-class Stream {
- public:
-  Stream() { check_cuda(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "creation of a stream"); }
-  Stream(const Stream&) = delete;
-  ~Stream() {
-    forget();
-    cudaStreamDestroy(stream_);
-  }
-  operator cudaStream_t() const { return stream_; }
-  void wait() { check_cuda(cudaStreamSynchronize(stream_), "execution"); }
-
-  /// Enqueues what `work` enqueues, recorded at its first call with this key and replayed at the next ones.
-  template <class Work>
-  void replay(const std::vector<std::size_t>& key, const Work& work) {
-    auto found = graphs_.find(key);
-    if (found == graphs_.end()) {
-      check_cuda(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal), "begin of a capture");
-      cudaGraph_t graph = nullptr;
-      try {
-        work();
-      } catch (...) {
-        cudaStreamEndCapture(stream_, &graph);
-        if (graph) cudaGraphDestroy(graph);
-        throw;
-      }
-      check_cuda(cudaStreamEndCapture(stream_, &graph), "end of a capture");
-      cudaGraphExec_t executable = nullptr;
-      const cudaError_t code = cudaGraphInstantiate(&executable, graph, 0);
-      cudaGraphDestroy(graph);
-      check_cuda(code, "instantiation of a graph");
-      found = graphs_.emplace(key, executable).first;
-    }
-    check_cuda(cudaGraphLaunch(found->second, stream_), "launch of a graph");
-  }
-  /// Drops all recordings: a buffer they name has moved.
-  void forget() {
-    for (auto& [key, graph] : graphs_) cudaGraphExecDestroy(graph);
-    graphs_.clear();
-  }
-
- private:
-  cudaStream_t stream_ = nullptr;
-  std::map<std::vector<std::size_t>, cudaGraphExec_t> graphs_;
-};
-
-/// What every call uploads per student or gets back, in device memory and its page-locked mirror.
-template <class T>
-struct Mirrored {
-  DeviceArray<T> device;
-  PinnedArray<T> host;
-  std::size_t size() const { return std::min(host.size(), device.size()); }
-  void reserve(std::size_t size) {
-    host.reserve(size);
-    device.reserve(size);
-  }
-  void upload(std::size_t count, cudaStream_t stream) {
-    check_cuda(cudaMemcpyAsync(device.data(), host.data(), count * sizeof(T), cudaMemcpyHostToDevice, stream),
-               "copy to the device");
-  }
-  void download(std::size_t count, cudaStream_t stream, std::size_t to = 0) {
-    check_cuda(cudaMemcpyAsync(host.data() + to, device.data(), count * sizeof(T), cudaMemcpyDeviceToHost, stream),
-               "copy from the device");
-  }
-};
 
 class CudaEngine final : public Engine, public DeviceScoring {
  public:
@@ -125,17 +31,22 @@ class CudaEngine final : public Engine, public DeviceScoring {
     if (const cudaError_t code = find_kernels(); code != cudaSuccess)
       fail("engine cuda: this build has no code for GPU {} ({}): {}; configure with -DCMAKE_CUDA_ARCHITECTURES={}{}",
            device, properties.name, cudaGetErrorString(code), properties.major, properties.minor);
-    for (const ChainStep& layer : chain_steps(problem)) layers_.push_back(make_layer(layer));
-    for (const DeviceLayer& layer : layers_) {
-      bytes_per_image_ += layer.output_bytes();
-      if (layer.attention >= 0) maps_per_image_ += layer.map_size();
-    }
-    bytes_per_image_ += maps_per_image_ * sizeof(std::uint32_t);
+    steps_ = make_device_steps(problem);
+    arena_ = place_values(steps_);
+    fixed_.resize(steps_.size());
+    sums_.resize(steps_.size());
+    pieces_.resize(steps_.size());
+    shared_.resize(steps_.size());
+    image_channels_ = round_up(model_.network.input.channels, channel_vector);
     std::vector<MapPlace> places(problem.attention.size());
-    for (std::size_t l = 0; l < layers_.size(); ++l)
-      if (layers_[l].attention >= 0)
-        places[layers_[l].attention] = {static_cast<int>(map_offset(l, 1)), static_cast<int>(layers_[l].map_size())};
+    for (const DeviceStep& step : steps_) {
+      border_per_image_ = std::max(border_per_image_, step.border_bytes());
+      if (step.attention < 0) continue;
+      places[step.attention] = {static_cast<int>(maps_per_image_), static_cast<int>(step.map_size())};
+      maps_per_image_ += step.map_size();
+    }
     if (!places.empty()) places_ = on_device(std::span<const MapPlace>(places));
+    map_places_ = std::move(places);
   }
 
   std::string_view name() const override { return "cuda"; }
@@ -145,31 +56,27 @@ class CudaEngine final : public Engine, public DeviceScoring {
   void load_images(std::span<const std::uint8_t> codes, int images) override {
     use(device_);
     stream_.wait();
-    DeviceLayer& first = layers_.front();
-    const std::size_t positions = std::size_t(images) * first.shape.side * first.shape.side;
-    grow(input_, codes.size());
-    grow(windows_, positions * first.convolution.inner);
-    grow(first_sums_, positions * first.shape.padded_channels);
-    std::memcpy(input_.host.data(), codes.data(), codes.size());
+    const Shape& in = model_.network.input;
     images_ = images;
+    grow(input_, codes.size());
+    grow(image_, std::size_t(images) * in.positions() * image_channels_);
+    grow(border_, images * border_per_image_);
+    for (std::size_t k = 0; k < steps_.size(); ++k) {
+      const DeviceStep& step = steps_[k];
+      if (step.value_fixed && step.operation != Operation::constant) grow(fixed_[k], images * step.output_bytes());
+      if (step.keeps_sums()) grow(sums_[k], std::size_t(images) * step.shape.positions() * step.shape.padded_channels);
+    }
+    std::memcpy(input_.host.data(), codes.data(), codes.size());
+    for (std::size_t k = 0; k < steps_.size(); ++k) shared_[k] = steps_[k].value_fixed;
+    prepare_pieces(images);
     stream_.replay({0, std::size_t(images)}, [&] {
       input_.upload(codes.size(), stream_);
-      const Node& node = model_.network.nodes[first.node];
-      check_cuda(launch_input_windows(
-                     {input_.device.data(), windows_.data(), images, model_.network.input.channels,
-                      model_.network.input.height, node.window.height, node.window.stride_y, node.window.pad_top,
-                      node.shape.height, first.convolution.inner, static_cast<std::uint8_t>(model_.input.zero_point)},
+      check_cuda(launch_image_layout(
+                     {input_.device.data(), image_.data(), images, in.channels, image_channels_, in.height, in.width},
                      stream_),
-                 "gathering of the input");
-      // The gathered matrix is an image of out_side x out_side with a window a position; its sums are kept, not its
-      // codes.
-      Convolution product = first.convolution;
-      product.input = windows_.data();
-      product.sums = first_sums_.data();
-      OutputShape plain = shape_for(first, images);
-      plain.pool = 1;
-      plain.windows = plain.side;
-      check_cuda(launch_convolution(product, plain, Epilogue{}, stream_), "first product");
+                 "layout of the images");
+      for (std::size_t k = 0; k < steps_.size(); ++k)
+        if (steps_[k].value_fixed || steps_[k].keeps_sums()) enqueue_fixed(k);
     });
   }
 
@@ -180,9 +87,9 @@ class CudaEngine final : public Engine, public DeviceScoring {
     // The results of all parts stay on the host side by side: they are views until the next call.
     stream_.wait();
     const std::size_t instances = students.size() * images_;
-    grow(logits_.host, instances * layers_.back().shape.padded_channels);
+    grow(logits_.host, instances * logits().padded_channels);
     grow(attention_.host, instances * maps_per_image_);
-    logit_codes_.resize(std::max(logit_codes_.size(), instances * layers_.back().shape.channels));
+    logit_codes_.resize(std::max(logit_codes_.size(), instances * logits().channels));
     for (std::size_t begin = 0; begin < students.size(); begin += at_once) {
       const std::size_t count = std::min(at_once, students.size() - begin);
       run(students.subspan(begin, count), results.subspan(begin, count), begin * images_);
@@ -208,27 +115,27 @@ class CudaEngine final : public Engine, public DeviceScoring {
       grow(factors_, instances * problem_.attention.size());
       grow(terms_, 2 * instances);
       grow(right_, instances);
-      grow(sums_, part.size());
+      grow(score_sums_, part.size());
       std::vector<std::size_t> key{2, std::size_t(images_), part.size(), std::bit_cast<std::size_t>(temperature)};
-      key.insert(key.end(), requantization_mask_.begin(), requantization_mask_.end());
+      key.insert(key.end(), own_requantization_.begin(), own_requantization_.end());
       stream_.replay(key, [&] {
         upload();
         labels_.upload(labels.size(), stream_);
-        for (std::size_t l = 0; l < layers_.size(); ++l) enqueue_layer(l, part.size(), nullptr, nullptr);
-        check_cuda(launch_scoring({static_cast<int>(part.size()), images_, model_.network.classes,
-                                   static_cast<int>(problem_.attention.size()), logit_scale, temperature,
-                                   logits_.device.data(), layers_.back().shape.padded_channels,
-                                   attention_.device.data(), places_.data(), labels_.device.data(), factors_.data(),
-                                   terms_.data(), terms_.data() + instances, right_.data()},
-                                  sums_.device.data(), stream_),
+        enqueue(part.size());
+        check_cuda(launch_scoring(
+                       {static_cast<int>(part.size()), images_, model_.network.classes,
+                        static_cast<int>(problem_.attention.size()), logit_scale, temperature, logits_.device.data(),
+                        logits().padded_channels, attention_.device.data(), places_.data(), labels_.device.data(),
+                        factors_.data(), terms_.data(), terms_.data() + instances, right_.data()},
+                       score_sums_.device.data(), stream_),
                    "scoring");
-        sums_.download(part.size(), stream_);
+        score_sums_.download(part.size(), stream_);
       });
       if (first) meanwhile();
       first = false;
       stream_.wait();
       for (std::size_t i = 0; i < count; ++i) {
-        const ScoreSums& sums = sums_.host.data()[1 + i];
+        const ScoreSums& sums = score_sums_.host.data()[1 + i];
         scores[i] = {sums.kd,         sums.attention,    std::uint64_t(images_),
                      sums.both_right, sums.teacher_only, sums.student_only};
       }
@@ -241,167 +148,109 @@ class CudaEngine final : public Engine, public DeviceScoring {
     use(device_);
     if (images_ == 0) fail("engine cuda: no images are loaded");
     const Student* one = &student;
-    prepare(std::span(&one, 1));
+    prepare(std::span(&one, 1), false);
     std::size_t largest = 0;
-    for (const DeviceLayer& layer : layers_)
-      largest =
-          std::max(largest, std::size_t(images_) * layer.shape.side * layer.shape.side * layer.shape.padded_channels);
+    for (const DeviceStep& step : steps_) largest = std::max(largest, elements(step));
     trace_sums_.device.reserve(largest);
     moments_.reserve(moments.size() * 3);
     check_cuda(cudaMemsetAsync(moments_.device.data(), 0, moments.size() * 3 * sizeof(unsigned long long), stream_),
                "clearing of moments");
     upload();
-    std::size_t channels = 0;  // of the layers before
-    for (std::size_t l = 0; l < layers_.size(); ++l) {
-      const DeviceLayer& layer = layers_[l];
-      enqueue_layer(l, 1, nullptr, trace_sums_.device.data());
-      check_cuda(launch_moments({l == 0 ? first_sums_.data() : trace_sums_.device.data(),
-                                 static_cast<long long>(images_) * layer.shape.side * layer.shape.side,
-                                 layer.shape.channels, layer.shape.padded_channels, layer.device_correction.data(),
+    std::size_t channels = 0;  // of the convolutions before
+    for (std::size_t k = 0; k < steps_.size(); ++k) {
+      const DeviceStep& step = steps_[k];
+      enqueue_step(k, 1, nullptr, trace_sums_.device.data());
+      if (step.operation != Operation::convolution) continue;
+      check_cuda(launch_moments({trace_sums_.device.data(), static_cast<long long>(images_) * step.shape.positions(),
+                                 step.shape.channels, step.shape.padded_channels, step.device_correction.data(),
                                  moments_.device.data() + channels * 3},
                                 stream_),
                  "sums of moments");
-      channels += layer.shape.channels;
+      channels += step.shape.channels;
     }
     moments_.download(channels * 3, stream_);
     stream_.wait();
     const unsigned long long* from = moments_.host.data();
-    for (const DeviceLayer& layer : layers_)
-      for (int c = 0; c < layer.shape.channels; ++c, from += 3, moments = moments.subspan(1))
-        moments.front() += {std::uint64_t(images_) * layer.shape.side * layer.shape.side,
-                            static_cast<std::int64_t>(from[0]), from[1], from[2]};
+    for (const DeviceStep& step : steps_) {
+      if (step.operation != Operation::convolution) continue;
+      for (int c = 0; c < step.shape.channels; ++c, from += 3, moments = moments.subspan(1))
+        moments.front() +=
+            {std::uint64_t(images_) * step.shape.positions(), static_cast<std::int64_t>(from[0]), from[1], from[2]};
+    }
   }
 
   void trace(const Student& student, const TraceSink& sink) override {
     use(device_);
     const Student* one = &student;
-    prepare(std::span(&one, 1));
+    prepare(std::span(&one, 1), false);
     upload();
-    for (std::size_t l = 0; l < layers_.size(); ++l) {
-      const DeviceLayer& layer = layers_[l];
-      const std::size_t positions = std::size_t(images_) * layer.shape.side * layer.shape.side;
-      const std::size_t padded = positions * layer.shape.padded_channels;
-      trace_codes_.reserve(padded);
-      trace_sums_.reserve(padded);
-      enqueue_layer(l, 1, trace_codes_.device.data(), trace_sums_.device.data());
-      if (l == 0)
-        check_cuda(cudaMemcpyAsync(trace_sums_.device.data(), first_sums_.data(), padded * sizeof(std::int32_t),
-                                   cudaMemcpyDeviceToDevice, stream_),
-                   "copy of sums");
-      trace_codes_.download(padded, stream_);
-      trace_sums_.download(padded, stream_);
-      stream_.wait();
-
-      const int channels = layer.shape.channels, stride = layer.shape.padded_channels;
-      const std::int32_t* bias =
-          requantization_mask_[l] ? bias_.host.data() + requantization_offset_[l] : layer.own.bias.data();
-      std::vector<std::int32_t> accumulators(positions * channels);
-      std::vector<std::uint8_t> codes(positions * channels);
-      for (std::size_t p = 0; p < positions; ++p)
-        for (int c = 0; c < channels; ++c) {
-          accumulators[p * channels + c] = trace_sums_.host.data()[p * stride + c] + bias[c];
-          codes[p * channels + c] = trace_codes_.host.data()[p * stride + c];
-        }
-      sink({layer.node, images_, layer.shape.side * layer.shape.side, channels, accumulators, codes});
-      if (layer.pool >= 0) show_pool(l, sink);
+    std::vector<Traced> nodes(model_.network.nodes.size());
+    for (std::size_t k = 0; k < steps_.size(); ++k) {
+      trace_step(k, nodes[steps_[k].node]);
+      if (steps_[k].pool >= 0) trace_pool(k, nodes[steps_[k].pool]);
+    }
+    for (std::size_t i = 0; i < nodes.size(); ++i) {
+      const Shape& shape = model_.network.nodes[i].shape;
+      sink({i, images_, shape.positions(), shape.channels, nodes[i].accumulators, nodes[i].codes});
     }
   }
 
  private:
+  struct Traced {
+    std::vector<std::int32_t> accumulators;  // (images, positions, channels), or empty
+    std::vector<std::uint8_t> codes;         // likewise
+  };
+
   static void use(int device) { check_cuda(cudaSetDevice(device), fmt::format("selection of GPU {}", device)); }
 
-  /// The codes of one student's images behind the pool of layer l, which has just been enqueued.
-  void show_pool(std::size_t l, const TraceSink& sink) {
-    const OutputShape& shape = layers_[l].shape;
-    const int positions = shape.pooled_side * shape.pooled_side;
-    const std::size_t rows = std::size_t(images_) * positions, padded = rows * shape.padded_channels;
-    const std::uint8_t* from = l + 1 < layers_.size() ? layers_[l].output.data() : logits_.device.data();
+  const OutputShape& logits() const { return steps_.back().shape; }
+  /// Of all loaded images, before pooling, with padding.
+  std::size_t elements(const DeviceStep& step) const {
+    return std::size_t(images_) * step.shape.positions() * step.shape.padded_channels;
+  }
+
+  void trace_step(std::size_t k, Traced& traced) {
+    const DeviceStep& step = steps_[k];
+    const std::size_t padded = elements(step), rows = std::size_t(images_) * step.shape.positions();
+    if (step.operation == Operation::constant) {
+      for (int image = 0; image < images_; ++image)
+        for (int at = 0; at < step.shape.positions(); ++at)
+          for (int c = 0; c < step.shape.channels; ++c)
+            traced.codes.push_back(model_.nodes[step.node].codes[std::size_t(c) * step.shape.positions() + at]);
+      return;
+    }
+    const bool sums = step.operation == Operation::convolution;
     trace_codes_.reserve(padded);
-    check_cuda(cudaMemcpyAsync(trace_codes_.host.data(), from, padded, cudaMemcpyDeviceToHost, stream_),
+    trace_sums_.reserve(padded);
+    enqueue_step(k, 1, trace_codes_.device.data(), sums ? trace_sums_.device.data() : nullptr);
+    trace_codes_.download(padded, stream_);
+    if (sums) trace_sums_.download(padded, stream_);
+    stream_.wait();
+    const int channels = step.shape.channels, stride = step.shape.padded_channels;
+    const std::int32_t* bias =
+        own_requantization_[k] ? bias_.host.data() + requantization_offset_[k] : step.own.bias.data();
+    for (std::size_t row = 0; row < rows; ++row)
+      for (int c = 0; c < channels; ++c) {
+        if (sums) traced.accumulators.push_back(trace_sums_.host.data()[row * stride + c] + bias[c]);
+        traced.codes.push_back(trace_codes_.host.data()[row * stride + c]);
+      }
+  }
+
+  /// The codes behind the pool of step k, which has just been enqueued.
+  void trace_pool(std::size_t k, Traced& traced) {
+    const DeviceStep& step = steps_[k];
+    const std::size_t padded = images_ * step.output_bytes(), stride = step.shape.padded_channels;
+    trace_codes_.reserve(padded);
+    check_cuda(cudaMemcpyAsync(trace_codes_.host.data(), value_of(k, images_), padded, cudaMemcpyDeviceToHost, stream_),
                "copy from the device");
     stream_.wait();
-    std::vector<std::uint8_t> codes;
-    for (std::size_t row = 0; row < rows; ++row)
-      codes.insert(codes.end(), trace_codes_.host.data() + row * shape.padded_channels,
-                   trace_codes_.host.data() + row * shape.padded_channels + shape.channels);
-    sink({static_cast<std::size_t>(layers_[l].pool), images_, positions, shape.channels, {}, codes});
+    for (std::size_t row = 0; row < padded / stride; ++row)
+      traced.codes.insert(traced.codes.end(), trace_codes_.host.data() + row * stride,
+                          trace_codes_.host.data() + row * stride + step.shape.channels);
   }
 
-  DeviceLayer make_layer(const ChainStep& chain) const {
-    const Node& node = model_.network.nodes[chain.node];
-    const QuantizedNode& numbers = model_.nodes[chain.node];
-    const CodeScale& input_scale = model_.input_scale(chain.node);
-    DeviceLayer d;
-    d.node = chain.node;
-    d.pool = chain.pool;
-    d.shape.side = node.shape.height;
-    d.shape.pool = chain.pool_side;
-    d.shape.windows = (d.shape.side + d.shape.pool - 1) / d.shape.pool;
-    d.shape.pooled_side = d.shape.side / d.shape.pool;
-    d.shape.channels = node.shape.channels;
-    d.shape.padded_channels = round_up(node.shape.channels, channel_vector);
-
-    // Order of the inner dimension: for the first layer as the weights have it, else by position and then channel, as
-    // the activations lie. A fully connected layer is a convolution over the whole image before it.
-    const bool first = layers_.empty();
-    const int side = first ? node.shape.height : model_.network.input_shape(node).height;
-    const int kernel = node.window.height, area = first ? 1 : kernel * kernel;
-    const int in_channels = model_.network.fan_in(node) / area,
-              padded_in = first ? round_up(in_channels, inner_block) : round_up(in_channels, channel_vector);
-    d.convolution.side = side;
-    d.convolution.channels = padded_in;
-    d.convolution.stride = first ? 1 : node.window.stride_y;
-    d.convolution.padding = first ? 0 : node.window.pad_top;
-    d.convolution.inner = round_up(area * padded_in, inner_block);
-
-    const int inner = d.convolution.inner;
-    std::vector<std::int8_t> weights(std::size_t(d.shape.padded_channels + output_block) * inner, 0);
-    for (int o = 0; o < node.shape.channels; ++o) {
-      std::int32_t sum = 0;
-      for (int i = 0; i < in_channels; ++i)
-        for (int at = 0; at < area; ++at) {
-          const std::int8_t w = numbers.weights[(std::size_t(o) * in_channels + i) * area + at];
-          weights[std::size_t(o) * inner + at * padded_in + i] = w;
-          sum += w;
-        }
-      d.correction.push_back(-input_scale.zero_point * sum);
-    }
-    std::vector<Tap> taps(inner / channel_vector, Tap{0, no_tap, no_tap});
-    for (int v = 0; v * channel_vector < area * padded_in; ++v) {
-      const int at = v * channel_vector / padded_in, channel = v * channel_vector % padded_in;
-      const int dy = at / kernel, dx = at % kernel;
-      if (first) taps[v] = {channel, 0, 0};
-      else taps[v] = {(dy * side + dx) * padded_in + channel, static_cast<short>(dy), static_cast<short>(dx)};
-    }
-    d.weights = on_device(std::span<const std::int8_t>(weights));
-    d.device_correction = on_device(std::span<const std::int32_t>(d.correction));
-    d.taps = on_device(std::span<const Tap>(taps));
-    d.convolution.weights = d.weights.data();
-    d.convolution.taps = d.taps.data();
-
-    d.own.multiplier.resize(d.shape.padded_channels);
-    d.own.bias.resize(d.shape.padded_channels);
-    fill(d, numbers.requantization, d.own.multiplier.data(), d.own.bias.data());
-    d.own_multiplier = on_device(std::span<const float>(d.own.multiplier));
-    d.own_bias = on_device(std::span<const std::int32_t>(d.own.bias));
-
-    d.epilogue.zero_point = numbers.output.zero_point;
-    d.epilogue.lowest = numbers.lowest;
-    d.epilogue.highest = numbers.highest;
-    d.epilogue.attention_per_channel = node.shape.positions() == 1;
-    d.attention = problem_.attention_of(chain.node);
-    d.site = problem_.site_of(chain.node);
-    return d;
-  }
-
-  /// A requantization as the device has it: bias corrected for the input's zero point. The rest of the arrays stays 0.
-  static void fill(const DeviceLayer& layer, const Requantization& from, float* multiplier, std::int32_t* bias) {
-    std::copy(from.multiplier.begin(), from.multiplier.end(), multiplier);
-    for (int c = 0; c < layer.shape.channels; ++c) bias[c] = from.bias[c] + layer.correction[c];
-  }
-
-  OutputShape shape_for(const DeviceLayer& layer, std::size_t instances) const {
-    OutputShape shape = layer.shape;
+  OutputShape shape_for(const DeviceStep& step, std::size_t instances) const {
+    OutputShape shape = step.shape;
     shape.images = images_;
     shape.instances = static_cast<int>(instances);
     return shape;
@@ -409,7 +258,8 @@ class CudaEngine final : public Engine, public DeviceScoring {
 
   /// Students whose activations fit into the memory for them, at least 1.
   std::size_t students_at_once() const {
-    return std::max<std::size_t>(1, activation_bytes_ / (bytes_per_image_ * images_));
+    const std::size_t bytes = arena_.size + border_per_image_ + maps_per_image_ * sizeof(std::uint32_t);
+    return std::max<std::size_t>(1, activation_bytes_ / (bytes * images_));
   }
 
   /// Makes room. What was recorded on the stream names the old memory.
@@ -421,41 +271,70 @@ class CudaEngine final : public Engine, public DeviceScoring {
   }
 
   /// Writes tables and requantizations of the students into the page-locked buffers and sizes all buffers for them.
-  void prepare(std::span<const Student* const> students) {
+  /// share: whether what no student has a say in is taken as load_images() made it.
+  void prepare(std::span<const Student* const> students, bool share = true) {
     stream_.wait();
     const std::size_t instances = students.size() * images_, sites = students.front()->tables.size();
-    requantization_mask_.assign(layers_.size(), 0);
-    requantization_offset_.assign(layers_.size(), 0);
+    own_requantization_.assign(steps_.size(), 0);
+    requantization_offset_.assign(steps_.size(), 0);
     std::size_t requantizations = 0;
-    const std::size_t maps = instances * maps_per_image_;
-    for (std::size_t l = 0; l < layers_.size(); ++l) {
-      requantization_mask_[l] = std::any_of(students.begin(), students.end(), [&](const Student* s) {
-        return s->own_requantization(layers_[l].node) != nullptr;
+    for (std::size_t k = 0; k < steps_.size(); ++k) {
+      const DeviceStep& step = steps_[k];
+      own_requantization_[k] = std::any_of(students.begin(), students.end(), [&](const Student* s) {
+        return s->own_requantization(step.node) != nullptr;
       });
-      requantization_offset_[l] = requantizations;
-      if (requantization_mask_[l]) requantizations += students.size() * layers_[l].shape.padded_channels;
+      requantization_offset_[k] = requantizations;
+      if (own_requantization_[k]) requantizations += students.size() * step.shape.padded_channels;
+      shared_[k] = step.operation == Operation::constant ||
+                   (share && step.value_fixed && !own_requantization_[k] && inputs_shared(step));
     }
+    share_ = share;
     table_bytes_ = students.size() * sites * sizeof(Table);
     requantizations_ = requantizations;
-    map_elements_ = maps;
-    logit_bytes_ = instances * layers_.back().shape.padded_channels;
+    map_elements_ = instances * maps_per_image_;
+    logit_bytes_ = instances * logits().padded_channels;
 
     grow(tables_, table_bytes_);
     grow(multiplier_, requantizations);
     grow(bias_, requantizations);
-    grow(attention_.device, maps);
+    grow(attention_.device, map_elements_);
     grow(logits_.device, logit_bytes_);
-    for (std::size_t l = 0; l + 1 < layers_.size(); ++l) grow(layers_[l].output, instances * layers_[l].output_bytes());
+    grow(values_, instances * arena_.size);
+    grow(border_, instances * border_per_image_);
+    prepare_pieces(instances);
 
     for (std::size_t s = 0; s < students.size(); ++s) {
       std::memcpy(tables_.host.data() + s * sites * sizeof(Table), students[s]->tables.data(), sites * sizeof(Table));
-      for (std::size_t l = 0; l < layers_.size(); ++l) {
-        if (!requantization_mask_[l]) continue;
-        const std::size_t at = requantization_offset_[l] + s * layers_[l].shape.padded_channels;
-        std::fill_n(multiplier_.host.data() + at, layers_[l].shape.padded_channels, 0.0f);
-        std::fill_n(bias_.host.data() + at, layers_[l].shape.padded_channels, 0);
-        fill(layers_[l], students[s]->requantization_of(model_, layers_[l].node), multiplier_.host.data() + at,
-             bias_.host.data() + at);
+      for (std::size_t k = 0; k < steps_.size(); ++k) {
+        if (!own_requantization_[k]) continue;
+        const std::size_t padded = steps_[k].shape.padded_channels;
+        const std::size_t at = requantization_offset_[k] + s * padded;
+        std::fill_n(multiplier_.host.data() + at, padded, 0.0f);
+        std::fill_n(bias_.host.data() + at, padded, 0);
+        fill_requantization(steps_[k], students[s]->requantization_of(model_, steps_[k].node),
+                            multiplier_.host.data() + at, bias_.host.data() + at);
+      }
+    }
+  }
+
+  bool inputs_shared(const DeviceStep& step) const {
+    return std::all_of(step.inputs.begin(), step.inputs.end(),
+                       [&](int input) { return input == image_step || shared_[input]; });
+  }
+
+  /// What concatenations and tables read, which stays in device memory between calls of the same size.
+  void prepare_pieces(std::size_t instances) {
+    for (std::size_t k = 0; k < steps_.size(); ++k) {
+      const DeviceStep& step = steps_[k];
+      if (step.operation != Operation::concatenate && step.operation != Operation::table) continue;
+      const std::size_t count = step.inputs.size();
+      grow(pieces_[k], count);
+      int first = 0;
+      for (std::size_t i = 0; i < count; ++i) {
+        const std::uint8_t* map = step.maps.size() == 0 ? nullptr : step.maps.data() + i * sizeof(CodeMap);
+        const Operand operand = operand_of(step.inputs[i], instances);
+        pieces_[k].host.data()[i] = {operand, first, map};
+        first += operand.channels;
       }
     }
   }
@@ -466,43 +345,144 @@ class CudaEngine final : public Engine, public DeviceScoring {
       multiplier_.upload(requantizations_, stream_);
       bias_.upload(requantizations_, stream_);
     }
+    for (std::size_t k = 0; k < steps_.size(); ++k)
+      if (pieces_[k].size() > 0 && !shared_[k]) pieces_[k].upload(steps_[k].inputs.size(), stream_);
     if (map_elements_ > 0)
       check_cuda(cudaMemsetAsync(attention_.device.data(), 0, map_elements_ * sizeof(std::uint32_t), stream_),
                  "clearing of maps");
   }
 
-  /// codes and sums: where to store them untabled and unfinished, or null.
-  void enqueue_layer(std::size_t l, std::size_t students, std::uint8_t* codes, std::int32_t* sums) {
-    const DeviceLayer& layer = layers_[l];
-    const std::size_t sites = table_bytes_ / sizeof(Table) / students;
-    const OutputShape shape = shape_for(layer, students * images_);
-    Epilogue epilogue = layer.epilogue;
-    const bool replaced = requantization_mask_[l];
-    epilogue.multiplier =
-        replaced ? multiplier_.device.data() + requantization_offset_[l] : layer.own_multiplier.data();
-    epilogue.bias = replaced ? bias_.device.data() + requantization_offset_[l] : layer.own_bias.data();
-    epilogue.requantization_stride = replaced ? shape.padded_channels : 0;
-    epilogue.tables = layer.site >= 0 ? tables_.device.data() + layer.site * sizeof(Table) : nullptr;
-    epilogue.table_stride = static_cast<int>(sites * sizeof(Table));
-    epilogue.output = l + 1 < layers_.size() ? layer.output.data() : logits_.device.data();
-    epilogue.codes = codes;
-    if (layer.attention >= 0) epilogue.attention = attention_.device.data() + map_offset(l, students * images_);
-    if (l == 0) {
-      check_cuda(launch_epilogue(first_sums_.data(), shape, epilogue, stream_), "first layer");
-    } else {
-      Convolution product = layer.convolution;
-      product.input = layers_[l - 1].output.data();
-      product.sums = sums;
-      check_cuda(launch_convolution(product, shape, epilogue, stream_), model_.network.nodes[layer.node].name);
-    }
+  /// Where the value of step k lies for so many instances: one of all students, or of the images alone.
+  std::uint8_t* value_of(std::size_t k, std::size_t instances) const {
+    if (steps_[k].operation == Operation::constant) return steps_[k].constant.data();
+    if (shared_[k]) return fixed_[k].data();
+    if (k + 1 == steps_.size()) return logits_.device.data();
+    return values_.data() + arena_.offsets[k] * instances;
   }
 
-  /// Maps lie one after the other in the order of the layers.
-  std::size_t map_offset(std::size_t layer, std::size_t instances) const {
-    std::size_t offset = 0;
-    for (std::size_t l = 0; l < layer; ++l)
-      if (layers_[l].attention >= 0) offset += instances * layers_[l].map_size();
-    return offset;
+  Operand operand_of(int input, std::size_t instances) const {
+    if (input == image_step) {
+      const Shape& in = model_.network.input;
+      return {image_.data(), in.height, in.width, in.channels, image_channels_, images_, model_.input.zero_point};
+    }
+    const DeviceStep& step = steps_[input];
+    const OutputShape& s = step.shape;
+    const std::size_t own = step.operation == Operation::constant ? 1 : shared_[input] ? images_ : instances;
+    return {value_of(input, instances),
+            s.pooled_height,
+            s.pooled_width,
+            s.channels,
+            s.padded_channels,
+            static_cast<int>(own),
+            model_.nodes[step.node].output.zero_point};
+  }
+
+  /// All steps that differ between students.
+  void enqueue(std::size_t students) {
+    for (std::size_t k = 0; k < steps_.size(); ++k)
+      if (!shared_[k]) enqueue_step(k, students, nullptr, nullptr);
+  }
+
+  /// A step for all students. codes and sums: where to store them untabled and unfinished, or null.
+  void enqueue_step(std::size_t k, std::size_t students, std::uint8_t* codes, std::int32_t* sums) {
+    const DeviceStep& step = steps_[k];
+    if (step.operation == Operation::constant) return;
+    const std::size_t sites = table_bytes_ / sizeof(Table) / students, instances = students * images_;
+    const OutputShape shape = shape_for(step, instances);
+    Epilogue epilogue = own_epilogue(step);
+    if (own_requantization_[k]) {
+      epilogue.multiplier = multiplier_.device.data() + requantization_offset_[k];
+      epilogue.bias = bias_.device.data() + requantization_offset_[k];
+      epilogue.requantization_stride = shape.padded_channels;
+    }
+    epilogue.tables = step.site >= 0 ? tables_.device.data() + step.site * sizeof(Table) : nullptr;
+    epilogue.table_stride = static_cast<int>(sites * sizeof(Table));
+    epilogue.output = value_of(k, instances);
+    epilogue.codes = codes;
+    if (step.attention >= 0) epilogue.attention = attention_.device.data() + map_offset(step.attention, instances);
+    if (share_ && step.keeps_sums() && inputs_shared(step))
+      check_cuda(launch_epilogue(sums_[k].data(), shape, epilogue, stream_), name_of(step));
+    else launch(k, shape, epilogue, sums, instances);
+  }
+
+  /// A step that no student has a say in, for the loaded images: its value, or its sums if students have one in what
+  /// becomes of them.
+  void enqueue_fixed(std::size_t k) {
+    const DeviceStep& step = steps_[k];
+    if (step.operation == Operation::constant) return;
+    if (pieces_[k].size() > 0) pieces_[k].upload(step.inputs.size(), stream_);
+    Epilogue epilogue{};
+    if (step.value_fixed) {
+      epilogue = own_epilogue(step);
+      epilogue.output = fixed_[k].data();
+    }
+    launch(k, shape_for(step, images_), epilogue, step.value_fixed ? nullptr : sums_[k].data(), images_);
+  }
+
+  Epilogue own_epilogue(const DeviceStep& step) const {
+    Epilogue epilogue = step.epilogue;
+    epilogue.multiplier = step.own_multiplier.data();
+    epilogue.bias = step.own_bias.data();
+    return epilogue;
+  }
+
+  const std::string& name_of(const DeviceStep& step) const { return model_.network.nodes[step.node].name; }
+
+  void launch(std::size_t k, const OutputShape& shape, const Epilogue& epilogue, std::int32_t* sums,
+              std::size_t instances) {
+    const DeviceStep& step = steps_[k];
+    const auto input = [&](std::size_t i) { return operand_of(step.inputs[i], instances); };
+    cudaError_t code = cudaSuccess;
+    switch (step.operation) {
+      case Operation::convolution: return launch_product(step, input(0), shape, epilogue, sums);
+      case Operation::average:
+        code = launch_average({input(0), step.window, step.count_padding, step.multipliers.data()}, shape, epilogue,
+                              stream_);
+        break;
+      case Operation::maximum: code = launch_maximum({input(0), step.window}, shape, epilogue, stream_); break;
+      case Operation::add:
+        code = launch_addition(
+            {input(0), input(1), step.tables.data(), step.tables.data() + sizeof(CodeMap), add_fraction_bits}, shape,
+            epilogue, stream_);
+        break;
+      case Operation::multiply:
+        code = launch_multiplication({input(0), input(1), step.multiplier}, shape, epilogue, stream_);
+        break;
+      case Operation::concatenate:
+      case Operation::table:
+        code = launch_concatenation({pieces_[k].device.data(), static_cast<int>(step.inputs.size())}, shape, epilogue,
+                                    stream_);
+        break;
+      case Operation::constant: break;
+    }
+    check_cuda(code, name_of(step));
+  }
+
+  void launch_product(const DeviceStep& step, Operand input, const OutputShape& shape, const Epilogue& epilogue,
+                      std::int32_t* sums) {
+    if (step.bordered) {
+      BorderedCopy copy = step.border;
+      copy.from = input;
+      copy.to = border_.data();
+      check_cuda(launch_bordered_copy(copy, stream_), name_of(step));
+      input.codes = copy.to;
+      input.height = copy.height;
+      input.width = copy.width;
+    }
+    if (step.depthwise) {
+      const Depthwise depthwise{input, step.window, step.weights.data(), sums};
+      return check_cuda(launch_depthwise(depthwise, shape, epilogue, stream_), name_of(step));
+    }
+    Convolution product = step.convolution;
+    product.input = input.codes;
+    product.input_instances = input.instances;
+    product.sums = sums;
+    check_cuda(launch_convolution(product, shape, epilogue, stream_), name_of(step));
+  }
+
+  /// Maps of an attention layer lie behind those of all instances of the layers before.
+  std::size_t map_offset(int attention, std::size_t instances) const {
+    return map_places_[attention].before * instances;
   }
 
   /// before: instances of this call in parts that came earlier.
@@ -510,13 +490,13 @@ class CudaEngine final : public Engine, public DeviceScoring {
     std::vector<const Student*> all;
     for (const Student& student : students) all.push_back(&student);
     prepare(all);
-    const OutputShape& last = layers_.back().shape;
+    const OutputShape& last = logits();
     const std::size_t logits_before = before * last.padded_channels, maps_before = before * maps_per_image_;
     std::vector<std::size_t> key{1, std::size_t(images_), students.size(), before};
-    key.insert(key.end(), requantization_mask_.begin(), requantization_mask_.end());
+    key.insert(key.end(), own_requantization_.begin(), own_requantization_.end());
     stream_.replay(key, [&] {
       upload();
-      for (std::size_t l = 0; l < layers_.size(); ++l) enqueue_layer(l, students.size(), nullptr, nullptr);
+      enqueue(students.size());
       logits_.download(logit_bytes_, stream_, logits_before);
       if (map_elements_ > 0) attention_.download(map_elements_, stream_, maps_before);
     });
@@ -529,12 +509,11 @@ class CudaEngine final : public Engine, public DeviceScoring {
       results[s].logit_codes =
           std::span(logit_codes_).subspan((before + s * images_) * last.channels, std::size_t(images_) * last.channels);
       results[s].attention.resize(problem_.attention.size());
-      for (std::size_t l = 0; l < layers_.size(); ++l) {
-        if (layers_[l].attention < 0) continue;
-        const std::size_t size = images_ * layers_[l].map_size();
-        const std::uint32_t* map =
-            attention_.host.data() + maps_before + map_offset(l, students.size() * images_) + s * size;
-        results[s].attention[layers_[l].attention] = {map, size};
+      for (std::size_t a = 0; a < problem_.attention.size(); ++a) {
+        const std::size_t size = std::size_t(images_) * map_places_[a].positions;
+        const std::uint32_t* map = attention_.host.data() + maps_before +
+                                   map_offset(static_cast<int>(a), students.size() * images_) + s * size;
+        results[s].attention[a] = {map, size};
       }
     }
   }
@@ -546,20 +525,28 @@ class CudaEngine final : public Engine, public DeviceScoring {
   std::size_t activation_bytes_;
   std::string description_;
   Stream stream_;
-  std::vector<DeviceLayer> layers_;
-  std::size_t bytes_per_image_ = 0;  // on the device, of one student
-  std::size_t maps_per_image_ = 0;   // elements of its attention maps
-  int images_ = 0;
-  Mirrored<std::uint8_t> input_;
-  DeviceArray<std::uint8_t> windows_;
-  DeviceArray<std::int32_t> first_sums_;  // (images, positions, padded_channels)
+  std::vector<DeviceStep> steps_;
+  Arena arena_;                       // of one image of one student
+  std::size_t maps_per_image_ = 0;    // elements of one student's attention maps
+  std::size_t border_per_image_ = 0;  // bytes of the largest input within its border
+  std::vector<MapPlace> map_places_;  // (attention layers)
+  int images_ = 0, image_channels_ = 0;
+  Mirrored<std::uint8_t> input_;                  // as loaded
+  DeviceArray<std::uint8_t> image_;               // (images, height, width, image_channels_)
+  std::vector<DeviceArray<std::uint8_t>> fixed_;  // (steps): values that no student has a say in
+  std::vector<DeviceArray<std::int32_t>> sums_;   // (steps): (images, positions, padded_channels), where they are kept
+  DeviceArray<std::uint8_t> values_;              // the arena, all instances of a value together
+  DeviceArray<std::uint8_t> border_;
 
   // What the students of the current call bring along.
+  std::vector<std::uint8_t> shared_;  // (steps): the value of load_images() is taken
+  bool share_ = true;
   Mirrored<std::uint8_t> tables_;                   // (students, sites, 256)
-  std::vector<std::uint8_t> requantization_mask_;   // (layers): whether any student has its own
-  std::vector<std::size_t> requantization_offset_;  // (layers): into multiplier_ and bias_
+  std::vector<std::uint8_t> own_requantization_;    // (steps): whether any student has its own
+  std::vector<std::size_t> requantization_offset_;  // (steps): into multiplier_ and bias_
   Mirrored<float> multiplier_;
   Mirrored<std::int32_t> bias_;
+  std::vector<Mirrored<Piece>> pieces_;  // (steps): of concatenations and tables
   Mirrored<std::uint32_t> attention_;
   Mirrored<std::uint8_t> logits_;
   std::vector<std::uint8_t> logit_codes_;  // without padding
@@ -569,13 +556,19 @@ class CudaEngine final : public Engine, public DeviceScoring {
   DeviceArray<double> factors_;      // (attention layers, instances)
   DeviceArray<double> terms_;        // (2, instances): divergences and distances
   DeviceArray<std::uint8_t> right_;  // (instances)
-  Mirrored<ScoreSums> sums_;         // (students), of which the first is the teacher
+  Mirrored<ScoreSums> score_sums_;   // (students), of which the first is the teacher
   Mirrored<std::uint8_t> trace_codes_;
   Mirrored<std::int32_t> trace_sums_;
   Mirrored<unsigned long long> moments_;  // (channels of all convolutions, 3)
 };
 
 }  // namespace
+
+std::optional<std::string> cuda_engine_refusal(const Problem& problem) {
+  const Node& last = problem.network().nodes.back();
+  if (last.shape.positions() == 1) return {};
+  return fmt::format("node {}: cuda has no logits of several positions", last.name);
+}
 
 bool cuda_engine_runs_here() {
   int count = 0;

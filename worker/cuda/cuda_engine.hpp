@@ -1,11 +1,16 @@
 // The GPU engine: u8 x s8 -> s32 products on tensor cores with requantization, table, attention and pooling in the same
-// kernel, all students of a call in one product a convolution.
+// kernel, all students of a call in one product a convolution; other operations a kernel each.
 #pragma once
 
-#include "worker/cuda/chain.hpp"
 #include "worker/engine.hpp"
 
+#include <optional>
+#include <string>
+
 namespace triseg {
+
+/// Why the engine cannot run the network: "node X: cuda has no ...". None: it can.
+std::optional<std::string> cuda_engine_refusal(const Problem& problem);
 
 /// True if some GPU can be used by this build.
 bool cuda_engine_runs_here();
@@ -13,8 +18,8 @@ bool cuda_engine_runs_here();
 /// Makes the context of GPU `device`; nothing happens if there is no such device.
 void start_gpu(int device);
 
-/// An engine on GPU `device`, as devices() numbers them. Integer products need no bound on the weights. The first
-/// convolution, which no staircase precedes, is computed once for all students of the loaded images. Throws Error if
+/// An engine on GPU `device`, as devices() numbers them. Integer products need no bound on the weights. What no
+/// staircase precedes is computed once for all students of the loaded images. Throws Error if
 /// there is no such device, if it is older than compute capability 8.0 or this build has no code for it, and for a
 /// network that cuda_engine_refusal() refuses. `problem` must outlive the engine.
 ///

@@ -1,75 +1,14 @@
 #include "worker/cuda/cuda_kernels.hpp"
+#include "worker/cuda/epilogue.inc"
 
 #include <algorithm>
 
 namespace triseg {
 namespace {
 
-// ---- requantization, table, attention, pooling
-// ------------------------------------------------------------------------
-
-/// A row of the product: one output position. Rows are ordered by instance, then pooling window, then position within
-/// the window, so that a window's rows are neighbours.
-struct Row {
-  int instance, y, x;
-  __device__ Row(const OutputShape& s, long long row) {
-    const int in_window = s.pool * s.pool, in_instance = s.windows * s.windows * in_window;
-    instance = static_cast<int>(row / in_instance);
-    const int rest = static_cast<int>(row % in_instance), window = rest / in_window, at = rest % in_window;
-    y = window / s.windows * s.pool + at / s.pool;
-    x = window % s.windows * s.pool + at % s.pool;
-  }
-  __device__ bool valid(const OutputShape& s) const { return instance < s.instances && y < s.side && x < s.side; }
-  __device__ long long position(const OutputShape& s) const {
-    return (static_cast<long long>(instance) * s.side + y) * s.side + x;
-  }
-};
-
-/// The contract's q = clamp(rint(float32(acc) * m) + z, lowest, highest), every operation rounded as on the CPU.
-__device__ __forceinline__ std::uint8_t requantize(std::int32_t accumulator, float multiplier, const Epilogue& e) {
-  const float scaled = rintf(__fmul_rn(__int2float_rn(accumulator), multiplier));
-  const float shifted = __fadd_rn(scaled, static_cast<float>(e.zero_point));
-  return static_cast<std::uint8_t>(fminf(fmaxf(shifted, static_cast<float>(e.lowest)), static_cast<float>(e.highest)));
-}
-
-__device__ __forceinline__ std::uint8_t look_up(std::uint8_t q, int candidate, const Epilogue& e) {
-  return e.tables ? __ldg(e.tables + candidate * e.table_stride + q) : q;
-}
-
-__device__ __forceinline__ uint4 maximum(uint4 a, uint4 b) {
-  return {__vmaxu4(a.x, b.x), __vmaxu4(a.y, b.y), __vmaxu4(a.z, b.z), __vmaxu4(a.w, b.w)};
-}
-
-/// Attention of 16 channels from `channel` on at one position; channels that only pad hold 0.
-__device__ void add_attention(uint4 q, const Row& row, int channel, const OutputShape& s, const Epilogue& e) {
-  if (e.attention_per_channel) {
-    const std::uint32_t words[] = {q.x, q.y, q.z, q.w};
-    std::uint32_t* map = e.attention + static_cast<long long>(row.instance) * s.channels + channel;
-    for (int i = 0; i < channel_vector && channel + i < s.channels; ++i) {
-      const std::uint32_t code = words[i / 4] >> (8 * (i % 4)) & 255;
-      map[i] = code * code;
-    }
-  } else {
-    std::uint32_t sum = __dp4a(q.x, q.x, 0u);
-    sum = __dp4a(q.y, q.y, sum);
-    sum = __dp4a(q.z, q.z, sum);
-    sum = __dp4a(q.w, q.w, sum);
-    if (sum > 0) atomicAdd(e.attention + row.position(s), sum);
-  }
-}
-
-/// Stores a pooled vector of 16 channels at the window of `row`, its first row. Incomplete windows are dropped.
-__device__ void store_pooled(uint4 q, const Row& row, int channel, const OutputShape& s, const Epilogue& e) {
-  const int y = row.y / s.pool, x = row.x / s.pool;
-  if (y >= s.pooled_side || x >= s.pooled_side) return;
-  const long long at =
-      ((static_cast<long long>(row.instance) * s.pooled_side + y) * s.pooled_side + x) * s.padded_channels + channel;
-  *reinterpret_cast<uint4*>(e.output + at) = q;
-}
-
 __global__ void run_epilogue(const std::int32_t* sums, const OutputShape s, const Epilogue e) {
   const int vectors = s.padded_channels / channel_vector, in_window = s.pool * s.pool;
-  const long long items = static_cast<long long>(s.instances) * s.windows * s.windows * vectors;
+  const long long items = static_cast<long long>(s.instances) * s.windows_y * s.windows_x * vectors;
   for (long long item = blockIdx.x * static_cast<long long>(blockDim.x) + threadIdx.x; item < items;
        item += static_cast<long long>(gridDim.x) * blockDim.x) {
     const int channel = static_cast<int>(item % vectors) * channel_vector;
@@ -79,7 +18,7 @@ __global__ void run_epilogue(const std::int32_t* sums, const OutputShape s, cons
       const Row row(s, first + at);
       if (!row.valid(s)) continue;
       const int candidate = row.instance / s.images, image = row.instance % s.images;
-      const long long position = (static_cast<long long>(image) * s.side + row.y) * s.side + row.x;
+      const long long position = (static_cast<long long>(image) * s.height + row.y) * s.width + row.x;
       const int4* from = reinterpret_cast<const int4*>(sums + position * s.padded_channels + channel);
       const float4* multiplier =
           reinterpret_cast<const float4*>(e.multiplier + candidate * e.requantization_stride + channel);
@@ -294,10 +233,11 @@ __global__ void __launch_bounds__(T::threads, T::Blocks)
     const int in_tile = load_row + i * load_rows;
     const Row row(s, row0 + in_tile);
     const bool used = in_tile < T::rows(s) && row.valid(s);
-    first_y[i] = used ? row.y * c.stride - c.padding : -2 * no_tap;
-    first_x[i] = row.x * c.stride - c.padding;
+    first_y[i] = used ? row.y * c.stride_y - c.pad_top : -2 * no_tap;
+    first_x[i] = row.x * c.stride_x - c.pad_left;
+    const int from = row.instance % c.input_instances;
     source[i] =
-        c.input + ((static_cast<long long>(row.instance) * c.side + first_y[i]) * c.side + first_x[i]) * c.channels;
+        c.input + ((static_cast<long long>(from) * c.height + first_y[i]) * c.width + first_x[i]) * c.channels;
   }
   const std::int8_t* weights = c.weights + static_cast<long long>(n0 + load_row) * c.inner + chunk * channel_vector;
   const Tap* taps = c.taps + chunk;
@@ -308,8 +248,8 @@ __global__ void __launch_bounds__(T::threads, T::Blocks)
     std::uint8_t* b = a + M * T::K;
 #pragma unroll
     for (int i = 0; i < M / load_rows; ++i) {
-      const bool inside =
-          static_cast<unsigned>(first_y[i] + tap.dy) < c.side && static_cast<unsigned>(first_x[i] + tap.dx) < c.side;
+      const bool inside = static_cast<unsigned>(first_y[i] + tap.dy) < c.height &&
+                          static_cast<unsigned>(first_x[i] + tap.dx) < c.width;
       copy_async(a + T::offset(load_row + i * load_rows, chunk), inside ? source[i] + tap.offset : c.input, inside);
     }
 #pragma unroll
@@ -436,27 +376,10 @@ cudaError_t launch_tiles(const Convolution& c, const OutputShape& s, const Epilo
   const auto kernel = convolve<T>;
   const cudaError_t code = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, T::shared_bytes);
   if (code != cudaSuccess) return code;
-  const long long rows = static_cast<long long>(s.instances) * s.windows * s.windows * s.pool * s.pool;
+  const long long rows = static_cast<long long>(s.instances) * s.windows_y * s.windows_x * s.pool * s.pool;
   const long long tiles = (rows + T::rows(s) - 1) / T::rows(s) * ((s.padded_channels + T::N - 1) / T::N);
   kernel<<<static_cast<unsigned>(tiles), T::threads, T::shared_bytes, stream>>>(c, s, e);
   return cudaGetLastError();
-}
-
-__global__ void gather_windows(const InputWindows w) {
-  const long long items = static_cast<long long>(w.images) * w.out_side * w.out_side * w.inner;
-  for (long long item = blockIdx.x * static_cast<long long>(blockDim.x) + threadIdx.x; item < items;
-       item += static_cast<long long>(gridDim.x) * blockDim.x) {
-    const int k = static_cast<int>(item % w.inner);
-    const long long position = item / w.inner;
-    const int area = w.kernel * w.kernel, channel = k / area;
-    const int x = static_cast<int>(position % w.out_side) * w.stride - w.padding + k % w.kernel;
-    const int y = static_cast<int>(position / w.out_side % w.out_side) * w.stride - w.padding + k % area / w.kernel;
-    const long long image = position / w.out_side / w.out_side;
-    std::uint8_t q = w.zero_point;
-    if (channel < w.channels && x >= 0 && x < w.side && y >= 0 && y < w.side)
-      q = w.codes[((image * w.channels + channel) * w.side + y) * w.side + x];
-    w.matrix[item] = q;
-  }
 }
 
 constexpr int moment_columns = 32, moment_rows = 8;  // of a block: a warp reads 32 channels of a row
@@ -513,7 +436,7 @@ cudaError_t launch_convolution(const Convolution& c, const OutputShape& s, const
 
 cudaError_t launch_epilogue(const std::int32_t* sums, const OutputShape& s, const Epilogue& e, cudaStream_t stream) {
   const long long items =
-      static_cast<long long>(s.instances) * s.windows * s.windows * (s.padded_channels / channel_vector);
+      static_cast<long long>(s.instances) * s.windows_y * s.windows_x * (s.padded_channels / channel_vector);
   run_epilogue<<<blocks_for(items, 128), 128, 0, stream>>>(sums, s, e);
   return cudaGetLastError();
 }
@@ -523,12 +446,6 @@ cudaError_t launch_moments(const MomentSums& m, cudaStream_t stream) {
   const dim3 blocks(static_cast<unsigned>(std::clamp<long long>(row_blocks, 1, 256)),
                     static_cast<unsigned>((m.channels + moment_columns - 1) / moment_columns));
   sum_moments<<<blocks, dim3(moment_columns, moment_rows), 0, stream>>>(m);
-  return cudaGetLastError();
-}
-
-cudaError_t launch_input_windows(const InputWindows& w, cudaStream_t stream) {
-  const long long items = static_cast<long long>(w.images) * w.out_side * w.out_side * w.inner;
-  gather_windows<<<blocks_for(items, 256), 256, 0, stream>>>(w);
   return cudaGetLastError();
 }
 

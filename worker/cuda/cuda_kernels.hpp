@@ -1,4 +1,4 @@
-// What the CUDA engine runs on the device. Codes lie as (instances, side, side, channels), channels rounded up to 16
+// What the CUDA engine runs on the device. Codes lie as (instances, height, width, channels), channels rounded up to 16
 // and filled with anything: the weights there are 0. An instance is one image of one candidate.
 #pragma once
 
@@ -34,26 +34,32 @@ struct Epilogue {
   int zero_point, lowest, highest;  // of the output codes
   const std::uint8_t* tables;       // (candidates, 256), or null: not a site
   int table_stride;                 // bytes between candidates
-  std::uint8_t* output;             // (instances, pooled_side, pooled_side, padded_channels)
+  std::uint8_t* output;             // (instances, pooled_height, pooled_width, padded_channels)
   std::uint32_t* attention;         // (instances, positions or channels), zeroed; or null
   bool attention_per_channel;       // of a value of one position
   std::uint8_t* codes;              // (instances, positions, padded_channels) before the table, or null: not traced
 };
 
-/// One layer's output.
+/// What a step makes: its node's value, or the maximum over windows of it.
 struct OutputShape {
-  int side, pool, windows,
-      pooled_side;  // windows = ceil(side / pool): pooling windows a row, the last maybe incomplete
+  int height, width;
+  int pool;                  ///< side and stride of the windows; 1: none
+  int windows_y, windows_x;  ///< pooling windows a column and a row, the last maybe incomplete
+  int pooled_height, pooled_width;
   int channels, padded_channels;
-  int images;     // of each candidate
-  int instances;  // candidates * images
+  int images;     ///< of each candidate
+  int instances;  ///< candidates * images
+
+  __host__ __device__ int positions() const { return height * width; }
 };
 
 /// A convolution (a fully connected layer is one over its whole input) as a matrix product whose rows are positions,
 /// gathered as they are loaded. u8 x s8 -> s32 on tensor cores: exact for all weights.
 struct Convolution {
-  int side, channels, stride, padding;  // input; channels a multiple of channel_vector
-  int inner;                            // a multiple of inner_block
+  int height, width, channels;  // input; channels a multiple of channel_vector
+  int stride_y, stride_x, pad_top, pad_left;
+  int inner;            // a multiple of inner_block
+  int input_instances;  // instance i reads input i % input_instances
   const std::uint8_t* input;
   const std::int8_t* weights;  // (padded_channels + output_block, inner), zeros beyond
   const Tap* taps;             // (inner / channel_vector)
@@ -80,15 +86,5 @@ struct MomentSums {
       moments;  // (channels, 3): sum in two's complement, squares' low and high 32 bits (core/moments.hpp); zeroed
 };
 [[nodiscard]] cudaError_t launch_moments(const MomentSums&, cudaStream_t);
-
-/// The network's input as a matrix: (images, positions, inner), padding filled with the zero point.
-/// codes: (images, channels, side, side).
-struct InputWindows {
-  const std::uint8_t* codes;
-  std::uint8_t* matrix;
-  int images, channels, side, kernel, stride, padding, out_side, inner;
-  std::uint8_t zero_point;
-};
-[[nodiscard]] cudaError_t launch_input_windows(const InputWindows&, cudaStream_t);
 
 }  // namespace triseg
