@@ -47,7 +47,8 @@ class Run:
     no run file, was damaged or edited, or lacks what is asked for.
 
     Scores (kd, attention, accuracies) are computed from the stored sums, which the digest is over. Other derived
-    fields, such as coverage and energy, are as the file has them; `triseg validate` checks those.
+    fields, such as coverage and energy, are as the file has them; `triseg validate` checks those, `triseg verify` also
+    proves what is stored.
 
     >>> run = Run("run.h5")
     >>> run.status, run.finished, run.schema_version, run.attributes["model"]

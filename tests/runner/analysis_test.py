@@ -10,7 +10,7 @@ import unittest
 import h5py
 import numpy
 
-from program import (FEW_DATA, FEW_TEACHER, SOURCE, VALIDATION_IMAGES, ProgramTest, quick, result_file, run, run_file)
+from program import (FEW_DATA, FEW_TEACHER, SOURCE, TEST_IMAGES, VALIDATION_IMAGES, ProgramTest, quick, result_file, run, run_file)
 
 sys.path.append(os.path.join(SOURCE, "tests", "learner", "files"))
 from content_digest import run_digest  # noqa: E402  the tests' own
@@ -176,6 +176,16 @@ class Analysis(ProgramTest):
             with self.subTest(said):
                 shown = self.text("verify", self.edited(add), "--all", expect=DIFFERENT)
                 self.assertRegex(shown, rf"(?m)^different  {said} is .* in the file, and .* here$")
+
+    def test_verify_finds_an_edit_of_what_follows_from_other_fields(self):
+        for field, change in (("/episodes/kd", lambda kd: kd * 0.1), ("/selected/test_kd", lambda kd: kd * 0.1),
+                              ("/top/energy", lambda energy: energy / 2), ("/selected/codes", lambda codes: codes[::-1])):
+            def edit(file):
+                file[field][()] = change(file[field][()])  # noqa: B023
+            with self.subTest(field):
+                shown = self.text("verify", self.edited(edit), "--episodes", "1", expect=DIFFERENT)
+                self.assertRegex(shown, rf"(?m)^equal  it and the MSE optimum on {TEST_IMAGES} test images\n"
+                                        rf"different  {field}: element 0 is not what the stored fields make it$")
 
     def test_replay_has_the_terms_of_an_episode(self):
         found = self.json("replay", self.run_file, "100")
