@@ -10,6 +10,7 @@ import time
 import unittest
 
 import h5py
+import numpy
 
 from program import (VALIDATION_IMAGES, ProgramTest, children, command, environment, episodes_in, held, let_go, quick, result_file,
                      run, run_file, start, wait_for_episodes)
@@ -257,17 +258,57 @@ class Longer(ProgramTest):
 
         picked = run(["pick", path, "--out", self.out("best.json")])
         self.assertEqual(picked.returncode, 0, picked.stderr)
-        with h5py.File(path) as file:
-            gain = file["/episodes/reward"][()] - file["/updates/reference_reward"][()][file["/episodes/iteration"][()].astype(int)]
-            best = int(gain.argmax())
-            codes = file["/episodes/codes"][best]
-        with open(self.out("best.json"), encoding="utf-8") as file:
-            result = json.load(file)
-        self.assertEqual(result["selected"]["episode"], best)
-        self.assertEqual([[site[f"{code}_code"] for code in ("t1", "v1", "t2", "v2")] for site in result["layers"].values()], codes.tolist())
-        self.assertEqual(run(["evaluate", self.out("best.json")]).returncode, 0)
+        self.check_picked(path, self.out("best.json"), picked)
         self.assertEqual(run(["pick", path, "--episode", "5"]).returncode, 0)
         self.assert_one_line_error(run(["pick", path, "--episode", "99999999"]), "expected an episode below")
+
+    def check_picked(self, path, result_path, done):
+        """The best of some on validation: what it is, what it and the start score there."""
+        with open(result_path, encoding="utf-8") as file:
+            result = json.load(file)
+        selected = result["selected"]
+        with h5py.File(path) as file:
+            gain = file["/episodes/reward"][()] - file["/updates/reference_reward"][()][file["/episodes/iteration"][()].astype(int)]
+            if selected["origin"] == "episode":
+                self.assertGreaterEqual(gain[selected["episode"]], numpy.unique(gain)[-8])
+                codes = file["/episodes/codes"][selected["episode"]]
+            else:
+                codes = file["/evaluations/codes"][file["/evaluations/iteration"][()].tolist().index(selected["iteration"])]
+        self.assertEqual([[site[f"{code}_code"] for code in ("t1", "v1", "t2", "v2")] for site in result["layers"].values()], codes.tolist())
+        for name, changed in (("kd", {}), ("kd_start", self.start_codes(path, result))):
+            with open(self.out("judged.json"), "w", encoding="utf-8") as file:
+                json.dump(result | changed, file)
+            judged = run(["evaluate", self.out("judged.json"), "--split", "validation", "--format", "json"])
+            self.assertEqual((judged.returncode, json.loads(judged.stdout)["kd"]), (0, selected[name]), judged.stderr)
+        self.assertIn(f"KD {selected['kd']:.5f}; the start has {selected['kd_start']:.5f} on the same images\n", done.stdout)
+        self.assertEqual("no better than the start" in done.stderr, selected["kd"] >= selected["kd_start"])
+
+    @staticmethod
+    def start_codes(path, result):
+        with h5py.File(path) as file:
+            codes = numpy.column_stack([file["/sites/start_codes"][()], file["/sites/tmax"][()]]).tolist()
+        return {"layers": {site: {f"{name}_code": code for name, code in zip(("t1", "v1", "t2", "v2", "tmax"), row)}
+                           for site, row in zip(result["layers"], codes)}}
+
+    def test_what_is_picked_of_a_stopped_search(self):
+        """An episode where the policy was never asked, and what is best on validation where it was."""
+        origins = set()
+        for name, more in (("none", ["--eval-every", "0"]), ("every", ["--eval-every", "1", "--lr", "0.01"])):
+            self.search(name, "--episodes", "64000", "--time-limit", "0.5", *more, expect=85)
+            path = run_file(self.out(name))
+            picked = run(["pick", path, "--out", self.out(name + ".json")])
+            self.assertEqual(picked.returncode, 0, picked.stderr)
+            self.check_picked(path, self.out(name + ".json"), picked)
+            with open(self.out(name + ".json"), encoding="utf-8") as file:
+                origins.add(json.load(file)["selected"]["origin"])
+        self.assertIn("episode", origins)
+
+        with h5py.File(path) as file:
+            gain = file["/episodes/reward"][()] - file["/updates/reference_reward"][()][file["/episodes/iteration"][()].astype(int)]
+        worst = run(["pick", path, "--episode", str(gain.argmin())])
+        self.assertEqual(worst.returncode, 0)
+        self.assertIn("no better than the start", worst.stderr)
+        self.assert_one_line_error(run(["pick", path, "--data", "shapes", "--out", self.out("x.json")]), "other images", "--data")
 
     def test_a_result_is_a_start(self):
         self.search("a", "--repair", "layer", "--repair-images", "200")
