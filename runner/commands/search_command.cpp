@@ -2,6 +2,7 @@
 #include "core/error.hpp"
 #include "runner/commands/commands.hpp"
 #include "runner/cli/declare_options.hpp"
+#include "runner/cli/option_checks.hpp"
 #include "runner/commands/results_table.hpp"
 #include "runner/display/json_log.hpp"
 #include "runner/ranks/ranks.hpp"
@@ -48,6 +49,9 @@ void setup_search(CLI::App& program, int& exit_code) {
   auto options = std::make_shared<SearchOptions>();
   CLI::App* app = program.add_subcommand("search", "Search the codes of a network's sites");
   declare_search(*app, *options);
+  add_flag(*app, changes_speed, "--finish", options->output.finish,
+           "End a search that was stopped with the episodes that it has: score its candidates, select, report")
+      ->configurable(false);
   arrange_search_help(*app);
   app->callback([=, &exit_code] { exit_code = run(*app, *options); });
 }

@@ -238,6 +238,26 @@ class Longer(ProgramTest):
         done = run(quick("--out", self.out("ppo-longer"), "--episodes", "96"))
         self.assert_one_line_error(done, "--episodes (192 instead of 96)")
 
+    def test_a_stopped_search_is_finished_where_it_is(self):
+        """By --finish, or by --episodes that it has not gone beyond: to the bytes of a run that had them from the start."""
+        for name, more, ranks in (("ppo", [], None), ("lag", ["--lag", "1"], 2), ("cma-es", ["--strategy", "cma-es"], None),
+                                  ("tmax", ["--tmax-mode", "search", "--objective", "pareto", "--pass-shares", "0,1"], None)):
+            with self.subTest(name):
+                long = [*more, "--episodes", "64000", "--time-limit", "0.5"]
+                self.search(name, *long, expect=85, ranks=ranks)
+                done = episodes_in(run_file(self.out(name)))
+                shutil.copytree(self.out(name), self.out(name + "-lower"))
+                self.assert_one_line_error(run(quick("--out", self.out(name), *more, "--episodes", str(done - 1))),
+                                           f"--episodes (64000 instead of {done - 1})")
+                ended = self.search(name, *long[:-2], "--finish", ranks=ranks)
+                self.assertIn("JSON: " + result_file(self.out(name)), ended.stdout)
+                self.search(name + "-lower", *more, "--episodes", str(done))
+                self.search(name + "-whole", *more, "--episodes", str(done))
+                for other in ("-lower", "-whole"):
+                    self.assert_same_run(self.out(name), self.out(name + other))
+                self.assertIn("nothing to do", self.search(name, *long, "--finish").stderr)
+        self.assert_one_line_error(run(quick("--out", self.out("none"), "--finish")), "--finish: ", "quick.h5 is not there")
+
     def test_what_a_longer_run_would_not_have_come_to_is_refused(self):
         for name, episodes, more, expected in (("part", "100", [], "100 episodes and ends within an iteration of 32"),
                                                ("lag", "96", ["--lag", "1"], "--lag 1")):
