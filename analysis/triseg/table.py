@@ -2,7 +2,7 @@
 
 Runs are comparable that differ in nothing but the seed: network, sites, teacher, data, energies and all options that
 change results are the same. Those of one seed are one run, which counts once, by its first file. A folder of `triseg
-sweep` stands for its runs. Columns:
+sweep`, or that searches had as --out, stands for its runs. Columns:
 
   run            the set of comparable runs: network, number of sites, and what tells the sets of the table apart
   seeds          how many the row has the means of
@@ -25,6 +25,7 @@ verify` proves the numbers of a file that was sealed anew. Exit status: 0 if the
 cannot be read or standard output takes no more, 2 if the command line is not understood.
 """
 import csv
+import glob
 import io
 import os
 import re
@@ -191,10 +192,14 @@ def as_csv(table):
 
 
 def files_of(path):
-    """The run files that a path on the command line stands for. Raises Error. Runs of a sweep that have not begun are
+    """The run files that a path on the command line stands for: a file, a folder that searches had as --out, or one of
+    a sweep. Raises Error. Runs of a sweep that have not begun are
     named."""
     if not os.path.isdir(path):
         return [path]
+    searched = sorted(glob.glob(os.path.join(glob.escape(path), "tri_ppo_int_codes", "*.h5")))
+    if searched:
+        return searched
     runs = Sweep(path).runs
     for id_ in runs.index[runs.file.isna()]:
         command_line.report(f"left out: {path}: run {id_} has not begun", "")
@@ -226,8 +231,8 @@ def read(paths):
 
 def main():
     arguments = command_line.parser(__doc__)
-    arguments.add_argument("runs", nargs="+", metavar="RUN.h5|SWEEP-DIR",
-                           help="run file of triseg search, or folder of triseg sweep")
+    arguments.add_argument("runs", nargs="+", metavar="RUN.h5|DIR",
+                           help="run file of triseg search, its folder (--out), or that of triseg sweep")
     arguments.add_argument("--each", action="store_true", help="a row a run instead of means over seeds")
     arguments.add_argument("--sort", choices=FIGURES, metavar="COLUMN",
                            help=f"best first by one of {', '.join(FIGURES)}")
