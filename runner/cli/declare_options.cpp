@@ -290,6 +290,7 @@ void declare_config(CLI::App& app) {
       ->expected(1)
       ->group(changes_speed)
       ->configurable(false)
+      ->check(offers(shipped_configurations()))
       ->check(path_text("a file"));
 }
 

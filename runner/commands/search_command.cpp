@@ -1,5 +1,6 @@
 // triseg search: one run, on all ranks.
 #include "core/error.hpp"
+#include "core/text.hpp"
 #include "runner/commands/commands.hpp"
 #include "runner/cli/declare_options.hpp"
 #include "runner/cli/option_checks.hpp"
@@ -12,11 +13,16 @@
 #include "runner/run_search.hpp"
 
 #include <CLI/CLI.hpp>
+#include <spdlog/sinks/sink.h>
 #include <spdlog/spdlog.h>
 
+#include <cstdint>
 #include <cstdio>
+#include <exception>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 
 namespace triseg {
 namespace {
@@ -34,13 +40,22 @@ int run(CLI::App& app, SearchOptions& o) {
     const auto given = given_options(app);
     apply_config_file(app);
     check_options(o, given);
-    if (o.output.quiet) spdlog::set_level(spdlog::level::warn);
+    if (o.output.quiet) spdlog::default_logger()->sinks().front()->set_level(spdlog::level::warn);
     if (!o.output.log_json.empty() && speaks_for_all()) log_to_json(o.output.log_json);
   });
   const auto transport = make_transport(o.ranks.transport, o.ranks.rank_timeout, problem);
   const DescribeOptions describe = [&](const SearchOptions& completed) { return option_texts(app, completed); };
   InputsCache cache;
-  return together(*transport, [&] { return run_search(*transport, describe, o, cache, print); });
+  return together(*transport, [&] {
+    try {
+      return run_search(*transport, describe, o, cache, print);
+    } catch (const std::exception& error) {
+      const std::pair<std::string_view, EventValue> fields[] = {
+          {"reason", "failed"}, {"exit_code", std::uint64_t{1}}, {"message", valid_utf8(message_of(error))}};
+      log_event("end", fields);
+      throw;
+    }
+  });
 }
 
 }  // namespace

@@ -349,6 +349,7 @@ class Longer(ProgramTest):
             self.assertEqual(b["/top/validation_kd"][of_start], a["/top/validation_kd"][chosen])
         self.search("two", *start, ranks=2)
         self.assert_same_run(self.out("b"), self.out("two"))
+        self.assert_one_line_error(run(quick("--out", self.out("x"), "--start", run_file(self.out("a")))), "--start: ", "NAME.json", "triseg pick")
 
         other = self.out("other.json")
         with open(result_file(self.out("a")), encoding="utf-8") as file:
