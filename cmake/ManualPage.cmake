@@ -29,7 +29,11 @@ elseif(name STREQUAL triseg-table)
 endif()
 
 # add(WORD...): a section of what is printed for these words, and those of the subcommands that it lists.
-set(page ".TH ${title} 1 \"\" \"triseg ${VERSION}\"\n.SH NAME\n${name} \\- ${about}\n")
+set(page ".TH ${title} 1 \"\" \"triseg ${VERSION}\"\n.SH NAME\n${name} \\- ${about}\n.SH SYNOPSIS\n")
+help(text --help)
+string(REGEX MATCH "[Uu]sage: ([^\n]+(\n  [^\n]+)*)" synopsis "${text}")
+roff(synopsis "${CMAKE_MATCH_1}\n")
+set(page "${page}${synopsis}")
 function(add)
   set(option --help)
   if("${ARGN}" MATCHES "^(search|doctor)$")
@@ -54,4 +58,18 @@ function(add)
   set(page "${page}" PARENT_SCOPE)
 endfunction()
 add()
+set(files "OUT/tri_ppo_int_codes/NAME.h5    a run of triseg search, HDF5
+OUT/tri_ppo_int_codes/NAME.json  its result: the selected codes
+share/triseg/configs             configurations that --config takes
+share/triseg/models              teachers that are shipped
+")
+roff(files "${files}")
+set(others triseg triseg-train triseg-report triseg-table)
+list(REMOVE_ITEM others ${name})
+list(TRANSFORM others REPLACE "-" "\\\\-")
+list(TRANSFORM others PREPEND ".BR ")
+list(TRANSFORM others APPEND " (1),")
+list(JOIN others "\n" others)
+string(REGEX REPLACE ",$" "" others "${others}")
+set(page "${page}.SH FILES\n${files}.SH SEE ALSO\n${others}\n")
 file(WRITE ${OUT} "${page}")

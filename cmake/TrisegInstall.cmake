@@ -3,6 +3,12 @@
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
+set(manual ${CMAKE_BINARY_DIR}/manual)
+# Before anything is installed: what the build makes last is there.
+install(CODE "if(NOT EXISTS \"${manual}/triseg.1.gz\")
+  message(FATAL_ERROR \"${manual}/triseg.1.gz is not there: build all first, with cmake --build ${CMAKE_BINARY_DIR}\")
+endif()" ALL_COMPONENTS)
+
 # triseg: the programs, and what they read.
 install(TARGETS triseg RUNTIME DESTINATION bin COMPONENT triseg)
 install(PROGRAMS ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/triseg-table ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/triseg-report
@@ -28,7 +34,6 @@ endif()
 
 # Manual pages, made of what the programs print for --help.
 find_program(GZIP gzip REQUIRED)
-set(manual ${CMAKE_BINARY_DIR}/manual)
 set(pages)
 foreach(program ${programs})
   set(component triseg)

@@ -36,7 +36,7 @@ std::uint64_t choose_starts(Rollout& rollout, const Problem& problem, const Iter
       tried.push_back(fmt::format("{} {:.5f}", starts[p][i].name, reward_of(i)));
       if (reward_of(i) > reward_of(best)) best = i;
     }
-    spdlog::info("[start] {}{} has the best reward on the calibration images: {}",
+    spdlog::info("[start] {}{}, which has the best reward of the analytic starts on the calibration images: {}",
                  p > 0 ? fmt::format("branch {}: ", p - 1) : "", starts[p][best].name, fmt::join(tried, ", "));
     take(p, best);
   }

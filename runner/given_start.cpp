@@ -8,6 +8,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <filesystem>
+
 namespace triseg {
 namespace {
 
@@ -20,6 +22,11 @@ std::string names_of(const Problem& problem, const std::vector<std::size_t>& sit
 }  // namespace
 
 GivenStart read_start(const std::string& path, const Problem& problem, const std::string& model_sha256) {
+  if (std::filesystem::path(path).extension() == ".h5")
+    fail(
+        "--start: {}: expected a result file (NAME.json), which a search writes beside NAME.h5, and triseg pick of any "
+        "of its candidates",
+        path);
   const ResultFile file(path);
   const SiteCodes found = file.codes(problem.network());
   if (found.sites != problem.sites)

@@ -6,6 +6,8 @@
 #include "learner/files/result_file.hpp"
 #include "learner/files/run_file.hpp"
 #include "learner/judging/pareto.hpp"
+#include "learner/judging/selection.hpp"
+#include "runner/display/json_log.hpp"
 #include "runner/file_lock.hpp"
 #include "runner/ranks/launcher.hpp"
 #include "runner/ranks/ranks.hpp"
@@ -16,6 +18,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -60,6 +63,29 @@ void write_if_missing(const fs::path& path, const std::string& text) {
                  path.string());
 }
 
+/// The log's last event: why the search ends here, and what it has come to.
+void log_end(const RunData& run, const RunFiles& files, std::string_view reason, int exit_code) {
+  std::vector<std::pair<std::string_view, EventValue>> fields = {{"reason", std::string(reason)},
+                                                                 {"exit_code", std::uint64_t(exit_code)},
+                                                                 {"episodes", std::uint64_t{run.episodes.size()}},
+                                                                 {"episodes_total", run.episodes_total},
+                                                                 {"run_file", valid_utf8(files.run.string())}};
+  if (run.finished) {
+    const Candidate& selected = run.top.at(run.selected.top_index);
+    const Score& test = run.selected.test;
+    fields.insert(fields.end(), {{"result_file", valid_utf8(files.result.string())},
+                                 {"pareto_file", valid_utf8(files.pareto.string())},
+                                 {"top_index", std::uint64_t{run.selected.top_index}},
+                                 {"origin", selected.origin},
+                                 {"validation_kd", selected.validation.mean_kd()},
+                                 {"kd", test.mean_kd()},
+                                 {"kd_mse", run.selected.test_mse.mean_kd()},
+                                 {"accuracy_teacher", test.teacher_accuracy()},
+                                 {"accuracy_student", test.student_accuracy()}});
+  }
+  log_event("end", fields);
+}
+
 /// The learner's part, once all ranks have loaded their inputs.
 int learn(const SearchOptions& o, Inputs& inputs, RunData run, Rollout& rollout, const RunFiles& files,
           const OnFinished& finished, const Pause* pause) {
@@ -79,14 +105,17 @@ int learn(const SearchOptions& o, Inputs& inputs, RunData run, Rollout& rollout,
     run = search.data();
     if (exit_code == search_paused) return exit_code;
     if (exit_code != 0) {
+      const bool signal = rollout.stop_requested();
       spdlog::info("Stopped by {} at episode {} of {}; the same command continues",
-                   rollout.stop_requested() ? "a signal" : "--time-limit", run.episodes.size(), run.episodes_total);
+                   signal ? "a signal" : "--time-limit", run.episodes.size(), run.episodes_total);
+      log_end(run, files, signal ? "signal" : "time-limit", exit_code);
       return exit_code;
     }
   }
   write_if_missing(files.result, result_text(run));
   write_if_missing(files.pareto, pareto_csv(run));
   finished(run, files);
+  log_end(run, files, "finished", 0);
   return 0;
 }
 

@@ -156,8 +156,13 @@ bool is_longer(const Work& stored, Work wanted) {
   return stored == wanted;
 }
 
-/// The run in `path`, if it is this one, or this one with fewer episodes, whose hash `shorter` becomes; Error if it is
-/// another.
+/// True if `wanted` is the same work with fewer episodes, and the run has not gone beyond them.
+bool ends_earlier(const RunData& run, const Work& stored, const Work& wanted) {
+  return !run.finished && run.episodes.size() <= std::stoull(wanted.at("episodes")) && is_longer(wanted, stored);
+}
+
+/// The run in `path`, if it is this one, this one with more episodes that it has not come to, or this one with fewer,
+/// whose hash `shorter` becomes; Error if it is another.
 RunData existing_run(const fs::path& path, const RunData& wanted, const Inputs& inputs, std::string& shorter) {
   RunData run;
   try {
@@ -177,6 +182,11 @@ RunData existing_run(const fs::path& path, const RunData& wanted, const Inputs& 
              (option.first == "final-scoring" || as_before(option.first, option.second));
     });
     if (stored == now) return run;
+    if (ends_earlier(run, stored, now)) {
+      run.episodes_total = wanted.episodes_total;
+      run.config_hash = wanted.config_hash;
+      return run;
+    }
     if (is_longer(stored, now) && !lacks_final_scoring(run)) {
       longer = true;
       shorter = run.config_hash;
@@ -224,6 +234,17 @@ void adopt_repair(MomentRepairOptions& o, const GivenStart& start) {
          start.mode);
 }
 
+/// The episodes that --finish makes a search of: those of the run file. Throws Error if there is none.
+std::uint64_t episodes_of_finish(const fs::path& path) {
+  if (!fs::exists(path)) fail("--finish: {} is not there: expected a search that was stopped", path.string());
+  const RunProgress progress = read_progress(path);
+  if (progress.episodes == progress.episodes_total)
+    for (const TomlEntry& entry : parse_toml(progress.config, "/@config", "key = value"))
+      if (entry.key == "episodes") return std::stoull(entry.joined());
+  if (progress.episodes == 0) fail("--finish: {} has no episode yet", path.string());
+  return progress.episodes;
+}
+
 }  // namespace
 
 RunFiles run_files(const OutputOptions& o) {
@@ -243,6 +264,11 @@ Inputs load_agreed_inputs(Transport& transport, SearchOptions& o, const Describe
       inputs.start = std::make_shared<const GivenStart>(read_start(o.start, *inputs.problem, inputs.model_sha256));
       adopt_repair(o.repair, *inputs.start);
     }
+    if (o.output.finish && transport.rank() == 0) o.episodes = episodes_of_finish(run_files(o.output).run);
+  });
+  if (o.output.finish) o.episodes = std::stoull(broadcast_text(transport, fmt::format("{}", o.episodes)));
+  agree(transport, [&] {
+    complete_options(o, *inputs.problem);
     std::error_code ignored;
     if (fs::is_directory(run_files(o.output).result, ignored))
       fail("--result-file: {} is a folder", run_files(o.output).result.string());

@@ -20,14 +20,16 @@ RunFiles run_files(const OutputOptions& options);
 /// Gives the texts of completed options (runner/cli/declare_options.hpp).
 using DescribeOptions = std::function<OptionTexts(const SearchOptions&)>;
 
-/// Loads the inputs on all ranks, or takes them from the cache, completes the options and sets `run` to a new run.
+/// Loads the inputs on all ranks, or takes them from the cache, completes the options, with --finish by the run file's
+/// episodes, and sets `run` to a new run.
 /// Throws SharedError if a rank fails, or if ranks differ in options, model or data.
 Inputs load_agreed_inputs(Transport& transport, SearchOptions& options, const DescribeOptions& describe, RunData& run,
                           InputsCache& cache);
 
 /// On rank 0: puts what the run file holds, if there is one, in the place of the new run, and says where it runs now.
 /// A run of a version without --final-scoring goes on as it began, with `all`. A run of fewer episodes, finished or
-/// not, goes on to those of the options, as if they had been given from the start. Throws Error if the run file or the
+/// not, goes on to those of the options, as if they had been given from the start; one of more episodes that it has not
+/// come to ends with those of the options in the same way. Throws Error if the run file or the
 /// result file is another run's, or if the longer run would not have come to where the shorter one ended.
 void take_place(RunData& run, SearchOptions& options, const Inputs& inputs, const Transport& transport);
 

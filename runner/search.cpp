@@ -44,6 +44,9 @@ void repair_all(ScoreRequest& request, const Repair& repair) {
 
 using Clock = std::chrono::steady_clock;
 
+/// Images of the test split between two looks at whether the search is to stop: whole records.
+constexpr std::size_t report_images = 8 * split_batch;
+
 std::vector<Codes> site_codes(const std::vector<SiteData>& sites, Codes SiteData::*which) {
   std::vector<Codes> codes;
   for (const SiteData& site : sites) codes.push_back(site.*which);
@@ -141,8 +144,7 @@ int Search::run(const Pause* pause) {
     pause->reached(data_.episodes.size(), best_score());
     return search_paused;
   }
-  if (!score_finalists()) return exit_resumable;
-  report();
+  if (!score_finalists() || !report()) return exit_resumable;
   commit();
   return 0;
 }
@@ -352,6 +354,7 @@ bool Search::score_finalists() {
   std::vector<Candidate> finalists;
   for (std::size_t i : best_episodes(data_.episodes, data_.updates, options_.selection.top_k))
     finalists.push_back({"episode", i, data_.episodes[i].reward, {}, data_.episodes[i].codes});
+  const std::size_t episodes = finalists.size();
   for (auto& codes : strategy_->incumbents()) finalists.push_back({"policy", 0, 0, {}, std::move(codes)});
   // With a searched tmax only starts that keep a share that was asked for.
   for (const auto& codes : branch_starts_) finalists.push_back({"start", 0, 0, {}, codes});
@@ -373,17 +376,24 @@ bool Search::score_finalists() {
   };
   const std::uint64_t most = finalists.size() * images;
   Heat heat = next();
-  spdlog::info("Scoring {} candidates on {} validation images, {} of {} student images done", finalists.size(), images,
-               student_images(), most);
-  Progress progress("student images", student_images(), most, options_.output.progress_every);
+  // As far as can be seen: those that race on may do so to the end.
+  const auto total = [&] {
+    return student_images() + (heat.finalists.empty() ? 0 : heat.finalists.size() * (images - heat.begin));
+  };
+  spdlog::info(
+      "Scoring {} candidates on {} validation images, {} of {} student images done: {} (--top-k) and {} from "
+      "the strategy or among the starts",
+      finalists.size(), images, student_images(), most, counted(episodes, "best episode"), finalists.size() - episodes);
+  Progress progress("student images", student_images(), total(), options_.output.progress_every);
   auto last_commit = Clock::now();
   while (!heat.finalists.empty()) {
     std::vector<std::vector<Codes>> candidates;
     for (const std::size_t f : heat.finalists) candidates.push_back(finalists[f].codes);
     add_records(scored, heat.finalists, score_records(Split::validation, heat.begin, heat.end, candidates, repair_),
                 options_.problem.attention_weight);
-    progress.update(student_images(), {counted(candidates.size(), "candidate")});
     heat = next();
+    progress.set_total(total());
+    progress.update(student_images(), {counted(candidates.size(), "candidate")});
     if (heat.finalists.empty()) break;
     if (stop_requested() || seconds_since(last_commit) >= options_.output.checkpoint_every) {
       commit();
@@ -399,7 +409,7 @@ bool Search::score_finalists() {
         scored.size(), 100 * double(student_images()) / double(most));
   for (std::size_t i = 0; i < finalists.size(); ++i) {
     finalists[i].validation = scored[i].score;
-    finalists[i].record_rewards = std::move(scored[i].record_rewards);
+    finalists[i].record_rewards = scored[i].record_rewards;
     if (finalists[i].origin != "episode")
       finalists[i].reward = reward(finalists[i].validation, options_.problem.attention_weight);
   }
@@ -412,34 +422,50 @@ bool Search::score_finalists() {
                : reward(of_a, options_.problem.attention_weight) > reward(of_b, options_.problem.attention_weight);
   });
   for (std::size_t i : order) data_.top.push_back(std::move(finalists[i]));
-  data_.finalists.clear();
   return true;
 }
 
-void Search::report() {
+bool Search::report() {
   Stopwatch watch(seconds_.final_scoring);
   const Choice choice = this->choice();
+  const std::vector<Codes> mse = site_codes(data_.sites, &SiteData::mse);
+  // The students of the report, all on the same batches: none waits for images that another has had.
+  std::vector<std::vector<Codes>> candidates = {data_.top[choice.index].codes, mse};
+  std::vector<Repair> repairs;
+  if (repair_fit_) {
+    std::uint64_t not_counted = 0;
+    candidates.push_back(mse);
+    repairs = {repair_, repair_fit_->fit(mse, not_counted)};
+  }
+  const std::size_t images = data_set_.split_size(Split::test);
+  std::vector<Score> records;
+  for (std::size_t begin = 0; begin < images; begin += report_images) {
+    if (stop_requested()) {  // the next command reports from the beginning
+      data_.top.clear();
+      commit();
+      return false;
+    }
+    ScoreRequest request =
+        image_range(Split::test, split_batch, begin, std::min(begin + report_images, images), "report");
+    request.candidates = candidates;
+    request.repairs = repairs;
+    if (repair_fit_) request.repair_of = {0, no_repair, 1};
+    const std::vector<Score> found = rollout_.score(request);
+    records.insert(records.end(), found.begin(), found.end());
+  }
+  const std::vector<Score> scores = totals_of(records, candidates.size());
+  data_.finalists.clear();
   data_.selected.top_index = choice.index;
   data_.selected.within_max_acc_drop = choice.within;
   if (!choice.within)
     data_.selection =
         fmt::format("best validation reward: no candidate met --max-acc-drop {:g}", options_.selection.max_acc_drop);
-  const std::vector<Codes> mse = site_codes(data_.sites, &SiteData::mse);
-  // The students of the report, all on the same batches: none waits for images that another has had.
-  ScoreRequest request = image_range(Split::test, split_batch, 0, data_set_.split_size(Split::test), "report");
-  request.candidates = {data_.top[choice.index].codes, mse};
-  if (repair_fit_) {
-    std::uint64_t not_counted = 0;
-    request.candidates.push_back(mse);
-    request.repairs = {repair_, repair_fit_->fit(mse, not_counted)};
-    request.repair_of = {0, no_repair, 1};
-    data_.selected.repair = layer_repairs(problem_.network(), repair_);
-  }
-  const std::vector<Score> scores = totals_of(rollout_.score(request), request.candidates.size());
+  if (repair_fit_) data_.selected.repair = layer_repairs(problem_.network(), repair_);
   data_.selected.test = scores[0];
   data_.selected.test_mse = scores[1];
   if (repair_fit_) data_.selected.test_mse_repaired = scores[2];
   data_.finished = true;
+  return true;
 }
 
 Choice Search::choice() const {

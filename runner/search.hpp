@@ -92,7 +92,8 @@ class Search {
   bool score_finalists();
   /// The row of /top that --objective selects.
   Choice choice() const;
-  void report();
+  /// Selects and scores on the test split; false if it was stopped on the way, which leaves the finalists as they were.
+  bool report();
   void commit();
   /// The records of images begin .. end - 1 of a split, split_batch images each: all candidates on one, then all on the
   /// next. repair: of all candidates; empty: none.

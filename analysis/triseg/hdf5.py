@@ -12,6 +12,7 @@ from triseg.files import Error, name_of, open_input, reason
 
 # What h5py raises for a file that is damaged or lacks something.
 UNREADABLE = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, MemoryError)
+DEEPEST = 32  # groups in groups: to visit those of a deeper file takes ever longer
 # The names that the digest has for the types of the files.
 TYPES = {"|u1": "u8", "|i1": "s8", "<i4": "s32", "<u8": "u64", "<f4": "f32", "<f8": "f64"}
 
@@ -79,6 +80,8 @@ def read(path, format_, what, versions):
         values.update({f"{start}@{name}": value for name, value in item.attrs.items()})
 
     def take(name, item):
+        if name.count("/") >= DEEPEST:
+            raise ValueError(f"its groups are nested more than {DEEPEST} deep: no file of triseg's is")
         if isinstance(item, h5py.Dataset):
             values["/" + name] = item[()]
             labels["/" + name] = dict(item.attrs)

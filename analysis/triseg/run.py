@@ -9,7 +9,7 @@ import pandas
 
 from triseg import chains, hdf5, schema
 from triseg.codes import CODES
-from triseg.files import Error
+from triseg.files import Error, is_locked
 from triseg.score import score, wilson_95
 
 # Groups whose rows have codes; /pareto has them by its rows of /top.
@@ -51,7 +51,8 @@ class Run:
     no run file, was damaged or edited, or lacks what is asked for.
 
     Scores (kd, attention, accuracies) are computed from the stored sums, which the digest is over. Other derived
-    fields, such as coverage and energy, are as the file has them; `triseg validate` checks those.
+    fields, such as coverage and energy, are as the file has them; `triseg validate` checks those, `triseg verify` also
+    proves what is stored.
 
     >>> run = Run("run.h5")
     >>> run.status, run.finished, run.schema_version, run.attributes["model"]
@@ -69,8 +70,10 @@ class Run:
     """
 
     def __init__(self, path, check=True):
+        held = is_locked(path)
         self.content, self.digest = schema.read(path, check)
         self.path = self.content.path
+        self._held = held or is_locked(path)
 
     def __repr__(self):
         return f"Run({self.path!r})"
@@ -96,12 +99,14 @@ class Run:
 
     @property
     def status(self):
-        """"running" or "finished"."""
-        return self["@status"]
+        """When it was opened: "finished", "running" while a search writes the file, else "stopped", which the same
+        command continues. Where locks do not reach, as from another host over some file systems, a run that goes on is
+        "stopped", too."""
+        return "finished" if self.finished else "running" if self._held else "stopped"
 
     @property
     def finished(self):
-        return self.status == "finished"
+        return self["@status"] == "finished"
 
     @property
     def start_command(self):

@@ -2,7 +2,7 @@
 
 Runs are comparable that differ in nothing but the seed: network, sites, teacher, data, energies and all options that
 change results are the same. Those of one seed are one run, which counts once, by its first file. A folder of `triseg
-sweep` stands for its runs. Columns:
+sweep`, or that searches had as --out, stands for its runs. Columns:
 
   run            the set of comparable runs: network, number of sites, and what tells the sets of the table apart
   seeds          how many the row has the means of
@@ -20,10 +20,12 @@ sweep` stands for its runs. Columns:
 
 The number behind ± is half the width of the mean's 95 % interval (Student's t over the seeds); of one seed nothing is
 known. "-" stands for what is not defined: a multiple of 0, or a mean with one. Runs that are not finished, and files of
-one run, are named on standard error, a line each. Exit status: 0 if there is a finished run, 1 if there is none, a file
+one run, are named on standard error, a line each. A file with another content than its digest's is refused; `triseg
+verify` proves the numbers of a file that was sealed anew. Exit status: 0 if there is a finished run, 1 if there is none, a file
 cannot be read or standard output takes no more, 2 if the command line is not understood.
 """
 import csv
+import glob
 import io
 import os
 import re
@@ -190,10 +192,14 @@ def as_csv(table):
 
 
 def files_of(path):
-    """The run files that a path on the command line stands for. Raises Error. Runs of a sweep that have not begun are
+    """The run files that a path on the command line stands for: a file, a folder that searches had as --out, or one of
+    a sweep. Raises Error. Runs of a sweep that have not begun are
     named."""
     if not os.path.isdir(path):
         return [path]
+    searched = sorted(glob.glob(os.path.join(glob.escape(path), "tri_ppo_int_codes", "*.h5")))
+    if searched:
+        return searched
     runs = Sweep(path).runs
     for id_ in runs.index[runs.file.isna()]:
         command_line.report(f"left out: {path}: run {id_} has not begun", "")
@@ -225,8 +231,8 @@ def read(paths):
 
 def main():
     arguments = command_line.parser(__doc__)
-    arguments.add_argument("runs", nargs="+", metavar="RUN.h5|SWEEP-DIR",
-                           help="run file of triseg search, or folder of triseg sweep")
+    arguments.add_argument("runs", nargs="+", metavar="RUN.h5|DIR",
+                           help="run file of triseg search, its folder (--out), or that of triseg sweep")
     arguments.add_argument("--each", action="store_true", help="a row a run instead of means over seeds")
     arguments.add_argument("--sort", choices=FIGURES, metavar="COLUMN",
                            help=f"best first by one of {', '.join(FIGURES)}")

@@ -3,6 +3,7 @@
 #include <hdf5.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdlib>
 #include <cstring>
 #include <type_traits>
@@ -285,14 +286,20 @@ void File::write_attribute(const std::string& object, const std::string& name, c
   call("H5Awrite", H5Awrite(attribute.id(), type.id(), values.bytes.data()));
 }
 
+namespace {
+/// Groups in groups, at most: to open those of a deeper file takes ever longer.
+constexpr std::ptrdiff_t deepest_group = 32;
+}  // namespace
+
 void File::index() {
   const Subject call{name_};
   std::vector<std::pair<std::string, bool>> links;  // name, is a hard link
   const auto visit = [](hid_t, const char* name, const H5L_info_t* info, void* out) -> herr_t {
     static_cast<decltype(links)*>(out)->emplace_back(name, info->type == H5L_TYPE_HARD);
-    return 0;
+    return std::count(name, name + std::strlen(name), '/') >= deepest_group;  // not 0 ends the visit
   };
-  call("H5Lvisit", H5Lvisit(file_.id(), H5_INDEX_NAME, H5_ITER_INC, visit, &links));
+  if (call("H5Lvisit", H5Lvisit(file_.id(), H5_INDEX_NAME, H5_ITER_INC, visit, &links)) > 0)
+    fail("{}: its groups are nested more than {} deep: no file of triseg's is", name_, deepest_group);
   for (const auto& [name, hard] : links) {
     Kind kind = Kind::other;
     if (hard) {

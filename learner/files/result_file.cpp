@@ -217,6 +217,23 @@ void write_episode(const std::filesystem::path& path, const RunData& run, std::s
                                 selected, nullptr));
 }
 
+void write_picked(const std::filesystem::path& path, const RunData& run, const PickedStudent& student) {
+  const Score& validation = student.validation;
+  const Json selected = {{"split", "validation"},
+                         {"origin", student.name},
+                         {student.name == "episode" ? "episode" : "iteration", student.row},
+                         {"images", validation.images},
+                         {"acc_teacher", validation.teacher_accuracy()},
+                         {"acc_student", validation.student_accuracy()},
+                         {"kd", validation.mean_kd()},
+                         {"kd_start", student.validation_start.mean_kd()}};
+  commit_json(path,
+              result_json(run, student.codes, search_repair(run),
+                          fmt::format("picked from a search that was stopped at episode {}, by {} validation images",
+                                      run.episodes.size(), validation.images),
+                          selected, nullptr));
+}
+
 namespace {
 
 /// Brings what older versions wrote, sites by their record keys and an object as selection, to the form of now.

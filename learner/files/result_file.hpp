@@ -43,6 +43,17 @@ void write_candidate(const std::filesystem::path& path, const RunData& run, std:
 /// iteration. Throws Error if there is no such episode, or the file cannot be written.
 void write_episode(const std::filesystem::path& path, const RunData& run, std::size_t episode);
 
+/// A student of a stopped search and what validation says of it.
+struct PickedStudent {
+  std::string name;                    ///< "episode" or "policy" (its most probable codes), as /top has it
+  std::uint64_t row = 0;               ///< of the episode, or the iteration behind which the policy was asked
+  std::vector<Codes> codes;            // (sites)
+  Score validation, validation_start;  ///< of it and of the start's codes on the same images
+};
+
+/// The same of it: `selected` has both scores.
+void write_picked(const std::filesystem::path& path, const RunData& run, const PickedStudent& student);
+
 /// The sites that a result file names, and their codes.
 struct SiteCodes {
   std::vector<std::size_t> sites;  ///< numbers of nodes, ascending

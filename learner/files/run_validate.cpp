@@ -4,6 +4,8 @@
 
 #include <cmath>
 #include <set>
+#include <string>
+#include <string_view>
 
 namespace triseg {
 namespace {
@@ -82,11 +84,18 @@ std::vector<std::string> validate_run(const std::filesystem::path& path) {
 
   const bool finished = is_finished(file);
   check_nothing_else(file, finished, report);
+  // What an error says behind the names of the file and the field, which stand before it in the report.
+  const auto said = [&](const Error& error, const std::string& where) {
+    std::string_view text = error.what();
+    for (const std::string& name : {path.string() + ": ", where + ": "})
+      if (text.starts_with(name)) text.remove_prefix(name.size());
+    return std::string(text);
+  };
   const auto check_readable = [&](const std::string& where, bool padded, auto read) {
     try {
       check_values(where, read(), padded, report);
     } catch (const Error& error) {
-      report.add(where, error.what());
+      report.add(where, said(error, where));
     }
   };
   for (const Field& field : run_fields(run_version(file))) {
@@ -101,7 +110,7 @@ std::vector<std::string> validate_run(const std::filesystem::path& path) {
     check_content(run, report);
     if (report.empty()) check_derived(file, run, report);
   } catch (const Error& error) {
-    report.add("/", error.what());
+    report.add("/", said(error, "/"));
   }
   return report.take();
 }

@@ -43,12 +43,7 @@ struct Analyzed {
   ScoreRequest request;  ///< of the teacher alone
 };
 
-void check_format(const std::string& format) {
-  if (format != "table" && format != "json") fail("--format: unknown format '{}': expected table or json", format);
-}
-
 Analyzed load(const AnalyzeOptions& o) {
-  check_format(o.format);
   const Split split = parse_split(o.split);
   DataSet data = load_data_set(o.data);
   Problem problem = make_problem(load_teacher(o.teacher, o.model, o.backend, data).network);
@@ -261,7 +256,6 @@ struct Coverage {
 };
 
 int coverage(CoverageOptions o) {
-  check_format(o.format);
   const Split split = parse_split(o.split);
   const ResultStudent student = load_student(o.student);
   Scorer scorer(student.problem, student.data, engine_factory(o.engine.engine, student.problem),
@@ -307,13 +301,13 @@ void declare(CLI::App& app, AnalyzeOptions& o) {
       ->capture_default_str();
   app.add_option("--teacher", o.teacher, "Model file (default: the shipped one)")->check(path_text("a model file"));
   app.add_option("--split", o.split, "Images: search, validation or test")
-      ->check(offers(split_names))
+      ->check(one_of(split_names))
       ->capture_default_str();
   app.add_option("--images", o.images, "How many of them, the first")
       ->check(whole(1, 1'000'000))
       ->capture_default_str();
   declare_engine(app, o.engine);
-  app.add_option("--format", o.format, "table or json")->check(offers(format_names))->capture_default_str();
+  app.add_option("--format", o.format, "table or json")->check(one_of(format_names))->capture_default_str();
 }
 
 void setup_network_analysis(CLI::App& analyze, const char* name, const char* description,
@@ -338,11 +332,11 @@ void setup_analyze(CLI::App& program, int& exit_code) {
       app->add_subcommand("coverage", "Activations that a result's staircases replace, with zeros and without");
   declare_student_options(*coverage_app, options->student);
   coverage_app->add_option("--split", options->split, "Images: search, validation or test")
-      ->check(offers(split_names))
+      ->check(one_of(split_names))
       ->capture_default_str();
   declare_engine(*coverage_app, options->engine);
   coverage_app->add_option("--format", options->format, "table or json")
-      ->check(offers(format_names))
+      ->check(one_of(format_names))
       ->capture_default_str();
   coverage_app->callback([=, &exit_code] { exit_code = coverage(*options); });
 }

@@ -149,22 +149,33 @@ Texts codes_of(const Json& result) {
   return texts;
 }
 
-void print_codes(const Side& a, const Side& b) {
+/// True if any differ.
+bool print_codes(const Side& a, const Side& b) {
   const auto rows = differing(codes_of(a.result), codes_of(b.result));
-  if (rows.empty()) return fmt::print("\nthe codes are equal\n");
-  fmt::print("\ncodes that differ (A, B)\n");
+  fmt::print("\n{}\n", rows.empty() ? "the codes are equal" : "codes that differ (A, B)");
   print_rows(rows);
+  return !rows.empty();
 }
 
-void print_recorded(const Side& a, const Side& b) {
+/// The last line: what the exit code is for.
+int verdict(bool same, const std::vector<std::string>& differing_parts) {
+  if (!differing_parts.empty()) fmt::print("\ndiffer in {}\n", fmt::join(differing_parts, ", "));
+  else fmt::print("\n{}\n", same ? "equal" : "different");
+  return same ? 0 : exit_different;
+}
+
+/// True if any differ.
+bool print_recorded(const Side& a, const Side& b) {
   const auto x = numbers_of(a.result), y = numbers_of(b.result);
   const std::map<std::string, double> others(y.begin(), y.end());
-  fmt::print("\nrecorded in the files, where they differ (A, B, B - A)\n");
+  bool any = false;
   for (const auto& [name, value] : x) {
     const auto other = others.find(name);
     if (other == others.end() || other->second == value || name.ends_with("mcnemar_p")) continue;
+    if (!std::exchange(any, true)) fmt::print("\nrecorded in the files, where they differ (A, B, B - A)\n");
     fmt::print("  {:<36}{:>16.8g}{:>16.8g}{:>16.8g}\n", name, value, other->second, other->second - value);
   }
+  return any;
 }
 
 /// A student's scores on a split, with what they were measured by.
@@ -275,11 +286,13 @@ int run_compare(const CompareOptions& o, const std::set<std::string>& given) {
     print_rows(others);
   }
 
+  std::vector<std::string> parts;
+  if (!results.empty()) parts.push_back(runs ? "options" : "settings");
   if (a.result.is_null() || b.result.is_null()) {
     fmt::print("\n{} is not finished: no outcomes to compare.\n", printable(a.result.is_null() ? a.path : b.path));
   } else {
-    print_codes(a, b);
-    print_recorded(a, b);
+    if (print_codes(a, b)) parts.push_back("codes");
+    if (print_recorded(a, b)) parts.push_back("outcomes");
     if (!o.files_only) measure_both(o, a, b);
   }
 
@@ -287,14 +300,15 @@ int run_compare(const CompareOptions& o, const std::set<std::string>& given) {
     const bool same = a.result.value("layers", Json()) == b.result.value("layers", Json()) &&
                       a.result.value("repair", Json()) == b.result.value("repair", Json());
     fmt::print("\ncodes and repair: {}\n", same ? "equal" : "different");
-    return same ? 0 : exit_different;
+    return verdict(same, parts);
   }
   const std::vector<std::string> lines = content_differences(*a.run, *b.run);
   if (lines.empty()) fmt::print("\ncontent: equal\n");
   else fmt::print("\ncontent: different in {}{}\n", counted(lines.size(), "field"), o.all ? "" : "; --all lists them");
   if (o.all)
     for (const std::string& line : lines) fmt::print("  {}\n", printable(line));
-  return lines.empty() ? 0 : exit_different;
+  if (!lines.empty()) parts.push_back("content");
+  return verdict(lines.empty(), parts);
 }
 
 }  // namespace
@@ -312,7 +326,7 @@ void setup_compare(CLI::App& program, int& exit_code) {
   app->add_flag("--files-only", o.files_only, "Score nothing again: needs neither teacher nor images")
       ->disable_flag_override();
   app->add_option("--split", o.split, "Images to score both on: search, validation or test")
-      ->check(offers(split_names))
+      ->check(one_of(split_names))
       ->capture_default_str();
   app->add_option("--data", o.data, "Data set (default: that of each)")
       ->check(offers(data_names))

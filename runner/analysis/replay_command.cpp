@@ -94,8 +94,6 @@ void print_table(const StoredRun& stored, const Replayed& r, bool equal) {
 }
 
 int run_replay(const ReplayOptions& o) {
-  if (o.format != "table" && o.format != "json")
-    fail("--format: unknown format '{}': expected table or json", o.format);
   if (!o.stored.run.empty() && !o.episode)
     throw CLI::ParseError("replay: expected episode, its number, behind the run file", CLI::ExitCodes::RequiredError);
   const auto stored = load_stored_run(o.stored);
@@ -118,7 +116,7 @@ void setup_replay(CLI::App& program, int& exit_code) {
   add_exit_codes(*app, {{0, "the scores are those of the file"}, {exit_different, "they are not"}});
   app->add_option("episode", o.episode, "Which one: its row of /episodes")
       ->check(whole(0, std::numeric_limits<std::int64_t>::max()));
-  app->add_option("--format", o.format, "table or json")->check(offers(format_names))->capture_default_str();
+  app->add_option("--format", o.format, "table or json")->check(one_of(format_names))->capture_default_str();
   app->callback([=, &exit_code] { exit_code = run_replay(*options); });
 }
 

@@ -90,7 +90,8 @@ void print_table(const SensitivityOptions& o, const ResultStudent& student, cons
              student.problem.network().display_name, found.all.images, o.split,
              name_of(repair_modes, o.repair.mode.value_or(RepairMode::none)));
   constexpr auto row = "{:<10}{:>20}{:>22}{:>20}{:>22}{:>21}\n";
-  fmt::print(row, "staircases", "KD alone", "drop alone", "KD without", "drop without", "KD saved without");
+  fmt::print(row, "staircase", "KD of it alone", "drop of it alone", "KD without it", "drop without it",
+             "saved without it");
   fmt::print(row, "all", kd(found.kd), drop(found.all), "", "", "");
   for (const std::size_t i : ranked(found)) {
     const SiteSensitivity& s = found.sites[i];
@@ -114,8 +115,6 @@ void check_out(const std::string& path) {
 
 int run_sensitivity(SensitivityOptions o, const std::set<std::string>& given) {
   check(o.repair, given);
-  if (o.format != "table" && o.format != "json")
-    fail("--format: unknown format '{}': expected table or json", o.format);
   const Split split = parse_split(o.split);
   check_out(o.out);
   const ResultStudent student = load_student(o.student);
@@ -150,11 +149,11 @@ void setup_sensitivity(CLI::App& program, int& exit_code) {
   CLI::App* app = program.add_subcommand("sensitivity", "What each site's staircase costs, alone and among the others");
   declare_student_options(*app, o.student);
   app->add_option("--split", o.split, "Images: search, validation or test")
-      ->check(offers(split_names))
+      ->check(one_of(split_names))
       ->capture_default_str();
   declare_fitted_repair(*app, o.repair, "none");
   declare_engine(*app, o.engine);
-  app->add_option("--format", o.format, "table or json")->check(offers(format_names))->capture_default_str();
+  app->add_option("--format", o.format, "table or json")->check(one_of(format_names))->capture_default_str();
   app->add_option("--out", o.out, "Also write the JSON to this file")->check(path_text("a file"));
   arrange_help(*app, {{"Problem", {"--model", "--backend", "--data", "--teacher", "--kd-T", "--attention-layers"}},
                       {"What is scored", {"--split", "--repair", "--repair-images"}},

@@ -21,6 +21,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <system_error>
 #include <vector>
 
 namespace triseg {
@@ -151,10 +152,26 @@ std::string format_of(const std::string& path) {
   return file.has_attribute("/", "format") ? file.read_attribute("/", "format").string() : std::string();
 }
 
-int run_show(const std::string& path) {
-  if (path.empty())
+/// The one run file of a folder that a search was given as --out.
+std::string run_in(const std::filesystem::path& folder) {
+  std::vector<std::string> runs;
+  std::error_code unreadable;
+  for (const auto& entry : std::filesystem::directory_iterator(folder / "tri_ppo_int_codes", unreadable))
+    if (entry.path().extension() == ".h5" && !entry.path().filename().string().starts_with('.'))
+      runs.push_back(entry.path().string());
+  std::sort(runs.begin(), runs.end());
+  if (runs.empty())
+    fail("{} is a folder without a search's files: expected a file, or what a search has as --out", folder.string());
+  if (runs.size() > 1) fail("{} has {} runs: expected one of {}", folder.string(), runs.size(), fmt::join(runs, ", "));
+  return runs.front();
+}
+
+int run_show(const std::string& given) {
+  if (given.empty())
     throw CLI::ParseError("show: expected a run file (NAME.h5), a result file (NAME.json) or a model file",
                           CLI::ExitCodes::RequiredError);
+  std::error_code ignored;
+  const std::string path = std::filesystem::is_directory(given, ignored) ? run_in(given) : given;
   if (std::filesystem::path(path).extension() != ".h5") show_result(path);
   else if (format_of(path) == model_format) show_model(path);
   else show_run(read_run(path));
@@ -166,7 +183,8 @@ int run_show(const std::string& path) {
 void setup_show(CLI::App& program, int& exit_code) {
   auto path = std::make_shared<std::string>();
   CLI::App* app = program.add_subcommand("show", "A run, result or model file as a table, with pictures in text");
-  app->add_option("file", *path, "Run file (NAME.h5), result file (NAME.json) or model file")
+  app->add_option("file", *path,
+                  "Run file (NAME.h5), result file (NAME.json) or model file; or the --out of a search, for its run")
       ->check(path_text("a file"));
   app->callback([=, &exit_code] { exit_code = run_show(*path); });
 }

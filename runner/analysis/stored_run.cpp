@@ -8,6 +8,7 @@
 #include "runner/cli/option_checks.hpp"
 #include "runner/model_lookup.hpp"
 #include "runner/ranks/ranks.hpp"
+#include "runner/search.hpp"
 #include "runner/ranks/transport.hpp"
 #include "core/toml_file.hpp"
 #include "worker/engines/engines.hpp"
@@ -20,13 +21,6 @@
 
 namespace triseg {
 namespace {
-
-/// An option of the run, as text; empty if its configuration lacks it.
-std::string option_of(const RunData& run, std::string_view name) {
-  for (const TomlEntry& entry : parse_toml(run.config, "/@config", "key = value"))
-    if (entry.key == name) return entry.joined();
-  return {};
-}
 
 DataSet load_data(const StoredRunOptions& o, const RunData& run) {
   const std::string source = o.data.empty() ? run.data : o.data;
@@ -48,6 +42,13 @@ QuantizedNetwork load_model(const StoredRunOptions& o, const RunData& run, const
   return std::move(teacher.network);
 }
 
+/// All candidates of a request under one repair; an empty one is none.
+void repair_all(ScoreRequest& request, const Repair& repair) {
+  if (repair.empty()) return;
+  request.repairs = {repair};
+  request.repair_of.assign(request.candidates.size(), 0);
+}
+
 std::string sites_of(const RunData& run) {
   std::vector<std::string> names;
   for (const SiteData& site : run.sites) names.push_back(site.name);
@@ -55,6 +56,12 @@ std::string sites_of(const RunData& run) {
 }
 
 }  // namespace
+
+std::string option_of(const RunData& run, std::string_view name) {
+  for (const TomlEntry& entry : parse_toml(run.config, "/@config", "key = value"))
+    if (entry.key == name) return entry.joined();
+  return {};
+}
 
 void declare_stored_run(CLI::App& app, StoredRunOptions& o) {
   o.command = app.get_name();
@@ -67,14 +74,18 @@ void declare_stored_run(CLI::App& app, StoredRunOptions& o) {
   declare_engine(app, o.engine);
 }
 
-std::unique_ptr<StoredRun> load_stored_run(const StoredRunOptions& o) {
+RunData read_stored_run(const StoredRunOptions& o) {
   if (o.run.empty())
     throw CLI::ParseError(o.command + ": expected run, the name of a run file (NAME.h5)",
                           CLI::ExitCodes::RequiredError);
   if (std::filesystem::path(o.run).extension() != ".h5")
     fail("{}: expected a run file (NAME.h5), the one beside the result file", o.run);
+  return read_run(o.run);
+}
+
+std::unique_ptr<StoredRun> load_stored_run(const StoredRunOptions& o) {
   auto stored = std::make_unique<StoredRun>();
-  stored->run = read_run(o.run);
+  stored->run = read_stored_run(o);
   const RunData& run = stored->run;
   if (run.sites.empty()) fail("{}: it has no sites yet: its search has not begun", o.run);
   stored->data = load_data(o, run);
@@ -96,11 +107,17 @@ std::vector<Score> score_iteration(const StoredRun& stored, std::uint64_t iterat
                                    std::vector<std::vector<Codes>> codes) {
   ImageOrder order(stored.data.split_size(Split::search), stored.batch_size, stored.run.seed);
   ScoreRequest request{Split::search, stored.batch_size, order.images(iteration), std::move(codes), {}, {}, {}};
-  if (!stored.repair.empty()) {
-    request.repairs = {stored.repair};
-    request.repair_of.assign(request.candidates.size(), 0);
-  }
+  repair_all(request, stored.repair);
   return stored.scorer->score(request, 0, request.items());
+}
+
+std::vector<Score> score_on_validation(const StoredRun& stored, std::vector<std::vector<Codes>> codes) {
+  const std::size_t students = codes.size();
+  ScoreRequest request = image_range(Split::validation, split_batch, 0,
+                                     std::min(evaluation_images, stored.data.split_size(Split::validation)), {});
+  request.candidates = std::move(codes);
+  repair_all(request, stored.repair);
+  return totals_of(stored.scorer->score(request, 0, request.items()), students);
 }
 
 std::vector<IterationRows> iterations_of(const RunData& run) {

@@ -1,4 +1,4 @@
-// A run file with the teacher and the images that it was made with: what verify and replay score again.
+// A run file with the teacher and the images that it was made with: what verify, replay and pick score again.
 #pragma once
 
 #include "data/dataset.hpp"
@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace CLI {
@@ -37,6 +38,9 @@ struct StoredRun {
   std::unique_ptr<Scorer> scorer;
 };
 
+/// Reads the run alone. Throws Error, or CLI::ParseError if no run file is named.
+RunData read_stored_run(const StoredRunOptions& options);
+
 /// Reads the run, and loads the teacher and the images of the same digests. Throws Error, or CLI::ParseError if no run
 /// file is named; also if the teacher or the images are others than the run's.
 std::unique_ptr<StoredRun> load_stored_run(const StoredRunOptions& options);
@@ -44,6 +48,12 @@ std::unique_ptr<StoredRun> load_stored_run(const StoredRunOptions& options);
 /// The scores, one a student, of codes (students)(sites) on the images of an iteration, under the repair of the search.
 std::vector<Score> score_iteration(const StoredRun& stored, std::uint64_t iteration,
                                    std::vector<std::vector<Codes>> codes);
+
+/// The same on the first validation images, evaluation_images of them.
+std::vector<Score> score_on_validation(const StoredRun& stored, std::vector<std::vector<Codes>> codes);
+
+/// An option of the run, as text; empty if its configuration lacks it.
+std::string option_of(const RunData& run, std::string_view name);
 
 /// Episodes first .. first + count - 1 of an iteration.
 struct IterationRows {

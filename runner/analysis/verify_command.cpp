@@ -1,7 +1,9 @@
 // triseg verify: scores what a run file holds again, from the codes, the teacher and the images, and compares bit by
-// bit. What the learner alone computes (losses, entropy, checkpoint) is not done again.
+// bit; then checks the file as `triseg validate` does, and so what follows from its stored fields. What the learner alone
+// computes (losses, entropy, checkpoint) is not done again.
 #include "core/error.hpp"
 #include "core/text.hpp"
+#include "learner/files/run_file.hpp"
 #include "learner/judging/selection.hpp"
 #include "learner/strategies/initial_codes.hpp"
 #include "runner/analysis/stored_run.hpp"
@@ -151,6 +153,13 @@ class Verification {
     equal("{} of /top", counted(run_.top.size(), "candidate"));
   }
 
+  /// What follows from the stored fields, and the schema. Comes last: what is scored again says more of an edit.
+  void file(const std::string& path) {
+    const std::vector<std::string> violations = validate_run(path);
+    if (!violations.empty()) throw Differs{violations.front()};
+    equal("what the file derives from these fields, and its schema");
+  }
+
  private:
   /// What /updates says of the rewards of an iteration. reference: the start's reward on its images.
   void update(const IterationRows& rows, double reference) const {
@@ -208,6 +217,7 @@ int run_verify(const VerifyOptions& o) {
     if (o.all) verification.evaluations();
     if (run.finished) verification.selected();
     if (run.finished && o.all) verification.candidates();
+    verification.file(o.stored.run);
   } catch (const Differs& difference) {
     fmt::print("different  {}\n", difference.line);
     return exit_different;

@@ -78,6 +78,7 @@ std::map<std::string, std::string> configuration_of(const CLI::App& app, const S
     configuration["backend"] = scheme_name(o.problem.backend.value_or(Scheme::fbgemm));
   if (configuration.contains("final-scoring"))
     configuration["final-scoring"] = name_of(final_scorings, o.final_scoring);
+  if (configuration.contains("episodes")) configuration["episodes"] = fmt::format("{}", o.episodes);  // of --finish
   if (configuration.contains("episodes-per-update"))
     configuration["episodes-per-update"] = fmt::format("{}", o.iteration.episodes_per_update);
   return configuration;
@@ -289,6 +290,7 @@ void declare_config(CLI::App& app) {
       ->expected(1)
       ->group(changes_speed)
       ->configurable(false)
+      ->check(offers(shipped_configurations()))
       ->check(path_text("a file"));
 }
 
@@ -314,14 +316,16 @@ void declare_search(CLI::App& app, SearchOptions& o) {
 }
 
 void arrange_search_help(CLI::App& app) {
-  arrange_help(app, {{"Problem", {"--model", "--backend", "--data", "--teacher", "--sites"}},
-                     {"Search", {"--config", "--episodes", "--batch-size", "--seed"}},
-                     {"Reward", {"--kd-T", "--attention-weight"}},
-                     {"Where staircases end", {"--tmax-mode", "--tmax-percentile", "--tmax-offset"}},
-                     {"What proposes codes", {"--strategy", "--start", "--warm-start", "--lr", "--repair"}},
-                     {"What is selected", {"--objective", "--top-k", "--max-acc-drop"}},
-                     {"Running",
-                      {"--out", "--result-file", "--engine", "--threads", "--transport", "--time-limit", "--quiet"}}});
+  arrange_help(
+      app,
+      {{"Problem", {"--model", "--backend", "--data", "--teacher", "--sites"}},
+       {"Search", {"--config", "--episodes", "--batch-size", "--seed"}},
+       {"Reward", {"--kd-T", "--attention-weight"}},
+       {"Where staircases end", {"--tmax-mode", "--tmax-percentile", "--tmax-offset"}},
+       {"What proposes codes", {"--strategy", "--start", "--warm-start", "--lr", "--repair"}},
+       {"What is selected", {"--objective", "--top-k", "--max-acc-drop"}},
+       {"Running",
+        {"--out", "--result-file", "--engine", "--threads", "--transport", "--time-limit", "--finish", "--quiet"}}});
 }
 
 std::set<std::string> given_options(const CLI::App& app) {

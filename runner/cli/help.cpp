@@ -67,6 +67,16 @@ std::vector<const CLI::Option*> options_of(const CLI::App& app) {
   });
 }
 
+/// True if the help of the groups leaves something out.
+bool has_more(const CLI::App& app, const std::vector<HelpGroup>& groups) {
+  std::set<const CLI::Option*> shown;
+  for (const auto& [heading, names] : groups)
+    for (const std::string& name : names) shown.insert(app.get_option_no_throw(name));
+  const auto options = options_of(app);
+  return std::any_of(options.begin(), options.end(),
+                     [&](const CLI::Option* option) { return !shown.contains(option); });
+}
+
 std::string arranged(const CLI::App& app, const std::vector<HelpGroup>& groups, bool all) {
   std::string text;
   std::set<const CLI::Option*> shown;
@@ -130,7 +140,8 @@ std::string HelpFormatter::make_help(const CLI::App* app, std::string, CLI::AppF
       found == arrangements().end() ? declared(*app) : arranged(*app, found->second, mode == CLI::AppFormatMode::All);
   std::string subcommands;
   for (const CLI::App* subcommand : app->get_subcommands({}))
-    subcommands += entry("  " + subcommand->get_name(), subcommand->get_description());
+    if (!subcommand->get_group().empty())
+      subcommands += entry("  " + subcommand->get_name(), subcommand->get_description());
   if (!subcommands.empty()) text += "\nSubcommands:\n" + subcommands;
   if (const auto codes = exit_codes().find(app); codes != exit_codes().end()) {
     text += "\nExit codes:\n";
@@ -141,7 +152,9 @@ std::string HelpFormatter::make_help(const CLI::App* app, std::string, CLI::AppF
 
 void add_help_all(CLI::App& program) {
   for (CLI::App* app : program.get_subcommands([](CLI::App*) { return true; })) {
-    if (arrangements().contains(app)) app->set_help_all_flag("--help-all", "All options");
+    const auto found = arrangements().find(app);
+    if (found != arrangements().end() && has_more(*app, found->second))
+      app->set_help_all_flag("--help-all", "All options");
     add_help_all(*app);
   }
 }

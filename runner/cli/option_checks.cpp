@@ -1,8 +1,10 @@
 #include "runner/cli/option_checks.hpp"
 
 #include "core/error.hpp"
+#include "core/text.hpp"
 #include "worker/engines/engines.hpp"
 
+#include <algorithm>
 #include <cctype>
 #include <filesystem>
 #include <utility>
@@ -78,6 +80,16 @@ CLI::Validator path_text(const std::string& expected, bool may_be_empty) {
 CLI::Validator offers(const std::vector<std::string>& names) {
   return CLI::Validator([](std::string&) { return std::string(); }, "",
                         fmt::format("{}{}", offers_name, fmt::join(names, ",")));
+}
+
+CLI::Validator one_of(const std::vector<std::string>& names) {
+  return CLI::Validator(
+      [names](const std::string& text) {
+        const bool known = std::find(names.begin(), names.end(), text) != names.end();
+        return known ? std::string()
+                     : fmt::format("expected one of {}, found '{}'", fmt::join(names, ", "), printable(text));
+      },
+      "", fmt::format("{}{}", offers_name, fmt::join(names, ",")));
 }
 
 ValueHints value_hints(CLI::Option& option) {

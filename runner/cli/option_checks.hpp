@@ -27,7 +27,10 @@ inline constexpr const char* list_type = "LIST";
 /// Checks nothing; says that the option takes these names, so that a shell can complete them.
 CLI::Validator offers(const std::vector<std::string>& names);
 
-/// Names for it.
+/// The same, and checks that the text is one of them.
+CLI::Validator one_of(const std::vector<std::string>& names);
+
+/// Names for them.
 inline const std::vector<std::string> scheme_names = {"fbgemm", "qnnpack"}, data_names = {"fashion-mnist", "shapes"},
                                       split_names = {"search", "validation", "test"}, format_names = {"table", "json"};
 

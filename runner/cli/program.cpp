@@ -70,6 +70,17 @@ void open_standard_streams() {
     }
 }
 
+/// `triseg help [SUBCOMMAND ...]` is `triseg [SUBCOMMAND ...] --help`, which other programs may answer.
+[[noreturn]] void ask_for_help(int argc, char** argv) {
+  std::vector<char*> words{argv[0]};
+  words.insert(words.end(), argv + 2, argv + argc);
+  std::string help = "--help";
+  words.push_back(help.data());
+  words.push_back(nullptr);
+  ::execv("/proc/self/exe", words.data());
+  fail("cannot run {} again: {}", argv[0], std::strerror(errno));
+}
+
 /// What std::terminate calls.
 [[noreturn]] void report_and_end() {
   std::string message = "ended by a failure that nothing caught";
@@ -122,9 +133,25 @@ std::string unknown_option(const CLI::App& app, const std::string& name, const s
                      subcommand, app.get_help_all_ptr() ? "--help-all" : "--help");
 }
 
+/// What the line adds where a word in the place of a file is nearly the name of a subcommand: "sweep: found 'statis':
+/// did you mean 'status'?"; else empty.
+std::string nearly_subcommand(const CLI::App& app, int argc, char** argv) {
+  std::vector<std::string> known;
+  for (const CLI::App* subcommand : app.get_subcommands({}))
+    if (!subcommand->get_group().empty()) known.push_back(subcommand->get_name());
+  const std::string meant = argc > 2 ? did_you_mean(argv[2], known) : "";
+  return meant.empty() ? "" : fmt::format("{}: found '{}':{}", app.get_name(), argv[2], meant);
+}
+
 /// The line for a command line that CLI11 refuses, in our words where its own do not help.
 std::string message_of(const CLI::ParseError& error, const CLI::App& program, int argc, char** argv) {
-  if (program.get_subcommands().empty()) return subcommand_expected(program, argc > 1 ? argv[1] : nullptr);
+  if (program.get_subcommands().empty()) {
+    const std::string word = argc > 1 ? argv[1] : "";
+    if (word.starts_with("--"))
+      return fmt::format("unknown option '{}':{} triseg --help lists what there is", word,
+                         did_you_mean(word, option_names(program)));
+    return subcommand_expected(program, argc > 1 ? argv[1] : nullptr);
+  }
   std::string subcommand;
   for (auto chosen = program.get_subcommands(); !chosen.empty(); chosen = chosen.front()->get_subcommands())
     subcommand += (subcommand.empty() ? "" : " ") + chosen.front()->get_name();
@@ -137,6 +164,7 @@ std::string message_of(const CLI::ParseError& error, const CLI::App& program, in
     for (int i = 2; i < argc; ++i)
       if (argv[i] == word && std::string_view(argv[i - 1]).ends_with(','))
         return fmt::format("unexpected argument '{}' behind '{}': expected a list without blanks", word, argv[i - 1]);
+    if (const std::string meant = nearly_subcommand(*chosen_app(program), argc, argv); !meant.empty()) return meant;
     return fmt::format("unexpected argument '{}': triseg {} --help says what it takes", word, subcommand);
   }
   const CLI::App* const chosen = chosen_app(program);
@@ -200,6 +228,7 @@ int run_program(int argc, char** argv, std::initializer_list<SetupCommand*> comm
   for (SetupCommand* setup : commands) setup(program, exit_code);
   add_help_all(program);
   add_examples(program);
+  if (argc > 1 && std::string_view(argv[1]) == "help" && !has_subcommand(program, "help")) ask_for_help(argc, argv);
   // CLI11 would answer a --help behind an unknown subcommand with the general help.
   if (argc > 1 && argv[1][0] != '-' && !has_subcommand(program, argv[1])) {
     report_shared_error(subcommand_expected(program, argc > 1 ? argv[1] : nullptr));

@@ -95,7 +95,7 @@ class Reader {
     }
     if (positionals_ == 0)
       for (const CLI::App* each : app_->get_subcommands({}))
-        add(found, begin, each->get_name(), each->get_description());
+        if (!each->get_group().empty()) add(found, begin, each->get_name(), each->get_description());
     if (CLI::Option* option = positional())
       for (const std::string& line : values(*option, "", begin)) found.push_back(line);
     return found;
@@ -180,7 +180,8 @@ void setup_completion(CLI::App& program, int& exit_code) {
       exit_code = 0;
     });
   CLI::App* words =
-      app->add_subcommand("words", "What can stand in the place of the last WORD, which the scripts ask: a line each");
+      app->add_subcommand("words", "What can stand in the place of the last WORD, which the scripts ask: a line each")
+          ->group("");
   words->set_help_flag();
   words->prefix_command();
   words->callback([&program, &exit_code] {

@@ -81,8 +81,6 @@ void print_json(const EvaluateOptions& o, const Evaluated& e) {
 
 int run_evaluate(EvaluateOptions o, const std::set<std::string>& given) {
   check(o.repair, given);
-  if (o.format != "table" && o.format != "json")
-    fail("--format: unknown format '{}': expected table or json", o.format);
   const Split split = parse_split(o.split);
   Evaluated e{load_student(o.student), {}, {}};
   Scorer scorer(e.student.problem, e.student.data, engine_factory(o.engine.engine, e.student.problem),
@@ -106,11 +104,11 @@ void setup_evaluate(CLI::App& program, int& exit_code) {
       program.add_subcommand("evaluate", "Accuracy, KD and shares of activations of a result file on a split");
   declare_student_options(*app, o.student);
   app->add_option("--split", o.split, "Images: search, validation or test")
-      ->check(offers(split_names))
+      ->check(one_of(split_names))
       ->capture_default_str();
   declare_fitted_repair(*app, o.repair, "the result file's own repair, as it stands there");
   declare_engine(*app, o.engine);
-  app->add_option("--format", o.format, "table or json")->check(offers(format_names))->capture_default_str();
+  app->add_option("--format", o.format, "table or json")->check(one_of(format_names))->capture_default_str();
   arrange_help(*app, {{"Problem", {"--model", "--backend", "--data", "--teacher", "--kd-T", "--attention-layers"}},
                       {"What is scored", {"--split", "--repair", "--repair-images"}},
                       {"Report", {"--format"}},

@@ -62,10 +62,11 @@ std::string outcome_lines(const RunData& run) {
     table += fmt::format("the MSE optimum with a repair of its own: KD {:.5f}, student accuracy {:.2f} %\n",
                          run.selected.test_mse_repaired.mean_kd(), run.selected.test_mse_repaired.student_accuracy());
   const Gap gap = validation_gap(chosen.validation, test, run.attention_weight);
-  table += fmt::format("test less validation: KD {:+.5f}, student accuracy {:+.2f}, accuracy drop {:+.2f} points\n",
+  table += fmt::format("from validation to test: KD {:+.5f}, student accuracy {:+.2f}, accuracy drop {:+.2f} points\n",
                        gap.kd, gap.student_accuracy, gap.accuracy_drop);
-  table += fmt::format("{} of {} candidates are within 1.96 standard errors of the best reward on validation\n",
-                       count_within_error(run.top), run.top.size());
+  table += fmt::format(
+      "{} of {} candidates are not told from the best on validation (rewards within 1.96 standard errors)\n",
+      count_within_error(run.top), run.top.size());
   const NetworkCost cost = network_cost(run.network, run.sites, chosen.codes, run.energy);
   table += fmt::format(
       "coverage {:.1f} %, {:.2f} bits an activation, multiplications {:.1f} % skipped and {:.1f} % by constants, "

@@ -3,6 +3,7 @@
 #include "core/terminal.hpp"
 #include "runner/display/live_view.hpp"
 
+#include <spdlog/sinks/sink.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -48,7 +49,8 @@ Progress::Progress(std::string label, std::uint64_t done, std::uint64_t total, d
       first_(done),
       total_(total),
       interval_seconds_(interval_seconds),
-      silent_(!spdlog::should_log(spdlog::level::info)),
+      silent_(!spdlog::should_log(spdlog::level::info) ||
+              !spdlog::default_logger()->sinks().front()->should_log(spdlog::level::info)),
       start_(Clock::now()),
       last_(start_) {}
 

@@ -16,6 +16,9 @@ class Progress {
   /// Leaves a plain line where a live view stands.
   ~Progress();
 
+  /// From now on, as what is to be done turns out to be less or more.
+  void set_total(std::uint64_t total) { total_ = total; }
+
   /// facts: what stands behind the rate, such as "best reward -0.0312".
   void update(std::uint64_t done, const std::vector<std::string>& facts);
 

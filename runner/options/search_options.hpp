@@ -112,6 +112,7 @@ struct OutputOptions {
   bool quiet = false;            ///< nothing but warnings on stderr
   std::string log_json;          ///< file that the log is also written to, a JSON object a line; empty: none
   double time_limit = 0;         ///< seconds after which the search stops as by a signal; 0: none
+  bool finish = false;           ///< a search that was stopped ends with the episodes that it has
 };
 
 struct SearchOptions {

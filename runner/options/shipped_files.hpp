@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 namespace triseg {
 
@@ -13,5 +14,8 @@ std::filesystem::path shipped_folder();
 /// The path as it is where there is such a file, or else the shipped file of this name, such as configs/alexnet.toml,
 /// if there is that one.
 std::string or_shipped(const std::string& path);
+
+/// "configs/NAME.toml" of every shipped configuration of a search, in order.
+std::vector<std::string> shipped_configurations();
 
 }  // namespace triseg

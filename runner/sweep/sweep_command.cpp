@@ -213,6 +213,11 @@ void setup_sweep(CLI::App& program, int& exit_code) {
     if (options->file.empty())
       throw CLI::ParseError("sweep: expected the name of a sweep file (TOML), or status and the folder of a sweep",
                             CLI::ExitCodes::RequiredError);
+    std::error_code ignored;
+    if (const std::string meant = did_you_mean(options->file, {"status", "top", "collect"});
+        !meant.empty() && !std::filesystem::exists(options->file, ignored))
+      throw CLI::ParseError(fmt::format("sweep: there is no file '{}':{}", printable(options->file), meant),
+                            CLI::ExitCodes::RequiredError);
     exit_code = run(*options, *app);
   });
 }

@@ -95,7 +95,7 @@ class Reader {
         read_base_file(entry);
       } else if (entry.key == "seeds") {
         const auto seeds = count_in(entry, 1);
-        if (!seeds || *seeds > most_runs) bad(entry.key, "expected a number of seeds, 1 or more");
+        if (!seeds || *seeds > most_runs) bad(entry.key, fmt::format("expected a number of seeds, 1 to {}", most_runs));
         spec_.seeds = *seeds;
         take_key("seed");
       } else {

@@ -1,5 +1,6 @@
 """The Python package triseg: its docstrings' examples, on files that the program and h5py have written, and what it refuses."""
 import doctest
+import fcntl
 import importlib
 import json
 import os
@@ -113,6 +114,16 @@ class Package(unittest.TestCase):
         self.assertEqual(list(stopped.top.columns), list(old.top.columns))
         with self.assertRaisesRegex(triseg.Error, "version-4-stopped.h5: the run is not finished"):
             stopped.selected
+
+    def test_a_run_goes_on_while_it_is_locked(self):
+        path = shutil.copy(os.path.join(SOURCE, "tests", "runner", "files", "version-4-stopped.h5"), self.at("stopped.h5"))
+        self.assertEqual(triseg.Run(path).status, "stopped")
+        lock = self.at(".stopped.h5.lock")
+        with open(lock, "w") as file:
+            self.assertEqual(triseg.Run(path).status, "stopped", "a lock file that a killed search has left")
+            fcntl.flock(file, fcntl.LOCK_EX)
+            self.assertEqual((triseg.Run(path).status, triseg.Run(path).finished), ("running", False))
+        os.unlink(lock)
 
     def test_what_a_run_does_not_have(self):
         run = triseg.Run(self.at("run.h5"))

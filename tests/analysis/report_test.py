@@ -152,10 +152,19 @@ class Report(Pages):
         expected = [numpy.maximum.accumulate(series.gain(run)[:16]) for run in runs]
         for figure, values in (("all-budget-gain", numpy.mean(expected, axis=0)),
                                ("all-budget-kd", [numpy.mean([run.evaluations.validation_kd[0] for run in runs])])):
-            row = [value for value in page.row(figure, "all runs") if value is not None]
+            row = [value for value in page.row(figure, "the one setting") if value is not None]
             numpy.testing.assert_allclose(row, values, rtol=1e-4)
             self.assertEqual(page.data[figure]["readout"]["x"][15], 16)
-            self.assertEqual(page.row(figure, "all runs").index(row[-1]) if len(row) == 1 else len(row) - 1, 15)
+            self.assertEqual(page.row(figure, "the one setting").index(row[-1]) if len(row) == 1 else len(row) - 1, 15)
+
+    def test_the_spread_over_the_seeds_of_one_setting(self):
+        runs = [run for run in self.sweep if run.config["strategy"] == "ppo" and run.config["tmax-percentile"] == 80]
+        kd = {run["@seed"]: run.selected["validation"]["kd"] for run in runs}
+        low, high = (f(kd, key=kd.get) for f in (min, max))
+        page, _ = self.report(*(run.path for run in runs))
+        self.assertIn(f"There is no other setting to compare it with; over its 2 seeds KD on validation goes from {kd[low]:.4f} (seed {low}) to "
+                      f"{kd[high]:.4f} (seed {high}), with a standard deviation of {(kd[high] - kd[low]) / 2 ** 0.5:.4f}.", page.text)
+        self.assertIn("has the one setting; its students", page.text)
 
     def test_several_files_have_a_chapter_each(self):
         files = [run.path for run in self.sweep][:2]

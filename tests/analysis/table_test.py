@@ -73,6 +73,15 @@ class Table(RunFile):
         alone = next(csv.DictReader(io.StringIO(self.read(TABLE, "--csv", paths[0]))))
         self.assertEqual((alone["kd"], alone["kd-95"]), ("0.1", ""))
 
+    def test_the_folder_of_a_search_stands_for_its_runs(self):
+        folder = os.path.join(self.folder, "out[1]", "tri_ppo_int_codes")
+        os.makedirs(folder)
+        for seed in (1, 2):
+            os.rename(self.of_seed(seed, 0.5), os.path.join(folder, f"{seed}.h5"))
+        self.assertEqual([row["file"] for row in self.table("--each", os.path.dirname(folder))],
+                         [os.path.join(folder, f"{seed}.h5") for seed in (1, 2)])
+        self.assert_refused(run_copied(TABLE, self.folder), 1, "neither sweep.json nor tri_ppo_int_codes")
+
     def test_latex(self):
         path = self.of_seed(1, 0.5, "f.attrs['model'] = numpy.bytes_(b'my_net')")
         text = self.read(TABLE, "--latex", path, self.of_seed(2, 0.5, "f.attrs['model'] = numpy.bytes_(b'my_net')"))

@@ -10,7 +10,7 @@ import unittest
 import h5py
 import numpy
 
-from program import (FEW_DATA, FEW_TEACHER, SOURCE, VALIDATION_IMAGES, ProgramTest, quick, result_file, run, run_file)
+from program import (FEW_DATA, FEW_TEACHER, SOURCE, TEST_IMAGES, VALIDATION_IMAGES, ProgramTest, quick, result_file, run, run_file)
 
 sys.path.append(os.path.join(SOURCE, "tests", "learner", "files"))
 from content_digest import run_digest  # noqa: E402  the tests' own
@@ -177,6 +177,37 @@ class Analysis(ProgramTest):
                 shown = self.text("verify", self.edited(add), "--all", expect=DIFFERENT)
                 self.assertRegex(shown, rf"(?m)^different  {said} is .* in the file, and .* here$")
 
+    def test_verify_finds_an_edit_of_what_follows_from_other_fields(self):
+        for field, change in (("/episodes/kd", lambda kd: kd * 0.1), ("/selected/test_kd", lambda kd: kd * 0.1),
+                              ("/top/energy", lambda energy: energy / 2), ("/selected/codes", lambda codes: codes[::-1])):
+            def edit(file):
+                file[field][()] = change(file[field][()])  # noqa: B023
+            with self.subTest(field):
+                shown = self.text("verify", self.edited(edit), "--episodes", "1", expect=DIFFERENT)
+                self.assertRegex(shown, rf"(?m)^equal  it and the MSE optimum on {TEST_IMAGES} test images\n"
+                                        rf"different  {field}: element 0 is not what the stored fields make it$")
+
+    def test_a_file_of_deep_groups_is_refused_at_once(self):
+        path = shutil.copy(self.run_file, self.out("deep.h5"))
+        with h5py.File(path, "r+") as file:
+            group = file
+            for _ in range(3000):
+                group = group.create_group("g")
+        for command in ("validate", "verify", "show"):
+            self.assert_one_line_error(run([command, path], timeout=10), "deep.h5: its groups are nested more than 32 deep")
+
+    def test_validate_names_a_damaged_file_once(self):
+        path = shutil.copy(self.run_file, self.out("damaged.h5"))
+        with h5py.File(path) as file:
+            chunk = file["/episodes/reward"].id.get_chunk_info(0)
+        with open(path, "r+b") as file:
+            file.seek(chunk.byte_offset + chunk.size // 2)
+            file.write(bytes(8))
+        shown = self.text("validate", path, expect=1)
+        self.assertIn(f"{path}: /episodes/reward: ", shown)
+        for line in shown.splitlines():
+            self.assertEqual(line.count("damaged.h5"), 1, line)
+
     def test_replay_has_the_terms_of_an_episode(self):
         found = self.json("replay", self.run_file, "100")
         with h5py.File(self.run_file) as file:
@@ -207,6 +238,9 @@ class Analysis(ProgramTest):
         same = self.text("compare", self.run_file, self.run_file, "--files-only")
         self.assertIn("no options that change results differ", same)
         self.assertIn("content: equal", same)
+        self.assertTrue(same.endswith("\nequal\n"))
+        self.assertNotIn("where they differ", same)
+        self.assertTrue(listed.endswith("\ndiffer in options, codes, outcomes, content\n"), listed[-80:])
 
     def test_intervals_are_those_of_the_records(self):
         paths = [run_file(self.folders[name]) for name in ("start", "lower-tmax")]
@@ -246,6 +280,8 @@ class Analysis(ProgramTest):
             starts = [-(-column * (last + 1) // columns) for column in range(columns)]
             self.assertIn("".join("0" if q <= t1 else "1" if q <= t2 else "2" if q <= tmax else "/" for q in starts) + " ", shown)
         self.assertIn("█", self.text("show", self.run_file))
+        self.assertEqual(self.text("show", self.folders["a"]), self.text("show", self.run_file))
+        self.assert_one_line_error(run(["show", self.runs]), "is a folder without a search's files")
         self.assertRegex(self.text("show", FEW_TEACHER), r"(?m)^conv2 +conv +6x14x14 +16x10x10 .*yes$")
 
 

@@ -10,6 +10,7 @@ import time
 import unittest
 
 import h5py
+import numpy
 
 from program import (VALIDATION_IMAGES, ProgramTest, children, command, environment, episodes_in, held, let_go, quick, result_file,
                      run, run_file, start, wait_for_episodes)
@@ -237,6 +238,26 @@ class Longer(ProgramTest):
         done = run(quick("--out", self.out("ppo-longer"), "--episodes", "96"))
         self.assert_one_line_error(done, "--episodes (192 instead of 96)")
 
+    def test_a_stopped_search_is_finished_where_it_is(self):
+        """By --finish, or by --episodes that it has not gone beyond: to the bytes of a run that had them from the start."""
+        for name, more, ranks in (("ppo", [], None), ("lag", ["--lag", "1"], 2), ("cma-es", ["--strategy", "cma-es"], None),
+                                  ("tmax", ["--tmax-mode", "search", "--objective", "pareto", "--pass-shares", "0,1"], None)):
+            with self.subTest(name):
+                long = [*more, "--episodes", "64000", "--time-limit", "0.5"]
+                self.search(name, *long, expect=85, ranks=ranks)
+                done = episodes_in(run_file(self.out(name)))
+                shutil.copytree(self.out(name), self.out(name + "-lower"))
+                self.assert_one_line_error(run(quick("--out", self.out(name), *more, "--episodes", str(done - 1))),
+                                           f"--episodes (64000 instead of {done - 1})")
+                ended = self.search(name, *long[:-2], "--finish", ranks=ranks)
+                self.assertIn("JSON: " + result_file(self.out(name)), ended.stdout)
+                self.search(name + "-lower", *more, "--episodes", str(done))
+                self.search(name + "-whole", *more, "--episodes", str(done))
+                for other in ("-lower", "-whole"):
+                    self.assert_same_run(self.out(name), self.out(name + other))
+                self.assertIn("nothing to do", self.search(name, *long, "--finish").stderr)
+        self.assert_one_line_error(run(quick("--out", self.out("none"), "--finish")), "--finish: ", "quick.h5 is not there")
+
     def test_what_a_longer_run_would_not_have_come_to_is_refused(self):
         for name, episodes, more, expected in (("part", "100", [], "100 episodes and ends within an iteration of 32"),
                                                ("lag", "96", ["--lag", "1"], "--lag 1")):
@@ -257,17 +278,57 @@ class Longer(ProgramTest):
 
         picked = run(["pick", path, "--out", self.out("best.json")])
         self.assertEqual(picked.returncode, 0, picked.stderr)
-        with h5py.File(path) as file:
-            gain = file["/episodes/reward"][()] - file["/updates/reference_reward"][()][file["/episodes/iteration"][()].astype(int)]
-            best = int(gain.argmax())
-            codes = file["/episodes/codes"][best]
-        with open(self.out("best.json"), encoding="utf-8") as file:
-            result = json.load(file)
-        self.assertEqual(result["selected"]["episode"], best)
-        self.assertEqual([[site[f"{code}_code"] for code in ("t1", "v1", "t2", "v2")] for site in result["layers"].values()], codes.tolist())
-        self.assertEqual(run(["evaluate", self.out("best.json")]).returncode, 0)
+        self.check_picked(path, self.out("best.json"), picked)
         self.assertEqual(run(["pick", path, "--episode", "5"]).returncode, 0)
         self.assert_one_line_error(run(["pick", path, "--episode", "99999999"]), "expected an episode below")
+
+    def check_picked(self, path, result_path, done):
+        """The best of some on validation: what it is, what it and the start score there."""
+        with open(result_path, encoding="utf-8") as file:
+            result = json.load(file)
+        selected = result["selected"]
+        with h5py.File(path) as file:
+            gain = file["/episodes/reward"][()] - file["/updates/reference_reward"][()][file["/episodes/iteration"][()].astype(int)]
+            if selected["origin"] == "episode":
+                self.assertGreaterEqual(gain[selected["episode"]], numpy.unique(gain)[-8])
+                codes = file["/episodes/codes"][selected["episode"]]
+            else:
+                codes = file["/evaluations/codes"][file["/evaluations/iteration"][()].tolist().index(selected["iteration"])]
+        self.assertEqual([[site[f"{code}_code"] for code in ("t1", "v1", "t2", "v2")] for site in result["layers"].values()], codes.tolist())
+        for name, changed in (("kd", {}), ("kd_start", self.start_codes(path, result))):
+            with open(self.out("judged.json"), "w", encoding="utf-8") as file:
+                json.dump(result | changed, file)
+            judged = run(["evaluate", self.out("judged.json"), "--split", "validation", "--format", "json"])
+            self.assertEqual((judged.returncode, json.loads(judged.stdout)["kd"]), (0, selected[name]), judged.stderr)
+        self.assertIn(f"KD {selected['kd']:.5f}; the start has {selected['kd_start']:.5f} on the same images\n", done.stdout)
+        self.assertEqual("no better than the start" in done.stderr, selected["kd"] >= selected["kd_start"])
+
+    @staticmethod
+    def start_codes(path, result):
+        with h5py.File(path) as file:
+            codes = numpy.column_stack([file["/sites/start_codes"][()], file["/sites/tmax"][()]]).tolist()
+        return {"layers": {site: {f"{name}_code": code for name, code in zip(("t1", "v1", "t2", "v2", "tmax"), row)}
+                           for site, row in zip(result["layers"], codes)}}
+
+    def test_what_is_picked_of_a_stopped_search(self):
+        """An episode where the policy was never asked, and what is best on validation where it was."""
+        origins = set()
+        for name, more in (("none", ["--eval-every", "0"]), ("every", ["--eval-every", "1", "--lr", "0.01"])):
+            self.search(name, "--episodes", "64000", "--time-limit", "0.5", *more, expect=85)
+            path = run_file(self.out(name))
+            picked = run(["pick", path, "--out", self.out(name + ".json")])
+            self.assertEqual(picked.returncode, 0, picked.stderr)
+            self.check_picked(path, self.out(name + ".json"), picked)
+            with open(self.out(name + ".json"), encoding="utf-8") as file:
+                origins.add(json.load(file)["selected"]["origin"])
+        self.assertIn("episode", origins)
+
+        with h5py.File(path) as file:
+            gain = file["/episodes/reward"][()] - file["/updates/reference_reward"][()][file["/episodes/iteration"][()].astype(int)]
+        worst = run(["pick", path, "--episode", str(gain.argmin())])
+        self.assertEqual(worst.returncode, 0)
+        self.assertIn("no better than the start", worst.stderr)
+        self.assert_one_line_error(run(["pick", path, "--data", "shapes", "--out", self.out("x.json")]), "other images", "--data")
 
     def test_a_result_is_a_start(self):
         self.search("a", "--repair", "layer", "--repair-images", "200")
@@ -288,6 +349,7 @@ class Longer(ProgramTest):
             self.assertEqual(b["/top/validation_kd"][of_start], a["/top/validation_kd"][chosen])
         self.search("two", *start, ranks=2)
         self.assert_same_run(self.out("b"), self.out("two"))
+        self.assert_one_line_error(run(quick("--out", self.out("x"), "--start", run_file(self.out("a")))), "--start: ", "NAME.json", "triseg pick")
 
         other = self.out("other.json")
         with open(result_file(self.out("a")), encoding="utf-8") as file:

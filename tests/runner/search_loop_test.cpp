@@ -3,14 +3,24 @@
 
 #include "core/error.hpp"
 #include "learner/files/run_file.hpp"
+#include "runner/ranks/signals.hpp"
 #include "runner/ranks/transport.hpp"
 #include "tests/learner/files/examples.hpp"
 #include "worker/engines/engines.hpp"
 
 #include <gmock/gmock.h>
 
+#include <spdlog/sinks/base_sink.h>
+#include <spdlog/spdlog.h>
+
 #include <cmath>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
 #include <filesystem>
+#include <memory>
+#include <mutex>
+#include <string_view>
 
 namespace triseg {
 namespace {
@@ -73,6 +83,66 @@ TEST(SearchLoop, ADivergedStrategyEndsIt) {
   o.strategy.ppo.value_coefficient = 1e12;
   EXPECT_THAT(error_of_search(o, example_model("lenet5"), folder / "run.h5"), HasSubstr("the strategy diverged"));
   expect_finite(read_run(folder / "run.h5"));
+}
+
+/// Asks the process to stop when the race of the finalists is over.
+class StopBehindRace final : public spdlog::sinks::base_sink<std::mutex> {
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    if (std::string_view(message.payload.data(), message.payload.size()).find("were scored on all images") !=
+        std::string_view::npos)
+      std::raise(SIGUSR1);
+  }
+  void flush_() override {}
+};
+
+/// On a process of its own: signals are counted for good.
+void stop_on_the_test_split_and_go_on(const std::filesystem::path& folder) {
+  const Problem problem = make_problem(example_model("lenet5"));
+  const DataSet data = load_data_set("shapes");
+  SearchOptions o = small_search();
+  Scorer scorer(problem, data, engine_factory(EngineKind::automatic, problem), 1, o.problem.temperature);
+  const auto alone = make_local_transport();
+  RunData run;
+  run.network = problem.network();
+  run.seed = o.iteration.seed;
+  run.temperature = o.problem.temperature;
+  run.attention_weight = o.problem.attention_weight;
+  catch_stop_signals("iteration");
+  spdlog::default_logger()->sinks().push_back(std::make_shared<StopBehindRace>());
+  Rollout stopped(*alone, scorer, false);
+  const int code = Search(o, problem, data, stopped, run, folder / "run.h5").run();
+  std::fprintf(stderr, "%d; ", code);
+  const RunData there = read_run(folder / "run.h5");
+  std::fprintf(stderr, "finished %d, top %zu, finalists on %llu images\n", there.finished, there.top.size(),
+               static_cast<unsigned long long>(there.finalists.front().score.images));
+  std::_Exit(0);
+}
+
+TEST(SearchLoopDeathTest, ASignalIsHeardWhileTheTestSplitIsScored) {
+  testing::FLAGS_gtest_death_test_style = "fast";  // the same folder
+  const TemporaryFolder folder;
+  EXPECT_EXIT(stop_on_the_test_split_and_go_on(folder.path()), testing::ExitedWithCode(0),
+              "85; finished 0, top 0, finalists on 2000 images");
+  const RunData stopped = read_run(folder / "run.h5");
+  SearchOptions o = small_search();
+  const Problem problem = make_problem(example_model("lenet5"));
+  const DataSet data = load_data_set("shapes");
+  Scorer scorer(problem, data, engine_factory(EngineKind::automatic, problem), 1, o.problem.temperature);
+  const auto alone = make_local_transport();
+  Rollout rollout(*alone, scorer, false);
+  RunData fresh;
+  fresh.network = problem.network();
+  fresh.seed = o.iteration.seed;
+  fresh.temperature = o.problem.temperature;
+  fresh.attention_weight = o.problem.attention_weight;
+  Search continued(o, problem, data, rollout, stopped, folder / "run.h5");
+  Search whole(o, problem, data, rollout, fresh, folder / "whole.h5");
+  EXPECT_EQ(continued.run(), 0);
+  EXPECT_EQ(whole.run(), 0);
+  EXPECT_TRUE(continued.data().finished);
+  EXPECT_EQ(continued.data().selected.test, whole.data().selected.test);
+  EXPECT_EQ(continued.data().selected.top_index, whole.data().selected.top_index);
+  EXPECT_EQ(continued.data().top.size(), whole.data().top.size());
 }
 
 }  // namespace

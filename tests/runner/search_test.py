@@ -75,7 +75,7 @@ class Files(ProgramTest):
         self.assertEqual(result["selected"]["within_error_of_best"], within)
         self.assertEqual(result["selected"]["difference_to_best"], 0)
         self.assertAlmostEqual(result["metrics"]["mcnemar_p"], p, delta=1e-9 * p)
-        self.assertIn(f"{within} of 9 candidates are within 1.96 standard errors", done.stdout)
+        self.assertIn(f"{within} of 9 candidates are not told from the best on validation", done.stdout)
 
     def test_costs_and_the_pareto_front(self):
         done = self.search("a")
@@ -182,14 +182,34 @@ class Log(ProgramTest):
             for name in ("iteration", "mean_reward", "best_reward", "reference_reward"):
                 self.assertEqual([event[name] for event in iterations], file["/updates/" + name][()].tolist())
             with open(os.path.join(SOURCE, "docs", "terminal.md"), encoding="utf-8") as page:
-                documented = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", page.read(), re.MULTILINE))))
-            self.assertEqual(set.union(*map(set, iterations)), documented | {"time", "event"})
+                documented = [set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", part, re.MULTILINE))))
+                              for part in re.split("Of an iteration:|Of the end:|## Exit codes", page.read())[1:3]]
+            self.assertEqual(set.union(*map(set, iterations)), documented[0] | {"time", "event"})
+            self.assertEqual([event["event"] for event in events].index("end"), len(events) - 1)
+            end, selected = events[-1], file["/selected"]
+            self.assertEqual(set(end), (documented[1] | {"time", "event"}) - {"message"})
+            self.assertEqual([end[name] for name in ("reason", "exit_code", "episodes", "run_file", "result_file")],
+                             ["finished", 0, 192, run_file(self.out("a")), result_file(self.out("a"))])
+            self.assertEqual([end[name] for name in ("top_index", "kd", "kd_mse", "accuracy_student")],
+                             [selected[name][()] for name in ("top_index", "test_kd", "test_mse_kd", "test_accuracy_student")])
             for event in iterations:
                 self.assertTrue(0 <= event["least_rank_use"] <= event["rank_use"] <= 1)
             self.assertGreater(max(event["rank_use"] for event in iterations), 0)
             self.assertEqual([event["validation_kd"] for event in iterations if "validation_kd" in event],
                              file["/evaluations/validation_kd"][()].tolist())
         self.assert_one_line_error(run(quick("--out", self.out("b"), "--log-json", "/nowhere/log.json")), "--log-json", "/nowhere/log.json")
+
+    def test_the_log_as_json_says_how_a_quiet_search_ends(self):
+        long = ["--quiet", "--episodes", "64000", "--time-limit", "0.5"]
+        for name, more, code, expected in (("finished", ["--quiet"], 0, ["finished", 0]), ("stopped", long, 85, ["time-limit", 85]),
+                                           ("stopped", [*long, "--lr", "0.01"], 1, ["failed", 1])):
+            done = run(quick("--out", self.out(name), "--log-json", self.out(name + ".log"), *more))
+            self.assertEqual(done.returncode, code, done.stderr)
+            with open(self.out(name + ".log"), encoding="utf-8") as file:
+                events = [json.loads(line) for line in file]
+            self.assertEqual([events[-1][key] for key in ("event", "reason", "exit_code")], ["end", *expected])
+            self.assertIn("Using LeNet-5 with 4 layers (2 conv + 2 fc)", [event.get("message") for event in events])
+        self.assertIn("--lr (0.0003 instead of 0.01)", events[-1]["message"])
 
     def test_the_final_scoring_shows_its_progress(self):
         all_images = f"{9 * VALIDATION_IMAGES}/{9 * VALIDATION_IMAGES}"

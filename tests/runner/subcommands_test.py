@@ -27,6 +27,26 @@ class Subcommands(ProgramTest):
         self.assertRegex(done.stdout, r"^triseg [\d.]+, build [0-9a-f]{16}, little-endian; commit ([0-9a-f]{12}|unknown); \w+ [\d.]+; "
                                       r"engines (\w+, )*reference\n$")
 
+    def test_help_is_a_word_too(self):
+        for words in ([], ["search"], ["sweep", "status"], ["train"]):
+            asked, shown = run(["help", *words]), run([*words, "--help"])
+            self.assertEqual((asked.returncode, asked.stdout), (0, shown.stdout), words)
+        self.assert_one_line_error(run(["help", "surch"]), "did you mean 'search'?")
+
+    def test_what_is_nearly_right_is_named(self):
+        for arguments, fragments in ((["sweep", "statis"], ["'statis'", "did you mean 'status'?"]),
+                                     (["sweep", "statis", "."], ["'statis'", "did you mean 'status'?"]),
+                                     (["--verison"], ["unknown option '--verison': did you mean '--version'?"]),
+                                     (["evaluate", "a.json", "--format", "xml"], ["--format: expected one of table, json, found 'xml'"]),
+                                     (["compare", "a.h5", "b.h5", "--split", "foo"], ["--split: expected one of search, validation, test, found 'foo'"]),
+                                     (["analyze", "coverage", "a.json", "--split", "foo"], ["--split: expected one of search"]),
+                                     (["replay", "a.h5", "0", "--format", "xml"], ["--format: expected one of"]),
+                                     (["sensitivity", "a.json", "--format", "xml"], ["--format: expected one of"])):
+            with self.subTest(arguments):
+                done = run(arguments)
+                self.assertEqual(done.returncode, 2)
+                self.assert_one_line_error(done, *fragments)
+
     def test_help_fits_a_screen_and_has_examples(self):
         names = [name for name in OWN.split(", ")] + ["sweep status", "sweep top", "sweep collect", "analyze percentiles", "analyze variance", "analyze coverage"]
         for name in names:

@@ -240,11 +240,12 @@ class Completion(ProgramTest):
             ("search", "--seed", "1", "--strategy", ""): set(strategies), ("search", "--engine", "=", ""): set(engines),
             ("search", "--engine", "=", "ref"): {"reference"}, ("search", "--seed", ""): set(), ("search", ""): set(),
             ("search", "--out", "d"): {"data", "dots.toml"}, ("search", "--config", "=", "do"): {"dots.toml"},
+            ("search", "--config", "configs/a"): {f"configs/alexnet{rest}.toml" for rest in ("", "-quick", "-five-sites")},
             ("search", "--data", ""): {"fashion-mnist", "shapes", "data", "dots.toml"}, ("search", "--model", "lene"): {"lenet5"},
             ("sweep", ""): {"status", "top", "collect", "data", "dots.toml"}, ("sweep", "dots.toml", "sta"): set(),
             ("sweep", "status", "da"): {"data"}, ("sweep", "top", "data", "--sort", "k"): {"kd"},
             ("pick", "dots.toml", ""): set(), ("validate", "dots.toml", "do"): {"dots.toml"}, ("table", "do"): {"dots.toml"},
-            ("evaluate", "dots.toml", "--split", "val"): {"validation"}, ("completion", ""): {"bash", "zsh", "words"},
+            ("evaluate", "dots.toml", "--split", "val"): {"validation"}, ("completion", ""): {"bash", "zsh"},
             ("nothing", ""): set(), ("train", "--qat"): {"--qat-epochs", "--qat-lr"}, ("repair", "--repair", "="): {"channel", "layer"},
         }
         options = [(*command, "--") for command in commands if command != ["repair"]]

@@ -1,7 +1,7 @@
 """Makes one page of runs or of a sweep: what was searched, what came out, and figures of all of it, in a file that
 needs no network.
 
-A run file named here gets a chapter: outcome, search, learning, sites, codes, Pareto front, cost, configuration.
+A run file named here, or in a folder that searches had as --out, gets a chapter: outcome, search, learning, sites, codes, Pareto front, cost, configuration.
 Several runs, or the folder of a sweep, are compared first; of a sweep, and of more than 8 files, the run of least KD on
 validation has the only chapter. A run need not be finished. NAME.sensitivity.json beside NAME.h5, which triseg
 sensitivity has written of the run's result, adds what each site's staircase costs; one of another student is left out,
@@ -26,7 +26,7 @@ def read(paths):
     runs, sweep, failed = {}, False, False
     for path in paths:
         try:
-            sweep = sweep or os.path.isdir(path)
+            sweep = sweep or os.path.exists(os.path.join(path, "sweep.json"))
             for file in files_of(path):
                 runs.setdefault(os.path.realpath(file), Run(file))
         except Error as error:
@@ -92,8 +92,8 @@ def check_output(path, begin):
 
 def main():
     arguments = command_line.parser(__doc__)
-    arguments.add_argument("runs", nargs="+", metavar="RUN.h5|SWEEP-DIR",
-                           help="run file of triseg search, or folder of triseg sweep")
+    arguments.add_argument("runs", nargs="+", metavar="RUN.h5|DIR",
+                           help="run file of triseg search, its folder (--out), or that of triseg sweep")
     arguments.add_argument("-o", "--out", metavar="FILE", default="report.html", help="the page (default: report.html)")
     arguments.add_argument("--sensitivity", metavar="FILE",
                            help="of one run, what triseg sensitivity --out has written, wherever it lies")

@@ -40,7 +40,7 @@ def members(runs):
     found = []
     for run, problem in zip(runs, problems):
         values = {name: problem.get(name, "none") for name in varied}
-        setting = ", ".join(f"{name} {value}" for name, value in values.items()) or "all runs"
+        setting = ", ".join(f"{name} {value}" for name, value in values.items()) or "the one setting"
         found.append(Member(run, values, setting, tables.figures(run) if run.finished else None))
     return found
 
@@ -92,11 +92,24 @@ def sentences(found, board):
     return [first, second, lead(found, board) + rest]
 
 
+def spread(found):
+    """What the seeds of the one setting make of its KD, less the full stop: from where to where, and how far apart."""
+    kd = {}
+    for m in found:
+        if m.figures:
+            kd.setdefault(m.run["@seed"], m.figures["validation-kd"])
+    if len(kd) < 2:
+        return ""
+    low, high = (f(kd, key=kd.get) for f in (min, max))
+    return (f"; over its {len(kd)} seeds KD on validation goes from {kd[low]:.4f} (seed {low}) to {kd[high]:.4f} (seed "
+            f"{high}), with a standard deviation of {numpy.std(list(kd.values()), ddof=1):.4f}")
+
+
 def lead(found, board):
     """What the first setting has over the second, paired by seed; of one seed's files the first counts, as in the
     leaderboard."""
     if len(board) < 2:
-        return "There is no other setting to compare it with."
+        return f"There is no other setting to compare it with{spread(found)}."
     kd = [{m.run["@seed"]: m.figures["validation-kd"] for m in reversed(found) if m.figures and
            m.setting == board.run[i]} for i in (0, 1)]
     both = sorted(set(kd[0]) & set(kd[1]))

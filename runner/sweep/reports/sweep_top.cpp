@@ -161,7 +161,7 @@ std::string top_text(const SweepFolder& folder, const TopOptions& options) {
     if (key != "seed") rows[0].push_back(key);
   rows[0].insert(rows[0].end(), {"runs", "episodes"});
   for (const Shown& figure : all_figures) rows[0].emplace_back(figure.title);
-  rows[0].push_back(fmt::format("{} less the first's", all_figures[sorted].name));
+  rows[0].push_back(fmt::format("{} minus the first row's", all_figures[sorted].name));
   for (const Setting& setting : settings) {
     rows.push_back(setting.values);
     const auto [least, most] = std::minmax_element(setting.episodes.begin(), setting.episodes.end());
