@@ -94,15 +94,14 @@ void check_format(const LargeFile& file) {
   const std::string format = file.text_attribute("format").value_or(format_name);
   if (format != format_name) fail("{}: a file of format {}, expected images for --data", file.name(), format);
   const auto lacks = [&](const std::string& path) { return !file.has_dataset(path); };
-  const auto refuse = [&](const std::string& missing, const std::string& why) {
-    fail("{}: has no {}{}: python3 -m triseg.images makes such files", file.name(), missing, why);
-  };
   if (lacks("/train/images") || lacks("/train/labels"))
-    refuse(lacks("/train/images") ? "/train/images" : "/train/labels",
-           ", expected the HDF5 file of a data set: /train/images, /train/labels, /test/images and /test/labels");
+    fail(
+        "{}: has no {}, expected the HDF5 file of a data set: /train/images, /train/labels, /test/images and "
+        "/test/labels, as python3 -m triseg.images makes it",
+        file.name(), lacks("/train/images") ? "/train/images" : "/train/labels");
   if (lacks("/test/images") || lacks("/test/labels"))
-    refuse(lacks("/test/images") ? "/test/images" : "/test/labels",
-           ": a search reports on test images that it has never seen; add them beside /train");
+    fail("{}: has no {}: a search reports on test images that it has never seen; add them beside /train", file.name(),
+         lacks("/test/images") ? "/test/images" : "/test/labels");
 }
 
 }  // namespace
