@@ -72,6 +72,7 @@ foreach(room core core/hdf5 network data worker worker/cpu worker/cuda worker/en
     target_include_directories(triseg_${name} INTERFACE $<INSTALL_INTERFACE:include> $<INSTALL_INTERFACE:include/triseg>)
     install(TARGETS triseg_${name} EXPORT triseg ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT dev)
     file(GLOB headers CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${room}/*.hpp)
+    list(FILTER headers EXCLUDE REGEX "core/hdf5/library\\.hpp$")  # it includes HDF5's
     install(FILES ${headers} DESTINATION include/triseg/${room} COMPONENT dev)
   endif()
 endforeach()

@@ -26,7 +26,7 @@ had a full 8-bit operand. It searches the integer codes of every staircase
 that keep the network closest to its exact self, by reinforcement learning
 over MPI ranks.")
 set(CPACK_DEBIAN_TRISEG_PACKAGE_DEPENDS "python3:any, openmpi-bin")
-set(CPACK_DEBIAN_TRISEG_PACKAGE_RECOMMENDS "python3-h5py, python3-pandas, dataset-fashion-mnist")
+set(CPACK_DEBIAN_TRISEG_PACKAGE_RECOMMENDS "python3-h5py, python3-pandas, python3-pil, dataset-fashion-mnist")
 set(CPACK_DEBIAN_TRISEG_PACKAGE_SUGGESTS "triseg-train, chromium")
 set(CPACK_DEBIAN_TRISEG_PACKAGE_CONTROL_EXTRA ${CMAKE_SOURCE_DIR}/packaging/debian/prerm)
 

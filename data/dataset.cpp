@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <iterator>
+#include <numeric>
 #include <set>
 
 namespace triseg {
@@ -53,7 +54,13 @@ DataSet read_folder(const std::filesystem::path& folder) {
   return found ? found->read(folder) : read_idx_folder(folder);  // whose error says what is missing
 }
 
-bool is_byte(std::uint16_t label) { return label < 256; }
+/// The pixels that are read at once, if more than one image.
+constexpr std::size_t piece_bytes = std::size_t{4} << 20;
+
+/// How many images a piece has.
+std::size_t piece_images(const Images& images) {
+  return std::max<std::size_t>(1, piece_bytes / std::max(1, images.image_size()));
+}
 
 /// "class 7", "the classes 7, 8", or the first ten and how many more.
 std::string listed(const std::vector<int>& classes) {
@@ -84,23 +91,44 @@ std::size_t DataSet::split_size(Split split) const {
                                       : train.size() - validation_size();
 }
 
-std::string data_set_source(const std::string& name_or_folder) {
-  if (name_or_folder == fashion_mnist || name_or_folder == shapes) return name_or_folder;
-  const auto path = std::filesystem::absolute(name_or_folder).lexically_normal();
+void Images::read(std::span<const std::uint32_t> indices, std::span<std::uint8_t> out) const {
+  if (source) return source->read(indices, out);
+  const std::size_t size = image_size();
+  for (std::size_t i = 0; i < indices.size(); ++i) std::memcpy(&out[i * size], &pixels[indices[i] * size], size);
+}
+
+std::string data_set_source(const std::string& name_or_path) {
+  if (name_or_path == fashion_mnist || name_or_path == shapes) return name_or_path;
+  const auto path = std::filesystem::absolute(name_or_path).lexically_normal();
   return path.has_filename() ? path.string() : path.parent_path().string();
 }
 
-std::string data_set_name(const std::string& name_or_folder) {
-  return std::filesystem::path(data_set_source(name_or_folder)).filename().string();
+std::string data_set_name(const std::string& name_or_path) {
+  const std::filesystem::path path(data_set_source(name_or_path));
+  return (path.extension() == ".h5" ? path.stem() : path.filename()).string();
+}
+
+int largest_label(const DataSet& data) {
+  int largest = 0;
+  for (const Images* images : {&data.train, &data.test})
+    for (const int label : images->labels) largest = std::max(largest, label);
+  return largest;
 }
 
 std::string content_sha256(const DataSet& data) {
-  const bool one_byte = std::all_of(data.train.labels.begin(), data.train.labels.end(), is_byte) &&
-                        std::all_of(data.test.labels.begin(), data.test.labels.end(), is_byte);
+  const bool one_byte = largest_label(data) < 256;
   Sha256 sha;
   for (const Images* images : {&data.train, &data.test}) {
     sha.add(fmt::format("{} x {} x {} x {};", images->size(), images->channels, images->height, images->width));
-    sha.add(std::as_bytes(std::span(images->pixels)));
+    std::vector<std::uint8_t> pixels;
+    for (std::size_t begin = 0; begin < images->size();) {
+      std::vector<std::uint32_t> indices(std::min(piece_images(*images), images->size() - begin));
+      std::iota(indices.begin(), indices.end(), static_cast<std::uint32_t>(begin));
+      pixels.resize(indices.size() * images->image_size());
+      images->read(indices, pixels);
+      sha.add(std::as_bytes(std::span(pixels)));
+      begin += indices.size();
+    }
     std::vector<std::uint8_t> labels;
     for (const std::uint16_t label : images->labels) {
       labels.push_back(static_cast<std::uint8_t>(label));
@@ -117,18 +145,22 @@ DataSet load_data_set(const std::string& name) {
     data = make_shapes();
   } else if (name == fashion_mnist) {
     data = read_idx_folder(fashion_mnist_path());
-  } else if (!std::filesystem::is_directory(name)) {
-    fail("unknown data set '{}': expected {}, {} or a folder of IDX files or of CIFAR-10's or CIFAR-100's binary files",
-         name, fashion_mnist, shapes);
-  } else {
+  } else if (std::filesystem::is_directory(name)) {
     data = read_folder(name);
+  } else if (std::filesystem::exists(name)) {
+    data = read_hdf5_file(name);
+  } else {
+    fail(
+        "unknown data set '{}': expected {}, {}, an HDF5 file of images, or a folder of IDX files or of CIFAR-10's or "
+        "CIFAR-100's binary files",
+        name, fashion_mnist, shapes);
   }
   data.name = data_set_name(name);
   data.source = data_set_source(name);
-  data.sha256 = content_sha256(data);
   if (data.train.size() < 6 || data.test.size() == 0)
     fail("data set {}: expected at least 6 training images and one test image, found {} and {}", data.name,
          data.train.size(), data.test.size());
+  if (data.sha256.empty()) data.sha256 = content_sha256(data);
   return data;
 }
 
@@ -172,30 +204,51 @@ void check_fit(const Network& network, const DataSet& data) {
   }
 }
 
-void fit_image(const Network& network, const Images& images, std::size_t i, std::span<std::uint8_t> out) {
+namespace {
+
+/// fit_image of these pixels, (channels, height, width) of `images`.
+void lay_out(const Network& network, const Images& images, std::span<const std::uint8_t> pixels,
+             std::span<std::uint8_t> out) {
   const Shape& input = network.input;
   const int top = (input.height - images.height) / 2, left = (input.width - images.width) / 2;
   std::fill(out.begin(), out.end(), std::uint8_t{0});
-  const auto image = images.image(i);
   for (int c = 0; c < input.channels; ++c) {
     const int from = images.channels == 1 ? 0 : c;
     for (int y = 0; y < images.height; ++y)
       std::memcpy(&out[(c * input.height + top + y) * input.width + left],
-                  &image[(from * images.height + y) * images.width], images.width);
+                  &pixels[(from * images.height + y) * images.width], images.width);
   }
+}
+
+}  // namespace
+
+void fit_image(const Network& network, const Images& images, std::size_t i, std::span<std::uint8_t> out) {
+  const auto index = static_cast<std::uint32_t>(i);
+  std::vector<std::uint8_t> pixels(images.image_size());
+  images.read(std::span(&index, 1), pixels);
+  lay_out(network, images, pixels, out);
 }
 
 void quantize_images(const QuantizedNetwork& network, const Images& images, std::span<const std::uint32_t> indices,
                      std::span<std::uint8_t> out) {
   const Shape& input = network.network.input;
-  const int channels = input.channels, size = input.size(), plane = input.positions();
+  const std::size_t channels = input.channels, size = input.size(), plane = input.positions(),
+                    image_size = images.image_size();
   std::vector<std::array<std::uint8_t, 256>> codes;
-  for (int c = 0; c < channels; ++c) codes.push_back(input_codes(network, c));
-  for (std::size_t i = 0; i < indices.size(); ++i) {
-    const auto image = out.subspan(i * size, size);
-    fit_image(network.network, images, indices[i], image);
-    for (int c = 0; c < channels; ++c)
-      for (std::uint8_t& q : image.subspan(c * plane, plane)) q = codes[c][q];
+  for (std::size_t c = 0; c < channels; ++c) codes.push_back(input_codes(network, static_cast<int>(c)));
+  std::vector<std::uint8_t> pixels;
+  while (!indices.empty()) {
+    const auto piece = indices.first(std::min(piece_images(images), indices.size()));
+    pixels.resize(piece.size() * image_size);
+    images.read(piece, pixels);
+    for (std::size_t i = 0; i < piece.size(); ++i) {
+      const auto image = out.subspan(i * size, size);
+      lay_out(network.network, images, std::span(pixels).subspan(i * image_size, image_size), image);
+      for (std::size_t c = 0; c < channels; ++c)
+        for (std::uint8_t& q : image.subspan(c * plane, plane)) q = codes[c][q];
+    }
+    indices = indices.subspan(piece.size());
+    out = out.subspan(piece.size() * size);
   }
 }
 

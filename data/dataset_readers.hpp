@@ -33,6 +33,22 @@ bool is_idx_folder(const std::filesystem::path& folder);
 bool is_cifar10_folder(const std::filesystem::path& folder);
 bool is_cifar100_folder(const std::filesystem::path& folder);
 
+/// One HDF5 file:
+///   /train/images, /test/images  uint8 (N, channels, height, width), 1, 3 or 4 channels, sides of 1 to 1,024 pixels
+///   /train/labels, /test/labels  integers of any width (N), 0 to 65,535, less than the number of class names
+///   /class_names                 strings, one a class; may be absent, then DataSet::classes is the largest label + 1
+///   attributes of the root       format: triseg-images, or absent; content_sha256: content_sha256(), or absent
+/// Contiguous or in chunks, with every filter of the HDF5 library. DataSet::sha256 is the stored digest, unchecked, or
+/// "". A part whose pixels take at most `held_bytes` is held in memory. Of a larger one, Images::source reads what is
+/// asked for, and takes at most some 20 MiB (hdf5::LargeFile::read_rows); the file must stay as it is meanwhile.
+DataSet read_hdf5_file(const std::filesystem::path& path, std::uint64_t held_bytes = std::uint64_t{64} << 20);
+
+/// Whether it is an HDF5 file of images, in order or not.
+bool is_hdf5_data_file(const std::filesystem::path& path);
+
+/// What is wrong with such a file, a line each: reads all of it and compares the stored digest, if there is one.
+std::vector<std::string> hdf5_data_violations(const std::filesystem::path& path);
+
 /// 12,000 training and 2,000 test images, 28 x 28 grey: ten kinds of shapes at seeded places, sizes and contrasts under
 /// noise.
 DataSet make_shapes();

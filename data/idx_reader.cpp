@@ -135,13 +135,6 @@ std::vector<std::uint16_t> read_labels(const fs::path& path, std::uint32_t count
   return labels;
 }
 
-int largest_label(const DataSet& data) {
-  int largest = 0;
-  for (const Images* images : {&data.train, &data.test})
-    for (const int label : images->labels) largest = std::max(largest, label);
-  return largest;
-}
-
 std::string size_of(const Images& images) {
   return fmt::format("{} x {} x {}", images.channels, images.height, images.width);
 }
@@ -171,7 +164,7 @@ DataSet read_idx_folder(const fs::path& folder) {
   auto test = std::async([&] { read(test_path, test_labels, data.test); });  // unpacked beside the other
   read(train_path, train_labels, data.train);
   test.get();
-  if (size_of(data.train) != size_of(data.test))
+  if (!data.train.has_size_of(data.test))
     fail("{} has images of {}, {} of {}: expected one size (channels x height x width)", train_path.string(),
          size_of(data.train), test_path.string(), size_of(data.test));
   data.classes = largest_label(data) + 1;

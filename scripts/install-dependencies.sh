@@ -25,6 +25,7 @@ tests=(
   hdf5-tools # the tests read files that h5repack and h5copy rewrote
   slurmctld slurmd slurm-client munge iproute2 clang-format-14 octave r-bioc-rhdf5 chromium zsh
   python3-pip python3-venv python3-setuptools python3-wheel # the wheel of the Python package
+  python3-pil # python3 -m triseg.images, of folders
 )
 packaging=(dpkg-dev file lintian)
 case "${1:-}" in

@@ -65,8 +65,11 @@ def is_locked(path):
     return False
 
 
-def commit(path, content):
-    """Writes a file as a whole (bytes): a reader sees the old one or the new one, never a part. Raises Error."""
+@contextlib.contextmanager
+def whole_file(path):
+    """Gives the name of a temporary file beside `path`, for the block to write, and puts it in the place of `path` where
+    the block ends: a reader sees the old file or the new one, never a part. After an exception the old one stays.
+    Raises Error."""
     path = name_of(path)
     if "\0" in path:
         raise Error(f"cannot write {path!r}: a name holds no NUL")
@@ -76,9 +79,8 @@ def commit(path, content):
     temporary = os.path.join(folder, f".{name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         try:
-            with open(temporary, "wb") as file:
-                file.write(content)
-                file.flush()
+            yield temporary
+            with open(temporary, "rb+") as file:
                 os.fsync(file.fileno())
             os.replace(temporary, path)
         except BaseException:
@@ -92,3 +94,9 @@ def commit(path, content):
             os.close(descriptor)
     except OSError as error:
         raise Error(f"cannot write {path}: {reason(error)}") from error
+
+
+def commit(path, content):
+    """Writes a file as a whole (bytes), by whole_file. Raises Error."""
+    with whole_file(path) as temporary, open(temporary, "wb") as file:
+        file.write(content)

@@ -1,62 +1,20 @@
 #include "core/hdf5/hdf5.hpp"
-
-#include <hdf5.h>
+#include "core/hdf5/library.hpp"
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
-#include <type_traits>
 #include <utility>
 
 namespace triseg::hdf5 {
 namespace {
-
-static_assert(std::is_same_v<hid_t, std::int64_t> || sizeof(hid_t) == sizeof(std::int64_t), "Handle holds a hid_t");
-
-/// The innermost entry of the library's error stack.
-std::string library_error() {
-  std::string text;
-  const auto visit = [](unsigned n, const H5E_error2_t* entry, void* out) -> herr_t {
-    if (n == 0) *static_cast<std::string*>(out) = entry->desc ? entry->desc : "";
-    return 0;
-  };
-  H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, visit, &text);
-  H5Eclear2(H5E_DEFAULT);
-  return text.empty() ? "no reason given" : text;
-}
-
-/// What a failure is about: "run.h5: /episodes/reward".
-struct Subject {
-  std::string name;
-
-  template <class Result>
-  Result operator()(const char* call, Result result) const {
-    if (result < 0) fail("{}: {} failed: {}", name, call, library_error());
-    return result;
-  }
-};
-
-int close_file(std::int64_t id) { return H5Fclose(id); }
-int close_object(std::int64_t id) { return H5Oclose(id); }
-int close_dataset(std::int64_t id) { return H5Dclose(id); }
-int close_group(std::int64_t id) { return H5Gclose(id); }
-int close_attribute(std::int64_t id) { return H5Aclose(id); }
-int close_type(std::int64_t id) { return H5Tclose(id); }
-int close_space(std::int64_t id) { return H5Sclose(id); }
-int close_list(std::int64_t id) { return H5Pclose(id); }
 
 /// Bytes of a chunk of a dataset, about: large enough to compress, small enough to read a part.
 constexpr std::uint64_t chunk_bytes = 256 * 1024;
 /// Deflate level 1: the columns compress as well by the shuffle filter before it as by higher levels, at a fifth of the
 /// time.
 constexpr unsigned deflate_level = 1;
-/// Deflate shrinks a block at most 1,032 times: a file that claims to hold more is damaged.
-constexpr std::uint64_t largest_compression = 1100;
-
-Handle property_list(const Subject& call, hid_t list_class) {
-  return {call("H5Pcreate", H5Pcreate(list_class)), close_list};
-}
 
 /// The properties of a new file, group or dataset: without times, and with all links and attributes in the object's
 /// checksummed header. Else many of them move to a heap without checksums, on whose damage 1.10 crashes.
@@ -125,18 +83,7 @@ Info make_info(const Subject& call, hid_t type, hid_t space, std::uint64_t file_
     info.type = Type::string;
   else fail("{}: expected u8, s8, s32, u64, f32, f64 or fixed-length strings, found another type", call.name);
 
-  const H5S_class_t extent = H5Sget_simple_extent_type(space);
-  if (extent != H5S_SCALAR && extent != H5S_SIMPLE) fail("{}: expected a scalar or an array, found neither", call.name);
-  std::vector<hsize_t> dims(call("H5Sget_simple_extent_ndims", H5Sget_simple_extent_ndims(space)));
-  call("H5Sget_simple_extent_dims", H5Sget_simple_extent_dims(space, dims.data(), nullptr));
-  info.shape.assign(dims.begin(), dims.end());
-
-  std::uint64_t bytes = info.element_size;
-  for (const std::uint64_t n : info.shape)
-    if (__builtin_mul_overflow(bytes, n, &bytes)) bytes = std::uint64_t(-1);
-  if (bytes / largest_compression > file_size)
-    fail("{}: claims to hold {}, more than a file of {} bytes can", call.name, describe(info.type, info.shape),
-         file_size);
+  info.shape = extent(call, space, info.element_size, file_size);
   return info;
 }
 
@@ -144,25 +91,12 @@ Info make_info(const Subject& call, hid_t type, hid_t space, std::uint64_t file_
 constexpr const char* memory_name = "/dev/null/triseg";
 
 Handle memory_access_list(const Subject& call) {
-  H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
   Handle list = property_list(call, H5P_FILE_ACCESS);
   call("H5Pset_fapl_core", H5Pset_fapl_core(list.id(), 4 << 20, false));
   return list;
 }
 
 }  // namespace
-
-Handle::Handle(Handle&& other) noexcept : id_(std::exchange(other.id_, -1)), close_(other.close_) {}
-
-Handle& Handle::operator=(Handle&& other) noexcept {
-  std::swap(id_, other.id_);
-  std::swap(close_, other.close_);
-  return *this;
-}
-
-Handle::~Handle() {
-  if (id_ >= 0) close_(id_);
-}
 
 /// The memory of a created file. The library's own copy, H5Fget_file_image, has a superblock with a wrong checksum
 /// in 1.10 (the consistency flags are cleared, the checksum over them is not renewed), so the buffer of the closed file
@@ -190,15 +124,6 @@ void File::ImageDeleter::operator()(Image* image) const {
   std::free(image->data);
   delete image;
 }
-
-namespace {
-
-std::unique_lock<std::recursive_mutex> turn() {
-  static std::recursive_mutex library;
-  return std::unique_lock(library);
-}
-
-}  // namespace
 
 File File::create() {
   auto own = turn();
@@ -340,30 +265,6 @@ struct Opened {
   Info info;
 };
 
-/// Throws Error if the dataset's values lie in other files: what a file says is to be in it.
-void check_storage(const Subject& call, hid_t dataset) {
-  const Handle creation(call("H5Dget_create_plist", H5Dget_create_plist(dataset)), close_list);
-  if (call("H5Pget_external_count", H5Pget_external_count(creation.id())) > 0 ||
-      call("H5Pget_layout", H5Pget_layout(creation.id())) == H5D_VIRTUAL)
-    fail("{}: its values lie in other files, which are not read: repack the file", call.name);
-}
-
-/// Throws Error if the dataset passes through a filter that the library does not have, of which it would say less.
-void check_filters(const Subject& call, hid_t dataset) {
-  const Handle creation(call("H5Dget_create_plist", H5Dget_create_plist(dataset)), close_list);
-  const int filters = call("H5Pget_nfilters", H5Pget_nfilters(creation.id()));
-  for (int i = 0; i < filters; ++i) {
-    unsigned flags = 0;
-    std::size_t values = 0;
-    char name[64] = {};
-    const H5Z_filter_t filter = call("H5Pget_filter2", H5Pget_filter2(creation.id(), unsigned(i), &flags, &values,
-                                                                      nullptr, sizeof name - 1, name, nullptr));
-    if (H5Zfilter_avail(filter) <= 0)
-      fail("{}: the HDF5 library {} has no filter {} ({}): rewrite the file with gzip or without compression",
-           call.name, version(), filter, name);
-  }
-}
-
 Opened open_dataset(const Subject& call, hid_t file, const std::string& path, std::uint64_t file_size) {
   Opened o;
   o.object = Handle(call("H5Dopen2", H5Dopen2(file, path.c_str(), H5P_DEFAULT)), close_dataset);
@@ -430,12 +331,6 @@ Values File::read_attribute(const std::string& object, const std::string& name) 
   const Handle type = memory_type(call, o);
   if (!values.bytes.empty()) call("H5Aread", H5Aread(o.object.id(), type.id(), values.bytes.data()));
   return values;
-}
-
-std::string version() {
-  unsigned major = 0, minor = 0, release = 0;
-  H5get_libversion(&major, &minor, &release);
-  return fmt::format("{}.{}.{}", major, minor, release);
 }
 
 }  // namespace triseg::hdf5

@@ -1,4 +1,4 @@
-// The one wrapper around the HDF5 C library. Nothing else includes hdf5.h.
+// The wrapper around the HDF5 C library, for whole files in memory. No other room includes hdf5.h.
 #pragma once
 
 #include "core/hdf5/values.hpp"

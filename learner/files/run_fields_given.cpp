@@ -64,7 +64,7 @@ void add_root(std::vector<Field>& fields) {
         [member = member](auto& r) -> decltype(auto) { return (r.energy.*member); });
   add("config_hash", "", "SHA-256 over the options that change results", &RunData::config_hash);
   add_placement("config", "all options, given or by default, as TOML", &RunData::config);
-  add_placement("data", "data set, as --data takes it: a name, or the absolute path of a folder", &RunData::data);
+  add_placement("data", "data set, as --data takes it: a name, or an absolute path", &RunData::data);
   add_placement("engine", "what executed the networks", &RunData::engine);
   add_placement("transport", "what carried codes and records between ranks", &RunData::transport);
   add_placement("ranks", "number of ranks", &RunData::ranks);

@@ -149,7 +149,7 @@ void declare_problem(CLI::App& app, ProblemOptions& o) {
                        : fmt::format("unknown backend '{}': expected fbgemm or qnnpack", text);
           },
           ""));
-  results(app, "--data", o.data, "fashion-mnist, shapes, or a folder of IDX or CIFAR's binary files")
+  results(app, "--data", o.data, "fashion-mnist, shapes, an HDF5 file, or a folder of IDX or CIFAR's binary files")
       ->check(offers(data_names))
       ->check(path_text("a data set or a folder"));
   app.add_option("--teacher", o.teacher, "Model file (default: that shipped for model, data and backend)")

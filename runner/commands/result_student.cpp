@@ -45,12 +45,13 @@ void resolve(StudentOptions& o, const ResultFile& file) {
 /// The images of --data, or else those that the result was found on.
 DataSet load_data(const StudentOptions& o, const ResultOrigin& origin, bool data_given) {
   if (data_given || !origin.data) return load_data_set(o.data);
-  if (fs::path(o.data).is_absolute() && !fs::is_directory(o.data))
-    fail("{} was found on the data in {}, which is no folder any more: give its folder with --data", o.result, o.data);
+  if (fs::path(o.data).is_absolute() && !fs::exists(o.data))
+    fail("{} was found on the data in {}, which is not there any more: give its folder or file with --data", o.result,
+         o.data);
   DataSet data = load_data_set(o.data);
   if (!origin.data_sha256.empty() && origin.data_sha256 != data.sha256)
     fail(
-        "{} was found on other data (sha256 {:.12}...) than {} holds now (sha256 {:.12}...): give the right folder "
+        "{} was found on other data (sha256 {:.12}...) than {} holds now (sha256 {:.12}...): give the right one "
         "with --data",
         o.result, origin.data_sha256, o.data, data.sha256);
   return data;

@@ -156,7 +156,8 @@ void declare_train_options(CLI::App& app, TrainOptions& o) {
   TrainingOptions& t = o.training;
   results("--model", o.model, fmt::format("Network: {}", fmt::join(recipe_names(), ", ")))
       ->check(offers(recipe_names()));
-  results("--data", o.data, "Data set: fashion-mnist, shapes, or a folder of IDX files or of CIFAR's binary files")
+  results("--data", o.data,
+          "Data set: fashion-mnist, shapes, an HDF5 file, or a folder of IDX files or of CIFAR's binary files")
       ->check(offers(data_names))
       ->check(path_text("a data set or a folder"));
   results("--backend", o.backend, "Quantization scheme: fbgemm (weights per channel, 7-bit activations) or qnnpack")

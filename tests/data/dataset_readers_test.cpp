@@ -410,7 +410,7 @@ TEST_F(Cifar10Folder, IsReadBatchByBatch) {
   EXPECT_THAT(data.train.labels, testing::ElementsAre(1, 2, 3, 2, 3, 4, 3, 4, 5, 4, 5, 6, 5, 6, 7));
   EXPECT_THAT(data.test.labels, testing::ElementsAre(6, 7, 8, 9));
   const Bytes pixels = pattern(3072, 2 + 2);  // third record of the second batch
-  EXPECT_TRUE(std::equal(pixels.begin(), pixels.end(), data.train.image(5).begin()));
+  EXPECT_TRUE(std::equal(pixels.begin(), pixels.end(), data.train.pixels.begin() + 5 * 3072));
   EXPECT_NO_THROW(check_fit(make_recipe("alexnet").network, data));
 }
 
@@ -450,7 +450,7 @@ TEST_F(Cifar100Folder, IsReadWithItsFineLabels) {
   EXPECT_THAT(data.train.labels, testing::ElementsAre(90, 91, 92, 93, 94, 95, 96, 97, 98, 99));
   EXPECT_THAT(data.test.labels, testing::ElementsAre(5, 6));
   const Bytes pixels = pattern(3072, 90 + 3);
-  EXPECT_TRUE(std::equal(pixels.begin(), pixels.end(), data.train.image(3).begin()));
+  EXPECT_TRUE(std::equal(pixels.begin(), pixels.end(), data.train.pixels.begin() + 3 * 3072));
 }
 
 TEST_F(Cifar100Folder, DamageIsAnError) {

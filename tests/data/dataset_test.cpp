@@ -60,6 +60,7 @@ TEST(DataSetName, IsTheNameOrTheLastComponent) {
   EXPECT_EQ(data_set_name("shapes"), "shapes");
   EXPECT_EQ(data_set_name("/data/cifar-10"), "cifar-10");
   EXPECT_EQ(data_set_name("data/./cifar-10/"), "cifar-10");
+  EXPECT_EQ(data_set_name("/data/birds.h5"), "birds");
   EXPECT_EQ(data_set_name("."), std::filesystem::current_path().filename());
 }
 
@@ -190,7 +191,7 @@ TEST(FitImage, CentresPadsAndRepeatsGrey) {
     for (int y = 0; y < 32; ++y)
       for (int x = 0; x < 32; ++x) {
         const bool inside = y >= 2 && y < 30 && x >= 2 && x < 30;
-        ASSERT_EQ(out[(c * 32 + y) * 32 + x], inside ? images.image(3)[(y - 2) * 28 + x - 2] : 0);
+        ASSERT_EQ(out[(c * 32 + y) * 32 + x], inside ? images.pixels[(3 * 28 + y - 2) * 28 + x - 2] : 0);
       }
 }
 
@@ -211,7 +212,28 @@ TEST(FitImage, KeepsColourImagesOfFullSize) {
   const Images images = small_data(3, 32, 6, 1).train;
   std::vector<std::uint8_t> out(images.image_size());
   fit_image(make_recipe("alexnet").network, images, 5, out);
-  EXPECT_TRUE(std::equal(out.begin(), out.end(), images.image(5).begin()));
+  EXPECT_TRUE(std::equal(out.begin(), out.end(), images.pixels.begin() + 5 * images.image_size()));
+}
+
+TEST(QuantizeImages, TakesMoreImagesThanAPieceHas) {
+  const QuantizedNetwork n = [] {
+    QuantizedNetwork network;
+    network.network = make_recipe("lenet5").network;
+    network.mean = network.standard_deviation = {0.5, 0.5, 0.5};
+    network.layers.resize(network.network.layers.size());
+    network.layers[0].input = {0.02, 80};
+    return network;
+  }();
+  const Images images = small_data(3, 32, 40, 1).train;
+  std::vector<std::uint32_t> indices(3000);  // 9 MB
+  for (std::size_t i = 0; i < indices.size(); ++i) indices[i] = static_cast<std::uint32_t>(i * 7 % 40);
+  const std::size_t size = n.network.input_size();
+  std::vector<std::uint8_t> codes(indices.size() * size), one(size);
+  quantize_images(n, images, indices, codes);
+  for (std::size_t i = 0; i < indices.size(); ++i) {
+    quantize_images(n, images, std::span(indices).subspan(i, 1), one);
+    ASSERT_TRUE(std::equal(one.begin(), one.end(), codes.begin() + i * size)) << i;
+  }
 }
 
 TEST(QuantizeImages, MapsEveryPixelThroughItsChannel) {

@@ -92,7 +92,7 @@ class Data(ProgramTest):
         self.assertEqual(evaluated.returncode, 0, evaluated.stderr)
         self.assertIn(f"LeNet-5 on {self.out('fashion-mnist')} (fbgemm)", evaluated.stdout)
         os.rename(self.out("fashion-mnist"), self.out("moved"))
-        self.assert_one_line_error(run(["evaluate", result]), self.out("fashion-mnist"), "give its folder with --data")
+        self.assert_one_line_error(run(["evaluate", result]), self.out("fashion-mnist"), "give its folder or file with --data")
         moved = run(["evaluate", result, "--data", self.out("moved")])
         self.assertEqual((moved.returncode, moved.stderr), (0, ""))
         self.write_other_images("fashion-mnist")
