@@ -227,7 +227,7 @@ TEST(QuantizeImages, TakesMoreImagesThanAPieceHas) {
   const Images images = small_data(3, 32, 40, 1).train;
   std::vector<std::uint32_t> indices(3000);  // 9 MB
   for (std::size_t i = 0; i < indices.size(); ++i) indices[i] = static_cast<std::uint32_t>(i * 7 % 40);
-  const std::size_t size = n.network.input_size();
+  const std::size_t size = n.network.input.size();
   std::vector<std::uint8_t> codes(indices.size() * size), one(size);
   quantize_images(n, images, indices, codes);
   for (std::size_t i = 0; i < indices.size(); ++i) {

@@ -113,9 +113,9 @@ TEST(Batches, LayOutIsFitImageOfTheSplit) {
   const Network network = make_recipe("lenet5").network;
   const PixelSet validation = lay_out(network, data, Split::validation);
   ASSERT_EQ(validation.size(), 100u);
-  std::vector<std::uint8_t> image(network.input_size());
+  std::vector<std::uint8_t> image(network.input.size());
   fit_image(network, data.train, 503, image);
-  EXPECT_TRUE(std::equal(image.begin(), image.end(), validation.pixels.begin() + 3 * network.input_size()));
+  EXPECT_TRUE(std::equal(image.begin(), image.end(), validation.pixels.begin() + 3 * network.input.size()));
   EXPECT_EQ(validation.labels[3], data.train.labels[503]);
 }
 

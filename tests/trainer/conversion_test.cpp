@@ -87,7 +87,7 @@ LogitCodes logit_codes(const QuantizedNetwork& quantized, TrainableNetwork& trai
   const Problem problem = make_problem(quantized);
   std::vector<std::uint32_t> indices(images);
   std::iota(indices.begin(), indices.end(), 0);
-  std::vector<std::uint8_t> codes(images * quantized.network.input_size());
+  std::vector<std::uint8_t> codes(images * quantized.network.input.size());
   quantize_images(quantized, data.test, indices, codes);
   const auto engine = make_reference_engine(problem);
   engine->load_images(codes, images);
@@ -133,7 +133,7 @@ void expect_exact(const std::string& model, Scheme scheme, int images) {
   const LogitCodes codes = logit_codes(quantized, trainable, data, images);
   EXPECT_EQ(codes.fake, codes.int8);
 
-  std::vector<std::uint8_t> pixels(network.input_size());
+  std::vector<std::uint8_t> pixels(network.input.size());
   quantize_images(quantized, data.test, std::vector<std::uint32_t>{0}, pixels);
   const Problem problem = make_problem(quantized);
   const auto engine = make_reference_engine(problem);
