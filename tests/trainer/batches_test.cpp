@@ -16,8 +16,7 @@ namespace {
 /// An image of one channel with pixels 1, 2, 3, ..., repeated.
 PixelSet numbered(std::size_t n, int side = 4) {
   PixelSet set;
-  set.channels = 1;
-  set.side = side;
+  set.shape = {1, side, side};
   for (std::size_t i = 0; i < n; ++i) {
     for (int p = 0; p < side * side; ++p) set.pixels.push_back(1 + p % 255);
     set.labels.push_back(static_cast<std::uint16_t>(i));
