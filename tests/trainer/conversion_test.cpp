@@ -134,8 +134,10 @@ void expect_exact(const std::string& model, Scheme scheme, int images) {
   }
   trainable.set_tensors(tensors);
   const QuantizedNetwork quantized = convert(network, scheme, data.name, trainable.trained());
-  for (std::size_t i = 0; i < network.nodes.size(); ++i)
-    if (network.nodes[i].operation == Operation::convolution) ASSERT_LT(accumulator_bound(quantized, i), 1 << 24);
+  for (std::size_t i = 0; i < network.nodes.size(); ++i) {
+    if (network.nodes[i].operation != Operation::convolution) continue;
+    ASSERT_LT(accumulator_bound(quantized, i), 1 << 24);
+  }
   const LogitCodes codes = logit_codes(quantized, trainable, data, images);
   EXPECT_EQ(codes.fake, codes.int8);
 
@@ -145,8 +147,9 @@ void expect_exact(const std::string& model, Scheme scheme, int images) {
   const auto engine = make_reference_engine(problem);
   engine->load_images(pixels, 1);
   int ties = 0;
-  engine->trace(teacher(problem), [&](const LayerTrace& trace) {
-    const int step = int(std::lround(1 / quantized.layers[trace.layer].requantization.multiplier[0]));
+  engine->trace(teacher(problem), [&](const NodeTrace& trace) {
+    if (trace.accumulators.empty()) return;
+    const int step = int(std::lround(1 / quantized.nodes[trace.node].requantization.multiplier[0]));
     for (const std::int32_t a : trace.accumulators) ties += a > 0 && a % step == step / 2;
   });
   EXPECT_GT(ties, 20);
