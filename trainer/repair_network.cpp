@@ -327,6 +327,8 @@ RepairNetwork::RepairNetwork(const Problem& problem, std::span<const Codes> code
   const QuantizedNetwork& model = problem.model;
   impl_->problem = problem;
   impl_->pooled = pooled_by(model.network);
+  for (int& maximum : impl_->pooled)
+    if (maximum >= 0 && problem.site_of(maximum) >= 0) maximum = -1;  // its own staircase comes behind it
   impl_->start = start;
   impl_->device = choose_device(device);
   for (int c = 0; c < model.network.input.channels; ++c) {
