@@ -135,8 +135,10 @@ void expect_exact(const std::string& model, Scheme scheme, int images) {
   }
   trainable.set_tensors(tensors);
   const QuantizedNetwork quantized = convert(network, scheme, data.name, trainable.trained());
-  for (std::size_t i = 0; i < network.nodes.size(); ++i)
-    if (network.nodes[i].operation == Operation::convolution) ASSERT_LT(accumulator_bound(quantized, i), 1 << 24);
+  for (std::size_t i = 0; i < network.nodes.size(); ++i) {
+    if (network.nodes[i].operation != Operation::convolution) continue;
+    ASSERT_LT(accumulator_bound(quantized, i), 1 << 24);
+  }
   const LogitCodes codes = logit_codes(quantized, trainable, data, images);
   EXPECT_EQ(codes.fake, codes.int8);
 
