@@ -17,7 +17,7 @@
 namespace triseg {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 constexpr int batch = 64;
 
