@@ -21,8 +21,8 @@ sweep`, or that searches had as --out, stands for its runs. Columns:
 The number behind ± is half the width of the mean's 95 % interval (Student's t over the seeds); of one seed nothing is
 known. "-" stands for what is not defined: a multiple of 0, or a mean with one. Runs that are not finished, and files of
 one run, are named on standard error, a line each. A file with another content than its digest's is refused; `triseg
-verify` proves the numbers of a file that was sealed anew. Exit status: 0 if there is a finished run, 1 if there is none, a file
-cannot be read or standard output takes no more, 2 if the command line is not understood.
+verify` proves the numbers of a file that was sealed anew. Exit status: 0 if there is a finished run, 1 if there is
+none, a file cannot be read or standard output takes no more, 2 if the command line is not understood.
 """
 import csv
 import glob

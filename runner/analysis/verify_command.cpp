@@ -1,6 +1,6 @@
 // triseg verify: scores what a run file holds again, from the codes, the teacher and the images, and compares bit by
-// bit; then checks the file as `triseg validate` does, and so what follows from its stored fields. What the learner alone
-// computes (losses, entropy, checkpoint) is not done again.
+// bit; then checks the file as `triseg validate` does, and so what follows from its stored fields. What the learner
+// alone computes (losses, entropy, checkpoint) is not done again.
 #include "core/error.hpp"
 #include "core/text.hpp"
 #include "learner/files/run_file.hpp"

@@ -51,7 +51,7 @@ class Refusals(RunFile):
                 if (path.endswith("group.h5") or fragment == digest) and script == "analysis/digest.py":
                     continue
                 if path == self.folder and script == TABLE:
-                    fragment = "expected the folder of a sweep: it has no sweep.json"
+                    fragment = "expected the folder of a sweep or the --out of a search: it has neither"
                 with self.subTest(script=script, path=path):
                     self.assert_refused(run_copied(script, *[path] * count), status,
                                         f"{os.path.basename(script)}: error: {path}: ", fragment)

@@ -57,6 +57,11 @@ class Installed(FolderTest):
             self.assertEqual((sorted(same), others), (sorted(names), [[], []]))
         with gzip.open(self.at("moved/share/man/man1/triseg.1.gz"), "rt") as file:
             self.assertIn("--warm-start-tolerance", file.read().replace("\\-", "-"))
+        for name in ("triseg", "triseg-train", "triseg-table", "triseg-report"):
+            with gzip.open(self.at(f"moved/share/man/man1/{name}.1.gz"), "rt") as file:
+                page = file.read().replace("\\-", "-")
+            self.assertIn(f".SH SYNOPSIS\n.nf\n{'triseg train [OPTIONS]' if name == 'triseg-train' else name + ' ['}", page)
+            self.assertEqual([page.count(f"\n.SH {section}\n") for section in ("NAME", "SYNOPSIS", "DESCRIPTION", "FILES", "SEE ALSO")], [1] * 5)
 
     def test_it_searches_without_the_sources(self):
         with open(self.at("moved", "bin", "triseg"), "rb") as file:

@@ -1,7 +1,8 @@
 """Makes one page of runs or of a sweep: what was searched, what came out, and figures of all of it, in a file that
 needs no network.
 
-A run file named here, or in a folder that searches had as --out, gets a chapter: outcome, search, learning, sites, codes, Pareto front, cost, configuration.
+A run file named here, or in a folder that searches had as --out, gets a chapter: outcome, search, learning, sites,
+codes, Pareto front, cost, configuration.
 Several runs, or the folder of a sweep, are compared first; of a sweep, and of more than 8 files, the run of least KD on
 validation has the only chapter. A run need not be finished. NAME.sensitivity.json beside NAME.h5, which triseg
 sensitivity has written of the run's result, adds what each site's staircase costs; one of another student is left out,
