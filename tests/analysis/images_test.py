@@ -1,4 +1,4 @@
-"""python3 -m triseg.images: folders of images and NumPy files become HDF5 files, whose pixels are computed here anew."""
+"""python3 -m triseg.images: images and NumPy files become HDF5 files with the pixels that are computed here."""
 import hashlib
 import os
 import shutil
@@ -43,8 +43,9 @@ class Images(unittest.TestCase):
         return os.path.join(self.folder, *names)
 
     def run_images(self, *arguments, expect=0, environment=None):
+        variables = os.environ | {"PYTHONPATH": os.path.join(SOURCE, "analysis")} | (environment or {})
         done = subprocess.run([sys.executable, "-B", "-m", "triseg.images", *arguments], capture_output=True, text=True,
-                              timeout=120, env=os.environ | {"PYTHONPATH": os.path.join(SOURCE, "analysis")} | (environment or {}))
+                              timeout=120, env=variables)
         self.assertEqual(done.returncode, expect, done.stdout + done.stderr)
         return done
 

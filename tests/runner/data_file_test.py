@@ -9,8 +9,8 @@ import unittest
 import h5py
 import numpy
 
-from program import (FEW_DATA, FEW_TEACHER, SOURCE, ProgramTest, command, environment, errors_in, quick, result_file, run,
-                     run_file)
+from program import (FEW_DATA, FEW_TEACHER, SOURCE, ProgramTest, command, environment, errors_in, quick, result_file,
+                     run, run_file)
 
 LIMIT = 64 << 20  # bytes of a part that triseg holds in memory
 
@@ -30,8 +30,9 @@ class DataFile(ProgramTest):
     def write_few(self, name):
         """FEW_DATA as the file that python3 -m triseg.images makes."""
         numpy.savez(self.out("few.npz"), **few_images())
+        variables = os.environ | {"PYTHONPATH": os.path.join(SOURCE, "analysis")}
         subprocess.run([sys.executable, "-B", "-m", "triseg.images", "--from-npz", self.out("few.npz"), self.out(name)],
-                       check=True, env=os.environ | {"PYTHONPATH": os.path.join(SOURCE, "analysis")}, capture_output=True)
+                       check=True, env=variables, capture_output=True)
 
     def write_large(self, name, train, test=600):
         """Colour images of low contrast, some of which repeat."""
