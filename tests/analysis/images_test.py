@@ -1,4 +1,4 @@
-"""python3 -m triseg.images: folders of images and NumPy files become HDF5 files, whose pixels are computed here by hand."""
+"""python3 -m triseg.images: images and NumPy files become HDF5 files with the pixels that are computed here."""
 import hashlib
 import os
 import shutil
@@ -18,15 +18,16 @@ SOURCE, PROGRAM = (os.environ[name] for name in ("TRISEG_SOURCE_DIR", "TRISEG_PR
 def picture(width, height, start):
     """Smooth colours, so that every resampling has something to mix."""
     y, x = numpy.mgrid[:height, :width]
-    return numpy.stack([(x * 3 + start) % 256, (y * 5 + start) % 256, (x + y + 7 * start) % 256], -1).astype(numpy.uint8)
+    planes = [(x * 3 + start) % 256, (y * 5 + start) % 256, (x + y + 7 * start) % 256]
+    return numpy.stack(planes, -1).astype(numpy.uint8)
 
 
 def torchvision(pixels, short, size):
-    """Resize(short) and CenterCrop(size) of torchvision 0.2x with a PIL image, by their documentation."""
+    """Resize(short) and CenterCrop(size) of torchvision with an image of Pillow, by its documentation."""
     image = Image.fromarray(pixels)
     width, height = image.size
-    image = image.resize((short, int(short * height / width)) if width <= height else (int(short * width / height), short),
-                         Image.BILINEAR)
+    sides = (short, int(short * height / width)) if width <= height else (int(short * width / height), short)
+    image = image.resize(sides, Image.BILINEAR)
     top, left = int(round((image.size[1] - size) / 2.0)), int(round((image.size[0] - size) / 2.0))
     return numpy.asarray(image)[top:top + size, left:left + size].transpose(2, 0, 1)
 
@@ -42,8 +43,9 @@ class Images(unittest.TestCase):
         return os.path.join(self.folder, *names)
 
     def run_images(self, *arguments, expect=0, environment=None):
-        done = subprocess.run([sys.executable, "-B", "-m", "triseg.images", *arguments], capture_output=True, text=True, timeout=120,
-                              env=os.environ | {"PYTHONPATH": os.path.join(SOURCE, "analysis")} | (environment or {}))
+        variables = os.environ | {"PYTHONPATH": os.path.join(SOURCE, "analysis")} | (environment or {})
+        done = subprocess.run([sys.executable, "-B", "-m", "triseg.images", *arguments], capture_output=True, text=True,
+                              timeout=120, env=variables)
         self.assertEqual(done.returncode, expect, done.stdout + done.stderr)
         return done
 
@@ -75,7 +77,8 @@ class Images(unittest.TestCase):
         with h5py.File(self.at("out.h5")) as file:
             self.assertEqual([name.decode() for name in file["class_names"][()]], ["bird", "cat"])
             for part, order in (("train", lambda name: hashlib.sha256(name.encode()).digest()), ("test", str)):
-                names = sorted((os.path.relpath(path, part) for path in self.pictures if path.startswith(part + "/")), key=order)
+                names = [os.path.relpath(path, part) for path in self.pictures if path.startswith(part + "/")]
+                names.sort(key=order)
                 expected = [torchvision(self.pictures[os.path.join(part, name)], 16, 14) for name in names]
                 numpy.testing.assert_array_equal(file[f"{part}/images"][()], numpy.stack(expected))
                 self.assertEqual(file[f"{part}/labels"][()].tolist(), [int(name.startswith("cat")) for name in names])
@@ -115,7 +118,8 @@ class Images(unittest.TestCase):
         broken = self.at("in", "train", "bird", "0.png")
         with open(broken, "r+b") as file:
             file.truncate(60)
-        self.assert_refused(self.at("in"), self.at("out.h5"), "--size", "14", text=broken + ": cannot be read as an image")
+        self.assert_refused(self.at("in"), self.at("out.h5"), "--size", "14",
+                            text=broken + ": cannot be read as an image")
         done = self.run_images(self.at("in"), self.at("out.h5"), "--size", "14", "--skip-unreadable")
         self.assertIn("left out: " + broken, done.stderr)
         self.assertIn("1 of 12 images left out", done.stderr)
@@ -152,7 +156,8 @@ class Images(unittest.TestCase):
         forms = {"grey": colour[..., 0], "first": colour.transpose(0, 3, 1, 2), "last": colour}
         expected = {"grey": colour[..., :1].transpose(0, 3, 1, 2), "first": forms["first"], "last": forms["first"]}
         for form, images in forms.items():
-            for names in (("x_train", "y_train", "x_test", "y_test"), ("train_images", "train_labels", "test_images", "test_labels")):
+            for names in (("x_train", "y_train", "x_test", "y_test"),
+                          ("train_images", "train_labels", "test_images", "test_labels")):
                 numpy.savez(self.at("in.npz"), **dict(zip(names, (images, labels[:, None], images[:4], labels[:4]))))
                 self.run_images("--from-npz", self.at("in.npz"), self.at("out.h5"))
                 with h5py.File(self.at("out.h5")) as file:
@@ -165,8 +170,9 @@ class Images(unittest.TestCase):
         images, labels = numpy.zeros((4, 8, 8), numpy.uint8), numpy.arange(4)
         good = {"x_train": images, "y_train": labels, "x_test": images, "y_test": labels}
         for change, text in (({"x_train": images / 255}, "x_train: float64 (4, 8, 8), expected uint8"),
-                             ({"y_train": labels[:3]}, "y_train: int64 (3,), expected a whole number for each of the 4"),
-                             ({"y_test": labels - 1}, "y_test: label -1 at 0"), ({"y_test": labels + 65533}, "label 65536 at 3"),
+                             ({"y_train": labels[:3]}, "y_train: int64 (3,), expected a whole number for each of"),
+                             ({"y_test": labels - 1}, "y_test: label -1 at 0"),
+                             ({"y_test": labels + 65533}, "label 65536 at 3"),
                              ({"x_test": images[:, :7]}, "expected one size"),
                              ({"x_train": numpy.zeros((4, 3, 8, 3), numpy.uint8)}, "not as both")):
             numpy.savez(self.at("in.npz"), **(good | change))
@@ -174,10 +180,12 @@ class Images(unittest.TestCase):
         numpy.savez(self.at("in.npz"), x_train=images, y_train=labels)
         self.assert_refused("--from-npz", self.at("in.npz"), self.at("out.h5"), text="x_test is missing")
         numpy.savez(self.at("in.npz"), other=images)
-        self.assert_refused("--from-npz", self.at("in.npz"), self.at("out.h5"), text="expected x_train or train_images, found other")
+        self.assert_refused("--from-npz", self.at("in.npz"), self.at("out.h5"),
+                            text="expected x_train or train_images, found other")
         with open(self.at("in.npz"), "r+b") as file:
             file.truncate(100)
-        self.assert_refused("--from-npz", self.at("in.npz"), self.at("out.h5"), text="in.npz: cannot be read as an .npz file")
+        self.assert_refused("--from-npz", self.at("in.npz"), self.at("out.h5"),
+                            text="in.npz: cannot be read as an .npz file")
         self.run_images(expect=2)
 
 

@@ -9,7 +9,8 @@ import unittest
 import h5py
 import numpy
 
-from program import FEW_DATA, FEW_TEACHER, SOURCE, ProgramTest, command, environment, errors_in, quick, result_file, run, run_file
+from program import (FEW_DATA, FEW_TEACHER, SOURCE, ProgramTest, command, environment, errors_in, quick, result_file,
+                     run, run_file)
 
 LIMIT = 64 << 20  # bytes of a part that triseg holds in memory
 
@@ -29,16 +30,17 @@ class DataFile(ProgramTest):
     def write_few(self, name):
         """FEW_DATA as the file that python3 -m triseg.images makes."""
         numpy.savez(self.out("few.npz"), **few_images())
-        subprocess.run([sys.executable, "-B", "-m", "triseg.images", "--from-npz", self.out("few.npz"), self.out(name)], check=True,
-                       env=os.environ | {"PYTHONPATH": os.path.join(SOURCE, "analysis")}, capture_output=True)
+        variables = os.environ | {"PYTHONPATH": os.path.join(SOURCE, "analysis")}
+        subprocess.run([sys.executable, "-B", "-m", "triseg.images", "--from-npz", self.out("few.npz"), self.out(name)],
+                       check=True, env=variables, capture_output=True)
 
-    def write_large(self, name, train, test=600, compression="gzip"):
+    def write_large(self, name, train, test=600):
         """Colour images of low contrast, some of which repeat."""
         some = numpy.random.default_rng(1).integers(0, 4, (2000, 3, 32, 32), numpy.uint8) * 60
         with h5py.File(self.out(name), "w") as file:
             for part, count in (("train", train), ("test", test)):
-                images = file.create_dataset(f"{part}/images", (count, 3, 32, 32), "u1", chunks=(16, 3, 32, 32), compression=compression,
-                                             compression_opts=1 if compression else None)
+                images = file.create_dataset(f"{part}/images", (count, 3, 32, 32), "u1", chunks=(16, 3, 32, 32),
+                                             compression="gzip", compression_opts=1)
                 for begin in range(0, count, 2000):
                     images[begin:begin + 2000] = some[:min(2000, count - begin)]
                 file[f"{part}/labels"] = numpy.arange(count) % 10
@@ -66,7 +68,7 @@ class DataFile(ProgramTest):
         self.assertEqual(evaluated.returncode, 0, evaluated.stderr)
 
     def test_pieces_give_the_bits_of_idx_files(self):
-        """Of a part that is too large to be held, in files of three storage layouts."""
+        """Of a part that is too large to be held, in compressed chunks and contiguous."""
         count = LIMIT // 3072 + 2000
         self.write_large("packed.h5", count)
         os.mkdir(self.out("fashion-mnist"))
@@ -74,7 +76,8 @@ class DataFile(ProgramTest):
             for part, name in (("train", "train"), ("test", "t10k")):
                 images, labels = file[f"{part}/images"][()], file[f"{part}/labels"][()]
                 plain[f"{part}/images"], plain[f"{part}/labels"] = images, labels.astype("<u2")
-                for kind, magic, values in (("images-idx3", 0x804, images), ("labels-idx1", 0x801, labels.astype("u1"))):
+                for kind, magic, values in (("images-idx3", 0x804, images),
+                                            ("labels-idx1", 0x801, labels.astype("u1"))):
                     with open(self.out(f"fashion-mnist/{name}-{kind}-ubyte"), "wb") as out:
                         out.write(numpy.array([magic, *values.shape], ">u4").tobytes() + values.tobytes())
         teacher = self.model_for("old.h5")
@@ -88,8 +91,8 @@ class DataFile(ProgramTest):
         teacher, sizes = self.model_for("old.h5"), []
         for count in (23000, 75000):  # 71 MB, 230 MB
             self.write_large("fashion-mnist.h5", count)
-            arguments = quick("--data", self.out("fashion-mnist.h5"), "--teacher", teacher, "--out", self.out(str(count)), "--episodes",
-                              "64", "--threads", "1")
+            arguments = quick("--data", self.out("fashion-mnist.h5"), "--teacher", teacher, "--out",
+                              self.out(str(count)), "--episodes", "64", "--threads", "1")
             with open(self.out("log"), "w") as log:
                 process = subprocess.Popen(command(arguments, None), env=environment(), stdout=log, stderr=log)
                 _, status, usage = os.wait4(process.pid, 0)
@@ -111,11 +114,13 @@ class DataFile(ProgramTest):
         done = run(quick("--data", self.out("text.h5"), "--out", self.out("a")))
         self.assert_one_line_error(done, self.out("text.h5"), "expected a whole HDF5 file")
         with h5py.File(self.out("whole.h5"), "w") as file:
-            file.create_dataset("train/images", data=numpy.zeros((30000, 3, 32, 32), "u1"), chunks=(30000, 3, 32, 32), compression="gzip")
+            images = numpy.zeros((30000, 3, 32, 32), "u1")
+            file.create_dataset("train/images", data=images, chunks=images.shape, compression="gzip")
             file["train/labels"] = numpy.zeros(30000, "u1")
             file["test/images"], file["test/labels"] = numpy.zeros((6, 3, 32, 32), "u1"), numpy.zeros(6, "i8")
         done = run(quick("--data", self.out("whole.h5"), "--out", self.out("a")))
-        self.assert_one_line_error(done, "/train/images: its chunks have 87 MiB and are compressed, expected at most 64")
+        self.assert_one_line_error(done,
+                                   "/train/images: its chunks have 87 MiB and are compressed, expected at most 64")
         self.assertFalse(os.path.exists(self.out("a")))
 
     def test_validate_names_what_is_wrong(self):
