@@ -21,7 +21,9 @@ struct Tail {
   double lower = -std::numeric_limits<double>::infinity();
   double upper = std::numeric_limits<double>::infinity();
 
-  bool bounded() const { return lower > -std::numeric_limits<double>::infinity() || upper < std::numeric_limits<double>::infinity(); }
+  bool bounded() const {
+    return lower > -std::numeric_limits<double>::infinity() || upper < std::numeric_limits<double>::infinity();
+  }
   bool plain() const { return !function && !bounded(); }
   float operator()(float x) const;
   /// The tail of f behind this one.
@@ -53,8 +55,8 @@ struct Activation {
   std::vector<std::int64_t> dims;      ///< the tensor's, of one image
   Order order = Order::nchw;
   int pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0;  ///< zeros that the next window sees around it
-  bool sole = false;   ///< no other tensor than this one reads the value
-  bool ended = false;  ///< a Softmax that is dropped stood before it
+  bool sole = false;                                             ///< no other tensor than this one reads the value
+  bool ended = false;                                            ///< a Softmax that is dropped stood before it
 };
 
 }  // namespace triseg

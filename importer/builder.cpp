@@ -131,8 +131,7 @@ int Builder::add_constant(const OnnxNode& at, const Shape& shape, std::vector<st
 
 void Builder::quantize_image(const OnnxNode& at, const Activation& input, const OnnxScale& scale) {
   if (scale.highest - scale.lowest != 255)
-    graph_.refuse(at, "gives the image {} codes; quantize it to 8 bits, not narrow",
-                  scale.highest - scale.lowest + 1);
+    graph_.refuse(at, "gives the image {} codes; quantize it to 8 bits, not narrow", scale.highest - scale.lowest + 1);
   if (image_quantized_) {
     if (scale_of(image_value) == scale) return;
     graph_.refuse(at, "quantizes the image by another scale than an earlier node; use one");
@@ -140,13 +139,28 @@ void Builder::quantize_image(const OnnxNode& at, const Activation& input, const 
   image_quantized_ = true;
   scales_[0] = scale;
   network.input = {scale.scale, scale.zero_point - scale.lowest};
-  // The graph's own normalization, factor * x + offset with x = (pixel / 255 - mean) / deviation, becomes the network's.
+  // The graph's own normalization, factor * x + offset with x = (pixel / 255 - mean) / deviation, becomes the
+  // network's.
   for (std::size_t c = 0; c < input.factor.size(); ++c) {
     if (!(input.factor[c] > 0)) graph_.refuse(at, "the image is multiplied by a number that is not positive");
     double &mean = network.mean[c], &deviation = network.standard_deviation[c];
     mean -= input.offset[c] * deviation / input.factor[c];
     deviation /= input.factor[c];
   }
+}
+
+Activation Builder::start_from_codes(const OnnxNode& at, Activation image, const OnnxScale& scale) {
+  if (scale.lowest != 0) graph_.refuse(at, "reads the image as int8; expected uint8, as pixels are");
+  image_quantized_ = true;
+  scales_[0] = scale;
+  network.input = {scale.scale, scale.zero_point};
+  for (double& mean : network.mean) mean = scale.zero_point / 255.0;
+  for (double& deviation : network.standard_deviation) deviation = 1 / (255 * scale.scale);
+  notes.push_back("The image comes as integers: pixels are its codes, and --preprocessing is not used");
+  image.kind = Activation::Kind::value;
+  image.value = image_value;
+  image.codes = true;
+  return image;
 }
 
 bool Builder::folds(const Activation& input, const OnnxScale& scale) const {
@@ -220,8 +234,7 @@ int Builder::finish(const OnnxNode& at, Draft& draft, const OnnxScale& scale) {
   if (node.operation == Operation::average || node.operation == Operation::concatenate) {
     keeps_sign = true;
     for (std::size_t i = 0; i < node.inputs.size(); ++i)
-      keeps_sign = keeps_sign && ((nonnegative(node.inputs[i]) &&
-                                   (draft.tails.empty() || !draft.tails[i].function)) ||
+      keeps_sign = keeps_sign && ((nonnegative(node.inputs[i]) && (draft.tails.empty() || !draft.tails[i].function)) ||
                                   (!draft.tails.empty() && draft.tails[i].lower >= 0));
   }
   // Values that are never negative make no new ReLU.
@@ -265,9 +278,9 @@ Activation Builder::quantize(const OnnxNode& at, Activation input, const OnnxSca
       input.value = image_value;
       break;
     case Activation::Kind::value: {
-      const bool nothing = input.tail.plain() || (!input.tail.function && input.tail.lower == 0 &&
-                                                  input.tail.upper == Tail().upper && nonnegative(input.value) &&
-                                                  network.network.nodes[input.value].relu);
+      const bool nothing =
+          input.tail.plain() || (!input.tail.function && input.tail.lower == 0 && input.tail.upper == Tail().upper &&
+                                 nonnegative(input.value) && network.network.nodes[input.value].relu);
       if (nothing && scale_of(input.value) == scale) break;
       if (folds(input, scale)) fold_bounds(input, scale);
       else input.value = add_table(at, input, scale);

@@ -23,6 +23,9 @@ class Builder {
 
   /// The tensor behind a scale: the value that it already is, or a new node. `at` is the ONNX node that sets the scale.
   Activation quantize(const OnnxNode& at, Activation input, const OnnxScale& scale, bool sole);
+  /// The image of a graph that takes integers: pixels are its codes. The network's normalization follows from the
+  /// scale.
+  Activation start_from_codes(const OnnxNode& at, Activation image, const OnnxScale& scale);
   /// Adds the maximum node of a value.
   int add_maximum(const OnnxNode& at, Node node, int value);
   /// Adds a constant; the name is made of the ONNX node's.

@@ -91,8 +91,8 @@ OnnxTensor squeezed(const OnnxGraph& graph, const OnnxNode& node, OnnxTensor ten
   std::vector<std::int64_t> dims;
   for (std::size_t d = 0; d < tensor.dims.size(); ++d) {
     const bool named = axes && std::any_of(axes->begin(), axes->end(), [&](std::int64_t axis) {
-      return positive_axis(axis, tensor.dims.size()) == std::int64_t(d);
-    });
+                         return positive_axis(axis, tensor.dims.size()) == std::int64_t(d);
+                       });
     if (axes ? !named : tensor.dims[d] != 1) dims.push_back(tensor.dims[d]);
   }
   tensor.dims = dims;
@@ -148,8 +148,8 @@ OnnxTensor quantized(const OnnxGraph& graph, const OnnxNode& node, const OnnxTen
   result.quantized = scales_of(graph, node, result, node.integer("axis", 1));
   for (std::size_t i = 0; i < result.values.size(); ++i) {
     const std::size_t s = result.slice(i);
-    const double scaled = static_cast<float>(static_cast<float>(result.values[i]) /
-                                             static_cast<float>(result.quantized->scale[s]));
+    const double scaled =
+        static_cast<float>(static_cast<float>(result.values[i]) / static_cast<float>(result.quantized->scale[s]));
     result.values[i] = std::clamp(std::nearbyint(scaled) + result.quantized->zero_point[s], lowest, highest);
   }
   return result;
@@ -342,7 +342,8 @@ std::optional<OnnxTensor> evaluate(const OnnxGraph& graph, const OnnxNode& node)
   }
   if (operation == "DequantizeLinear") {
     OnnxTensor result = x;
-    if (x.type == Type::other) graph.refuse(node, "reads integers of a type that cannot be imported; use int8 or uint8");
+    if (x.type == Type::other)
+      graph.refuse(node, "reads integers of a type that cannot be imported; use int8 or uint8");
     result.quantized = scales_of(graph, node, x, node.integer("axis", 1));
     result.type = Type::real;
     return result;

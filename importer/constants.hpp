@@ -22,8 +22,8 @@ struct OnnxScale {
 /// makes keeps its integers, with their scale. Throws Error.
 std::optional<OnnxTensor> evaluate(const OnnxGraph& graph, const OnnxNode& node);
 
-/// The scale that QuantizeLinear, DequantizeLinear (inputs `first` and `first` + 1) or an operator in integer form gives
-/// an activation: one scale, one zero point, 8 bits. Throws Error.
+/// The scale that QuantizeLinear, DequantizeLinear (inputs `first` and `first` + 1) or an operator in integer form
+/// gives an activation: one scale, one zero point, 8 bits. Throws Error.
 OnnxScale linear_scale(const OnnxGraph& graph, const OnnxNode& node, std::size_t first);
 /// The scale that Quant of QONNX gives an activation: at most 8 bits, a whole zero point, rounding to nearest even.
 OnnxScale quant_scale(const OnnxGraph& graph, const OnnxNode& node);

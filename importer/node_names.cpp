@@ -23,7 +23,8 @@ bool repeats_operator(const std::string& part, const std::string& operation) {
   for (const std::string& known : {bare, bare + "2D"}) {
     if (!part.starts_with(known)) continue;
     const std::string rest = part.substr(known.size());
-    if (std::all_of(rest.begin(), rest.end(), [](char c) { return c == '_' || std::isdigit(static_cast<unsigned char>(c)); }))
+    if (std::all_of(rest.begin(), rest.end(),
+                    [](char c) { return c == '_' || std::isdigit(static_cast<unsigned char>(c)); }))
       return true;
   }
   return false;

@@ -97,8 +97,7 @@ class Reader {
   }
 
   void read_tensors(const onnx::GraphProto& graph) {
-    if (graph.sparse_initializer_size() > 0)
-      fail("{}: has sparse initializers; store it with dense ones", graph_.file);
+    if (graph.sparse_initializer_size() > 0) fail("{}: has sparse initializers; store it with dense ones", graph_.file);
     for (const auto& tensor : graph.initializer()) graph_.constants[tensor.name()] = read_tensor(tensor, tensor.name());
     for (const auto& input : graph.input()) {
       if (graph_.constants.contains(input.name())) continue;

@@ -46,9 +46,9 @@ struct OnnxAttribute {
 };
 
 struct OnnxNode {
-  std::string name;       ///< the node's, or that of its first output where it has none
-  std::string operation;  ///< "Conv"
-  std::string domain;     ///< "": that of ONNX; "ai.onnx" is read as ""
+  std::string name;                          ///< the node's, or that of its first output where it has none
+  std::string operation;                     ///< "Conv"
+  std::string domain;                        ///< "": that of ONNX; "ai.onnx" is read as ""
   std::vector<std::string> inputs, outputs;  ///< inputs that are left out are ""
   std::map<std::string, OnnxAttribute> attributes;
 

@@ -131,7 +131,8 @@ Activation Pass::as_value(const OnnxNode& node, Activation x) {
     x.codes = false;
     return x;
   }
-  graph_.refuse(node, "the activation function before it has no scale; put QuantizeLinear and DequantizeLinear between");
+  graph_.refuse(node,
+                "the activation function before it has no scale; put QuantizeLinear and DequantizeLinear between");
 }
 
 void Pass::put(const OnnxNode& node, Activation result) {

@@ -1,3 +1,4 @@
+#include "importer/node_names.hpp"
 #include "importer/pass.hpp"
 
 #include <algorithm>
@@ -56,7 +57,8 @@ void Pass::shape(const OnnxNode& node) {
 void Pass::flatten(const OnnxNode& node) {
   Activation x = input(node, 0);
   const std::int64_t axis = node.integer("axis", 1);
-  if (axis != 1 && axis != 1 - std::int64_t(x.dims.size())) graph_.refuse(node, "flattens at axis {}; expected 1", axis);
+  if (axis != 1 && axis != 1 - std::int64_t(x.dims.size()))
+    graph_.refuse(node, "flattens at axis {}; expected 1", axis);
   put(node, viewed(node, std::move(x), {1, x.shape.size()}));
 }
 
@@ -89,9 +91,10 @@ void Pass::squeeze(const OnnxNode& node) {
     }
   } else {
     for (std::int64_t d = 0; d < std::int64_t(x.dims.size()); ++d) {
-      const bool named = axes ? std::any_of(axes->begin(), axes->end(),
-                                            [&](std::int64_t a) { return a == d || a + std::int64_t(x.dims.size()) == d; })
-                              : x.dims[d] == 1;
+      const bool named =
+          axes ? std::any_of(axes->begin(), axes->end(),
+                             [&](std::int64_t a) { return a == d || a + std::int64_t(x.dims.size()) == d; })
+               : x.dims[d] == 1;
       if (!named) dims.push_back(x.dims[d]);
     }
   }
@@ -162,12 +165,13 @@ Activation Pass::concatenated(const OnnxNode& node, std::vector<Activation> part
   std::int64_t axis = node.integer("axis", 1);
   if (axis < 0) axis += std::int64_t(rank);
   const std::int64_t channels = result.order == Order::nhwc ? 3 : 1;
-  if (axis != channels) graph_.refuse(node, "joins along axis {}; only channels, axis {}, can be joined", axis, channels);
+  if (axis != channels)
+    graph_.refuse(node, "joins along axis {}; only channels, axis {}, can be joined", axis, channels);
   result.kind = Activation::Kind::draft;
   result.draft = {};
   Draft& draft = result.draft;
   draft.node.operation = Operation::concatenate;
-  draft.node.name = node.name;
+  draft.node.name = node_name(node);
   std::int64_t size = 0;
   for (const Activation& part : parts) {
     if (part.kind == Activation::Kind::draft)

@@ -48,7 +48,8 @@ void add_bias(const OnnxGraph& graph, const OnnxNode& node, const OnnxTensor& bi
 void multiply_channels(const OnnxGraph& graph, const OnnxNode& node, const std::vector<double>& factor, Draft& draft) {
   for (std::size_t c = 0; c < draft.bias.size(); ++c) {
     const double f = factor[factor.size() == 1 ? 0 : c];
-    if (!(f > 0)) graph.refuse(node, "multiplies channel {} by {}; fold it into the weights before they are quantized", c, f);
+    if (!(f > 0))
+      graph.refuse(node, "multiplies channel {} by {}; fold it into the weights before they are quantized", c, f);
     draft.numbers.weight_scale[c] *= f;
   }
 }
