@@ -222,6 +222,9 @@ void Builder::finish_convolution(const OnnxNode& at, const Draft& draft, Quantiz
       graph_.refuse(at, "the bias of channel {} does not fit 32 bits beside its weights' scale {}", c,
                     numbers.weight_scale[c]);
     numbers.requantization.bias.push_back(static_cast<std::int32_t>(bias));
+    const float multiplier = float(s_in) * float(numbers.weight_scale[c]) / float(s_out);
+    const double scale = double(multiplier) * s_out / s_in;
+    if (multiplier > 0 && static_cast<float>(s_in * scale / s_out) == multiplier) numbers.weight_scale[c] = scale;
     numbers.requantization.multiplier.push_back(static_cast<float>(s_in * numbers.weight_scale[c] / s_out));
   }
 }

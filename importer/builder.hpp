@@ -40,6 +40,8 @@ class Builder {
   int add(const OnnxNode& at, Node node, QuantizedNode numbers, const OnnxScale& scale);
   int finish(const OnnxNode& at, Draft& draft, const OnnxScale& scale);
   int add_table(const OnnxNode& at, const Activation& input, const OnnxScale& scale);
+  /// Multipliers are those of ONNX Runtime, s_in * s_w / s_out with each operation rounded to float32. For the INT8
+  /// contract, which takes product and quotient in double, weight scales change by about one part in 10^7.
   void finish_convolution(const OnnxNode& at, const Draft& draft, QuantizedNode& numbers, int input) const;
   void quantize_image(const OnnxNode& at, const Activation& input, const OnnxScale& scale);
   bool folds(const Activation& input, const OnnxScale& scale) const;

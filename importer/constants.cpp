@@ -272,6 +272,14 @@ OnnxScale quant_scale(const OnnxGraph& graph, const OnnxNode& node) {
   return {scale.real(0), int(zero.real(0)), int(range.lowest), int(range.highest)};
 }
 
+bool is_evaluated(const std::string& operation) {
+  static const std::set<std::string> all = {
+      "Constant",       "Identity",         "Dropout", "Cast",      "Gather", "Unsqueeze", "Squeeze", "Concat",
+      "Slice",          "Reshape",          "Flatten", "Transpose", "Add",    "Sub",       "Mul",     "Div",
+      "QuantizeLinear", "DequantizeLinear", "Quant"};
+  return all.contains(operation);
+}
+
 std::optional<OnnxTensor> evaluate(const OnnxGraph& graph, const OnnxNode& node) {
   const std::string& operation = node.operation;
   if (operation == "Constant") {

@@ -17,10 +17,13 @@ struct OnnxScale {
 };
 
 /// The constant that a node makes of constants, or nothing if this operator is none that is worked out in advance.
-/// Handles Constant, ConstantOfShape, Identity, Cast, Gather, Unsqueeze, Squeeze, Concat, Slice, Reshape, Flatten,
+/// Handles Constant, Identity, Dropout, Cast, Gather, Unsqueeze, Squeeze, Concat, Slice, Reshape, Flatten,
 /// Transpose, Add, Sub, Mul, Div, QuantizeLinear, DequantizeLinear and Quant. A constant that DequantizeLinear or Quant
 /// makes keeps its integers, with their scale. Throws Error.
 std::optional<OnnxTensor> evaluate(const OnnxGraph& graph, const OnnxNode& node);
+
+/// True for the operators that evaluate() handles.
+bool is_evaluated(const std::string& operation);
 
 /// The scale that QuantizeLinear, DequantizeLinear (inputs `first` and `first` + 1) or an operator in integer form
 /// gives an activation: one scale, one zero point, 8 bits. Throws Error.

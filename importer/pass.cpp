@@ -81,16 +81,22 @@ bool known_domain(const std::string& domain) {
 
 }  // namespace
 
+void Pass::check_operators() const {
+  for (const OnnxNode& node : graph_.nodes)
+    if (!known_domain(node.domain) || !(handlers().contains(node.operation) || is_evaluated(node.operation)))
+      graph_.refuse(node, "{}", remedy(node.operation));
+}
+
 void Pass::run() {
+  check_operators();
   for (const OnnxNode& node : graph_.nodes) {
-    if (known_domain(node.domain)) {
-      if (auto constant = evaluate(graph_, node)) {
-        graph_.constants[node.outputs.front()] = std::move(*constant);
-        continue;
-      }
+    if (auto constant = evaluate(graph_, node)) {
+      graph_.constants[node.outputs.front()] = std::move(*constant);
+      continue;
     }
     const auto found = handlers().find(node.operation);
-    if (found == handlers().end() || !known_domain(node.domain)) graph_.refuse(node, "{}", remedy(node.operation));
+    if (found == handlers().end())
+      graph_.refuse(node, "depends on the image; this operator can be imported on constants alone");
     for (std::size_t i = 1; i < node.outputs.size(); ++i)
       if (!node.outputs[i].empty() && graph_.uses.contains(node.outputs[i]))
         graph_.refuse(node, "its output '{}' is used; only the first one of a node can be imported", node.outputs[i]);

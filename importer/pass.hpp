@@ -25,6 +25,8 @@ class Pass {
  private:
   using Handler = void (Pass::*)(const OnnxNode&);
   static const std::map<std::string, Handler>& handlers();
+  /// Throws Error for the first operator that cannot be imported.
+  void check_operators() const;
 
   // tensors
   bool is_activation(const OnnxNode& node, std::size_t input) const;
