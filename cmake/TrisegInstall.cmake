@@ -31,6 +31,10 @@ if(with_trainer)
   install(TARGETS triseg-train RUNTIME DESTINATION bin COMPONENT train)
   list(APPEND programs triseg-train)
 endif()
+if(with_importer)
+  install(TARGETS triseg-import RUNTIME DESTINATION bin COMPONENT triseg)
+  list(APPEND programs triseg-import)
+endif()
 
 # Manual pages, made of what the programs print for --help.
 find_program(GZIP gzip REQUIRED)

@@ -18,6 +18,7 @@ void setup_sweep_reports(CLI::App& program, int& exit_code);  // runner/sweep/re
 void setup_score(CLI::App& program, int& exit_code);
 void setup_train(CLI::App& program, int& exit_code);   // in the program triseg-train
 void setup_repair(CLI::App& program, int& exit_code);  // in the program triseg-train
+void setup_import(CLI::App& program, int& exit_code);  // in the program triseg-import
 void setup_trainer(CLI::App& program,
                    int& exit_code);  // in triseg: both, by becoming triseg-train with the same arguments
 void setup_evaluate(CLI::App& program, int& exit_code);

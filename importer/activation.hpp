@@ -1,0 +1,62 @@
+// What a tensor of an ONNX graph is while a network is made of it.
+#pragma once
+
+#include "importer/constants.hpp"
+#include "network/quantized_network.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <string>
+#include <vector>
+
+namespace triseg {
+
+/// In which order an ONNX tensor has the elements of a value (C, H, W).
+enum class Order { nchw, nhwc, flat_chw, flat_hwc };
+
+/// What a real function of one real number leaves of it, within bounds.
+struct Tail {
+  std::function<float(float)> function;  ///< none: the number itself
+  double lower = -std::numeric_limits<double>::infinity();
+  double upper = std::numeric_limits<double>::infinity();
+
+  bool bounded() const {
+    return lower > -std::numeric_limits<double>::infinity() || upper < std::numeric_limits<double>::infinity();
+  }
+  bool plain() const { return !function && !bounded(); }
+  float operator()(float x) const;
+  /// The tail of f behind this one.
+  Tail then(std::function<float(float)> f) const;
+};
+
+/// A node whose output has no scale yet.
+struct Draft {
+  Node node;
+  QuantizedNode numbers;     ///< of a convolution: weights and weight_scale
+  std::vector<double> bias;  ///< of a convolution, in accumulators
+  std::vector<Tail> tails;   ///< of concatenate: what happens to each input
+  Tail tail;                 ///< bounds only
+  std::vector<Node> pools;   ///< maxima that come behind it
+  /// A zero point that is the lowest code means that a ReLU was folded into the scale.
+  bool may_fold_relu = false;
+};
+
+struct Activation {
+  enum class Kind { image, value, draft };
+
+  Kind kind = Kind::image;
+  int value = image_value;  ///< of kind value: what it is `tail` of
+  bool codes = false;       ///< of kind value: still integers, not yet dequantized
+  Tail tail;
+  Draft draft;
+  std::vector<double> factor, offset;  ///< of kind image: (channels) the tensor is factor * image + offset
+  Shape shape;                         ///< of the value
+  std::vector<std::int64_t> dims;      ///< the tensor's, of one image
+  Order order = Order::nchw;
+  int pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0;  ///< zeros that the next window sees around it
+  bool sole = false;                                             ///< no other tensor than this one reads the value
+  bool ended = false;                                            ///< a Softmax that is dropped stood before it
+};
+
+}  // namespace triseg

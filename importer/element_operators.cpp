@@ -1,0 +1,269 @@
+#include "importer/node_names.hpp"
+#include "importer/pass.hpp"
+#include "importer/weights.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace triseg {
+namespace {
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+
+bool is_sub(const OnnxNode& node) { return node.operation == "Sub"; }
+bool is_div(const OnnxNode& node) { return node.operation == "Div"; }
+
+/// The function of a node, in float32.
+std::function<float(float)> function_of(const OnnxNode& node) {
+  const std::string& operation = node.operation;
+  if (operation == "Sigmoid" || operation == "QLinearSigmoid") return [](float x) { return 1 / (1 + std::exp(-x)); };
+  if (operation == "Tanh") return [](float x) { return std::tanh(x); };
+  if (operation == "HardSigmoid")
+    return [a = float(node.real("alpha", 0.2f)), b = float(node.real("beta", 0.5f))](float x) {
+      return std::max(0.0f, std::min(1.0f, a * x + b));
+    };
+  if (operation == "HardSwish") return [](float x) { return x * std::max(0.0f, std::min(1.0f, x / 6 + 0.5f)); };
+  if (operation == "Elu")
+    return [a = float(node.real("alpha", 1))](float x) { return x < 0 ? a * (std::exp(x) - 1) : x; };
+  if (operation == "Softplus") return [](float x) { return std::log1p(std::exp(x)); };
+  return [a = float(node.real("alpha", 0.01f))](float x) { return x < 0 ? a * x : x; };
+}
+
+}  // namespace
+
+Activation Pass::bounded(const OnnxNode& node, Activation x, double lower, double upper) const {
+  if (x.kind == Activation::Kind::image) graph_.refuse(node, "its input, the image, is not quantized");
+  if (x.codes) graph_.refuse(node, "its input are integers; put DequantizeLinear between");
+  Tail& tail = x.kind == Activation::Kind::draft ? x.draft.tail : x.tail;
+  tail.lower = std::clamp(tail.lower, lower, upper);
+  tail.upper = std::clamp(tail.upper, lower, upper);
+  return x;
+}
+
+void Pass::relu(const OnnxNode& node) { put(node, bounded(node, input(node, 0), 0, infinity)); }
+
+void Pass::clip(const OnnxNode& node) {
+  double lower = node.real("min", -infinity), upper = node.real("max", infinity);
+  if (node.has_input(1)) lower = needed_constant(graph_, node, 1, "lower bound").real(0);
+  if (node.has_input(2)) upper = needed_constant(graph_, node, 2, "upper bound").real(0);
+  if (!(lower < upper)) graph_.refuse(node, "has bounds {} and {}", lower, upper);
+  if (lower < -1e30) lower = -infinity;
+  if (upper > 1e30) upper = infinity;
+  put(node, bounded(node, input(node, 0), lower, upper));
+}
+
+void Pass::function(const OnnxNode& node) {
+  Activation x = input(node, 0);
+  if (x.kind != Activation::Kind::value || x.codes)
+    graph_.refuse(node, "its input is not quantized; put QuantizeLinear and DequantizeLinear before it");
+  x.tail = x.tail.then(function_of(node));
+  put(node, std::move(x));
+}
+
+std::vector<double> Pass::per_channel(const OnnxNode& node, const OnnxTensor& tensor, const Activation& x) const {
+  std::vector<double> values;
+  for (std::size_t i = 0; i < tensor.values.size(); ++i) values.push_back(tensor.real(i));
+  if (values.size() == 1) return values;
+  const std::size_t axis = x.order == Order::nchw ? 1 : x.dims.size() - 1;
+  const std::int64_t channels = x.dims[axis];
+  // Sizes are aligned at their end.
+  const std::size_t ahead = x.dims.size() >= tensor.dims.size() ? x.dims.size() - tensor.dims.size() : 0;
+  const bool fits = std::int64_t(values.size()) == channels && axis >= ahead && axis - ahead < tensor.dims.size() &&
+                    tensor.dims[axis - ahead] == channels && channels == x.shape.channels;
+  if (!fits)
+    graph_.refuse(node, "has a constant of [{}], which is not a number for each channel", fmt::join(tensor.dims, ", "));
+  return values;
+}
+
+void Pass::batch_normalization(const OnnxNode& node) {
+  const OnnxTensor& scale = needed_constant(graph_, node, 1, "scale");
+  const OnnxTensor& shift = needed_constant(graph_, node, 2, "bias");
+  const OnnxTensor& mean = needed_constant(graph_, node, 3, "mean");
+  const OnnxTensor& variance = needed_constant(graph_, node, 4, "variance");
+  if (scale.size() != shift.size() || scale.size() != mean.size() || scale.size() != variance.size())
+    graph_.refuse(node, "has statistics of different sizes");
+  OnnxTensor factor{{scale.size()}, OnnxTensor::Type::real, {}, std::nullopt}, offset = factor;
+  for (std::size_t c = 0; c < scale.values.size(); ++c) {
+    factor.values.push_back(scale.real(c) / std::sqrt(variance.real(c) + node.real("epsilon", 1e-5f)));
+    offset.values.push_back(shift.real(c) - mean.real(c) * factor.values[c]);
+  }
+  Activation x = input(node, 0);
+  if (x.order == Order::nchw) {  // as an operand that is broadcast
+    factor.dims = {scale.size(), 1, 1};
+    offset.dims = factor.dims;
+  }
+  affine(node, std::move(x), factor, offset);
+}
+
+void Pass::affine(const OnnxNode& node, Activation x, const OnnxTensor& factor, const OnnxTensor& offset) {
+  const std::vector<double> f = per_channel(node, factor, x), o = per_channel(node, offset, x);
+  const auto at = [](const std::vector<double>& v, std::size_t c) { return v[v.size() == 1 ? 0 : c]; };
+  if (x.kind == Activation::Kind::image) {
+    if (!x.draft.pools.empty()) graph_.refuse(node, "its input, the image, is not quantized");
+    for (std::size_t c = 0; c < x.factor.size(); ++c) {
+      x.factor[c] *= at(f, c);
+      x.offset[c] = x.offset[c] * at(f, c) + at(o, c);
+    }
+    note(node, "becomes part of the image's normalization");
+    return put(node, std::move(x));
+  }
+  if (x.kind == Activation::Kind::value) {
+    if (x.codes) graph_.refuse(node, "its input are integers; put DequantizeLinear between");
+    if (f.size() != 1 || o.size() != 1)
+      graph_.refuse(node, "stands behind no convolution; fold it into one before quantizing");
+    const float a = float(f[0]), b = float(o[0]);
+    x.tail = a == 1 ? x.tail.then([b](float v) { return v + b; }) : x.tail.then([a, b](float v) { return v * a + b; });
+    return put(node, std::move(x));
+  }
+  Draft& draft = x.draft;
+  if (draft.node.operation != Operation::convolution || draft.tail.bounded() || !draft.pools.empty())
+    graph_.refuse(node, "its input, made by {}, is not quantized; put QuantizeLinear and DequantizeLinear between",
+                  draft.node.name);
+  multiply_channels(graph_, node, f, draft);
+  OnnxTensor bias = offset;
+  if (bias.scalar() && f.size() > 1) bias.values = std::vector<double>(1, bias.real(0)), bias.quantized.reset();
+  add_bias(graph_, node, bias, builder_.network.scale(draft.node.inputs.front()).scale, draft);
+  note(node, "becomes part of " + draft.node.name);
+  put(node, std::move(x));
+}
+
+Activation Pass::constant_value(const OnnxNode& node, const OnnxTensor& constant, const Activation& beside) {
+  // As a tensor of as many axes as the other operand, then in the order (C, H, W).
+  OnnxTensor tensor = constant;
+  const std::size_t rank = std::max<std::size_t>(beside.dims.size(), 1);
+  if (tensor.dims.size() > rank) graph_.refuse(node, "has a constant of more axes than its other operand");
+  const std::size_t added = rank - tensor.dims.size();
+  tensor.dims.insert(tensor.dims.begin(), added, 1);
+  if (tensor.quantized) tensor.quantized->axis += int(added);
+  if (tensor.quantized && tensor.quantized->scale.size() > 1)
+    graph_.refuse(node, "has a constant with a scale for each channel; quantize it per tensor");
+  Shape shape;
+  if (rank == 4) {
+    if (beside.order == Order::nhwc) tensor = permuted(tensor, {0, 3, 1, 2});
+    if (tensor.dims[0] != 1) graph_.refuse(node, "has a constant that differs from image to image");
+    shape = {int(tensor.dims[1]), int(tensor.dims[2]), int(tensor.dims[3])};
+  } else if (tensor.scalar()) {
+    shape = {1, 1, 1};
+  } else {
+    if (std::int64_t(tensor.size()) != beside.shape.size() ||
+        (beside.order == Order::flat_hwc && beside.shape.channels > 1 && beside.shape.positions() > 1))
+      graph_.refuse(node, "has a constant of [{}] beside a tensor of [{}]", fmt::join(constant.dims, ", "),
+                    fmt::join(beside.dims, ", "));
+    shape = beside.shape;
+  }
+  std::vector<std::uint8_t> codes;
+  CodeScale scale;
+  if (tensor.quantized) {
+    scale.scale = tensor.quantized->scale[0];
+    const double zero = tensor.quantized->zero_point[0];
+    double least = zero, most = zero;
+    for (const double q : tensor.values) least = std::min(least, q), most = std::max(most, q);
+    const double shift = least >= 0 ? 0 : least >= -128 ? 128 : 256;
+    if (most + shift > 255) graph_.refuse(node, "has a constant of more than 8 bits");
+    scale.zero_point = int(zero + shift);
+    for (const double q : tensor.values) codes.push_back(std::uint8_t(q + shift));
+  } else {
+    double largest = 0;
+    for (const double x : tensor.values) largest = std::max(largest, std::abs(x));
+    if (!(largest > 0)) largest = 127;
+    scale = {double(float(largest / 127)), 128};
+    for (const double x : tensor.values)
+      codes.push_back(std::uint8_t(std::clamp(std::nearbyint(x / scale.scale) + 128, 1.0, 255.0)));
+    note(node, fmt::format("its constant, which is not quantized, gets the scale {:.6g}", scale.scale));
+  }
+  Activation result;
+  result.kind = Activation::Kind::value;
+  result.value = builder_.add_constant(node, shape, std::move(codes), scale);
+  result.shape = shape;
+  result.dims = tensor.dims;
+  result.order = beside.order;
+  return result;
+}
+
+Activation Pass::with_constant(const OnnxNode& node, Operation operation, Activation x, const OnnxTensor& constant) {
+  const Activation c = constant_value(node, constant, x);
+  return binary(node, operation, as_value(node, std::move(x)), c);
+}
+
+Activation Pass::binary(const OnnxNode& node, Operation operation, Activation a, Activation b) {
+  // Two functions of one value are one.
+  if (a.kind == Activation::Kind::value && b.kind == Activation::Kind::value && a.value == b.value && !a.codes &&
+      !b.codes && a.value != image_value && !(a.tail.plain() && b.tail.plain())) {
+    const bool sum = operation == Operation::add;
+    a.tail = Tail{[f = a.tail, g = b.tail, sum](float x) { return sum ? f(x) + g(x) : f(x) * g(x); }};
+    a.sole = false;
+    return a;
+  }
+  a = as_value(node, std::move(a));
+  b = as_value(node, std::move(b));
+  const auto free = [](const Shape& s) { return s.channels == 1 || s.positions() == 1; };
+  if (a.order != b.order && !(free(a.shape) && free(b.shape) && a.dims.size() == b.dims.size()))
+    graph_.refuse(node, "has operands of different layouts");
+  Draft draft;
+  draft.node.operation = operation;
+  draft.node.name = node_name(node);
+  draft.node.inputs = {a.value, b.value};
+  draft.may_fold_relu = true;
+  Activation result = a.dims.size() >= b.dims.size() ? a : b;
+  result.kind = Activation::Kind::draft;
+  result.sole = true;
+  result.shape = builder_.shape_of(node, draft.node);
+  if (result.dims.size() == 4) {
+    const Shape& s = result.shape;
+    if (result.order == Order::nhwc) result.dims = {1, s.height, s.width, s.channels};
+    else result.dims = {1, s.channels, s.height, s.width};
+  } else {
+    if (result.shape.size() != std::max(a.shape.size(), b.shape.size()))
+      graph_.refuse(node, "has operands of different layouts");
+    result.dims.back() = result.shape.size();
+  }
+  result.draft = std::move(draft);
+  return result;
+}
+
+void Pass::add(const OnnxNode& node) {
+  const bool first = is_activation(node, 0), second = is_activation(node, 1);
+  if (first && second) {
+    if (is_sub(node)) graph_.refuse(node, "subtracts one activation from another; only sums can be imported");
+    return put(node, binary(node, Operation::add, input(node, 0), input(node, 1)));
+  }
+  if (is_sub(node) && !first) graph_.refuse(node, "subtracts an activation; only sums can be imported");
+  Activation x = input(node, first ? 0 : 1);
+  OnnxTensor c = needed_constant(graph_, node, first ? 1 : 0, "second operand");
+  if (is_sub(node)) {
+    for (std::size_t i = 0; i < c.values.size(); ++i) c.values[i] = -c.real(i);
+    c.quantized.reset();
+  }
+  const bool image_or_draft = x.kind != Activation::Kind::value;
+  if (image_or_draft || (c.scalar() && !c.quantized))
+    return affine(node, std::move(x), {{}, OnnxTensor::Type::real, {1}, std::nullopt}, c);
+  put(node, with_constant(node, Operation::add, std::move(x), c));
+}
+
+void Pass::multiply(const OnnxNode& node) {
+  const bool first = is_activation(node, 0), second = is_activation(node, 1);
+  if (first && second) {
+    if (is_div(node)) graph_.refuse(node, "divides one activation by another; only products can be imported");
+    return put(node, binary(node, Operation::multiply, input(node, 0), input(node, 1)));
+  }
+  if (is_div(node) && !first) graph_.refuse(node, "divides by an activation; only products can be imported");
+  Activation x = input(node, first ? 0 : 1);
+  OnnxTensor c = needed_constant(graph_, node, first ? 1 : 0, "second operand");
+  if (is_div(node)) {
+    for (std::size_t i = 0; i < c.values.size(); ++i) c.values[i] = 1 / c.real(i);
+    c.quantized.reset();
+  }
+  if (x.kind != Activation::Kind::value || (c.scalar() && !c.quantized))
+    return affine(node, std::move(x), c, {{}, OnnxTensor::Type::real, {0}, std::nullopt});
+  put(node, with_constant(node, Operation::multiply, std::move(x), c));
+}
+
+void Pass::softmax(const OnnxNode& node) {
+  Activation x = input(node, 0);
+  x.ended = true;
+  note(node, "dropped: the search compares logits");
+  put(node, std::move(x));
+}
+
+}  // namespace triseg

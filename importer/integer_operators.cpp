@@ -1,0 +1,166 @@
+#include "importer/pass.hpp"
+#include "importer/weights.hpp"
+
+#include <cmath>
+
+namespace triseg {
+
+void Pass::quantize_linear(const OnnxNode& node) {
+  Activation x = input(node, 0);
+  if (x.ended) return put(node, std::move(x));
+  put(node, builder_.quantize(node, std::move(x), linear_scale(graph_, node, 1), sole(node)));
+}
+
+void Pass::dequantize_linear(const OnnxNode& node) {
+  Activation x = input(node, 0);
+  if (!x.ended) x = dequantized(node, 0);
+  put(node, std::move(x));
+}
+
+Activation Pass::dequantized(const OnnxNode& node, std::size_t index) {
+  Activation x = input(node, index);
+  if (x.kind == Activation::Kind::image && x.codes) {
+    // The image comes as integers: pixels are codes, whatever they stand for.
+    x = builder_.start_from_codes(node, std::move(x), linear_scale(graph_, node, index + 1));
+    tensors_[node.inputs[index]] = x;
+  }
+  if (!x.codes) graph_.refuse(node, "its input is not quantized");
+  if (builder_.scale_of(x.value) != linear_scale(graph_, node, index + 1))
+    graph_.refuse(node, "reads its input '{}' by another scale than it was made with", node.inputs[index]);
+  x.codes = false;
+  return x;
+}
+
+void Pass::quant(const OnnxNode& node) {
+  Activation x = input(node, 0);
+  if (x.ended) return put(node, std::move(x));
+  Activation result = builder_.quantize(node, std::move(x), quant_scale(graph_, node), sole(node));
+  result.codes = false;
+  put(node, std::move(result));
+}
+
+OnnxTensor Pass::dequantized_constant(const OnnxNode& node, std::size_t index, int axis) const {
+  OnnxTensor result = needed_constant(graph_, node, index, "weights");
+  const OnnxTensor& scale = needed_constant(graph_, node, index + 1, "scale of weights");
+  const OnnxTensor* zero = constant_input(graph_, node, index + 2);
+  ConstantScale scales;
+  scales.axis = axis;
+  for (std::size_t i = 0; i < scale.values.size(); ++i) {
+    scales.scale.push_back(scale.real(i));
+    const bool one = zero && zero->values.size() != scale.values.size();
+    if (one && !zero->scalar())
+      graph_.refuse(node, "has {} scales and {} zero points of weights", scale.size(), zero->size());
+    scales.zero_point.push_back(!zero ? 0 : zero->values[one ? 0 : i]);
+  }
+  if (scales.scale.size() > 1 &&
+      (axis >= int(result.dims.size()) || result.dims[axis] != std::int64_t(scales.scale.size())))
+    graph_.refuse(node, "has {} scales of weights, which are not one an output channel", scales.scale.size());
+  result.quantized = std::move(scales);
+  return result;
+}
+
+void Pass::put_quantized(const OnnxNode& node, Activation x, std::size_t scale) {
+  put(node, builder_.quantize(node, std::move(x), linear_scale(graph_, node, scale), sole(node)));
+}
+
+namespace {
+
+/// The integers of a bias, at the scale of accumulators.
+void add_integer_bias(const OnnxGraph& graph, const OnnxNode& node, const OnnxTensor& bias, Draft& draft) {
+  if (bias.values.size() != draft.bias.size())
+    graph.refuse(node, "has {} biases for {} channels", bias.values.size(), draft.bias.size());
+  for (std::size_t c = 0; c < draft.bias.size(); ++c) draft.bias[c] += bias.values[c];
+}
+
+}  // namespace
+
+void Pass::qlinear_conv(const OnnxNode& node) {
+  if (node.integer("channels_last", 0)) graph_.refuse(node, "has its channels last; export it with channels first");
+  Activation result = convolution(node, dequantized(node, 0), dequantized_constant(node, 3, 0));
+  if (node.has_input(8)) add_integer_bias(graph_, node, needed_constant(graph_, node, 8, "bias"), result.draft);
+  const Shape s = builder_.shape_of(node, result.draft.node);
+  result.shape = s;
+  result.dims = {1, s.channels, s.height, s.width};
+  put_quantized(node, std::move(result), 6);
+}
+
+void Pass::qlinear_matmul(const OnnxNode& node) {
+  const OnnxTensor matrix = dequantized_constant(node, 3, 1);
+  if (matrix.dims.size() != 2) graph_.refuse(node, "its second operand is no matrix");
+  put_quantized(node, full_plane(node, dequantized(node, 0), permuted(matrix, {1, 0})), 6);
+}
+
+void Pass::qgemm(const OnnxNode& node) {
+  if (node.integer("transA", 0) != 0) graph_.refuse(node, "transposes its input (transA)");
+  const bool transposed = node.integer("transB", 0) != 0;
+  OnnxTensor matrix = dequantized_constant(node, 3, transposed ? 0 : 1);
+  if (matrix.dims.size() != 2) graph_.refuse(node, "its weights are no matrix");
+  if (!transposed) matrix = permuted(matrix, {1, 0});
+  Activation result = full_plane(node, dequantized(node, 0), std::move(matrix));
+  if (node.has_input(6)) add_integer_bias(graph_, node, needed_constant(graph_, node, 6, "bias"), result.draft);
+  if (const double alpha = node.real("alpha", 1); alpha != 1) multiply_channels(graph_, node, {alpha}, result.draft);
+  if (node.has_input(7)) put_quantized(node, std::move(result), 7);
+  else put(node, std::move(result));
+}
+
+void Pass::qlinear_binary(const OnnxNode& node) {
+  const Operation operation = node.operation == "QLinearAdd" ? Operation::add : Operation::multiply;
+  const bool first = is_activation(node, 0), second = is_activation(node, 3);
+  Activation result;
+  if (first && second) result = binary(node, operation, dequantized(node, 0), dequantized(node, 3));
+  else
+    result =
+        with_constant(node, operation, dequantized(node, first ? 0 : 3), dequantized_constant(node, first ? 3 : 0, 0));
+  put_quantized(node, std::move(result), 6);
+}
+
+void Pass::qlinear_concat(const OnnxNode& node) {
+  std::vector<Activation> parts;
+  for (std::size_t i = 2; i + 2 < node.inputs.size(); i += 3) parts.push_back(dequantized(node, i));
+  put_quantized(node, concatenated(node, std::move(parts)), 0);
+}
+
+void Pass::qlinear_pool(const OnnxNode& node) {
+  const Activation x = dequantized(node, 0);
+  Activation result;
+  if (node.operation == "QLinearAveragePool") {
+    const auto kernel = node.integers("kernel_shape", {});
+    if (kernel.size() != 2 || kernel[0] < 1 || kernel[1] < 1 || kernel[0] > 4096 || kernel[1] > 4096)
+      graph_.refuse(node, "has a window of [{}]; only planes, of two axes, can be imported", fmt::join(kernel, ", "));
+    result =
+        average(node, x, window_of(node, x, int(kernel[0]), int(kernel[1])), node.integer("count_include_pad", 0) != 0);
+  } else {
+    if (node.operation == "QLinearReduceMean") {
+      auto axes = node.integers("axes", {});
+      for (std::int64_t& axis : axes)
+        if (axis < 0) axis += std::int64_t(x.dims.size());
+      if (axes != (x.order == Order::nhwc ? std::vector<std::int64_t>{1, 2} : std::vector<std::int64_t>{2, 3}))
+        graph_.refuse(node, "averages over axes [{}]; only over both axes of a plane", fmt::join(axes, ", "));
+    } else if (x.order != (node.integer("channels_last", 0) ? Order::nhwc : Order::nchw)) {
+      graph_.refuse(node, "has its channels along another axis; put Transpose before it");
+    }
+    result = mean_over_plane(node, x);
+    if (node.operation == "QLinearReduceMean" && node.integer("keepdims", 1) == 0) {
+      result.order = Order::flat_chw;
+      result.dims = {1, result.shape.size()};
+    }
+  }
+  put_quantized(node, std::move(result), 3);
+}
+
+void Pass::qlinear_function(const OnnxNode& node) {
+  tensors_[node.outputs.front()] = dequantized(node, 0);
+  OnnxNode plain = node;
+  plain.inputs = {node.outputs.front()};
+  function(plain);
+  put_quantized(node, tensors_.at(node.outputs.front()), 3);
+}
+
+void Pass::qlinear_softmax(const OnnxNode& node) {
+  Activation x = dequantized(node, 0);
+  x.ended = true;
+  note(node, "dropped: the search compares logits");
+  put(node, std::move(x));
+}
+
+}  // namespace triseg

@@ -1,0 +1,18 @@
+// Names of nodes, made of those of ONNX nodes.
+#pragma once
+
+#include "importer/onnx_graph.hpp"
+
+#include <functional>
+#include <string>
+
+namespace triseg {
+
+/// "/layer1/layer1.0/conv1/Conv" becomes "layer1.0.conv1": without what repeats the operator or the name before, and
+/// without characters that selections of nodes use.
+std::string node_name(const OnnxNode& node);
+
+/// The name, with "_2", "_3", ... behind it if it is taken.
+std::string unique_name(const std::string& name, const std::function<bool(const std::string&)>& taken);
+
+}  // namespace triseg

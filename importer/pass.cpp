@@ -1,0 +1,173 @@
+#include "importer/pass.hpp"
+
+namespace triseg {
+
+const std::map<std::string, Pass::Handler>& Pass::handlers() {
+  static const std::map<std::string, Handler> all = {
+      {"Conv", &Pass::conv},
+      {"Gemm", &Pass::gemm},
+      {"MatMul", &Pass::matmul},
+      {"MaxPool", &Pass::max_pool},
+      {"GlobalMaxPool", &Pass::global_max_pool},
+      {"AveragePool", &Pass::average_pool},
+      {"GlobalAveragePool", &Pass::global_average_pool},
+      {"ReduceMean", &Pass::reduce_mean},
+      {"Relu", &Pass::relu},
+      {"Clip", &Pass::clip},
+      {"BatchNormalization", &Pass::batch_normalization},
+      {"Sigmoid", &Pass::function},
+      {"Tanh", &Pass::function},
+      {"HardSigmoid", &Pass::function},
+      {"HardSwish", &Pass::function},
+      {"LeakyRelu", &Pass::function},
+      {"Elu", &Pass::function},
+      {"Softplus", &Pass::function},
+      {"Add", &Pass::add},
+      {"Sub", &Pass::add},
+      {"Mul", &Pass::multiply},
+      {"Div", &Pass::multiply},
+      {"Softmax", &Pass::softmax},
+      {"LogSoftmax", &Pass::softmax},
+      {"Identity", &Pass::identity},
+      {"Dropout", &Pass::identity},
+      {"Cast", &Pass::identity},
+      {"Shape", &Pass::shape},
+      {"Flatten", &Pass::flatten},
+      {"Reshape", &Pass::reshape},
+      {"Squeeze", &Pass::squeeze},
+      {"Unsqueeze", &Pass::squeeze},
+      {"Transpose", &Pass::transpose},
+      {"Pad", &Pass::pad},
+      {"Concat", &Pass::concat},
+      {"QuantizeLinear", &Pass::quantize_linear},
+      {"DequantizeLinear", &Pass::dequantize_linear},
+      {"Quant", &Pass::quant},
+      {"QLinearConv", &Pass::qlinear_conv},
+      {"QLinearMatMul", &Pass::qlinear_matmul},
+      {"QGemm", &Pass::qgemm},
+      {"QLinearAdd", &Pass::qlinear_binary},
+      {"QLinearMul", &Pass::qlinear_binary},
+      {"QLinearConcat", &Pass::qlinear_concat},
+      {"QLinearGlobalAveragePool", &Pass::qlinear_pool},
+      {"QLinearAveragePool", &Pass::qlinear_pool},
+      {"QLinearReduceMean", &Pass::qlinear_pool},
+      {"QLinearSigmoid", &Pass::qlinear_function},
+      {"QLinearLeakyRelu", &Pass::qlinear_function},
+      {"QLinearSoftmax", &Pass::qlinear_softmax},
+  };
+  return all;
+}
+
+namespace {
+
+/// What to do about an operator that is not there.
+std::string remedy(const std::string& operation) {
+  if (operation == "DynamicQuantizeLinear" || operation == "MatMulInteger" || operation == "ConvInteger" ||
+      operation == "DynamicQuantizeMatMul")
+    return "scales that are found anew for each image cannot be imported; quantize the network statically "
+           "(onnxruntime.quantization.quantize_static)";
+  if (operation == "ConvTranspose" || operation == "Resize" || operation == "Upsample")
+    return "networks that enlarge planes cannot be imported";
+  if (operation == "LSTM" || operation == "GRU" || operation == "RNN" || operation == "Loop" || operation == "If" ||
+      operation == "Scan")
+    return "recurrent networks and control flow cannot be imported";
+  return "this operator cannot be imported; docs/importing.md lists those that can";
+}
+
+bool known_domain(const std::string& domain) {
+  return domain.empty() || domain == "com.microsoft" || domain == "onnx.brevitas" ||
+         domain == "qonnx.custom_op.general" || domain == "finn.custom_op.general";
+}
+
+}  // namespace
+
+void Pass::check_operators() const {
+  for (const OnnxNode& node : graph_.nodes)
+    if (!known_domain(node.domain) || !(handlers().contains(node.operation) || is_evaluated(node.operation)))
+      graph_.refuse(node, "{}", remedy(node.operation));
+}
+
+void Pass::run() {
+  check_operators();
+  for (const OnnxNode& node : graph_.nodes) {
+    if (auto constant = evaluate(graph_, node)) {
+      graph_.constants[node.outputs.front()] = std::move(*constant);
+      continue;
+    }
+    const auto found = handlers().find(node.operation);
+    if (found == handlers().end())
+      graph_.refuse(node, "depends on the image; this operator can be imported on constants alone");
+    for (std::size_t i = 1; i < node.outputs.size(); ++i)
+      if (!node.outputs[i].empty() && graph_.uses.contains(node.outputs[i]))
+        graph_.refuse(node, "its output '{}' is used; only the first one of a node can be imported", node.outputs[i]);
+    (this->*found->second)(node);
+  }
+}
+
+bool Pass::is_activation(const OnnxNode& node, std::size_t index) const {
+  return node.has_input(index) && tensors_.contains(node.inputs[index]);
+}
+
+Activation Pass::input(const OnnxNode& node, std::size_t index) const {
+  if (!node.has_input(index)) graph_.refuse(node, "has no input {}", index);
+  const auto found = tensors_.find(node.inputs[index]);
+  if (found == tensors_.end())
+    graph_.refuse(node, "its input '{}' does not depend on the image; fold constants before the import",
+                  node.inputs[index]);
+  if (found->second.ended && node.operation != "Identity" && node.operation != "QuantizeLinear" &&
+      node.operation != "DequantizeLinear" && node.operation != "Quant" && node.operation != "Reshape" &&
+      node.operation != "Flatten" && node.operation != "Squeeze")
+    graph_.refuse(node, "stands behind a Softmax, which can only be dropped at the end of a network");
+  return found->second;
+}
+
+Activation Pass::value_input(const OnnxNode& node, std::size_t index) { return as_value(node, input(node, index)); }
+
+Activation Pass::as_value(const OnnxNode& node, Activation x) {
+  if (x.kind == Activation::Kind::image)
+    graph_.refuse(node, "its input, the image, is not quantized; put QuantizeLinear and DequantizeLinear between");
+  if (x.kind == Activation::Kind::draft)
+    graph_.refuse(node, "its input, made by {}, is not quantized; put QuantizeLinear and DequantizeLinear between",
+                  x.draft.node.name);
+  if (x.codes) graph_.refuse(node, "its input are integers; put DequantizeLinear between");
+  if (x.tail.plain()) return x;
+  // A ReLU alone takes codes to codes of the same scale.
+  if (!x.tail.function && x.tail.lower == 0 && x.tail.upper == Tail().upper) {
+    x = builder_.quantize(node, x, OnnxScale(builder_.scale_of(x.value)), x.sole);
+    x.codes = false;
+    return x;
+  }
+  graph_.refuse(node,
+                "the activation function before it has no scale; put QuantizeLinear and DequantizeLinear between");
+}
+
+void Pass::put(const OnnxNode& node, Activation result) {
+  result.sole = result.sole && sole(node);
+  tensors_[node.outputs.front()] = std::move(result);
+}
+
+bool Pass::sole(const OnnxNode& node) const {
+  const auto found = graph_.uses.find(node.outputs.front());
+  return found != graph_.uses.end() && found->second == 1;
+}
+
+void Pass::note(const OnnxNode& node, const std::string& what) {
+  builder_.notes.push_back(fmt::format("{} ({}): {}", node.name, node.operation, what));
+}
+
+Activation Pass::output(const std::string& tensor) {
+  const auto found = tensors_.find(tensor);
+  if (found == tensors_.end()) fail("{}: output {} does not depend on the image", graph_.file, tensor);
+  const OnnxNode* at = &graph_.nodes.back();
+  for (const OnnxNode& node : graph_.nodes)
+    if (node.outputs.front() == tensor) at = &node;
+  Activation result = found->second;
+  if (result.kind == Activation::Kind::draft) result = builder_.close(*at, result);
+  else if (!result.tail.plain() && !result.ended)
+    graph_.refuse(*at, "makes the logits by a function of codes without a scale; quantize its output");
+  if (result.kind == Activation::Kind::image || result.value == image_value)
+    graph_.refuse(*at, "makes the output, which is the image itself");
+  return result;
+}
+
+}  // namespace triseg

@@ -1,0 +1,106 @@
+// The pass over the nodes of an ONNX graph, in order, which knows what every tensor is.
+#pragma once
+
+#include "importer/activation.hpp"
+#include "importer/builder.hpp"
+#include "importer/onnx_graph.hpp"
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace triseg {
+
+class Pass {
+ public:
+  explicit Pass(OnnxGraph& graph) : graph_(graph), builder_(graph) {}
+
+  Builder& builder() { return builder_; }
+  /// The tensor that is the image.
+  void start(const std::string& tensor, Activation image) { tensors_[tensor] = std::move(image); }
+  void run();
+  /// The node that makes the tensor; `ended` may be given.
+  Activation output(const std::string& tensor);
+
+ private:
+  using Handler = void (Pass::*)(const OnnxNode&);
+  static const std::map<std::string, Handler>& handlers();
+  /// Throws Error for the first operator that cannot be imported.
+  void check_operators() const;
+
+  // tensors
+  bool is_activation(const OnnxNode& node, std::size_t input) const;
+  /// The tensor of an input. Throws Error where it is a constant or left out.
+  Activation input(const OnnxNode& node, std::size_t index) const;
+  /// The input as a value that has a scale and no tail.
+  Activation value_input(const OnnxNode& node, std::size_t index);
+  Activation as_value(const OnnxNode& node, Activation x);
+  void put(const OnnxNode& node, Activation result);
+  void note(const OnnxNode& node, const std::string& what);
+  bool sole(const OnnxNode& node) const;
+
+  // windows (window_operators.cpp)
+  Window window_of(const OnnxNode& node, const Activation& x, int height, int width) const;
+  void conv(const OnnxNode& node);
+  void gemm(const OnnxNode& node);
+  void matmul(const OnnxNode& node);
+  void max_pool(const OnnxNode& node);
+  void global_max_pool(const OnnxNode& node);
+  void average_pool(const OnnxNode& node);
+  void global_average_pool(const OnnxNode& node);
+  void reduce_mean(const OnnxNode& node);
+  Activation convolution(const OnnxNode& node, Activation x, const OnnxTensor& weights) const;
+  Activation full_plane(const OnnxNode& node, Activation x, OnnxTensor matrix);
+  Activation average(const OnnxNode& node, Activation x, const Window& window, bool count_padding);
+  Activation mean_over_plane(const OnnxNode& node, Activation x);
+  Activation maximum(const OnnxNode& node, Activation x, const Window& window);
+
+  // element by element (element_operators.cpp)
+  void relu(const OnnxNode& node);
+  void clip(const OnnxNode& node);
+  void function(const OnnxNode& node);
+  void batch_normalization(const OnnxNode& node);
+  void add(const OnnxNode& node);
+  void multiply(const OnnxNode& node);
+  void softmax(const OnnxNode& node);
+  Activation bounded(const OnnxNode& node, Activation x, double lower, double upper) const;
+  Activation binary(const OnnxNode& node, Operation operation, Activation a, Activation b);
+  Activation with_constant(const OnnxNode& node, Operation operation, Activation x, const OnnxTensor& constant);
+  Activation constant_value(const OnnxNode& node, const OnnxTensor& constant, const Activation& beside);
+  std::vector<double> per_channel(const OnnxNode& node, const OnnxTensor& tensor, const Activation& x) const;
+  void affine(const OnnxNode& node, Activation x, const OnnxTensor& factor, const OnnxTensor& offset);
+
+  // shapes (shape_operators.cpp)
+  void identity(const OnnxNode& node);
+  void shape(const OnnxNode& node);
+  void flatten(const OnnxNode& node);
+  void reshape(const OnnxNode& node);
+  void squeeze(const OnnxNode& node);
+  void transpose(const OnnxNode& node);
+  void pad(const OnnxNode& node);
+  void concat(const OnnxNode& node);
+  Activation viewed(const OnnxNode& node, Activation x, std::vector<std::int64_t> dims) const;
+  Activation concatenated(const OnnxNode& node, std::vector<Activation> parts);
+
+  // scales and integers (integer_operators.cpp)
+  void quantize_linear(const OnnxNode& node);
+  void dequantize_linear(const OnnxNode& node);
+  void quant(const OnnxNode& node);
+  void qlinear_conv(const OnnxNode& node);
+  void qlinear_matmul(const OnnxNode& node);
+  void qgemm(const OnnxNode& node);
+  void qlinear_binary(const OnnxNode& node);
+  void qlinear_concat(const OnnxNode& node);
+  void qlinear_pool(const OnnxNode& node);
+  void qlinear_function(const OnnxNode& node);
+  void qlinear_softmax(const OnnxNode& node);
+  Activation dequantized(const OnnxNode& node, std::size_t index);
+  OnnxTensor dequantized_constant(const OnnxNode& node, std::size_t index, int axis) const;
+  void put_quantized(const OnnxNode& node, Activation x, std::size_t scale);
+
+  OnnxGraph& graph_;
+  Builder builder_;
+  std::map<std::string, Activation> tensors_;
+};
+
+}  // namespace triseg

@@ -1,0 +1,199 @@
+#include "importer/node_names.hpp"
+#include "importer/pass.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+namespace triseg {
+namespace {
+
+using Dims = std::vector<std::int64_t>;
+
+Dims dims_of(const Shape& s, Order order) {
+  switch (order) {
+    case Order::nchw: return {1, s.channels, s.height, s.width};
+    case Order::nhwc: return {1, s.height, s.width, s.channels};
+    default: return {1, s.size()};
+  }
+}
+
+bool flat(Order order) { return order == Order::flat_chw || order == Order::flat_hwc; }
+bool channels_last(Order order) { return order == Order::nhwc || order == Order::flat_hwc; }
+/// One order is as good as the other.
+bool either(const Shape& s) { return s.channels == 1 || s.positions() == 1; }
+
+}  // namespace
+
+Activation Pass::viewed(const OnnxNode& node, Activation x, Dims dims) const {
+  if (dims == x.dims) return x;
+  const Shape& s = x.shape;
+  const bool last = channels_last(x.order), free = either(s);
+  if (dims == dims_of(s, Order::nchw) && (!last || free)) x.order = Order::nchw;
+  else if (dims == dims_of(s, Order::nhwc) && (last || free)) x.order = Order::nhwc;
+  else if (dims.size() <= 2 && dims.size() > 0 && dims.back() == s.size())
+    x.order = last ? Order::flat_hwc : Order::flat_chw;
+  else
+    graph_.refuse(node, "makes [{}] of [{}]; only flattening a plane, and its reverse, can be imported",
+                  fmt::join(dims, ", "), fmt::join(x.dims, ", "));
+  if (x.pad_top || x.pad_left || x.pad_bottom || x.pad_right) graph_.refuse(node, "stands behind a Pad");
+  x.dims = std::move(dims);
+  return x;
+}
+
+void Pass::identity(const OnnxNode& node) {
+  if (node.operation == "Cast" && node.integer("to", 1) != 1)
+    graph_.refuse(node, "turns an activation into another type; only float can be imported");
+  put(node, input(node, 0));
+}
+
+void Pass::shape(const OnnxNode& node) {
+  const Activation x = input(node, 0);
+  OnnxTensor result{{std::int64_t(x.dims.size())}, OnnxTensor::Type::int64, {}, std::nullopt};
+  result.values.assign(x.dims.begin(), x.dims.end());
+  graph_.constants[node.outputs.front()] = std::move(result);
+}
+
+void Pass::flatten(const OnnxNode& node) {
+  Activation x = input(node, 0);
+  const std::int64_t axis = node.integer("axis", 1);
+  if (axis != 1 && axis != 1 - std::int64_t(x.dims.size()))
+    graph_.refuse(node, "flattens at axis {}; expected 1", axis);
+  put(node, viewed(node, std::move(x), {1, x.shape.size()}));
+}
+
+void Pass::reshape(const OnnxNode& node) {
+  Activation x = input(node, 0);
+  std::vector<double> wanted;
+  if (node.has("shape")) {
+    const Dims given = node.integers("shape", {});
+    wanted.assign(given.begin(), given.end());
+  } else {
+    wanted = needed_constant(graph_, node, 1, "shape").values;
+  }
+  Dims dims = reshaped(graph_, node, x.dims, wanted);
+  put(node, viewed(node, std::move(x), std::move(dims)));
+}
+
+void Pass::squeeze(const OnnxNode& node) {
+  Activation x = input(node, 0);
+  auto axes = integers_of(graph_, node, "axes", 1);
+  Dims dims;
+  if (node.operation == "Unsqueeze") {
+    if (!axes) graph_.refuse(node, "names no axes");
+    dims = x.dims;
+    for (std::int64_t& axis : *axes)
+      if (axis < 0) axis += std::int64_t(x.dims.size() + axes->size());
+    std::sort(axes->begin(), axes->end());
+    for (const std::int64_t axis : *axes) {
+      if (axis < 0 || axis > std::int64_t(dims.size())) graph_.refuse(node, "has no axis {}", axis);
+      dims.insert(dims.begin() + axis, 1);
+    }
+  } else {
+    for (std::int64_t d = 0; d < std::int64_t(x.dims.size()); ++d) {
+      const bool named =
+          axes ? std::any_of(axes->begin(), axes->end(),
+                             [&](std::int64_t a) { return a == d || a + std::int64_t(x.dims.size()) == d; })
+               : x.dims[d] == 1;
+      if (!named) dims.push_back(x.dims[d]);
+    }
+  }
+  put(node, viewed(node, std::move(x), std::move(dims)));
+}
+
+void Pass::transpose(const OnnxNode& node) {
+  Activation x = input(node, 0);
+  Dims order(x.dims.size());
+  std::iota(order.rbegin(), order.rend(), 0);
+  order = node.integers("perm", order);
+  Dims dims;
+  for (const std::int64_t d : order) {
+    if (d < 0 || d >= std::int64_t(x.dims.size())) graph_.refuse(node, "has no axis {}", d);
+    dims.push_back(x.dims[d]);
+  }
+  Dims same(order.size());
+  std::iota(same.begin(), same.end(), 0);
+  if (x.pad_top || x.pad_left || x.pad_bottom || x.pad_right) graph_.refuse(node, "stands behind a Pad");
+  if (order == Dims{0, 3, 1, 2} && x.order == Order::nhwc) x.order = Order::nchw;
+  else if (order == Dims{0, 2, 3, 1} && x.order == Order::nchw) x.order = Order::nhwc;
+  else if (order != same)
+    graph_.refuse(node, "puts axes in the order [{}]; only moving channels to the end or back can be imported",
+                  fmt::join(order, ", "));
+  x.dims = dims;
+  put(node, std::move(x));
+}
+
+void Pass::pad(const OnnxNode& node) {
+  Activation x = input(node, 0);
+  const auto pads = integers_of(graph_, node, "pads", 1);
+  if (node.text("mode", "constant") != "constant") graph_.refuse(node, "pads with copies; only zeros can be imported");
+  double filling = node.real("value", 0);
+  if (node.has_input(2)) filling = needed_constant(graph_, node, 2, "value").real(0);
+  if (x.codes) filling -= builder_.scale_of(x.value).zero_point;
+  const auto expected = node.has_input(3) ? Dims{} : Dims{8};
+  if (x.dims.size() != 4 || flat(x.order) || !pads || (expected.size() && pads->size() != 8) || node.has_input(3))
+    graph_.refuse(node, "pads something else than a plane");
+  if (filling != 0) graph_.refuse(node, "pads with {}; only zeros can be imported", filling);
+  const int y = x.order == Order::nchw ? 2 : 1, c = x.order == Order::nchw ? 1 : 3;
+  const auto& p = *pads;
+  if (p[0] || p[4] || p[c] || p[c + 4]) graph_.refuse(node, "pads images or channels; only planes can be imported");
+  for (const std::int64_t side : p)
+    if (side < 0 || side > 4096) graph_.refuse(node, "pads by {}; only zeros around a plane can be imported", side);
+  x.pad_top += int(p[y]), x.pad_left += int(p[y + 1]), x.pad_bottom += int(p[y + 4]), x.pad_right += int(p[y + 5]);
+  put(node, std::move(x));
+}
+
+void Pass::concat(const OnnxNode& node) {
+  std::vector<Activation> parts;
+  for (std::size_t i = 0; i < node.inputs.size(); ++i) parts.push_back(input(node, i));
+  Activation result = concatenated(node, parts);
+  if (parts.front().codes) {
+    // Integers that are joined as they are.
+    const OnnxScale scale = builder_.scale_of(parts.front().value);
+    for (const Activation& part : parts)
+      if (!part.codes || builder_.scale_of(part.value) != scale)
+        graph_.refuse(node, "joins integers of different scales; use QLinearConcat");
+    result = builder_.quantize(node, std::move(result), scale, sole(node));
+  }
+  put(node, std::move(result));
+}
+
+Activation Pass::concatenated(const OnnxNode& node, std::vector<Activation> parts) {
+  if (parts.empty()) graph_.refuse(node, "has no inputs");
+  Activation result = parts.front();
+  const std::size_t rank = result.dims.size();
+  std::int64_t axis = node.integer("axis", 1);
+  if (axis < 0) axis += std::int64_t(rank);
+  const std::int64_t channels = result.order == Order::nhwc ? 3 : 1;
+  if (axis != channels)
+    graph_.refuse(node, "joins along axis {}; only channels, axis {}, can be joined", axis, channels);
+  result.kind = Activation::Kind::draft;
+  result.draft = {};
+  Draft& draft = result.draft;
+  draft.node.operation = Operation::concatenate;
+  draft.node.name = node_name(node);
+  std::int64_t size = 0;
+  for (const Activation& part : parts) {
+    if (part.kind == Activation::Kind::draft)
+      graph_.refuse(node, "its input, made by {}, is not quantized; put QuantizeLinear and DequantizeLinear between",
+                    part.draft.node.name);
+    if (part.kind == Activation::Kind::image) graph_.refuse(node, "its input, the image, is not quantized");
+    if (part.order != result.order && !(flat(part.order) && flat(result.order) && either(part.shape)))
+      graph_.refuse(node, "joins tensors of different layouts");
+    if (part.order == Order::flat_hwc && !either(part.shape))
+      graph_.refuse(node, "joins flattened planes whose channels come last");
+    if (part.pad_top || part.pad_left || part.pad_bottom || part.pad_right) graph_.refuse(node, "stands behind a Pad");
+    draft.node.inputs.push_back(part.value);
+    draft.tails.push_back(part.tail);
+    size += part.dims[axis];
+  }
+  draft.may_fold_relu = true;
+  result.tail = {};
+  result.codes = false;
+  result.sole = true;
+  result.shape = builder_.shape_of(node, draft.node);
+  result.dims[axis] = size;
+  return result;
+}
+
+}  // namespace triseg

@@ -1,0 +1,25 @@
+// Weights and biases of convolutions and fully connected layers.
+#pragma once
+
+#include "importer/activation.hpp"
+
+#include <vector>
+
+namespace triseg {
+
+/// Puts a weight tensor (out, in / groups, height, width), or (out, in) for a plane of 1 x 1, into the draft: codes
+/// without zero point and a scale for each output channel. Throws Error for weights that are not quantized, not
+/// symmetric or have a scale a slice of another axis.
+void set_weights(const OnnxGraph& graph, const OnnxNode& node, const OnnxTensor& weights, Draft& draft);
+
+/// Adds a tensor of one number an output channel, or one number, to the bias of a draft whose weights are set.
+/// Integers whose scale is s_in * s_w are taken as they are; real numbers are divided by it. `input` is s_in.
+void add_bias(const OnnxGraph& graph, const OnnxNode& node, const OnnxTensor& bias, double input, Draft& draft);
+
+/// Multiplies each output channel of a draft. Throws Error for a factor that is not positive.
+void multiply_channels(const OnnxGraph& graph, const OnnxNode& node, const std::vector<double>& factor, Draft& draft);
+
+/// The matrix (out, K) of weights whose inputs come in the order (H, W, C), in the order (C, H, W).
+OnnxTensor with_channels_first(const OnnxTensor& matrix, const Shape& input);
+
+}  // namespace triseg
