@@ -4,7 +4,7 @@
 //           no requantization, no table, no pooling, no attention. `any` lets oneDNN choose the layouts.
 // forward:  64 students with different codes on the same 32 images, as the search runs them. What
 //           students share up to their first difference is computed once.
-// unshared: the same, but every student has its own requantization of the first layer, so that nothing is shared.
+// unshared: the same, but every student has its own requantization of the first convolution, so that nothing is shared.
 //
 // The counters are (student) images per second of CPU time, and their ratio to the best bare rate of the same process.
 #include "core/error.hpp"
@@ -34,20 +34,27 @@ class BareProducts {
     using Tag = memory::format_tag;
     using Type = memory::data_type;
     const Tag tag = nhwc ? Tag::nhwc : Tag::any, flat = nhwc ? Tag::nc : Tag::any;
-    for (const Layer& l : network.layers) {
-      if (l.kind == LayerKind::convolution) {
+    for (const Node& node : network.nodes) {
+      if (node.operation != Operation::convolution) continue;
+      const Shape &in = network.input_shape(node), &out = node.shape;
+      const Window& w = node.window;
+      if (!network.fully_connected(node)) {
+        const int g = node.groups;
+        const memory::dims weights = g == 1 ? memory::dims{out.channels, in.channels, w.height, w.width}
+                                            : memory::dims{g, out.channels / g, in.channels / g, w.height, w.width};
         const dnnl::convolution_forward::primitive_desc d = describe<dnnl::convolution_forward>(
             dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct,
-            memory::desc({images, l.in_channels, l.in_side, l.in_side}, Type::u8, tag),
-            memory::desc({l.out_channels, l.in_channels, l.kernel, l.kernel}, Type::s8, Tag::any),
-            memory::desc({images, l.out_channels, l.out_side, l.out_side}, Type::s32, tag),
-            memory::dims{l.stride, l.stride}, memory::dims{l.padding, l.padding}, memory::dims{l.padding, l.padding});
+            memory::desc({images, in.channels, in.height, in.width}, Type::u8, tag),
+            memory::desc(weights, Type::s8, Tag::any),
+            memory::desc({images, out.channels, out.height, out.width}, Type::s32, tag),
+            memory::dims{w.stride_y, w.stride_x}, memory::dims{w.dilation_y - 1, w.dilation_x - 1},
+            memory::dims{w.pad_top, w.pad_left}, memory::dims{w.pad_bottom, w.pad_right});
         add(d, dnnl::convolution_forward(d));
       } else {
         const dnnl::inner_product_forward::primitive_desc d = describe<dnnl::inner_product_forward>(
-            dnnl::prop_kind::forward_inference, memory::desc({images, l.in_channels}, Type::u8, flat),
-            memory::desc({l.out_channels, l.in_channels}, Type::s8, Tag::any),
-            memory::desc({images, l.out_channels}, Type::s32, flat));
+            dnnl::prop_kind::forward_inference, memory::desc({images, in.size()}, Type::u8, flat),
+            memory::desc({out.channels, in.size()}, Type::s8, Tag::any),
+            memory::desc({images, out.channels}, Type::s32, flat));
         add(d, dnnl::inner_product_forward(d));
       }
     }
@@ -116,13 +123,13 @@ void bare(benchmark::State& state, const std::string& name, bool nhwc) {
 void forward(benchmark::State& state, const std::string& name, bool shared) {
   const Problem problem = testing::random_problem(make_recipe(name).network, Scheme::fbgemm, 1);
   const auto engine = make_onednn_engine(problem);
-  engine->load_images(testing::random_codes(std::size_t(images) * problem.network().input_size(), 2), images);
+  engine->load_images(testing::random_codes(std::size_t(images) * problem.network().input.size(), 2), images);
   std::vector<Student> list;
   for (int s = 0; s < students; ++s) {
     list.push_back(testing::random_student(problem, 100 + s));
     if (shared) continue;
-    list.back().requantization.resize(problem.model.layers.size());
-    list.back().requantization[0] = problem.model.layers[0].requantization;
+    list.back().requantization.resize(problem.model.nodes.size());
+    list.back().requantization[0] = problem.model.nodes[0].requantization;
   }
   std::vector<ForwardResult> results(students);
   engine->forward(list, results);

@@ -83,11 +83,14 @@ double copied_bytes_per_second() {
 /// Bytes that one call moves at least.
 double bytes_of(const Network& network, double students, double images) {
   double bytes = 0;
-  for (std::size_t l = 0; l < network.layers.size(); ++l) {
-    const Layer& layer = network.layers[l];
-    bytes += double(layer.out_channels) * layer.fan_in();
-    bytes += students * images * layer.output_size();
-    if (l > 0) bytes += students * images * network.layers[l - 1].output_size();
+  const auto codes = [&](int value) { return students * images * network.shape(value).size(); };
+  for (std::size_t i = 0; i < network.nodes.size(); ++i) {
+    const Node& node = network.nodes[i];
+    if (node.operation != Operation::convolution) continue;  // pools run with the convolution in front
+    const int next = static_cast<int>(i) + 1;
+    const bool pools = next < int(network.nodes.size()) && network.nodes[next].operation == Operation::maximum;
+    bytes += double(node.shape.channels) * network.fan_in(node) + codes(pools ? next : next - 1);
+    if (node.inputs[0] != image_value) bytes += codes(node.inputs[0]);
   }
   return bytes;
 }
@@ -95,7 +98,7 @@ double bytes_of(const Network& network, double students, double images) {
 void measure(const Network& network, int images, int students, double operations, double copied) {
   const Problem problem = testing::random_problem(network, Scheme::fbgemm, 1);
   const auto engine = make_engine(EngineKind::cuda, problem);
-  const auto codes = testing::random_codes(std::size_t(images) * network.input_size(), 2);
+  const auto codes = testing::random_codes(std::size_t(images) * network.input.size(), 2);
   engine->load_images(codes, images);
   std::vector<Student> list;
   for (int s = 0; s < students; ++s) list.push_back(testing::random_student(problem, 100 + s));

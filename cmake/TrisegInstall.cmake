@@ -11,6 +11,7 @@ install(DIRECTORY analysis/triseg DESTINATION share/triseg/python COMPONENT tris
   PATTERN "*.py" PATTERN "*.css" PATTERN "*.js" PATTERN "LICENSE" PATTERN "__pycache__" EXCLUDE)
 install(DIRECTORY models DESTINATION share/triseg COMPONENT triseg FILES_MATCHING PATTERN "*.h5")
 install(DIRECTORY configs DESTINATION share/triseg COMPONENT triseg FILES_MATCHING PATTERN "*.toml")
+install(DIRECTORY networks DESTINATION share/triseg COMPONENT triseg FILES_MATCHING PATTERN "*.toml")
 install(FILES README.md README.zh-CN.md DESTINATION share/doc/triseg COMPONENT triseg)
 install(DIRECTORY docs DESTINATION share/doc/triseg COMPONENT triseg FILES_MATCHING PATTERN "*.md" PATTERN "*.svg")
 install(FILES LICENSE DESTINATION share/doc/triseg COMPONENT licence)  # in no package: Debian has it once for all

@@ -33,6 +33,7 @@ Work parse_work(std::string_view text) {
 const std::map<std::string, WorkLabel>& digest_labels() {
   static const std::map<std::string, WorkLabel> labels = {{"data_sha256", {"--data", "other images or labels"}},
                                                           {"model_sha256", {"--teacher", "another model file"}},
+                                                          {"recipe_sha256", {"--model", "another network"}},
                                                           {"result_sha256", {"the result", "another result file"}}};
   return labels;
 }

@@ -118,7 +118,7 @@ std::string place_of(const std::string& name, const std::string& key, const toml
 }
 
 TomlEntry entry_of(const std::string& key, const toml::node& node, const std::string& place) {
-  TomlEntry entry{key, node.is_array(), {}, {}};
+  TomlEntry entry{key, node.is_array(), {}, {}, int(node.source().begin.line)};
   bool known = true;
   if (entry.list) {
     for (const toml::node& element : *node.as_array()) known = known && append(entry, element);
@@ -170,7 +170,8 @@ std::vector<TomlSection> parse_toml_sections(const std::string& document, const 
     for (const auto& [key, node] : content)
       if (is_section(node))
         fail("{}: expected no section within the section '{}'", place_of(name, std::string(key.str()), node), title);
-    sections.emplace_back(position(content.source()), TomlSection{title, repeated, entries_of(content, name, true)});
+    sections.emplace_back(position(content.source()), TomlSection{title, repeated, entries_of(content, name, true),
+                                                                  int(content.source().begin.line)});
   };
   for (const auto& [key, node] : table) {
     if (!is_section(node)) continue;
@@ -180,16 +181,28 @@ std::vector<TomlSection> parse_toml_sections(const std::string& document, const 
       for (const toml::node& each : *node.as_array()) add(title, true, *each.as_table());
   }
   std::stable_sort(sections.begin(), sections.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-  std::vector<TomlSection> result{{"", false, entries_of(table, name, true)}};
+  std::vector<TomlSection> result{{"", false, entries_of(table, name, true), 0}};
   for (auto& [place, section] : sections) result.push_back(std::move(section));
   return result;
 }
 
-std::vector<TomlEntry> read_toml(std::string_view option, const std::string& path, std::string_view line) {
+namespace {
+
+std::string text_of(std::string_view option, const std::string& path) {
   std::error_code error;
   if (std::filesystem::is_directory(path, error)) fail("{}: {}: expected a file, found a folder", option, path);
   if (!std::filesystem::exists(path, error)) fail("{}: {}: {}", option, path, error ? error.message() : "no such file");
-  return parse_toml(read_text(path), fmt::format("{}: {}", option, path), line);
+  return read_text(path);
+}
+
+}  // namespace
+
+std::vector<TomlEntry> read_toml(std::string_view option, const std::string& path, std::string_view line) {
+  return parse_toml(text_of(option, path), fmt::format("{}: {}", option, path), line);
+}
+
+std::vector<TomlSection> read_toml_sections(std::string_view option, const std::string& path) {
+  return parse_toml_sections(text_of(option, path), fmt::format("{}: {}", option, path));
 }
 
 std::string toml_string(std::string_view text) {

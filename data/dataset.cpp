@@ -160,10 +160,11 @@ std::vector<std::string> warnings(const DataSet& data) {
 
 void check_fit(const Network& network, const DataSet& data) {
   for (const Images* images : {&data.train, &data.test}) {
-    const bool channels_fit = images->channels == network.input_channels || images->channels == 1;
-    if (!channels_fit || images->height > network.input_side || images->width > network.input_side)
-      fail("{} takes {} x {} x {} images; data set {} has {} x {} x {}", network.display_name, network.input_channels,
-           network.input_side, network.input_side, data.name, images->channels, images->height, images->width);
+    const Shape& input = network.input;
+    const bool channels_fit = images->channels == input.channels || images->channels == 1;
+    if (!channels_fit || images->height > input.height || images->width > input.width)
+      fail("{} takes {} x {} x {} images; data set {} has {} x {} x {}", network.display_name, input.channels,
+           input.height, input.width, data.name, images->channels, images->height, images->width);
     const auto largest = std::max_element(images->labels.begin(), images->labels.end());
     if (largest != images->labels.end() && *largest >= network.classes)
       fail("{} tells {} classes apart; data set {} has label {} at image {}", network.display_name, network.classes,
@@ -172,20 +173,22 @@ void check_fit(const Network& network, const DataSet& data) {
 }
 
 void fit_image(const Network& network, const Images& images, std::size_t i, std::span<std::uint8_t> out) {
-  const int side = network.input_side, top = (side - images.height) / 2, left = (side - images.width) / 2;
+  const Shape& input = network.input;
+  const int top = (input.height - images.height) / 2, left = (input.width - images.width) / 2;
   std::fill(out.begin(), out.end(), std::uint8_t{0});
   const auto image = images.image(i);
-  for (int c = 0; c < network.input_channels; ++c) {
+  for (int c = 0; c < input.channels; ++c) {
     const int from = images.channels == 1 ? 0 : c;
     for (int y = 0; y < images.height; ++y)
-      std::memcpy(&out[(c * side + top + y) * side + left], &image[(from * images.height + y) * images.width],
-                  images.width);
+      std::memcpy(&out[(c * input.height + top + y) * input.width + left],
+                  &image[(from * images.height + y) * images.width], images.width);
   }
 }
 
 void quantize_images(const QuantizedNetwork& network, const Images& images, std::span<const std::uint32_t> indices,
                      std::span<std::uint8_t> out) {
-  const int channels = network.network.input_channels, size = network.network.input_size(), plane = size / channels;
+  const Shape& input = network.network.input;
+  const int channels = input.channels, size = input.size(), plane = input.positions();
   std::vector<std::array<std::uint8_t, 256>> codes;
   for (int c = 0; c < channels; ++c) codes.push_back(input_codes(network, c));
   for (std::size_t i = 0; i < indices.size(); ++i) {

@@ -73,14 +73,15 @@ std::string content_sha256(const DataSet& data);
 /// another split has, as the splits of data that are sorted by class.
 std::vector<std::string> warnings(const DataSet& data);
 
-/// Throws Error unless the network can take these images: at most as many channels and pixels a side, no more classes.
+/// Throws Error unless the network can take these images: its channels or one, at most its height and width, no more
+/// classes.
 void check_fit(const Network& network, const DataSet& data);
 
 /// Lays image i into a network's input geometry: centred and padded with pixel 0, one grey channel repeated.
-/// out: (input_channels, input_side, input_side) pixels.
+/// out: (input channels, height, width) pixels.
 void fit_image(const Network& network, const Images& images, std::size_t i, std::span<std::uint8_t> out);
 
-/// The input codes of some images. out: (indices, input_channels, input_side, input_side).
+/// The input codes of some images. out: (indices, input channels, height, width).
 void quantize_images(const QuantizedNetwork& network, const Images& images, std::span<const std::uint32_t> indices,
                      std::span<std::uint8_t> out);
 

@@ -21,7 +21,7 @@ namespace triseg {
 struct SiteData {
   std::string name;
   std::string record_key;
-  LayerKind kind = LayerKind::convolution;
+  std::string kind;  ///< kind_name()
   CodeScale scale;
   int tmax = 0;                   ///< by the rule of calibration
   bool tmax_searched = false;     ///< tmax is a fifth code that episodes draw; `tmax` is the start's alone
@@ -34,6 +34,13 @@ struct SiteData {
 
 /// True if tmax is drawn, of all sites or of none.
 inline bool tmax_searched(std::span<const SiteData> sites) { return !sites.empty() && sites.front().tmax_searched; }
+
+/// The numbers of the sites' nodes. Throws Error if one is no node of the network.
+inline std::vector<std::size_t> site_nodes(const Network& network, std::span<const SiteData> sites) {
+  std::vector<std::size_t> nodes;
+  for (const SiteData& site : sites) nodes.push_back(node_index(network, site.name, "sites"));
+  return nodes;
+}
 
 /// One scored draw.
 struct Episode {
@@ -81,9 +88,9 @@ struct Candidate {
       record_rewards;  // (records): sums of the reward over each record of split_batch validation images
 };
 
-/// A layer's repaired requantization.
+/// A convolution's repaired requantization.
 struct LayerRepair {
-  std::string layer;  ///< its name
+  std::string layer;  ///< the node's name
   Requantization requantization;
   bool operator==(const LayerRepair&) const = default;
 };
@@ -114,7 +121,7 @@ struct Checkpoint {
 struct RunData {
   // What the run is. Equal for every history of kills and resumes, except for the wall-clock and placement fields
   // below.
-  Network network;  ///< what every layer, site and cost of the run is told by
+  Network network;  ///< what every site and cost of the run is told by
   std::string backend, selection;
   std::string model_sha256;  ///< of the model file
   std::string data_sha256;   ///< DataSet::sha256

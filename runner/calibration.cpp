@@ -2,6 +2,8 @@
 
 #include "core/error.hpp"
 
+#include <algorithm>
+
 namespace triseg {
 
 std::vector<SiteData> calibrate(Rollout& rollout, const Problem& problem, const IterationOptions& o) {
@@ -12,18 +14,21 @@ std::vector<SiteData> calibrate(Rollout& rollout, const Problem& problem, const 
 
   std::vector<SiteData> sites;
   for (std::size_t i = 0; i < problem.sites.size(); ++i) {
-    const Layer& layer = problem.site(i);
+    const Node& node = problem.site(i);
     SiteData site;
-    site.name = layer.name;
-    site.record_key = record_key(layer);
-    site.kind = layer.kind;
-    site.scale = problem.model.layers[problem.sites[i]].output;
+    site.name = node.name;
+    site.record_key = record_key(problem.network(), node);
+    site.kind = kind_name(problem.network(), node);
+    site.scale = problem.model.nodes[problem.sites[i]].output;
     site.histogram = histograms[i];
     if (!(site.scale.scale > 0)) fail("calibration: site {} has no scale in the model file", site.name);
     if (site.histogram.total() == site.histogram.counts[0])
       fail("calibration: site {} shows no code but 0 over {} images: its histogram is empty", site.name,
            request.images.size());
-    site.tmax = o.tmax.tmax(site.histogram);
+    const int highest = problem.model.nodes[problem.sites[i]].highest;
+    if (highest < smallest_tmax)
+      fail("calibration: site {} has codes up to {} alone: expected at least {}", site.name, highest, smallest_tmax);
+    site.tmax = std::min(o.tmax.tmax(site.histogram), highest);
     site.tmax_searched = o.tmax.mode == TmaxMode::search;
     site.init = initial_codes(site.tmax);
     site.mse = mse_optimum(site.histogram, site.tmax);

@@ -12,7 +12,8 @@
 namespace triseg {
 
 /// Runs the teacher over the first calib_batches * batch_size images of the search split and returns, per site, scale,
-/// histogram, tmax, starts and state. Throws Error naming a site that has no scale or no non-zero code.
+/// histogram, tmax (no more than the site's highest code), starts and state. Throws Error naming a site that has no
+/// scale, no non-zero code, or too few codes.
 std::vector<SiteData> calibrate(Rollout& rollout, const Problem& problem, const IterationOptions& options);
 
 }  // namespace triseg

@@ -13,7 +13,7 @@ namespace {
 
 std::string names_of(const Problem& problem, const std::vector<std::size_t>& sites) {
   std::vector<std::string> names;
-  for (const std::size_t l : sites) names.push_back(problem.network().layers[l].name);
+  for (const std::size_t l : sites) names.push_back(problem.network().nodes[l].name);
   return fmt::format("{}", fmt::join(names, ", "));
 }
 
@@ -45,11 +45,14 @@ GivenStart read_start(const std::string& path, const Problem& problem, const std
   return {found.codes, std::move(repair.mode), std::move(repair.repair)};
 }
 
-std::string identity_of(const GivenStart& start) {
+std::string identity_of(const GivenStart& start, const Network& network) {
   std::string text;
   for (const Codes& c : start.codes) text += to_string(c) + "\n";
-  for (const auto& layer : start.repair)
-    text += layer ? fmt::format("{} {}\n", fmt::join(layer->multiplier, ","), fmt::join(layer->bias, ",")) : "-\n";
+  for (std::size_t i = 0; i < start.repair.size(); ++i) {
+    if (network.nodes[i].operation != Operation::convolution) continue;
+    const auto& own = start.repair[i];
+    text += own ? fmt::format("{} {}\n", fmt::join(own->multiplier, ","), fmt::join(own->bias, ",")) : "-\n";
+  }
   return sha256_hex(text);
 }
 
@@ -57,14 +60,12 @@ std::string start_identity(const RunData& run, bool brought_repair) {
   std::vector<Codes> codes;
   Problem problem;
   problem.model.network = run.network;
-  for (const SiteData& site : run.sites) {
-    codes.push_back(site.start);
-    problem.sites.push_back(layer_index(run.network, site.name, "site"));
-  }
+  problem.sites = site_nodes(run.network, run.sites);
+  for (const SiteData& site : run.sites) codes.push_back(site.start);
   GivenStart start{codes, run.repair, {}};
   if (!codes.empty() && brought_repair)
     if (auto repair = stored_repair(run.checkpoint, problem)) start.repair = std::move(*repair);
-  return identity_of(start);
+  return identity_of(start, run.network);
 }
 
 void take_start(std::vector<SiteData>& sites, const GivenStart& start) {

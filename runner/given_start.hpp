@@ -22,7 +22,7 @@ struct GivenStart {
 GivenStart read_start(const std::string& path, const Problem& problem, const std::string& model_sha256);
 
 /// What a start is, as text: equal for equal codes and repairs, wherever they were read.
-std::string identity_of(const GivenStart& start);
+std::string identity_of(const GivenStart& start, const Network& network);
 /// The identity of the start that a run began with: of its sites' codes and, if the start brought one, of the repair in
 /// its checkpoint. Without, that repair is one that the search fitted itself.
 std::string start_identity(const RunData& run, bool brought_repair);

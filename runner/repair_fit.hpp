@@ -11,10 +11,11 @@ namespace triseg {
 
 /// Repairs over the first images of the search split.
 ///
-/// A layer's fit needs the layers before it repaired already. A pass measures all layers under the current repairs and
-/// fits each of them; since a layer's moments depend on the layers before alone, after p passes the first p layers
-/// behind the first site are as fitting layer by layer, in order, makes them, and as many passes as there are layers
-/// behind it fit all of them. A pass that changes nothing ends that sooner, from whatever repair the passes start.
+/// A node's fit needs the nodes before it repaired already. A pass measures all of them under the current repairs and
+/// fits each; since a node's moments depend on the nodes before alone, after p passes the first p convolutions behind
+/// the sites, on any way through the network, are as fitting one by one, in order, makes them, and as many passes as
+/// the longest way has fit all of them. A pass that changes nothing ends that sooner, from whatever repair the passes
+/// start.
 class RepairFit {
  public:
   /// images: of calibration, at most those of the search split.
@@ -22,7 +23,7 @@ class RepairFit {
       : rollout_(rollout), problem_(problem), mode_(mode), images_(images) {}
 
   /// The most passes that a full fit takes.
-  std::size_t most_passes() const { return repaired_layers(problem_.network(), problem_.sites.front()).size(); }
+  std::size_t most_passes() const { return repair_depth(problem_.network(), problem_.sites); }
 
   /// One pass over the student of these codes (sites) under a repair, which it replaces; an empty one is the model's
   /// own. False if nothing changed. Runs `images` images of the student; the teacher is measured once, by the first
@@ -39,7 +40,7 @@ class RepairFit {
   const Problem& problem_;
   RepairMode mode_;
   std::uint32_t images_;
-  std::vector<Moments> teacher_;  ///< (channels of all layers), or empty: not measured yet
+  std::vector<Moments> teacher_;  ///< (channels of all convolutions), or empty: not measured yet
 };
 
 }  // namespace triseg

@@ -17,7 +17,9 @@
 #include <algorithm>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 namespace triseg {
@@ -26,12 +28,16 @@ namespace {
 namespace fs = std::filesystem;
 
 void announce(const Problem& problem, const RunData& run, const Inputs& inputs) {
-  const auto convolutions = std::count_if(problem.sites.begin(), problem.sites.end(), [&](std::size_t l) {
-    return problem.network().layers[l].kind == LayerKind::convolution;
-  });
-  spdlog::info("Using {} with {} ({} conv + {} fc)", problem.network().display_name,
-               counted(problem.sites.size(), "layer"), convolutions,
-               static_cast<std::ptrdiff_t>(problem.sites.size()) - convolutions);
+  std::vector<std::pair<std::string, std::size_t>> kinds = {{"conv", 0}, {"fc", 0}};
+  for (std::size_t i = 0; i < problem.sites.size(); ++i) {
+    const std::string_view name = kind_name(problem.network(), problem.site(i));
+    const auto kind = std::find_if(kinds.begin(), kinds.end(), [&](const auto& each) { return each.first == name; });
+    if (kind == kinds.end()) kinds.emplace_back(name, 1);
+    else ++kind->second;
+  }
+  std::string counts;
+  for (const auto& [kind, count] : kinds) counts += fmt::format("{}{} {}", counts.empty() ? "" : " + ", count, kind);
+  spdlog::info("Using {} with {} ({})", problem.network().display_name, counted(problem.sites.size(), "layer"), counts);
   if (!run.attention_layers.empty())
     spdlog::info("Attention Transfer: {} ({})", counted(run.attention_layers.size(), "layer"),
                  fmt::join(run.attention_layers, ", "));

@@ -80,7 +80,9 @@ std::string hashed_text(const OptionTexts& texts, const RunData& run, const std:
 }
 
 /// The identity of the start that is given; empty if none is.
-std::string start_of(const Inputs& inputs) { return inputs.start ? identity_of(*inputs.start) : ""; }
+std::string start_of(const Inputs& inputs) {
+  return inputs.start ? identity_of(*inputs.start, inputs.problem->network()) : "";
+}
 
 /// A new run: who it is, and nothing done yet.
 RunData new_run(const SearchOptions& o, const Inputs& inputs, const OptionTexts& texts) {
@@ -99,7 +101,7 @@ RunData new_run(const SearchOptions& o, const Inputs& inputs, const OptionTexts&
   run.attention_weight = o.problem.attention_weight;
   run.episodes_total = o.episodes;
   run.repair = name_of(repair_modes, o.repair.mode);
-  for (std::size_t l : problem.attention) run.attention_layers.push_back(problem.network().layers[l].name);
+  for (std::size_t l : problem.attention) run.attention_layers.push_back(problem.network().nodes[l].name);
   run.energy = read_energy_table(o.objective.energy_table);
   run.config = texts.toml;
   run.config_hash = sha256_hex(hashed_text(texts, run, start_of(inputs)));

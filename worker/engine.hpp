@@ -15,11 +15,21 @@
 
 namespace triseg {
 
-/// A candidate: one table per site, in network order, and per layer optionally its own requantization.
+/// A candidate: one table per site, in network order, and per convolution optionally its own requantization.
 /// The teacher is `teacher(problem)`: identity tables and the model's own requantization.
 struct Student {
   std::vector<Table> tables;  // (sites)
-  Repair requantization;      // (layers), or empty: the model's own everywhere
+  Repair requantization;      // (nodes), or empty: the model's own everywhere
+
+  /// What it requantizes a convolution with.
+  const Requantization& requantization_of(const QuantizedNetwork& model, std::size_t node) const {
+    const Requantization* const own = own_requantization(node);
+    return own ? *own : model.nodes[node].requantization;
+  }
+  /// The same if it is the student's own, else null.
+  const Requantization* own_requantization(std::size_t node) const {
+    return requantization.empty() || !requantization[node] ? nullptr : &*requantization[node];
+  }
 };
 
 Student teacher(const Problem& problem);
@@ -30,11 +40,12 @@ Student student(const Problem& problem, std::span<const Codes> codes, Repair rep
 /// Views of the engine's memory, valid until its next call.
 struct ForwardResult {
   std::span<const std::uint8_t> logit_codes;  // (N, classes): real logit = scale * (code - zero_point)
-  std::vector<std::span<const std::uint32_t>>
-      attention;  // (attention layers)(N, positions): sum over channels of squared
-                  // codes, after the staircase and before pooling; a fully
-                  // connected layer has one channel and a position per feature
+  /// (attention layers)(N, map_positions()): sum over channels of squared codes, after the staircase.
+  std::vector<std::span<const std::uint32_t>> attention;
 };
+
+/// Positions of a value's attention map: its own; a value of one position has one channel and a position per channel.
+inline int map_positions(const Shape& shape) { return shape.positions() == 1 ? shape.channels : shape.positions(); }
 
 /// The same with memory of its own.
 struct OwnedForwardResult {
@@ -47,17 +58,17 @@ struct OwnedForwardResult {
   bool operator==(const OwnedForwardResult&) const = default;
 };
 
-/// One layer as traced, after requantization and before staircase and pooling.
-struct LayerTrace {
-  std::size_t layer = 0;
+/// One node as traced, before its staircase.
+struct NodeTrace {
+  std::size_t node = 0;
   int images = 0;
   int positions = 0;
   int channels = 0;
-  std::span<const std::int32_t> accumulators;  // (images, positions, channels), bias included
+  std::span<const std::int32_t> accumulators;  // (images, positions, channels), bias included; convolutions only
   std::span<const std::uint8_t> codes;         // (images, positions, channels)
 };
-/// Called once or more a layer, each call covering some of the images, layers of the same images in network order.
-using TraceSink = std::function<void(const LayerTrace&)>;
+/// Called once or more a node, each call covering some of the images, nodes of the same images in network order.
+using TraceSink = std::function<void(const NodeTrace&)>;
 
 /// Scores on the engine's device, of which only records come back: the same bits as TeacherTarget's
 /// (worker/distillation.hpp).
@@ -82,19 +93,19 @@ class Engine {
   /// several engines in several threads. One engine that scores by itself keeps its device busy.
   virtual DeviceScoring* device_scoring() { return nullptr; }
 
-  /// Sets the images that the following calls run on, and copies them. codes: (images, channels, side, side) input
-  /// codes. A device may still be at it when the call returns.
+  /// Sets the images that the following calls run on, and copies them. codes: (images, channels, height, width)
+  /// input codes. A device may still be at it when the call returns.
   virtual void load_images(std::span<const std::uint8_t> codes, int images) = 0;
 
   /// Forwards of all students over the loaded images. results: one per student.
   virtual void forward(std::span<const Student> students, std::span<ForwardResult> results) = 0;
 
   /// Adds to `moments` those of a student's accumulators without their bias, the sum of (q - z_in) * w, over the loaded
-  /// images and all output positions. moments: (channels of all layers, in network order). Costs little more than a
-  /// forward.
+  /// images and all output positions. moments: (channels of all convolutions, in network order). Costs little more
+  /// than a forward.
   virtual void add_moments(const Student& student, std::span<Moments> moments) = 0;
 
-  /// One forward that shows every layer to the sink. Slow; for calibration, statistics and tests.
+  /// One forward that shows every node to the sink. Slow; for calibration, statistics and tests.
   virtual void trace(const Student& student, const TraceSink& sink) = 0;
 };
 

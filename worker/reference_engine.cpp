@@ -1,51 +1,11 @@
 #include "worker/reference_engine.hpp"
 
+#include "worker/reference_operations.hpp"
+
 #include <algorithm>
-#include <cmath>
+#include <numeric>
 
 namespace triseg {
-
-std::uint8_t requantize(std::int32_t accumulator, float multiplier, int zero_point, int lowest) {
-  const float scaled = std::nearbyint(static_cast<float>(accumulator) * multiplier);  // half to even
-  // Clamp in float first: an int conversion of a huge value would be undefined.
-  return static_cast<std::uint8_t>(
-      std::clamp(scaled + static_cast<float>(zero_point), static_cast<float>(lowest), 255.0f));
-}
-
-std::vector<std::int32_t> reference_accumulators(const Layer& shape, const QuantizedLayer& layer,
-                                                 std::span<const std::int32_t> bias,
-                                                 std::span<const std::uint8_t> codes, int images) {
-  const int in = shape.in_channels, out = shape.out_channels, side = shape.in_side, k = shape.kernel;
-  const int z = layer.input.zero_point;
-  std::vector<std::int32_t> accumulators(std::size_t(images) * shape.positions() * out);
-  std::size_t at = 0;
-  for (int n = 0; n < images; ++n) {
-    const std::uint8_t* image = &codes[std::size_t(n) * in * side * side];
-    for (int oy = 0; oy < shape.out_side; ++oy) {
-      for (int ox = 0; ox < shape.out_side; ++ox) {
-        const int y0 = oy * shape.stride - shape.padding, x0 = ox * shape.stride - shape.padding;
-        for (int c = 0; c < out; ++c) {
-          std::int32_t sum = bias[c];
-          for (int i = 0; i < in; ++i) {
-            const std::int8_t* w = &layer.weights[(std::size_t(c) * in + i) * k * k];
-            const std::uint8_t* plane = image + std::size_t(i) * side * side;
-            for (int ky = 0; ky < k; ++ky) {
-              const int y = y0 + ky;
-              if (y < 0 || y >= side) continue;  // padding is real zero: it adds nothing
-              for (int kx = 0; kx < k; ++kx) {
-                const int x = x0 + kx;
-                if (x >= 0 && x < side) sum += (plane[y * side + x] - z) * w[ky * k + kx];
-              }
-            }
-          }
-          accumulators[at++] = sum;
-        }
-      }
-    }
-  }
-  return accumulators;
-}
-
 namespace {
 
 class ReferenceEngine final : public Engine {
@@ -75,59 +35,63 @@ class ReferenceEngine final : public Engine {
   void trace(const Student& student, const TraceSink& sink) override { run(student, &sink, nullptr, {}); }
 
  private:
-  /// moments: (channels of all layers), or empty.
+  /// moments: (channels of all convolutions), or empty.
   void run(const Student& student, const TraceSink* sink, OwnedForwardResult* result, std::span<Moments> moments) {
-    const auto& layers = model_.network.layers;
-    std::vector<std::uint8_t> activations = input_;  // (N, C, H, W)
+    const auto& nodes = model_.network.nodes;
+    std::vector<std::vector<std::uint8_t>> values(nodes.size());  // (N, C, H, W)
     if (result) result->attention.resize(problem_.attention.size());
-    for (std::size_t l = 0; l < layers.size(); ++l) {
-      const Layer& shape = layers[l];
-      const QuantizedLayer& layer = model_.layers[l];
-      const Requantization& own = layer.requantization;
-      const Requantization& used = student.requantization.empty() ? own : student.requantization[l].value_or(own);
-      const auto accumulators = reference_accumulators(shape, layer, used.bias, activations, images_);
-      std::vector<std::uint8_t> codes(accumulators.size());  // (N, positions, C)
-      for (std::size_t i = 0; i < codes.size(); ++i)
-        codes[i] = requantize(accumulators[i], used.multiplier[i % shape.out_channels], layer.output.zero_point,
-                              lowest_code(shape, layer));
-      if (!moments.empty()) {
-        for (std::size_t i = 0; i < accumulators.size(); ++i)
-          moments[i % shape.out_channels].add(accumulators[i] - used.bias[i % shape.out_channels]);
-        moments = moments.subspan(shape.out_channels);
+    for (std::size_t i = 0; i < nodes.size(); ++i) {
+      const int channels = nodes[i].shape.channels;
+      const Requantization& used = student.requantization_of(model_, i);
+      ReferenceOutput output = compute(i, values, used);
+      if (!moments.empty() && nodes[i].operation == Operation::convolution) {
+        for (std::size_t k = 0; k < output.accumulators.size(); ++k)
+          moments[k % channels].add(output.accumulators[k] - used.bias[k % channels]);
+        moments = moments.subspan(channels);
       }
-      if (sink) (*sink)({l, images_, shape.positions(), shape.out_channels, accumulators, codes});
-      if (const int site = problem_.site_of(l); site >= 0) {
-        const Table& table = student.tables[site];
-        for (std::uint8_t& q : codes) q = table[q];
-      }
-      if (const int map = problem_.attention_of(l); result && map >= 0)
-        result->attention[map] = attention_map(shape, codes);
-      activations = pool(shape, codes);
+      if (sink) (*sink)({i, images_, nodes[i].shape.positions(), channels, output.accumulators, output.codes});
+      if (const int site = problem_.site_of(i); site >= 0)
+        for (std::uint8_t& q : output.codes) q = student.tables[site][q];
+      if (const int map = problem_.attention_of(i); result && map >= 0)
+        result->attention[map] = attention_map(nodes[i].shape, output.codes);
+      values[i] = planes(nodes[i].shape, output.codes);
     }
-    if (result) result->logit_codes = activations;
+    if (result) result->logit_codes = std::move(values.back());
   }
 
-  std::vector<std::uint32_t> attention_map(const Layer& shape, std::span<const std::uint8_t> codes) const {
-    const bool flat = shape.kind == LayerKind::fully_connected;
-    const int positions = flat ? shape.out_channels : shape.positions(), channels = flat ? 1 : shape.out_channels;
+  /// (N, positions, C)
+  ReferenceOutput compute(std::size_t number, const std::vector<std::vector<std::uint8_t>>& values,
+                          const Requantization& used) const {
+    const Node& node = model_.network.nodes[number];
+    std::vector<int> positions(node.shape.positions());
+    std::iota(positions.begin(), positions.end(), 0);
+    ReferenceOutput all;
+    for (int n = 0; n < images_; ++n) {
+      std::vector<std::span<const std::uint8_t>> inputs;
+      for (const int value : node.inputs) {
+        const std::size_t size = model_.network.shape(value).size();
+        inputs.push_back(std::span(value == image_value ? input_ : values[value]).subspan(n * size, size));
+      }
+      const ReferenceOutput one = reference_node(model_, number, inputs, used, positions);
+      all.accumulators.insert(all.accumulators.end(), one.accumulators.begin(), one.accumulators.end());
+      all.codes.insert(all.codes.end(), one.codes.begin(), one.codes.end());
+    }
+    return all;
+  }
+
+  std::vector<std::uint32_t> attention_map(const Shape& shape, std::span<const std::uint8_t> codes) const {
+    const int positions = map_positions(shape), channels = shape.size() / positions;
     std::vector<std::uint32_t> map(std::size_t(images_) * positions, 0);
     for (std::size_t i = 0; i < codes.size(); ++i) map[i / channels] += std::uint32_t(codes[i]) * codes[i];
     return map;
   }
 
-  /// (N, positions, C) -> (N, C, pooled_side, pooled_side), the maximum over each window.
-  std::vector<std::uint8_t> pool(const Layer& shape, std::span<const std::uint8_t> codes) const {
-    std::vector<std::uint8_t> out(std::size_t(images_) * shape.output_size(), 0);
-    for (int n = 0; n < images_; ++n)
-      for (int y = 0; y < shape.pooled_side * shape.pool; ++y)
-        for (int x = 0; x < shape.pooled_side * shape.pool; ++x)
-          for (int c = 0; c < shape.out_channels; ++c) {
-            auto& q = out[((std::size_t(n) * shape.out_channels + c) * shape.pooled_side + y / shape.pool) *
-                              shape.pooled_side +
-                          x / shape.pool];
-            q = std::max(q,
-                         codes[((std::size_t(n) * shape.out_side + y) * shape.out_side + x) * shape.out_channels + c]);
-          }
+  /// (N, positions, C) -> (N, C, positions)
+  std::vector<std::uint8_t> planes(const Shape& shape, std::span<const std::uint8_t> codes) const {
+    std::vector<std::uint8_t> out(codes.size());
+    const std::size_t positions = shape.positions(), channels = shape.channels;
+    for (std::size_t i = 0; i < codes.size(); ++i)
+      out[(i / channels / positions * channels + i % channels) * positions + i / channels % positions] = codes[i];
     return out;
   }
 

@@ -50,7 +50,7 @@ void run_threads(std::size_t count, const Work& work) {
 struct ImageBatch {
   const Images* source = nullptr;
   std::vector<std::uint32_t> indices;  // (images): within the source
-  std::vector<std::uint8_t> codes;     // (images, channels, side, side)
+  std::vector<std::uint8_t> codes;     // (images, channels, height, width)
   std::vector<std::uint16_t> labels;   // (images)
 
   bool holds(const ImageBatch& other) const { return source == other.source && indices == other.indices; }
@@ -95,7 +95,7 @@ struct Scorer::Lane {
     if (prepared.holds(batch)) return;
     prepared.source = nullptr;  // it holds nothing until all of the new one is there
     batch.codes = std::move(prepared.codes);
-    batch.codes.resize(batch.indices.size() * network.network.input_size());
+    batch.codes.resize(batch.indices.size() * network.network.input.size());
     quantize_images(network, *batch.source, batch.indices, batch.codes);
     for (const std::uint32_t index : batch.indices) batch.labels.push_back(batch.source->labels[index]);
     prepared = std::move(batch);
@@ -209,8 +209,8 @@ std::vector<Histogram> Scorer::histograms(const ScoreRequest& request, std::size
     const auto [begin, end] = share(count, index, lanes_.size());
     for (std::size_t at = first + begin; at < first + end; ++at) {
       lane.load(problem_.model, image_batch(data_, request, at));
-      lane.engine->trace(traced, [&](const LayerTrace& layer) {
-        if (const int site = problem_.site_of(layer.layer); site >= 0) parts[index][site].add(layer.codes);
+      lane.engine->trace(traced, [&](const NodeTrace& node) {
+        if (const int site = problem_.site_of(node.node); site >= 0) parts[index][site].add(node.codes);
       });
     }
   });

@@ -55,7 +55,7 @@ class Scorer {
   std::vector<Score> score(const ScoreRequest& request, std::size_t first, std::size_t count);
 
   /// Moments of every candidate's accumulators (Engine::add_moments) over items first .. first + count - 1:
-  /// (candidates, channels of all layers), zeros where those items have none.
+  /// (candidates, channels of all convolutions), zeros where those items have none.
   std::vector<Moments> moments(const ScoreRequest& request, std::size_t first, std::size_t count);
 
   /// Histograms of the codes before the staircase, per site, of the first candidate over batches first .. first + count

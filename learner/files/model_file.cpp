@@ -3,8 +3,10 @@
 #include "core/atomic_file.hpp"
 #include "core/hdf5/content_digest.hpp"
 #include "core/hdf5/file_stamp.hpp"
-#include "learner/files/network_columns.hpp"
+#include "learner/files/stored_network.hpp"
 #include "network/recipes.hpp"
+
+#include <algorithm>
 
 namespace triseg {
 namespace {
@@ -33,6 +35,11 @@ class Writer {
     const Values stored = Values::array<T>(values, std::move(shape));
     digest_.add(path, stored);
     file_.write_dataset(path, stored);
+  }
+
+  template <class T>
+  void rows(const std::string& path, std::vector<T>& values, std::uint64_t rows, std::uint64_t columns) {
+    dataset(path, values, {rows, columns});
   }
 
   std::vector<std::byte> finish() {
@@ -79,6 +86,13 @@ class Reader {
     digest_.add(path, stored);
     values = stored.strings();
   }
+  /// An array whose second size is not known beforehand.
+  template <class T>
+  void rows(const std::string& path, std::vector<T>& values, std::uint64_t rows, std::uint64_t) {
+    const std::vector<std::uint64_t> shape = file_.dataset_info(path).shape;
+    if (shape.size() != 2) fail("{}: {}: expected two dimensions, found {}", name_, path, shape.size());
+    dataset(path, values, {rows, shape[1]});
+  }
   template <class T>
   void dataset(const std::string& path, std::vector<T>& values, std::vector<std::uint64_t> shape) {
     const Values stored = file_.read_dataset(path);
@@ -114,34 +128,157 @@ class Reader {
   ContentDigest digest_;
 };
 
-/// The description of the network, since version 3.
+using Dims = std::vector<std::uint64_t>;
+
+/// The description of the network.
 template <class Archive>
 void visit_network(Archive& a, Network& n) {
   a.attribute("/", "display_name", n.display_name);
   a.group("/network");
-  a.attribute("/network", "input_channels", n.input_channels);
-  a.attribute("/network", "input_side", n.input_side);
+  a.attribute("/network", "input_channels", n.input.channels);
+  a.attribute("/network", "input_height", n.input.height);
+  a.attribute("/network", "input_width", n.input.width);
   a.attribute("/network", "classes", n.classes);
+  a.strings("/network/all_sites", n.all_sites);
+  a.strings("/network/default_attention", n.default_attention);
+  a.group("/network/nodes");
+  std::vector<std::string> names, operations;
+  for (const Node& node : n.nodes) {
+    names.push_back(node.name);
+    operations.emplace_back(operation_name(node.operation));
+  }
+  a.strings("/network/nodes/name", names);
+  a.strings("/network/nodes/operation", operations);
+  if (operations.size() != names.size())
+    fail("/network/nodes/operation: expected {} operations, found {}", names.size(), operations.size());
+  n.nodes.resize(names.size());
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    n.nodes[i].name = names[i];
+    n.nodes[i].operation = parse_operation(operations[i]);
+  }
+  InputColumns inputs = input_columns(n);
+  a.rows("/network/nodes/inputs", inputs.values, n.nodes.size(), inputs.most);
+  set_inputs(n, inputs.values);
+  visit_node_columns([&](const char* name, const char*, auto access) {
+    std::vector<std::int32_t> column;
+    for (Node& node : n.nodes) column.push_back(access(node));
+    a.dataset(fmt::format("/network/nodes/{}", name), column, {n.nodes.size()});
+    for (std::size_t i = 0; i < column.size(); ++i) access(n.nodes[i]) = column[i];
+  });
+}
+
+/// The numbers of one node.
+template <class Archive>
+void visit_node(Archive& a, QuantizedNetwork& n, std::size_t i) {
+  const Node& shape = n.network.nodes[i];
+  QuantizedNode& node = n.nodes[i];
+  const std::string group = "/nodes/" + shape.name;
+  int index = int(i);
+  a.group(group);
+  a.attribute(group, "index", index);
+  if (index != int(i)) fail("node {}: expected index {}, found {}", shape.name, i, index);
+  a.attribute(group, "output_scale", node.output.scale);
+  a.attribute(group, "output_zero_point", node.output.zero_point);
+  a.attribute(group, "lowest", node.lowest);
+  a.attribute(group, "highest", node.highest);
+  const auto number = [](int x) { return static_cast<std::uint64_t>(x); };
+  if (shape.operation == Operation::convolution) {
+    const std::uint64_t out = number(shape.shape.channels);
+    a.dataset(group + "/weights", node.weights,
+              {out, number(n.network.input_shape(shape).channels / shape.groups), number(shape.window.height),
+               number(shape.window.width)});
+    a.dataset(group + "/weight_scale", node.weight_scale, {out});
+    a.dataset(group + "/bias", node.requantization.bias, {out});
+    a.dataset(group + "/multiplier", node.requantization.multiplier, {out});
+  }
+  if (shape.operation == Operation::table || shape.operation == Operation::concatenate) {
+    std::vector<std::uint8_t> maps;
+    for (const CodeMap& map : node.maps) maps.insert(maps.end(), map.begin(), map.end());
+    int count = static_cast<int>(node.maps.size());
+    a.attribute(group, "map_count", count);
+    if (count < 0 || std::size_t(count) > shape.inputs.size())
+      fail("node {}: expected as many maps as inputs, found {}", shape.name, count);
+    a.dataset(group + "/maps", maps, {number(count), 256});
+    node.maps.resize(maps.size() / 256);
+    for (std::size_t k = 0; k < node.maps.size(); ++k)
+      std::copy_n(maps.begin() + static_cast<std::ptrdiff_t>(256 * k), 256, node.maps[k].begin());
+  }
+  if (shape.operation == Operation::constant)
+    a.dataset(group + "/codes", node.codes,
+              {number(shape.shape.channels), number(shape.shape.height), number(shape.shape.width)});
+}
+
+/// The description of a network before version 4: a chain of layers.
+std::vector<ChainLayer> read_chain(Reader& a, Network& n) {
+  int side = 0;
+  a.attribute("/", "display_name", n.display_name);
+  a.attribute("/network", "input_channels", n.input.channels);
+  a.attribute("/network", "input_side", side);
+  a.attribute("/network", "classes", n.classes);
+  n.input.height = n.input.width = side;
   a.strings("/network/default_attention", n.default_attention);
   std::vector<std::string> names, kinds;
-  for (const Layer& layer : n.layers) {
-    names.push_back(layer.name);
-    kinds.emplace_back(kind_name(layer.kind));
-  }
   a.strings("/network/name", names);
   a.strings("/network/kind", kinds);
-  if (kinds.size() != names.size()) fail("/network/kind: expected {} kinds, found {}", names.size(), kinds.size());
-  n.layers.resize(names.size());
-  for (std::size_t i = 0; i < names.size(); ++i) {
-    n.layers[i].name = names[i];
-    n.layers[i].kind = parse_kind(kinds[i]);
-  }
-  visit_layer_columns([&](const char* name, const char*, auto access) {
+  std::vector<ChainLayer> layers = chain_layers(names, kinds);
+  visit_chain_columns([&](const char* name, const char*, auto access) {
     std::vector<std::int32_t> column;
-    for (const Layer& layer : n.layers) column.push_back(layer.*access);
-    a.dataset(fmt::format("/network/{}", name), column, {n.layers.size()});
-    for (std::size_t i = 0; i < column.size(); ++i) n.layers[i].*access = column[i];
+    a.dataset(fmt::format("/network/{}", name), column, {layers.size()});
+    for (std::size_t i = 0; i < column.size(); ++i) layers[i].*access = column[i];
   });
+  connect_chain(n, layers);
+  return layers;
+}
+
+/// The numbers of the layers before version 4, and of the pools behind them. fully_connected: (convolutions), whether
+/// the weights of each have two axes.
+void read_layers(Reader& a, QuantizedNetwork& n, const std::vector<bool>& fully_connected) {
+  std::size_t layer = 0;
+  for (std::size_t i = 0; i < n.nodes.size(); ++i) {
+    const Node& shape = n.network.nodes[i];
+    QuantizedNode& node = n.nodes[i];
+    if (shape.operation != Operation::convolution) {
+      node.output = n.input_scale(i);
+      continue;
+    }
+    const std::string group = "/layers/" + shape.name;
+    const std::uint64_t out = shape.shape.channels, fan_in = n.network.fan_in(shape), kernel = shape.window.height;
+    int index = 0;
+    CodeScale input;
+    a.attribute(group, "index", index);
+    if (index != int(layer)) fail("layer {}: expected index {}, found {}", shape.name, layer, index);
+    a.attribute(group, "input_scale", input.scale);
+    a.attribute(group, "input_zero_point", input.zero_point);
+    a.attribute(group, "output_scale", node.output.scale);
+    a.attribute(group, "output_zero_point", node.output.zero_point);
+    if (layer == 0) n.input = input;
+    if (input != n.input_scale(i))
+      fail("layer {}: its input scale differs from the output scale of the layer before", shape.name);
+    a.dataset(group + "/weights", node.weights,
+              fully_connected[layer] ? Dims{out, fan_in} : Dims{out, fan_in / (kernel * kernel), kernel, kernel});
+    a.dataset(group + "/weight_scale", node.weight_scale, {out});
+    a.dataset(group + "/bias", node.requantization.bias, {out});
+    a.dataset(group + "/multiplier", node.requantization.multiplier, {out});
+    ++layer;
+  }
+}
+
+/// What a file says of how it came to be.
+template <class Archive>
+void visit_provenance(Archive& a, QuantizedNetwork& n, Provenance& p) {
+  a.attribute("/", "data", n.data);
+  if (a.version() >= 2) a.attribute("/", "data_sha256", n.data_sha256);
+  a.attribute("/", "creator", p.creator);
+  a.attribute("/", "creator_version", p.creator_version);
+  a.attribute("/", "file_time", p.file_time);
+  a.attribute("/", "command_line", p.command_line);
+  a.attribute("/", "seed", p.seed);
+  a.attribute("/", "epochs", p.epochs);
+  a.attribute("/", "float_accuracy", p.float_accuracy);
+  a.attribute("/", "int8_test_accuracy", p.int8_test_accuracy);
+  const Dims inputs = {std::uint64_t(n.network.input.channels)};
+  a.dataset("/normalization/mean", n.mean, inputs);
+  a.dataset("/normalization/standard_deviation", n.standard_deviation, inputs);
 }
 
 /// The layout of a model file, for writing and reading alike.
@@ -151,48 +288,36 @@ void visit(Archive& a, ModelFile& m) {
   std::string scheme(scheme_name(n.scheme));
   a.attribute("/", "network", n.network.name);
   a.attribute("/", "backend", scheme);
-  if (a.version() >= 3) visit_network(a, n.network);
+  n.scheme = parse_scheme(scheme);
+  visit_network(a, n.network);
   if constexpr (Archive::reading) {
-    if (a.version() < 3) n.network = make_recipe(n.network.name).network;
-    connect(n.network);
-    n.scheme = parse_scheme(scheme);
-    n.layers.resize(n.network.layers.size());
+    connect_stored(n.network);
+    n.nodes.resize(n.network.nodes.size());
   }
-  a.attribute("/", "data", n.data);
-  if (a.version() >= 2) a.attribute("/", "data_sha256", n.data_sha256);
-  a.attribute("/", "creator", m.provenance.creator);
-  a.attribute("/", "creator_version", m.provenance.creator_version);
-  a.attribute("/", "file_time", m.provenance.file_time);
-  a.attribute("/", "command_line", m.provenance.command_line);
-  a.attribute("/", "seed", m.provenance.seed);
-  a.attribute("/", "epochs", m.provenance.epochs);
-  a.attribute("/", "float_accuracy", m.provenance.float_accuracy);
-  a.attribute("/", "int8_test_accuracy", m.provenance.int8_test_accuracy);
+  visit_provenance(a, n, m.provenance);
+  a.attribute("/network", "input_scale", n.input.scale);
+  a.attribute("/network", "input_zero_point", n.input.zero_point);
+  for (std::size_t i = 0; i < n.nodes.size(); ++i) visit_node(a, n, i);
+}
 
-  using Shape = std::vector<std::uint64_t>;
-  const Shape inputs = {std::uint64_t(n.network.input_channels)};
-  a.dataset("/normalization/mean", n.mean, inputs);
-  a.dataset("/normalization/standard_deviation", n.standard_deviation, inputs);
-  for (std::size_t i = 0; i < n.layers.size(); ++i) {
-    const Layer& shape = n.network.layers[i];
-    QuantizedLayer& layer = n.layers[i];
-    const std::string group = "/layers/" + shape.name;
-    const std::uint64_t out = shape.out_channels, fan_in = shape.fan_in(), kernel = shape.kernel;
-    int index = int(i);
-    a.group(group);
-    a.attribute(group, "index", index);
-    if (index != int(i)) fail("layer {}: expected index {}, found {}", shape.name, i, index);
-    a.attribute(group, "input_scale", layer.input.scale);
-    a.attribute(group, "input_zero_point", layer.input.zero_point);
-    a.attribute(group, "output_scale", layer.output.scale);
-    a.attribute(group, "output_zero_point", layer.output.zero_point);
-    a.dataset(group + "/weights", layer.weights,
-              shape.kind == LayerKind::convolution ? Shape{out, fan_in / (kernel * kernel), kernel, kernel}
-                                                   : Shape{out, fan_in});
-    a.dataset(group + "/weight_scale", layer.weight_scale, {out});
-    a.dataset(group + "/bias", layer.requantization.bias, {out});
-    a.dataset(group + "/multiplier", layer.requantization.multiplier, {out});
+/// The layout of versions 1 to 3.
+void read_old(Reader& a, ModelFile& m) {
+  QuantizedNetwork& n = m.network;
+  std::string scheme;
+  a.attribute("/", "network", n.network.name);
+  a.attribute("/", "backend", scheme);
+  std::vector<bool> fully_connected;
+  if (a.version() == 3) {
+    for (const ChainLayer& layer : read_chain(a, n.network)) fully_connected.push_back(layer.fully_connected);
+  } else {
+    n.network = make_recipe(n.network.name).network;
+    for (const Node& node : n.network.nodes)
+      if (node.operation == Operation::convolution) fully_connected.push_back(n.network.fully_connected(node));
   }
+  n.scheme = parse_scheme(scheme);
+  n.nodes.resize(n.network.nodes.size());
+  visit_provenance(a, n, m.provenance);
+  read_layers(a, n, fully_connected);
 }
 
 }  // namespace
@@ -219,7 +344,7 @@ ModelFile load_model_file(const std::filesystem::path& path) {
   ModelFile model;
   try {
     Reader reader(bytes, path.string());
-    visit(reader, model);
+    reader.version() < 4 ? read_old(reader, model) : visit(reader, model);
     reader.finish();
     check(model.network);
   } catch (const Error& error) {

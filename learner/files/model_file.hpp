@@ -11,9 +11,10 @@
 namespace triseg {
 
 inline constexpr const char* model_format = "triseg-model";
-/// Versions 1 and 2 have no description of the network, which is that of the recipe of its name; version 1 has no
-/// data_sha256 either, which is read as an empty one.
-inline constexpr int model_schema_version = 3;
+/// Versions 1 to 3 hold chains of layers, which become nodes (network/chain.hpp). Versions 1 and 2 have no description
+/// of the network, which is that of the recipe of its name; version 1 has no data_sha256 either, which is read as an
+/// empty one.
+inline constexpr int model_schema_version = 4;
 
 /// How a model came to be. The data set is QuantizedNetwork::data.
 struct Provenance {
@@ -37,7 +38,7 @@ struct ModelFile {
 /// Writes the model whole (commit_file). Throws Error if check(network) does or the file cannot be written.
 void save_model(const std::filesystem::path& path, const QuantizedNetwork& network, const Provenance& provenance);
 
-/// Reads and checks a model: the network is connected, every layer's sizes are compared with it, all datasets'
+/// Reads and checks a model: the network is connected, every node's sizes are compared with it, all datasets'
 /// checksums and the digest over all fields verified, and check() passed. Anything else throws Error naming the file
 /// and what was expected of it.
 ModelFile load_model_file(const std::filesystem::path& path);

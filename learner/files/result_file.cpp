@@ -170,7 +170,7 @@ Json result_json(const RunData& run, std::span<const Codes> codes, std::span<con
 std::vector<LayerRepair> search_repair(const RunData& run) {
   Problem problem;
   problem.model.network = run.network;
-  for (const SiteData& site : run.sites) problem.sites.push_back(layer_index(run.network, site.name, "site"));
+  problem.sites = site_nodes(run.network, run.sites);
   const auto repair = stored_repair(run.checkpoint, problem);
   return repair ? layer_repairs(run.network, *repair) : std::vector<LayerRepair>();
 }
@@ -222,9 +222,9 @@ namespace {
 /// Brings what older versions wrote, sites by their record keys and an object as selection, to the form of now.
 void modernize(Json& json, const Network& network) {
   Json layers = Json::object();
-  for (const Layer& layer : network.layers)
-    for (const std::string& key : {layer.name, record_key(layer)})
-      if (json["layers"].contains(key)) layers[layer.name] = json["layers"][key];
+  for (const Node& node : network.nodes)
+    for (const std::string& key : {node.name, record_key(network, node)})
+      if (json["layers"].contains(key)) layers[node.name] = json["layers"][key];
   json["layers"] = layers;
   if (!json.contains("selection") || !json["selection"].is_object()) return;
   json["selected"] = json["selection"];
@@ -353,14 +353,14 @@ SiteCodes ResultFile::codes(const Network& network) const {
   SiteCodes result;
   std::vector<std::string> known;
   std::set<std::string> found;
-  for (std::size_t i = 0; i < network.layers.size(); ++i) {
-    const Layer& layer = network.layers[i];
-    if (!layer.relu) continue;
-    known.push_back(layer.name);
-    for (const std::string& key : {layer.name, record_key(layer)}) {
+  for (std::size_t i = 0; i < network.nodes.size(); ++i) {
+    const Node& node = network.nodes[i];
+    if (!node.relu) continue;
+    known.push_back(node.name);
+    for (const std::string& key : {node.name, record_key(network, node)}) {
       if (!layers.contains(key)) continue;
       if (!result.sites.empty() && result.sites.back() == i)
-        fail("{}: layers.{}: the site {} is there already by its plain name", path_.string(), key, layer.name);
+        fail("{}: layers.{}: the site {} is there already by its plain name", path_.string(), key, node.name);
       found.insert(key);
       result.sites.push_back(i);
       result.codes.push_back(parse_codes(path_, "layers." + key, layers[key]));

@@ -27,7 +27,7 @@ inline constexpr int deepest_json = 64;
 ///   selected    the candidate that was chosen, and its scores on the validation split
 ///   metrics     acc_teacher, acc_student, acc_drop on the test split [percent], KD, attention, 95 % confidence
 ///               intervals
-///   repair      mode, and with a repair layers.<layer>.{multiplier, bias}, arrays over the channels
+///   repair      mode, and with a repair layers.<node>.{multiplier, bias}, arrays over the channels
 ///   and the run's seed, data, data_sha256, temperature, attention_layers, model_sha256, config_hash, episodes,
 ///   student_images.
 /// Text is made valid UTF-8 (core/text.hpp): a path of other bytes is to be given again with --data.
@@ -45,7 +45,7 @@ void write_episode(const std::filesystem::path& path, const RunData& run, std::s
 
 /// The sites that a result file names, and their codes.
 struct SiteCodes {
-  std::vector<std::size_t> sites;  ///< indices into the layers, ascending
+  std::vector<std::size_t> sites;  ///< numbers of nodes, ascending
   std::vector<Codes> codes;        ///< (sites)
 };
 
@@ -90,7 +90,7 @@ class ResultFile {
   /// there are none, or if codes make no monotone staircase.
   std::vector<std::pair<std::string, Codes>> named_codes() const;
 
-  /// The repair; none if the file has none. Throws Error also if a layer is none of the network's.
+  /// The repair; none if the file has none. Throws Error also if one is of no convolution of the network's.
   StoredRepair repair(const Network& network) const;
 
   /// The episodes of the search that it is of; 0 if the file does not say.

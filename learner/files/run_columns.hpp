@@ -282,8 +282,9 @@ inline Field may_differ(Field f) {
   return f;
 }
 
-inline Field since_version_5(Field f) {
-  f.since = 5;
+inline Field in_versions(int since, int until, Field f) {
+  f.since = since;
+  f.until = until;
   return f;
 }
 

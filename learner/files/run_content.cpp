@@ -52,17 +52,18 @@ void check_sites(const RunData& run, Violations& report) {
   const Network& network = run.network;
   std::size_t next = 0;
   for (const SiteData& site : run.sites) {
-    const auto layer = std::find_if(network.layers.begin() + next, network.layers.end(),
-                                    [&](const Layer& l) { return l.relu && l.name == site.name; });
-    if (layer == network.layers.end()) {
+    const auto node = std::find_if(network.nodes.begin() + next, network.nodes.end(),
+                                   [&](const Node& x) { return x.relu && x.name == site.name; });
+    if (node == network.nodes.end()) {
       report.add("/sites/name", fmt::format("'{}' is no site of {}, or not in network order", site.name, network.name));
       continue;
     }
-    next = layer - network.layers.begin() + 1;
-    if (record_key(*layer) != site.record_key)
-      report.add("/sites/record_key", fmt::format("expected '{}', found '{}'", record_key(*layer), site.record_key));
-    if (layer->kind != site.kind)
-      report.add("/sites/kind", fmt::format("expected {} for {}", kind_name(layer->kind), site.name));
+    next = node - network.nodes.begin() + 1;
+    if (record_key(network, *node) != site.record_key)
+      report.add("/sites/record_key",
+                 fmt::format("expected '{}', found '{}'", record_key(network, *node), site.record_key));
+    if (kind_name(network, *node) != site.kind)
+      report.add("/sites/kind", fmt::format("expected {} for {}", kind_name(network, *node), site.name));
     if (!(site.scale.scale > 0)) report.add("/sites/scale", fmt::format("{}: expected a positive scale", site.name));
     if (site.scale.zero_point != 0)
       report.add("/sites/zero_point", fmt::format("{}: expected 0 behind a ReLU", site.name));
@@ -185,11 +186,11 @@ void check_repair(const RunData& run, Violations& report) {
   std::vector<std::string> expected, found;
   try {
     if (repaired)
-      for (std::size_t l : repaired_layers(network, layer_index(network, run.sites.at(0).name, "/sites/name")))
-        expected.push_back(network.layers[l].name);
+      for (const std::size_t i : repaired_nodes(network, site_nodes(network, run.sites)))
+        expected.push_back(network.nodes[i].name);
     for (const LayerRepair& layer : run.selected.repair) found.push_back(layer.layer);
     if (found != expected)
-      report.add("/selected/repair_layer", fmt::format("expected the layers behind the first site ({}), found ({})",
+      report.add("/selected/repair_layer", fmt::format("expected the convolutions behind the sites ({}), found ({})",
                                                        fmt::join(expected, ","), fmt::join(found, ",")));
     repair_of(network, run.selected.repair);
   } catch (const Error& error) {

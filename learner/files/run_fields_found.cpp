@@ -108,7 +108,7 @@ void add_selected_cost(std::vector<Field>& fields) {
       [](const NetworkCost& c) { return c.entropy_bits; });
   add({"coded_bits", "bit", "an activation behind the sites in a 2-bit code with 8-bit escapes"},
       [](const NetworkCost& c) { return c.coded_bits; });
-  add({"multiplications", "1", "multiplications of an inference, all layers"},
+  add({"multiplications", "1", "multiplications of an inference, all convolutions"},
       [](const NetworkCost& c) { return c.multiplications; });
   add({"skipped", "1", "share of them with an operand that a staircase makes 0"},
       [](const NetworkCost& c) { return c.skipped; });
@@ -138,17 +138,20 @@ void add_selected_cost(std::vector<Field>& fields) {
   add_share("exact_zero", "share that is 0 without a staircase", &SiteShares::exact_zero);
   add_share("entropy_bits", "entropy of an activation", &SiteShares::entropy_bits, "bit");
   add_share("coded_bits", "an activation in a 2-bit code with 8-bit escapes", &SiteShares::coded_bits, "bit");
-  add_site({"multiplications", "1", "multiplications of an inference in the layer behind"},
+  add_site({"multiplications", "1", "multiplications of an inference by the convolutions that read it"},
            [](const SiteCost& s) { return s.multiplications; });
-  add_site({"energy", "pJ", "estimated energy of the layer behind"},
+  add_site({"energy", "pJ", "estimated energy of what the convolutions that read it do with it"},
            [](const SiteCost& s) { return s.energy.staircase; });
   add_site({"energy_exact", "pJ", "the same of the exact network"}, [](const SiteCost& s) { return s.energy.exact; });
 }
 
-/// The selected student's repair: its layers, and the channels of all of them one after the other.
+/// The selected student's repair: its convolutions, and the channels of all of them one after the other.
 void add_repair(std::vector<Field>& fields) {
-  Field layer{
-      "/selected/repair_layer", Type::string, {"M"}, "", "layers with a repaired requantization, in network order"};
+  Field layer{"/selected/repair_layer",
+              Type::string,
+              {"M"},
+              "",
+              "convolutions with a repaired requantization, in network order"};
   layer.get = [](const RunData& run) {
     std::vector<std::string> names;
     for (const LayerRepair& r : run.selected.repair) names.push_back(r.layer);
@@ -162,7 +165,7 @@ void add_repair(std::vector<Field>& fields) {
                  Type::s32,
                  {"M"},
                  "1",
-                 "their output channels, which lie one layer after the other below"};
+                 "their output channels, which lie one convolution after the other below"};
   channels.get = [](const RunData& run) {
     std::vector<std::int32_t> counts;
     for (const LayerRepair& r : run.selected.repair)
@@ -171,7 +174,7 @@ void add_repair(std::vector<Field>& fields) {
   };
   fields.push_back(with_set(channels, [](RunData& run, const Values& values) {
     const auto counts = values.as<std::int32_t>();
-    constexpr std::int64_t most_channels = 1 << 24;  // of all layers of any network
+    constexpr std::int64_t most_channels = 1 << 24;  // of all convolutions of any network
     std::int64_t total = 0;
     for (std::size_t i = 0; i < counts.size(); ++i) {
       total += counts[i];

@@ -1,8 +1,8 @@
 #include "learner/files/run_fields.hpp"
 
 #include "core/error.hpp"
-#include "learner/files/network_columns.hpp"
 #include "learner/files/run_columns.hpp"
+#include "learner/files/stored_network.hpp"
 
 #include <sstream>
 #include <string>
@@ -72,42 +72,81 @@ void add_root(std::vector<Field>& fields) {
   add_placement("command_line", "the command that started or last continued the run", &RunData::command_line);
 }
 
-void add_network(std::vector<Field>& fields) {
-  const auto add_scalar = [&](std::string name, std::string long_name, auto access) {
-    fields.push_back(since_version_5(scalar("/network/" + name, "1", long_name, access)));
+namespace {
+
+/// The fields of a chain, which were those of networks before version 7. RunData has none of them: they are read by
+/// hand, and never written.
+void add_chain(std::vector<Field>& fields) {
+  const auto add = [&](const std::string& name, Type type, std::vector<std::string> dims) {
+    Field f{"/network/" + name, type, std::move(dims), "", ""};
+    f.set = [](RunData&, const Values&) {};
+    fields.push_back(in_versions(5, 6, f));
   };
-  add_scalar("input_channels", "channels of the input",
-             [](auto& r) -> decltype(auto) { return (r.network.input_channels); });
-  add_scalar("input_side", "height and width of the input [pixels]",
-             [](auto& r) -> decltype(auto) { return (r.network.input_side); });
-  add_scalar("classes", "classes that the network tells apart",
-             [](auto& r) -> decltype(auto) { return (r.network.classes); });
-  const Rows rows{"/network", "Y", [](auto& run) -> decltype(auto) { return (run.network.layers); }};
-  fields.push_back(since_version_5(column(rows, {"name", "", "layer name"}, &Layer::name)));
-  fields.push_back(since_version_5(
-      with_set(column(rows, {"kind", "", "conv or fc"}, [](const Layer& l) { return std::string(kind_name(l.kind)); }),
-               [](RunData& run, const Values& values) {
-                 const std::vector<std::string> names = values.strings();
-                 run.network.layers.resize(names.size());
-                 for (std::size_t i = 0; i < names.size(); ++i) run.network.layers[i].kind = parse_kind(names[i]);
-               })));
-  visit_layer_columns([&](const char* name, const char* long_name, auto access) {
-    fields.push_back(since_version_5(column(rows, {name, "1", long_name}, access)));
+  add("name", Type::string, {"Y"});
+  add("kind", Type::string, {"Y"});
+  visit_chain_columns([&]<class T>(const char* name, const char*, T ChainLayer::*) { add(name, type_of<T>(), {"Y"}); });
+}
+
+}  // namespace
+
+void add_network(std::vector<Field>& fields) {
+  const auto current = [](Field f) { return in_versions(7, run_schema_version, std::move(f)); };
+  const auto size = [](std::string name, std::string long_name, auto access) {
+    return scalar("/network/" + name, "1", long_name, access);
+  };
+  const auto height = [](auto& r) -> decltype(auto) { return (r.network.input.height); };
+  const auto set_side = [](RunData& run, const Values& values) {
+    run.network.input.height = run.network.input.width = values.get<std::int32_t>();
+  };
+  fields.push_back(in_versions(5, run_schema_version,
+                               size("input_channels", "channels of the input",
+                                    [](auto& r) -> decltype(auto) { return (r.network.input.channels); })));
+  fields.push_back(in_versions(5, 6, with_set(size("input_side", "", height), set_side)));
+  fields.push_back(current(size("input_height", "height of the input [pixels]", height)));
+  fields.push_back(current(
+      size("input_width", "its width [pixels]", [](auto& r) -> decltype(auto) { return (r.network.input.width); })));
+  fields.push_back(in_versions(5, run_schema_version,
+                               size("classes", "classes that the network tells apart",
+                                    [](auto& r) -> decltype(auto) { return (r.network.classes); })));
+  add_chain(fields);
+  Field sites{"/network/all_sites",
+              Type::string,
+              {"A"},
+              "",
+              "names that --sites all stands for; none: all nodes behind a ReLU"};
+  sites.get = [](const RunData& run) { return Values::strings(run.network.all_sites); };
+  sites.set = [](RunData& run, const Values& values) { run.network.all_sites = values.strings(); };
+  fields.push_back(current(sites));
+
+  const Rows rows{"/network/nodes", "Y", [](auto& run) -> decltype(auto) { return (run.network.nodes); }};
+  fields.push_back(current(column(rows, {"name", "", "name of the node and its value"}, &Node::name)));
+  fields.push_back(
+      current(with_set(column(rows, {"operation", "", "what it does (docs/int8-contract.md)"},
+                              [](const Node& node) { return std::string(operation_name(node.operation)); }),
+                       [](RunData& run, const Values& values) {
+                         const std::vector<std::string> names = values.strings();
+                         run.network.nodes.resize(names.size());
+                         for (std::size_t i = 0; i < names.size(); ++i)
+                           run.network.nodes[i].operation = parse_operation(names[i]);
+                       })));
+  Field inputs{"/network/nodes/inputs", Type::s32, {"Y", "I"}, "1", inputs_long_name};
+  inputs.get = [](const RunData& run) {
+    const InputColumns columns = input_columns(run.network);
+    return Values::array<std::int32_t>(columns.values, {run.network.nodes.size(), columns.most});
+  };
+  inputs.set = [](RunData& run, const Values& values) { set_inputs(run.network, values.as<std::int32_t>()); };
+  fields.push_back(current(inputs));
+  visit_node_columns([&](const char* name, const char* long_name, auto access) {
+    fields.push_back(current(column(rows, {name, "1", long_name}, access)));
   });
 }
 
 void add_sites(std::vector<Field>& fields) {
   const Rows rows{"/sites", "L", &RunData::sites};
   const auto add = [&](Label label, auto access) { fields.push_back(column(rows, label, access)); };
-  add({"name", "", "layer name"}, &SiteData::name);
+  add({"name", "", "name of its node"}, &SiteData::name);
   add({"record_key", "", "key of the site in result files"}, &SiteData::record_key);
-  fields.push_back(with_set(
-      column(rows, {"kind", "", "conv or fc"}, [](const SiteData& s) { return std::string(kind_name(s.kind)); }),
-      [](RunData& run, const Values& values) {
-        const std::vector<std::string> names = values.strings();
-        run.sites.resize(names.size());
-        for (std::size_t i = 0; i < names.size(); ++i) run.sites[i].kind = parse_kind(names[i]);
-      }));
+  add({"kind", "", "conv, fc (fully connected), or another operation"}, &SiteData::kind);
   add({"scale", "1", "real value of one code step"}, [](auto& s) -> decltype(auto) { return (s.scale.scale); });
   add({"zero_point", "1", "code of real zero"}, [](auto& s) -> decltype(auto) { return (s.scale.zero_point); });
   add({"tmax", "1", "largest code that the staircase replaces, by the rule of calibration"}, &SiteData::tmax);

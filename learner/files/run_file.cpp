@@ -6,7 +6,10 @@
 #include "learner/files/run_content.hpp"
 #include "learner/files/run_layout.hpp"
 #include "learner/files/run_schema.hpp"
+#include "learner/files/stored_network.hpp"
 #include "network/recipes.hpp"
+
+#include <type_traits>
 
 namespace triseg {
 namespace {
@@ -39,10 +42,29 @@ Values file_field(const Field& field, const std::string& digest) {
   fail("no value for the attribute {}", name);
 }
 
+/// The network of a version before 7, a chain of layers.
+void read_chain(Network& n, const hdf5::File& file) {
+  std::vector<ChainLayer> layers =
+      chain_layers(file.read_dataset("/network/name").strings(), file.read_dataset("/network/kind").strings());
+  visit_chain_columns([&]<class T>(const char* name, const char*, T ChainLayer::*access) {
+    const Values column = file.read_dataset(fmt::format("/network/{}", name));
+    for (std::size_t i = 0; i < layers.size(); ++i)
+      layers[i].*access = static_cast<T>(column.as<std::conditional_t<std::is_same_v<T, bool>, std::uint8_t, T>>()[i]);
+  });
+  connect_chain(n, layers);
+}
+
 /// Fills in of the network what the file does not say.
-void complete_network(RunData& run, int version) {
+void complete_network(RunData& run, const hdf5::File& file, int version) {
+  if (version >= 7) return connect_stored(run.network);
   if (version < 5) run.network = make_recipe(run.network.name).network;
-  connect(run.network);
+  else read_chain(run.network, file);
+  for (SiteData& site : run.sites)
+    for (const Node& node : run.network.nodes)
+      if (node.name == site.name) {  // a convolution over the whole plane is a fully connected layer since
+        site.kind = kind_name(run.network, node);
+        site.record_key = record_key(run.network, node);
+      }
 }
 
 hdf5::File make_file(const RunData& run) {
@@ -116,7 +138,7 @@ RunData read_stored(const hdf5::File& file, const std::string& name) {
     fail("{}: its content does not have the digest of its attribute {}: it was damaged or edited", name,
          content_digest_attribute);
   try {
-    complete_network(run, version);
+    complete_network(run, file, version);
   } catch (const Error& error) {
     fail("{}: {}", name, error.what());
   }

@@ -11,7 +11,9 @@ namespace triseg {
 std::vector<Group> run_groups(int version) {
   const std::vector<Group> all = {
       {"/", "Root attributes: what the run is"},
-      {"/network", "The description of the network: its Y layers, a chain, and what it takes and makes", 5},
+      {"/network", "The description of the network: what it takes and makes", 5},
+      {"/network/nodes", "Its Y nodes, in an order in which each comes after its inputs, of which one has I at most",
+       7},
       {"/sites", "The L sites, in network order"},
       {"/episodes", "The N episodes scored so far, in order"},
       {"/updates", "The U policy updates"},
@@ -52,7 +54,7 @@ std::vector<Field> make_fields(int version) {
   add_pareto(all);
   add_selected(all);
   add_checkpoint(all);
-  std::erase_if(all, [&](const Field& f) { return f.since > version; });
+  std::erase_if(all, [&](const Field& f) { return f.since > version || f.until < version; });
   for (Field& f : all)
     if (version == 4 && !f.path_in_version_4.empty()) f.path = f.path_in_version_4;
   return all;
@@ -61,8 +63,12 @@ std::vector<Field> make_fields(int version) {
 }  // namespace
 
 const std::vector<Field>& run_fields(int version) {
-  static const std::vector<Field> current = make_fields(run_schema_version), version_4 = make_fields(4);
-  return version == 4 ? version_4 : current;
+  static const std::vector<std::vector<Field>> all = [] {
+    std::vector<std::vector<Field>> fields;
+    for (int each = oldest_run_schema_version; each <= run_schema_version; ++each) fields.push_back(make_fields(each));
+    return fields;
+  }();
+  return all.at(static_cast<std::size_t>(version - oldest_run_schema_version));
 }
 
 std::string attributes_that_may_differ() {

@@ -14,8 +14,9 @@ namespace triseg {
 
 inline constexpr const char* run_format = "triseg-run";
 /// Raised whenever the layout changes. Version 4 has no description of the network, which is that of the recipe of its
-/// name, and calls branches parts; before version 6 all candidates were scored on all images. Both are read, too.
-inline constexpr int run_schema_version = 6, oldest_run_schema_version = 4;
+/// name, and calls branches parts; before version 6 all candidates were scored on all images; before version 7 networks
+/// were chains of layers. All of them are read, too.
+inline constexpr int run_schema_version = 7, oldest_run_schema_version = 4;
 
 /// One dataset or root attribute.
 struct Field {
@@ -28,8 +29,9 @@ struct Field {
   std::string path;  ///< "/episodes/reward"; a root attribute is "/@seed"
   Type type = Type::f64;
   std::vector<std::string>
-      dims;  ///< "Y" layers, "L" sites, "N" episodes, "U" updates, "E" evaluations, "F" finalists, "K" candidates, "R"
-             ///< records, "P" the Pareto front, "M" repaired layers, "C" their channels, or a number; () is a scalar
+      dims;  ///< "Y" nodes, "I" inputs of one at most, "A" names of sites, "L" sites, "N" episodes, "U" updates, "E"
+             ///< evaluations, "F" finalists, "K" candidates, "R" records, "P" the Pareto front, "M" repaired nodes, "C"
+             ///< their channels, or a number; () is a scalar
   std::string units;      ///< "s", "percent", "nats"; "1" for pure numbers, "" for text
   std::string long_name;  ///< what it is, also the dataset's attribute
   Role role = Role::stored;
@@ -37,10 +39,11 @@ struct Field {
   bool finished_only = false;  ///< only in the file of a finished run
   int derived_since =
       4;  ///< schema version from which the validator compares a derived field; earlier ones had another formula
-  bool padded = false;            ///< f64 whose rows may end in NaN
-  std::string columns;            ///< names along the last axis, "t1,v1,t2,v2"; "" if it has none
-  int since = 4;                  ///< the first schema version that has it
-  std::string path_in_version_4;  ///< "" if the same
+  bool padded = false;             ///< f64 whose rows may end in NaN
+  std::string columns;             ///< names along the last axis, "t1,v1,t2,v2"; "" if it has none
+  int since = 4;                   ///< the first schema version that has it
+  int until = run_schema_version;  ///< the last one; earlier ones are read by hand (run_file.cpp), not by set
+  std::string path_in_version_4;   ///< "" if the same
 
   std::function<Values(const RunData&)> get;  ///< what to write; empty for Role::file
   std::function<void(RunData&, const Values&)>

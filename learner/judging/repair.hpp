@@ -23,9 +23,13 @@ inline constexpr Names<RepairMode, 3> repair_modes = {
 /// Throws Error for any other name.
 RepairMode parse_repair_mode(std::string_view name);
 
-/// The layers that a repair by moments changes, in network order: those behind the first site, whose index this takes.
-/// No staircase precedes the others.
-std::vector<std::size_t> repaired_layers(const Network& network, std::size_t first_site);
+/// The convolutions that a repair by moments changes, in network order: those that a site's value reaches. No staircase
+/// precedes the others. sites: numbers of nodes.
+std::vector<std::size_t> repaired_nodes(const Network& network, std::span<const std::size_t> sites);
+
+/// The most of them that follow one another on any way through the network: after so many fits of all of them at once,
+/// each has been fitted behind those before it.
+std::size_t repair_depth(const Network& network, std::span<const std::size_t> sites);
 
 /// The repair that gives accumulators of the student's moments the teacher's mean and deviation (moment matching). With
 /// the means mu of accumulators under the model's own bias and their deviations sigma over the same images, for each
@@ -34,7 +38,7 @@ std::vector<std::size_t> repaired_layers(const Network& network, std::size_t fir
 ///     multiplier' = multiplier * sigma_t / sigma_s       bias' = rint(bias - mu_s + mu_t * sigma_s / sigma_t)
 ///
 /// so that multiplier' * (a + bias') is multiplier * (mu_t + sigma_t * (accumulator - mu_s) / sigma_s). In mode `layer`
-/// all channels of a layer share one ratio and one shift, those of their outputs y = multiplier * accumulator, in
+/// all channels of a node share one ratio and one shift, those of their outputs y = multiplier * accumulator, in
 /// codes, pooled over the channels (M: mean of their means; S^2: mean of their variances plus the variance of their
 /// means):
 ///
@@ -42,17 +46,17 @@ std::vector<std::size_t> repaired_layers(const Network& network, std::size_t fir
 ///
 /// Where a deviation is 0, multipliers stay and the mean alone moves. bias' is kept within 2^30 of 0, and where
 /// accumulators stay within 32 bits. Throws Error (check_repair) if a multiplier leaves the range of float32.
-/// teacher, student: moments without bias (channels of all layers), as Engine::add_moments gives them; of the student
-/// under a repair of the layers before, its own layer's does not matter. `mode` is not none.
+/// teacher, student: moments without bias (channels of all convolutions), as Engine::add_moments gives them; of the
+/// student under a repair of the nodes before, its own node's does not matter. `mode` is not none.
 Repair fit_repair(const Problem& problem, RepairMode mode, std::span<const Moments> teacher,
                   std::span<const Moments> student);
 
-/// The layers of a repair by name, and back. Throws Error for a layer that the network does not have or that has
+/// The convolutions of a repair by name, and back. Throws Error for one that the network does not have or that has
 /// another number of channels.
 std::vector<LayerRepair> layer_repairs(const Network& network, const Repair& repair);
 Repair repair_of(const Network& network, std::span<const LayerRepair> layers);
 
-/// Throws Error naming a layer whose multipliers are not those of the model times one factor, up to rounding: a repair
+/// Throws Error naming a node whose multipliers are not those of the model times one factor, up to rounding: a repair
 /// of mode `layer` promises hardware that they are.
 void check_one_factor(const QuantizedNetwork& model, const Repair& repair);
 

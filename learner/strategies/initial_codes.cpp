@@ -1,6 +1,7 @@
 #include "learner/strategies/initial_codes.hpp"
 
 #include "core/error.hpp"
+#include "network/readings.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -82,19 +83,32 @@ Codes mse_optimum(const Histogram& histogram, int tmax) {
   return best;
 }
 
-double mean_weight(const QuantizedLayer& consumer) {
-  const std::size_t channels = consumer.requantization.multiplier.size(), fan_in = consumer.weights.size() / channels;
+double mean_weight(const QuantizedNetwork& network, std::size_t site, std::span<const std::size_t> sites) {
+  const Network& n = network.network;
+  const int site_channels = n.nodes[site].shape.channels;
   double of_mean = 0, of_spread = 0;
-  for (std::size_t c = 0; c < channels; ++c) {
-    std::int64_t sum = 0, squares = 0;
-    for (std::size_t i = 0; i < fan_in; ++i) {
-      const std::int64_t w = consumer.weights[c * fan_in + i];
-      sum += w;
-      squares += w * w;
+  for (const Reading& reading : readings(n, site, sites)) {
+    const Node& reader = n.nodes[reading.node];
+    const QuantizedNode& numbers = network.nodes[reading.node];
+    const int window = reader.window.height * reader.window.width;
+    const int group_in = n.input_shape(reader).channels / reader.groups,
+              group_out = reader.shape.channels / reader.groups;
+    for (int c = 0; c < reader.shape.channels; ++c) {
+      // The channels of its group that are the site's.
+      const int group = c / group_out * group_in;
+      const int first = std::max(reading.channel - group, 0);
+      const int end = std::min(reading.channel + site_channels - group, group_in);
+      const std::size_t row = std::size_t(c) * group_in * window;
+      std::int64_t sum = 0, squares = 0;
+      for (int i = first * window; i < end * window; ++i) {
+        const std::int64_t w = numbers.weights[row + i];
+        sum += w;
+        squares += w * w;
+      }
+      const double m = numbers.requantization.multiplier[c];
+      of_mean += m * m * double(sum) * double(sum);
+      of_spread += m * m * double(squares) / reading.averaged;
     }
-    const double m = consumer.requantization.multiplier[c];
-    of_mean += m * m * double(sum) * double(sum);
-    of_spread += m * m * double(squares);
   }
   return of_spread > 0 ? std::max(1.0, of_mean / of_spread) : 1.0;
 }

@@ -6,7 +6,9 @@
 #include "network/quantized_network.hpp"
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -39,11 +41,13 @@ std::int64_t squared_error(const Histogram& histogram, const Codes& codes);
 /// every t1 and t2 are tried, and v1 and v2 are the rounded means of their segments, from prefix sums; O(tmax^2).
 Codes mse_optimum(const Histogram& histogram, int tmax);
 
-/// How much more the mean of a site's error weighs than its spread, to the layer that takes its codes: with the layer's
-/// weights w_ci (output channel c, input element i) times its multipliers, and errors of mean b and variance v at all
-/// elements alike, the mean square error of an accumulator is b^2 (sum_i w_ci)^2 + v sum_i w_ci^2. This is the ratio of
-/// the two sums, each averaged over the channels; 1 or more.
-double mean_weight(const QuantizedLayer& consumer);
+/// How much more the mean of a site's error weighs than its spread, to the convolutions that take up its codes
+/// (readings()): with their weights w_ci on its elements (output channel c, input element i) times their multipliers,
+/// and errors of mean b and variance v at all elements alike, the mean square error of an accumulator is
+/// b^2 (sum_i w_ci)^2 + v sum_i w_ci^2, where averages over n elements in between make v n times smaller. This is the
+/// ratio of the two sums, each averaged over all channels of all of them; 1 or more, and 1 where none takes them up.
+/// site: number of a node; sites: of all sites, behind which other codes are taken up.
+double mean_weight(const QuantizedNetwork& network, std::size_t site, std::span<const std::size_t> sites);
 
 /// The legal codes of the least v + weight * b^2, b and v the mean and variance of the error f(q) - q over the
 /// histogram: 1 is mse_optimum's sum. Exact but for rounding in double: every t1, t2 and v1 that can come below the

@@ -15,7 +15,7 @@ std::vector<Start> analytic_starts(const Problem& problem, const std::vector<Sit
     Start start{fmt::format("balanced-{}", factor), {}};
     for (std::size_t i = 0; i < sites.size(); ++i)
       start.codes.push_back(balanced_optimum(sites[i].histogram, sites[i].tmax,
-                                             factor * mean_weight(problem.model.layers[problem.sites[i] + 1])));
+                                             factor * mean_weight(problem.model, problem.sites[i], problem.sites)));
     starts.push_back(std::move(start));
   }
   return starts;

@@ -16,7 +16,7 @@ struct Start {
   std::vector<Codes> codes;  // (sites)
 };
 
-/// Multiples of mean_weight of the layer behind a site, by which balanced optima weigh the mean of the site's error.
+/// Multiples of a site's mean_weight, by which balanced optima weigh the mean of the site's error.
 inline constexpr std::array balance_factors = {1, 3, 10, 30};
 inline constexpr std::size_t analytic_start_count = 2 + balance_factors.size();
 

@@ -142,9 +142,9 @@ struct Spread {
   double mean = 0, variance = 0;
 };
 
-struct LayerSpread {
-  Spread activations, weights;
-  std::vector<Spread> channel_activations, channel_weights;  ///< (out_channels)
+struct NodeSpread {
+  Spread values, weights;
+  std::vector<Spread> channel_values, channel_weights;  ///< (channels); weights: of convolutions alone, else empty
 };
 
 Spread scaled(const Sums& sums, double scale, int zero_point) {
@@ -160,36 +160,37 @@ Spread pooled(const std::vector<Spread>& channels) {
   return all;
 }
 
-/// Real values of a layer's output before staircase and pooling, and of its weights.
-std::vector<LayerSpread> spreads_of(const AnalyzeOptions& o, const Analyzed& a) {
+/// Real values of each node's output before its staircase, and of its weights.
+std::vector<NodeSpread> spreads_of(const AnalyzeOptions& o, const Analyzed& a) {
   const QuantizedNetwork& model = a.problem.model;
   std::vector<std::vector<Sums>> sums;
-  for (const Layer& layer : model.network.layers) sums.emplace_back(layer.out_channels);
+  for (const Node& node : model.network.nodes) sums.emplace_back(node.shape.channels);
   const auto engine = make_engine(o.engine.engine, a.problem);
   const Student exact = teacher(a.problem);
   for (std::size_t first = 0; first < a.request.images.size(); first += split_batch) {
     std::vector<std::uint32_t> images;
     for (std::size_t i = first; i < std::min<std::size_t>(first + split_batch, a.request.images.size()); ++i)
       images.push_back(a.request.images[i] + static_cast<std::uint32_t>(a.data.split_offset(a.request.split)));
-    std::vector<std::uint8_t> codes(images.size() * model.network.input_size());
+    std::vector<std::uint8_t> codes(images.size() * model.network.input.size());
     quantize_images(model, a.data.split_images(a.request.split), images, codes);
     engine->load_images(codes, static_cast<int>(images.size()));
-    engine->trace(exact, [&](const LayerTrace& trace) {
-      for (std::size_t i = 0; i < trace.codes.size(); ++i) sums[trace.layer][i % trace.channels].add(trace.codes[i]);
+    engine->trace(exact, [&](const NodeTrace& trace) {
+      for (std::size_t i = 0; i < trace.codes.size(); ++i) sums[trace.node][i % trace.channels].add(trace.codes[i]);
     });
   }
-  std::vector<LayerSpread> spreads;
-  for (std::size_t l = 0; l < model.layers.size(); ++l) {
-    const QuantizedLayer& layer = model.layers[l];
-    const std::size_t channels = sums[l].size(), fan_in = layer.weights.size() / channels;
-    LayerSpread spread;
+  std::vector<NodeSpread> spreads;
+  for (std::size_t n = 0; n < model.nodes.size(); ++n) {
+    const QuantizedNode& node = model.nodes[n];
+    const std::size_t channels = sums[n].size(), fan_in = node.weights.size() / channels;
+    NodeSpread spread;
     for (std::size_t c = 0; c < channels; ++c) {
+      spread.channel_values.push_back(scaled(sums[n][c], node.output.scale, node.output.zero_point));
+      if (node.weights.empty()) continue;
       Sums weights;
-      for (std::size_t i = 0; i < fan_in; ++i) weights.add(layer.weights[c * fan_in + i]);
-      spread.channel_activations.push_back(scaled(sums[l][c], layer.output.scale, layer.output.zero_point));
-      spread.channel_weights.push_back(scaled(weights, layer.weight_scale[c], 0));
+      for (std::size_t i = 0; i < fan_in; ++i) weights.add(node.weights[c * fan_in + i]);
+      spread.channel_weights.push_back(scaled(weights, node.weight_scale[c], 0));
     }
-    spread.activations = pooled(spread.channel_activations);
+    spread.values = pooled(spread.channel_values);
     spread.weights = pooled(spread.channel_weights);
     spreads.push_back(std::move(spread));
   }
@@ -200,30 +201,40 @@ Json json_of(const Spread& s) { return {{"mean", s.mean}, {"variance", s.varianc
 
 int variance(const AnalyzeOptions& o) {
   const Analyzed a = load(o);
-  const std::vector<LayerSpread> spreads = spreads_of(o, a);
-  const auto& layers = a.problem.network().layers;
+  const std::vector<NodeSpread> spreads = spreads_of(o, a);
+  const auto& nodes = a.problem.network().nodes;
   if (o.format == "json") {
     Json json = origin(o, a);
-    for (std::size_t l = 0; l < layers.size(); ++l) {
-      Json& layer = json["layers"][layers[l].name];
-      layer = {{"activations", json_of(spreads[l].activations)}, {"weights", json_of(spreads[l].weights)}};
-      for (std::size_t c = 0; o.by_channel && c < spreads[l].channel_weights.size(); ++c)
-        layer["channels"].push_back({{"activations", json_of(spreads[l].channel_activations[c])},
-                                     {"weights", json_of(spreads[l].channel_weights[c])}});
+    const auto entry = [](const Spread& values, const Spread* weights) {
+      Json both = {{"activations", json_of(values)}};
+      if (weights) both["weights"] = json_of(*weights);
+      return both;
+    };
+    for (std::size_t n = 0; n < nodes.size(); ++n) {
+      const NodeSpread& s = spreads[n];
+      const bool weighted = !s.channel_weights.empty();
+      Json& node = json["layers"][nodes[n].name];
+      node = entry(s.values, weighted ? &s.weights : nullptr);
+      for (std::size_t c = 0; o.by_channel && c < s.channel_values.size(); ++c)
+        node["channels"].push_back(entry(s.channel_values[c], weighted ? &s.channel_weights[c] : nullptr));
     }
     fmt::print("{}\n", json.dump(2));
     return 0;
   }
-  fmt::print("{}: real values of outputs before staircase and pooling, and of weights\n", title(o, a));
-  constexpr auto row = "{:<14}{:>16.6g}{:>16.6g}{:>16.6g}{:>16.6g}\n";
-  fmt::print("{:<14}{:>16}{:>16}{:>16}{:>16}\n", o.by_channel ? "layer.channel" : "layer", "output mean", "variance",
+  fmt::print("{}: real values of outputs before the staircase, and of weights\n", title(o, a));
+  fmt::print("{:<14}{:>16}{:>16}{:>16}{:>16}\n", o.by_channel ? "node.channel" : "node", "output mean", "variance",
              "weight mean", "variance");
-  for (std::size_t l = 0; l < layers.size(); ++l) {
-    const LayerSpread& s = spreads[l];
-    fmt::print(row, layers[l].name, s.activations.mean, s.activations.variance, s.weights.mean, s.weights.variance);
-    for (std::size_t c = 0; o.by_channel && c < s.channel_weights.size(); ++c)
-      fmt::print(row, fmt::format("{}.{}", layers[l].name, c), s.channel_activations[c].mean,
-                 s.channel_activations[c].variance, s.channel_weights[c].mean, s.channel_weights[c].variance);
+  const auto row = [](const std::string& name, const Spread& values, const Spread* weights) {
+    fmt::print("{:<14}{:>16.6g}{:>16.6g}", name, values.mean, values.variance);
+    if (weights) fmt::print("{:>16.6g}{:>16.6g}\n", weights->mean, weights->variance);
+    else fmt::print("{:>16}{:>16}\n", "-", "-");
+  };
+  for (std::size_t n = 0; n < nodes.size(); ++n) {
+    const NodeSpread& s = spreads[n];
+    const bool weighted = !s.channel_weights.empty();
+    row(nodes[n].name, s.values, weighted ? &s.weights : nullptr);
+    for (std::size_t c = 0; o.by_channel && c < s.channel_values.size(); ++c)
+      row(fmt::format("{}.{}", nodes[n].name, c), s.channel_values[c], weighted ? &s.channel_weights[c] : nullptr);
   }
   return 0;
 }
@@ -320,7 +331,7 @@ void setup_analyze(CLI::App& program, int& exit_code) {
   CLI::App* app = program.add_subcommand("analyze", "How codes and weights are spread, and what staircases replace");
   app->require_subcommand(1);
   setup_network_analysis(*app, "percentiles", "Percentiles of every site's codes", percentiles, false, exit_code);
-  setup_network_analysis(*app, "variance", "Mean and variance of every layer's outputs and weights", variance, true,
+  setup_network_analysis(*app, "variance", "Mean and variance of every node's outputs and weights", variance, true,
                          exit_code);
   auto options = std::make_shared<CoverageOptions>();
   CLI::App* coverage_app =

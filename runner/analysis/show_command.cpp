@@ -107,26 +107,41 @@ void show_result(const std::string& path) {
   number("coded size", Pointer("/cost/coded_bits"), "bits an activation");
 }
 
+std::string text_of(const Shape& s) { return fmt::format("{}x{}x{}", s.channels, s.height, s.width); }
+
 void show_model(const std::string& path) {
   const ModelFile file = load_model_file(path);
   const QuantizedNetwork& model = file.network;
   const Network& network = model.network;
-  fmt::print("model: {} ({}), {}, trained on {}: {}x{}x{} in, {} classes, {:.3g} million multiplications an image\n",
+  fmt::print("model: {} ({}), {}, trained on {}: {} in, {} classes, {:.3g} million multiplications an image\n",
              network.display_name, network.name, scheme_name(model.scheme), printable(model.data),
-             network.input_channels, network.input_side, network.input_side, network.classes, network.macs() / 1e6);
+             text_of(network.input), network.classes, network.macs() / 1e6);
   if (file.provenance.int8_test_accuracy > 0)
     fmt::print("accuracy on the test split: float {:.2f} %, INT8 {:.2f} %\n", file.provenance.float_accuracy,
                file.provenance.int8_test_accuracy);
   fmt::print("sha256 {}\n", file.sha256);
-  constexpr auto row = "{:<10}{:>6}{:>14}{:>16}{:>8}{:>8}{:>9}{:>6}{:>12}{:>6}\n";
-  fmt::print(row, "layer", "kind", "in", "out", "kernel", "stride", "padding", "pool", "scale", "site");
-  for (std::size_t l = 0; l < network.layers.size(); ++l) {
-    const Layer& layer = network.layers[l];
-    fmt::print(row, layer.name, kind_name(layer.kind),
-               fmt::format("{}x{}x{}", layer.in_channels, layer.in_side, layer.in_side),
-               fmt::format("{}x{}x{}", layer.out_channels, layer.out_side, layer.out_side), layer.kernel, layer.stride,
-               layer.padding, layer.pool, fmt::format("{:.5g}", model.layers[l].output.scale),
-               layer.relu ? "yes" : "no");
+  std::size_t widest = 9;
+  for (const Node& node : network.nodes) widest = std::max(widest, node.name.size());
+  const auto row = [&](const auto&... cells) {
+    fmt::print("{:<{}}{:>12}{:>14}{:>14}{:>8}{:>8}{:>9}{:>10}{:>7}{:>12}{:>6}\n", cells...);
+  };
+  row("node", widest + 1, "kind", "in", "out", "window", "stride", "padding", "dilation", "groups", "scale", "site");
+  for (std::size_t i = 0; i < network.nodes.size(); ++i) {
+    const Node& node = network.nodes[i];
+    const Window& w = node.window;
+    const bool windowed = node.operation == Operation::convolution || node.operation == Operation::average ||
+                          node.operation == Operation::maximum;
+    const auto sides = [&](int y, int x) {
+      return !windowed ? std::string("-") : y == x ? fmt::format("{}", y) : fmt::format("{}x{}", y, x);
+    };
+    const bool even = w.pad_top == w.pad_bottom && w.pad_left == w.pad_right;
+    row(node.name, widest + 1, kind_name(network, node), node.inputs.empty() ? "-" : text_of(network.input_shape(node)),
+        text_of(node.shape), sides(w.height, w.width), sides(w.stride_y, w.stride_x),
+        !windowed || even ? sides(w.pad_top, w.pad_left)
+                          : fmt::format("{},{},{},{}", w.pad_top, w.pad_left, w.pad_bottom, w.pad_right),
+        sides(w.dilation_y, w.dilation_x),
+        node.operation == Operation::convolution ? fmt::format("{}", node.groups) : "-",
+        fmt::format("{:.5g}", model.nodes[i].output.scale), node.relu ? "yes" : "no");
   }
 }
 

@@ -39,7 +39,7 @@ class Rollout {
   std::optional<std::string> news() { return working_ranks_.news(); }
 
   /// Moments of every candidate's accumulators over the whole request (Scorer::moments): (candidates, channels of all
-  /// layers). Sums of integers: the same for any number of ranks. Rank 0 only.
+  /// convolutions). Sums of integers: the same for any number of ranks. Rank 0 only.
   std::vector<Moments> moments(const ScoreRequest& request);
 
   /// Per site, the histogram of the first candidate's codes before the staircase over the whole request. Rank 0 only.

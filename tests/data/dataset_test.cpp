@@ -184,7 +184,7 @@ TEST(CheckFit, RefusesWhatTheNetworkCannotTake) {
 TEST(FitImage, CentresPadsAndRepeatsGrey) {
   const Network n = make_recipe("alexnet").network;
   const Images images = small_data(1, 28, 6, 1).train;
-  std::vector<std::uint8_t> out(n.input_size(), 77);
+  std::vector<std::uint8_t> out(n.input.size(), 77);
   fit_image(n, images, 3, out);
   for (int c = 0; c < 3; ++c)
     for (int y = 0; y < 32; ++y)
@@ -192,6 +192,19 @@ TEST(FitImage, CentresPadsAndRepeatsGrey) {
         const bool inside = y >= 2 && y < 30 && x >= 2 && x < 30;
         ASSERT_EQ(out[(c * 32 + y) * 32 + x], inside ? images.image(3)[(y - 2) * 28 + x - 2] : 0);
       }
+}
+
+TEST(FitImage, CentresInAnInputThatIsNotSquare) {
+  Network n = make_recipe("alexnet").network;
+  n.input = {1, 30, 40};
+  const Images images = small_data(1, 28, 6, 1).train;
+  std::vector<std::uint8_t> out(n.input.size(), 77);
+  fit_image(n, images, 2, out);
+  for (int y = 0; y < 30; ++y)
+    for (int x = 0; x < 40; ++x) {
+      const bool inside = y >= 1 && y < 29 && x >= 6 && x < 34;
+      ASSERT_EQ(out[y * 40 + x], inside ? images.image(2)[(y - 1) * 28 + x - 6] : 0);
+    }
 }
 
 TEST(FitImage, KeepsColourImagesOfFullSize) {
@@ -206,11 +219,10 @@ TEST(QuantizeImages, MapsEveryPixelThroughItsChannel) {
   n.network = make_recipe("lenet5").network;
   n.mean = {0.1, 0.5, 0.9};
   n.standard_deviation = {0.5, 0.3, 0.7};
-  n.layers.resize(n.network.layers.size());
-  n.layers[0].input = {0.02, 80};
+  n.input = {0.02, 80};
   const Images images = small_data(1, 28, 6, 1).train;
   const std::vector<std::uint32_t> indices = {4, 0, 4};
-  const int size = n.network.input_size(), plane = size / 3;
+  const int size = n.network.input.size(), plane = size / 3;
   std::vector<std::uint8_t> codes(indices.size() * size), pixels(size);
   quantize_images(n, images, indices, codes);
   for (std::size_t i = 0; i < indices.size(); ++i) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/philox.hpp"
+#include "network/chain.hpp"
 #include "worker/engine.hpp"
 
 #include <algorithm>
@@ -28,8 +29,8 @@ class Random {
   std::uint64_t seed_, count_ = 0;
 };
 
-inline Layer convolution(std::string name, int out, int kernel, int stride, int padding, int pool) {
-  Layer layer;
+inline ChainLayer convolution(std::string name, int out, int kernel, int stride, int padding, int pool) {
+  ChainLayer layer;
   layer.name = std::move(name);
   layer.out_channels = out;
   layer.kernel = kernel;
@@ -39,77 +40,119 @@ inline Layer convolution(std::string name, int out, int kernel, int stride, int 
   return layer;
 }
 
-inline Layer fully_connected(std::string name, int out) {
-  Layer layer;
+inline ChainLayer fully_connected(std::string name, int out) {
+  ChainLayer layer;
   layer.name = std::move(name);
-  layer.kind = LayerKind::fully_connected;
+  layer.fully_connected = true;
   layer.out_channels = out;
   return layer;
 }
 
 /// Chains the layers: sets their inputs, connects them, and makes the last one the logits.
-inline Network chain(std::string name, int input_channels, int input_side, std::vector<Layer> layers,
+inline Network chain(std::string name, int input_channels, int input_side, std::vector<ChainLayer> layers,
                      std::vector<std::size_t> attention_layers) {
   Network n;
   n.name = n.display_name = std::move(name);
-  n.input_channels = input_channels;
-  n.input_side = input_side;
+  n.input = {input_channels, input_side, input_side};
   n.classes = layers.back().out_channels;
-  n.layers = std::move(layers);
-  for (std::size_t l : attention_layers) n.default_attention.push_back(n.layers[l].name);
-  n.layers.back().relu = false;
-  int channels = input_channels, side = input_side;
-  for (Layer& layer : n.layers) {
-    if (layer.kind == LayerKind::fully_connected) {
-      channels *= side * side;
-      side = 1;
-    }
-    layer.in_channels = channels;
-    channels = layer.out_channels;
-    side = ((side + 2 * layer.padding - layer.kernel) / layer.stride + 1) / layer.pool;
+  for (std::size_t l : attention_layers) n.default_attention.push_back(layers[l].name);
+  layers.back().relu = false;
+  for (ChainLayer& layer : layers) {
+    const Shape& before = n.nodes.empty() ? n.input : n.nodes.back().shape;
+    layer.in_channels = layer.fully_connected ? before.size() : before.channels;
+    append_layer(n, layer);
   }
   connect(n);
   return n;
 }
 
+/// What random_network() draws besides weights.
+struct RandomNumbers {
+  int largest_weight = 127;
+  bool varied = false;  ///< zero points and top codes that differ between nodes
+};
+
 /// Weights -largest_weight..largest_weight, an input zero point that is not 0, and output scales that spread the codes.
-inline QuantizedNetwork random_network(Network network, Scheme scheme, std::uint64_t seed, int largest_weight = 127) {
+inline QuantizedNetwork random_network(Network network, Scheme scheme, std::uint64_t seed, RandomNumbers numbers = {}) {
   Random random(seed);
   QuantizedNetwork n;
   n.network = std::move(network);
   n.scheme = scheme;
   n.data = "random";
-  n.mean.assign(n.network.input_channels, 0.4);
-  n.standard_deviation.assign(n.network.input_channels, 0.25);
+  n.mean.assign(n.network.input.channels, 0.4);
+  n.standard_deviation.assign(n.network.input.channels, 0.25);
+  n.input = {0.02, 57};
+  n.nodes.resize(n.network.nodes.size());
   const double spread = activation_range(scheme) / 2.5;  // standard deviation of the codes before the ReLU
-  CodeScale input{0.02, 57};
-  double typical_code = 100;  // root mean square of q - z
-  for (const Layer& shape : n.network.layers) {
-    QuantizedLayer layer;
-    layer.weights.resize(std::size_t(shape.out_channels) * shape.fan_in());
-    for (auto& w : layer.weights) w = static_cast<std::int8_t>(random.integer(-largest_weight, largest_weight));
-    const double deviation = std::sqrt(double(shape.fan_in())) * typical_code * largest_weight / std::sqrt(3.0);
-    layer.weight_scale.assign(shape.out_channels, 0.003);
-    if (scheme == Scheme::fbgemm)
-      for (double& s : layer.weight_scale) s = random.real(0.002, 0.004);
-    layer.input = input;
-    layer.output = {input.scale * 0.003 * deviation / spread, shape.relu ? 0 : 128};
-    for (int c = 0; c < shape.out_channels; ++c) {
-      layer.requantization.bias.push_back(static_cast<std::int32_t>(random.real(-deviation, deviation)));
-      layer.requantization.multiplier.push_back(
-          static_cast<float>(input.scale * layer.weight_scale[c] / layer.output.scale));
+  const auto typical = [&](int value) { return value == image_value ? 100 : spread; };  // root mean square of q - z
+  for (std::size_t i = 0; i < n.nodes.size(); ++i) {
+    const Node& shape = n.network.nodes[i];
+    QuantizedNode& node = n.nodes[i];
+    const CodeScale first = shape.inputs.empty() ? n.input : n.input_scale(i);
+    const CodeScale second = shape.inputs.size() < 2 ? first : n.scale(shape.inputs[1]);
+    node.output = {first.scale, shape.relu ? 0 : numbers.varied ? random.integer(0, 255) : 128};
+    if (numbers.varied && random.integer(0, 2) == 0) node.highest = random.integer(120, 254);
+    const auto draw = [&](auto& codes) {
+      for (auto& q : codes) q = static_cast<std::uint8_t>(random.integer(node.lowest, node.highest));
+    };
+    switch (shape.operation) {
+      case Operation::convolution: {
+        node.weights.resize(std::size_t(shape.shape.channels) * n.network.fan_in(shape));
+        for (auto& w : node.weights)
+          w = static_cast<std::int8_t>(random.integer(-numbers.largest_weight, numbers.largest_weight));
+        const double deviation = std::sqrt(double(n.network.fan_in(shape))) * typical(shape.inputs[0]) *
+                                 numbers.largest_weight / std::sqrt(3.0);
+        node.weight_scale.assign(shape.shape.channels, 0.003);
+        if (scheme == Scheme::fbgemm)
+          for (double& s : node.weight_scale) s = random.real(0.002, 0.004);
+        node.output.scale = first.scale * 0.003 * deviation / spread;
+        for (int c = 0; c < shape.shape.channels; ++c) {
+          node.requantization.bias.push_back(static_cast<std::int32_t>(random.real(-deviation, deviation)));
+          node.requantization.multiplier.push_back(
+              static_cast<float>(first.scale * node.weight_scale[c] / node.output.scale));
+        }
+        break;
+      }
+      case Operation::average: node.output.scale *= 0.6; break;
+      case Operation::maximum:
+        node.output = first;
+        node.highest = 255;
+        break;
+      case Operation::add: node.output.scale = std::hypot(first.scale, second.scale); break;
+      case Operation::multiply: node.output.scale *= second.scale * typical(shape.inputs[1]); break;
+      case Operation::concatenate: {
+        bool same = true;
+        for (const int input : shape.inputs) same = same && n.scale(input) == first;
+        if (same && !(shape.relu && first.zero_point != 0)) {
+          node.output = first;
+          node.highest = 255;
+          break;
+        }
+        for (const int input : shape.inputs) {
+          CodeMap& map = node.maps.emplace_back();
+          for (int q = 0; q < 256; ++q)
+            map[q] = static_cast<std::uint8_t>(std::clamp<double>(
+                std::nearbyint((q - n.scale(input).zero_point) * n.scale(input).scale / node.output.scale) +
+                    node.output.zero_point,
+                node.lowest, node.highest));
+        }
+        break;
+      }
+      case Operation::table: draw(node.maps.emplace_back()); break;
+      case Operation::constant:
+        node.output.scale = 0.02;
+        node.codes.resize(shape.shape.size());
+        draw(node.codes);
+        break;
     }
-    input = layer.output;
-    typical_code = spread;
-    n.layers.push_back(std::move(layer));
   }
   check(n);
   return n;
 }
 
 /// The same with all its sites and the default attention layers.
-inline Problem random_problem(Network network, Scheme scheme, std::uint64_t seed, int largest_weight = 127) {
-  return make_problem(random_network(std::move(network), scheme, seed, largest_weight));
+inline Problem random_problem(Network network, Scheme scheme, std::uint64_t seed, RandomNumbers numbers = {}) {
+  return make_problem(random_network(std::move(network), scheme, seed, numbers));
 }
 
 inline std::vector<std::uint8_t> random_codes(std::size_t count, std::uint64_t seed) {
@@ -133,15 +176,19 @@ inline Student random_student(const Problem& problem, std::uint64_t seed) {
   return student(problem, codes);
 }
 
-/// Gives every second layer, from layer `first`, a requantization that differs somewhat from the model's.
+/// Gives every second convolution, from number `first`, a requantization that differs somewhat from the model's.
 inline void replace_requantization(Student& student, const QuantizedNetwork& n, std::size_t first, std::uint64_t seed) {
   Random random(seed);
-  student.requantization.assign(n.layers.size(), std::nullopt);
-  for (std::size_t l = first; l < n.layers.size(); l += 2) {
-    Requantization own = n.layers[l].requantization;
+  student.requantization.assign(n.nodes.size(), std::nullopt);
+  std::size_t convolutions = 0;
+  for (std::size_t i = 0; i < n.nodes.size(); ++i) {
+    if (n.network.nodes[i].operation != Operation::convolution) continue;
+    const std::size_t number = convolutions++;
+    if (number < first || (number - first) % 2 != 0) continue;
+    Requantization own = n.nodes[i].requantization;
     for (float& m : own.multiplier) m *= static_cast<float>(random.real(0.7, 1.4));
     for (std::int32_t& b : own.bias) b += random.integer(-std::abs(b) / 2 - 3, std::abs(b) / 2 + 3);
-    student.requantization[l] = std::move(own);
+    student.requantization[i] = std::move(own);
   }
 }
 

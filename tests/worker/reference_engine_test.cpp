@@ -1,4 +1,5 @@
 #include "worker/reference_engine.hpp"
+#include "worker/reference_operations.hpp"
 
 #include "tests/worker/random_network.hpp"
 
@@ -12,43 +13,43 @@ using ::testing::ElementsAre;
 
 TEST(Requantize, RoundsHalfToEven) {
   // 0.5, 1.5, 2.5, 3.5 -> 0, 2, 2, 4
-  EXPECT_EQ(requantize(1, 0.5f, 0, 0), 0);
-  EXPECT_EQ(requantize(3, 0.5f, 0, 0), 2);
-  EXPECT_EQ(requantize(5, 0.5f, 0, 0), 2);
-  EXPECT_EQ(requantize(7, 0.5f, 0, 0), 4);
-  EXPECT_EQ(requantize(-5, 0.5f, 10, 0), 8);
-  EXPECT_EQ(requantize(-7, 0.5f, 10, 0), 6);
+  EXPECT_EQ(requantize(1, 0.5f, 0, 0, 255), 0);
+  EXPECT_EQ(requantize(3, 0.5f, 0, 0, 255), 2);
+  EXPECT_EQ(requantize(5, 0.5f, 0, 0, 255), 2);
+  EXPECT_EQ(requantize(7, 0.5f, 0, 0, 255), 4);
+  EXPECT_EQ(requantize(-5, 0.5f, 10, 0, 255), 8);
+  EXPECT_EQ(requantize(-7, 0.5f, 10, 0, 255), 6);
 }
 
 TEST(Requantize, ClampsAfterAddingTheZeroPoint) {
-  EXPECT_EQ(requantize(254, 1.0f, 0, 0), 254);
-  EXPECT_EQ(requantize(256, 1.0f, 0, 0), 255);
-  EXPECT_EQ(requantize(-1, 1.0f, 0, 0), 0);
-  EXPECT_EQ(requantize(-20, 1.0f, 10, 0), 0);
-  EXPECT_EQ(requantize(-20, 1.0f, 10, 10), 10);
-  EXPECT_EQ(requantize(250, 1.0f, 10, 10), 255);
-  EXPECT_EQ(requantize(2147483647, 1000.0f, 0, 0), 255);
-  EXPECT_EQ(requantize(-2147483647, 1000.0f, 128, 0), 0);
+  EXPECT_EQ(requantize(254, 1.0f, 0, 0, 255), 254);
+  EXPECT_EQ(requantize(256, 1.0f, 0, 0, 255), 255);
+  EXPECT_EQ(requantize(-1, 1.0f, 0, 0, 255), 0);
+  EXPECT_EQ(requantize(-20, 1.0f, 10, 0, 255), 0);
+  EXPECT_EQ(requantize(-20, 1.0f, 10, 10, 255), 10);
+  EXPECT_EQ(requantize(250, 1.0f, 10, 10, 255), 255);
+  EXPECT_EQ(requantize(2147483647, 1000.0f, 0, 0, 255), 255);
+  EXPECT_EQ(requantize(-2147483647, 1000.0f, 128, 0, 255), 0);
 }
 
 TEST(Requantize, RoundsTheAccumulatorToFloatFirst) {
   // 2^24 + 1 is no float32: it becomes 2^24, and 2^24 * 2^-17 = 128 exactly.
-  EXPECT_EQ(requantize((1 << 24) + 1, 1.0f / (1 << 17), 0, 0), 128);
+  EXPECT_EQ(requantize((1 << 24) + 1, 1.0f / (1 << 17), 0, 0, 255), 128);
   // 2^24 + 2^16 gives 128.5, which goes to 128; a bit more goes to 129.
-  EXPECT_EQ(requantize((1 << 24) + (1 << 16), 1.0f / (1 << 17), 0, 0), 128);
-  EXPECT_EQ(requantize((1 << 24) + (1 << 16) + 2, 1.0f / (1 << 17), 0, 0), 129);
+  EXPECT_EQ(requantize((1 << 24) + (1 << 16), 1.0f / (1 << 17), 0, 0, 255), 128);
+  EXPECT_EQ(requantize((1 << 24) + (1 << 16) + 2, 1.0f / (1 << 17), 0, 0, 255), 129);
 }
 
 /// 3 x 3 input of one channel, zero point 1; one 2 x 2 kernel; padding 1, stride 2: four windows, each over a corner.
 Problem tiny() {
   QuantizedNetwork n = random_network(
       chain("tiny", 1, 3, {convolution("conv1", 2, 2, 2, 1, 1), fully_connected("fc", 2)}, {0}), Scheme::qnnpack, 1);
-  n.layers[0].input.zero_point = 1;
-  n.layers[0].weights = {1, 2, 3, 4, -1, 0, 0, 1};
-  n.layers[0].requantization = {{0.5f, 1.0f}, {10, 0}};
-  n.layers[1].weights = {1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -1};
-  n.layers[1].output.zero_point = 100;
-  n.layers[1].requantization = {{1.0f, 1.0f}, {0, 5}};
+  n.input.zero_point = 1;
+  n.nodes[0].weights = {1, 2, 3, 4, -1, 0, 0, 1};
+  n.nodes[0].requantization = {{0.5f, 1.0f}, {10, 0}};
+  n.nodes[1].weights = {1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -1};
+  n.nodes[1].output.zero_point = 100;
+  n.nodes[1].requantization = {{1.0f, 1.0f}, {0, 5}};
   return make_problem(n);
 }
 
@@ -67,8 +68,8 @@ TEST(ReferenceEngine, ComputesATinyNetworkByHand) {
   // of channel 1 with weights -1 0 / 0 1: 1;  3;  7;  -5 + 10 = 5
   std::vector<std::int32_t> accumulators;
   std::vector<std::uint8_t> codes;
-  engine->trace(s, [&](const LayerTrace& t) {
-    if (t.layer != 0) return;
+  engine->trace(s, [&](const NodeTrace& t) {
+    if (t.node != 0) return;
     EXPECT_EQ(t.positions, 4);
     EXPECT_EQ(t.channels, 2);
     accumulators.assign(t.accumulators.begin(), t.accumulators.end());
@@ -97,12 +98,12 @@ TEST(ReferenceEngine, ComputesATinyNetworkByHand) {
 TEST(ReferenceEngine, PoolsBehindTheAttentionMap) {
   QuantizedNetwork n = random_network(
       chain("pooled", 1, 3, {convolution("conv1", 1, 1, 1, 0, 2), fully_connected("fc", 1)}, {0}), Scheme::qnnpack, 1);
-  n.layers[0].input.zero_point = 0;
-  n.layers[0].weights = {1};
-  n.layers[0].requantization = {{1.0f}, {0}};
-  n.layers[1].weights = {1};
-  n.layers[1].output.zero_point = 0;
-  n.layers[1].requantization = {{1.0f}, {0}};
+  n.input.zero_point = 0;
+  n.nodes[0].weights = {1};
+  n.nodes[0].requantization = {{1.0f}, {0}};
+  n.nodes[2].weights = {1};
+  n.nodes[2].output.zero_point = 0;
+  n.nodes[2].requantization = {{1.0f}, {0}};
   const Problem problem = make_problem(n);
   const auto engine = make_reference_engine(problem);
   const std::vector<std::uint8_t> image{1, 2, 90, 4, 3, 80, 70, 60, 50};

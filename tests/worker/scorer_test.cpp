@@ -60,7 +60,7 @@ TEST(Distillation, FollowsTheFormulas) {
   const int images = 7;
   const double temperature = 3.0;
   const auto engine = make_engine(EngineKind::reference, problem);
-  engine->load_images(triseg::testing::random_codes(images * problem.network().input_size(), 1), images);
+  engine->load_images(triseg::testing::random_codes(images * problem.network().input.size(), 1), images);
   const std::vector<Student> students = {teacher(problem), triseg::testing::random_student(problem, 2)};
   std::vector<ForwardResult> results(2);
   engine->forward(students, results);
@@ -138,7 +138,7 @@ TEST(Distillation, IsExactAtEveryTemperature) {
   for (const double scale : {0.001, 0.05, 0.25, 3.0})
     for (const double temperature : {0.01, 0.5, 1.0, 4.0, 30.0, 255.0 * scale, 257.0 * scale, 1e3, 1e5, 1e9, 1e12})
       for (const int spread : {0, 1, 20, 255}) {
-        network.layers.back().output.scale = scale;
+        network.nodes.back().output.scale = scale;
         OwnedForwardResult teacher, student;
         for (int k = 0; k < 10; ++k) {
           const int code = random.integer(0, 255);
@@ -214,10 +214,10 @@ TEST(Scorer, CandidatesCarryTheirRepair) {
   r.candidates.push_back(r.candidates[1]);
   const auto without =
       Scorer(problem, shapes(), engine_factory(EngineKind::automatic, problem), 1, 2.0).score(r, 0, r.items());
-  Repair own(3), other(3);
-  own[2] = problem.model.layers[2].requantization;
-  other[1] = problem.model.layers[1].requantization;
-  for (float& m : other[1]->multiplier) m *= 1.5f;
+  Repair own(4), other(4);  // conv1, its pool, fc1, fc2
+  own[3] = problem.model.nodes[3].requantization;
+  other[2] = problem.model.nodes[2].requantization;
+  for (float& m : other[2]->multiplier) m *= 1.5f;
   r.repairs = {own, other};
   r.repair_of = {no_repair, 0, no_repair, 0, 1};
   const auto with =
@@ -228,9 +228,9 @@ TEST(Scorer, CandidatesCarryTheirRepair) {
 TEST(Scorer, MomentsDoNotDependOnThreadsOrOnHowItemsAreShared) {
   const Problem problem = small_problem();
   ScoreRequest r = request(25, 8);  // 4 batches, the last of one image, by 4 candidates
-  r.repairs = {Repair(3)};
-  r.repairs[0][1] = problem.model.layers[1].requantization;
-  for (std::int32_t& b : r.repairs[0][1]->bias) b += 1000;
+  r.repairs = {Repair(4)};
+  r.repairs[0][2] = problem.model.nodes[2].requantization;
+  for (std::int32_t& b : r.repairs[0][2]->bias) b += 1000;
   r.repair_of = {no_repair, no_repair, no_repair, 0};
   const std::size_t channels = problem.network().channels();
   ASSERT_EQ(channels, 26u);
@@ -287,11 +287,11 @@ TEST(Scorer, HistogramsCountTheCodesBeforeTheStaircase) {
   std::vector<Histogram> expected(2);
   const auto engine = make_engine(EngineKind::reference, problem);
   std::vector<std::uint32_t> indices(r.images);
-  std::vector<std::uint8_t> input(indices.size() * problem.network().input_size());
+  std::vector<std::uint8_t> input(indices.size() * problem.network().input.size());
   quantize_images(problem.model, shapes().train, indices, input);
   engine->load_images(input, static_cast<int>(indices.size()));
-  engine->trace(student(problem, r.candidates[0]), [&](const LayerTrace& layer) {
-    if (layer.layer < 2) expected[layer.layer].add(layer.codes);
+  engine->trace(student(problem, r.candidates[0]), [&](const NodeTrace& node) {
+    if (const int site = problem.site_of(node.node); site >= 0) expected[site].add(node.codes);
   });
   ASSERT_EQ(histograms.size(), 2u);
   for (int s = 0; s < 2; ++s) EXPECT_EQ(histograms[s].counts, expected[s].counts);

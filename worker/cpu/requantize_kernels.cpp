@@ -49,13 +49,13 @@ std::vector<RequantizeKernels> kernels_of_this_cpu() {
 #if defined(__x86_64__)
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi"))
-    kernels.push_back({"AVX512-VBMI", avx512::requantize, avx512::apply_table_vbmi, avx512::squares, avx512::pool,
-                       avx512::add_moments});
+    kernels.push_back(
+        {"AVX512-VBMI", avx512::requantize, avx512::apply_table_vbmi, avx512::squares, avx512::add_moments});
   if (__builtin_cpu_supports("avx2"))
-    kernels.push_back({"AVX2", avx2::requantize, avx2::apply_table, avx2::squares, avx2::pool, avx2::add_moments});
+    kernels.push_back({"AVX2", avx2::requantize, avx2::apply_table, avx2::squares, avx2::add_moments});
 #endif
-  kernels.push_back({"portable", portable::requantize, portable::apply_table, portable::squares, portable::pool,
-                     portable::add_moments});
+  kernels.push_back(
+      {"portable", portable::requantize, portable::apply_table, portable::squares, portable::add_moments});
   return kernels;
 }
 

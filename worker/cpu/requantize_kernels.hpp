@@ -1,6 +1,6 @@
 // What the CPU engine does to int32 sums and codes between two matrix products, once per instruction set.
 //
-// Data of one image lie as (side, side, lanes): `lanes` is the channel count rounded up. The lanes past the channels
+// Data of one image lie as (height, width, lanes): `lanes` is the channel count rounded up. The lanes past the channels
 // have sum, bias and multiplier 0, so they all hold one and the same code.
 #pragma once
 
@@ -14,15 +14,20 @@
 
 namespace triseg {
 
-/// How sums become codes: q = clamp(rint(float32(sum + bias[c]) * multiplier[c]) + zero_point, lowest, 255).
+/// How sums become codes: q = clamp(rint(float32(sum + bias[c]) * multiplier[c]) + zero_point, lowest, highest).
 struct LaneRequantization {
   std::vector<std::int32_t> bias;  // (lanes)
   std::vector<float> multiplier;   // (lanes), >= 0
   int zero_point = 0;
-  int lowest = 0;  // 0 or zero_point
+  int lowest = 0, highest = 255;
 };
 
-/// Moments of a layer's lanes, as struct Moments has them, lane by lane for the loops; the count is the caller's.
+/// Of a plane or a window.
+struct Sides {
+  int height = 1, width = 1;
+};
+
+/// Moments of a convolution's lanes, as struct Moments has them, lane by lane for the loops; the count is the caller's.
 struct LaneMoments {
   std::vector<std::int64_t> sum;                         // (lanes)
   std::vector<std::uint64_t> squares_low, squares_high;  // (lanes)
@@ -38,9 +43,9 @@ struct LaneMoments {
 struct RequantizeKernels {
   std::string_view name;
 
-  /// Max-pooling (side and stride `pool`, a rest is dropped), then requantization. The order does not matter to the
-  /// result, and pooling first is less work. sums: (side, side, lanes); codes: (side / pool, side / pool, lanes).
-  void (*requantize)(const std::int32_t* sums, int side, int pool, const LaneRequantization& requantization,
+  /// The maximum over windows of `pool`, side by side, a rest dropped, then requantization. The order does not matter
+  /// to the result, and the maximum first is less work. sums: (plane, lanes); codes: (plane / pool, lanes).
+  void (*requantize)(const std::int32_t* sums, Sides plane, Sides pool, const LaneRequantization& requantization,
                      std::uint8_t* codes);
 
   /// out[i] = table[in[i]] for `count` codes. in and out may be the same.
@@ -49,9 +54,6 @@ struct RequantizeKernels {
   /// map[p] = sum over the first `channels` lanes of the squared code; the other lanes of a position are equal.
   /// codes: (positions, lanes); map: (positions).
   void (*squares)(const std::uint8_t* codes, int positions, int lanes, int channels, std::uint32_t* map);
-
-  /// Max-pooling of codes: (side, side, lanes) -> (side / pool, side / pool, lanes).
-  void (*pool)(const std::uint8_t* codes, int side, int pool, int lanes, std::uint8_t* out);
 
   /// Adds the moments of sum + offset[c]. sums: (positions, lanes); offset: (lanes).
   void (*add_moments)(const std::int32_t* sums, int positions, int lanes, const std::int32_t* offset,

@@ -1,5 +1,6 @@
 #include "worker/cuda/cuda_engine.hpp"
 
+#include "worker/cuda/chain.hpp"
 #include "worker/cuda/cuda_kernels.hpp"
 #include "worker/cuda/cuda_memory.hpp"
 #include "worker/cuda/score_kernels.hpp"
@@ -14,8 +15,10 @@ namespace {
 
 int round_up(int value, int multiple) { return (value + multiple - 1) / multiple * multiple; }
 
-/// One layer on the device.
+/// One convolution on the device, and its pool.
 struct DeviceLayer {
+  std::size_t node = 0;
+  int pool = -1;  // its node; -1: none
   Convolution convolution{};
   OutputShape shape{};
   Epilogue epilogue{};
@@ -122,7 +125,7 @@ class CudaEngine final : public Engine, public DeviceScoring {
     if (const cudaError_t code = find_kernels(); code != cudaSuccess)
       fail("engine cuda: this build has no code for GPU {} ({}): {}; configure with -DCMAKE_CUDA_ARCHITECTURES={}{}",
            device, properties.name, cudaGetErrorString(code), properties.major, properties.minor);
-    for (std::size_t l = 0; l < model_.layers.size(); ++l) layers_.push_back(make_layer(l));
+    for (const ChainStep& layer : chain_steps(problem)) layers_.push_back(make_layer(layer));
     for (const DeviceLayer& layer : layers_) {
       bytes_per_image_ += layer.output_bytes();
       if (layer.attention >= 0) maps_per_image_ += layer.map_size();
@@ -151,13 +154,12 @@ class CudaEngine final : public Engine, public DeviceScoring {
     images_ = images;
     stream_.replay({0, std::size_t(images)}, [&] {
       input_.upload(codes.size(), stream_);
-      const Layer& shape = model_.network.layers.front();
-      const bool flat = shape.kind == LayerKind::fully_connected;
-      const int side = model_.network.input_side;
-      check_cuda(launch_input_windows({input_.device.data(), windows_.data(), images, model_.network.input_channels,
-                                       side, flat ? side : shape.kernel, shape.stride, shape.padding, shape.out_side,
-                                       first.convolution.inner, static_cast<std::uint8_t>(model_.input().zero_point)},
-                                      stream_),
+      const Node& node = model_.network.nodes[first.node];
+      check_cuda(launch_input_windows(
+                     {input_.device.data(), windows_.data(), images, model_.network.input.channels,
+                      model_.network.input.height, node.window.height, node.window.stride_y, node.window.pad_top,
+                      node.shape.height, first.convolution.inner, static_cast<std::uint8_t>(model_.input.zero_point)},
+                     stream_),
                  "gathering of the input");
       // The gathered matrix is an image of out_side x out_side with a window a position; its sums are kept, not its
       // codes.
@@ -300,56 +302,69 @@ class CudaEngine final : public Engine, public DeviceScoring {
           accumulators[p * channels + c] = trace_sums_.host.data()[p * stride + c] + bias[c];
           codes[p * channels + c] = trace_codes_.host.data()[p * stride + c];
         }
-      sink({l, images_, layer.shape.side * layer.shape.side, channels, accumulators, codes});
+      sink({layer.node, images_, layer.shape.side * layer.shape.side, channels, accumulators, codes});
+      if (layer.pool >= 0) show_pool(l, sink);
     }
   }
 
  private:
   static void use(int device) { check_cuda(cudaSetDevice(device), fmt::format("selection of GPU {}", device)); }
 
-  DeviceLayer make_layer(std::size_t l) const {
-    const Layer& shape = model_.network.layers[l];
-    const QuantizedLayer& layer = model_.layers[l];
-    DeviceLayer d;
-    d.shape.side = shape.out_side;
-    d.shape.pool = shape.pool;
-    d.shape.windows = (shape.out_side + shape.pool - 1) / shape.pool;
-    d.shape.pooled_side = shape.pooled_side;
-    d.shape.channels = shape.out_channels;
-    d.shape.padded_channels = round_up(shape.out_channels, channel_vector);
+  /// The codes of one student's images behind the pool of layer l, which has just been enqueued.
+  void show_pool(std::size_t l, const TraceSink& sink) {
+    const OutputShape& shape = layers_[l].shape;
+    const int positions = shape.pooled_side * shape.pooled_side;
+    const std::size_t rows = std::size_t(images_) * positions, padded = rows * shape.padded_channels;
+    const std::uint8_t* from = l + 1 < layers_.size() ? layers_[l].output.data() : logits_.device.data();
+    trace_codes_.reserve(padded);
+    check_cuda(cudaMemcpyAsync(trace_codes_.host.data(), from, padded, cudaMemcpyDeviceToHost, stream_),
+               "copy from the device");
+    stream_.wait();
+    std::vector<std::uint8_t> codes;
+    for (std::size_t row = 0; row < rows; ++row)
+      codes.insert(codes.end(), trace_codes_.host.data() + row * shape.padded_channels,
+                   trace_codes_.host.data() + row * shape.padded_channels + shape.channels);
+    sink({static_cast<std::size_t>(layers_[l].pool), images_, positions, shape.channels, {}, codes});
+  }
 
-    if (shape.pool > largest_pool)
-      fail("engine cuda: layer {}: pooling by {} is not supported, at most {} is", shape.name, shape.pool,
-           largest_pool);
+  DeviceLayer make_layer(const ChainStep& chain) const {
+    const Node& node = model_.network.nodes[chain.node];
+    const QuantizedNode& numbers = model_.nodes[chain.node];
+    const CodeScale& input_scale = model_.input_scale(chain.node);
+    DeviceLayer d;
+    d.node = chain.node;
+    d.pool = chain.pool;
+    d.shape.side = node.shape.height;
+    d.shape.pool = chain.pool_side;
+    d.shape.windows = (d.shape.side + d.shape.pool - 1) / d.shape.pool;
+    d.shape.pooled_side = d.shape.side / d.shape.pool;
+    d.shape.channels = node.shape.channels;
+    d.shape.padded_channels = round_up(node.shape.channels, channel_vector);
 
     // Order of the inner dimension: for the first layer as the weights have it, else by position and then channel, as
     // the activations lie. A fully connected layer is a convolution over the whole image before it.
-    const bool first = l == 0, flat = shape.kind == LayerKind::fully_connected;
-    const int side = first ? shape.out_side : flat ? layers_.back().shape.pooled_side : shape.in_side;
-    const int kernel = flat && !first ? side : shape.kernel;
-    const int area = first ? 1 : kernel * kernel;
-    const int in_channels = shape.fan_in() / area,
+    const bool first = layers_.empty();
+    const int side = first ? node.shape.height : model_.network.input_shape(node).height;
+    const int kernel = node.window.height, area = first ? 1 : kernel * kernel;
+    const int in_channels = model_.network.fan_in(node) / area,
               padded_in = first ? round_up(in_channels, inner_block) : round_up(in_channels, channel_vector);
     d.convolution.side = side;
     d.convolution.channels = padded_in;
-    d.convolution.stride = first ? 1 : shape.stride;
-    d.convolution.padding = first ? 0 : shape.padding;
+    d.convolution.stride = first ? 1 : node.window.stride_y;
+    d.convolution.padding = first ? 0 : node.window.pad_top;
     d.convolution.inner = round_up(area * padded_in, inner_block);
-    if (!first && shape.padding > 0 && layer.input.zero_point != 0)
-      fail("engine cuda: layer {}: border padding with input zero point {} is not supported", shape.name,
-           layer.input.zero_point);
 
     const int inner = d.convolution.inner;
     std::vector<std::int8_t> weights(std::size_t(d.shape.padded_channels + output_block) * inner, 0);
-    for (int o = 0; o < shape.out_channels; ++o) {
+    for (int o = 0; o < node.shape.channels; ++o) {
       std::int32_t sum = 0;
       for (int i = 0; i < in_channels; ++i)
         for (int at = 0; at < area; ++at) {
-          const std::int8_t w = layer.weights[(std::size_t(o) * in_channels + i) * area + at];
+          const std::int8_t w = numbers.weights[(std::size_t(o) * in_channels + i) * area + at];
           weights[std::size_t(o) * inner + at * padded_in + i] = w;
           sum += w;
         }
-      d.correction.push_back(-layer.input.zero_point * sum);
+      d.correction.push_back(-input_scale.zero_point * sum);
     }
     std::vector<Tap> taps(inner / channel_vector, Tap{0, no_tap, no_tap});
     for (int v = 0; v * channel_vector < area * padded_in; ++v) {
@@ -366,15 +381,16 @@ class CudaEngine final : public Engine, public DeviceScoring {
 
     d.own.multiplier.resize(d.shape.padded_channels);
     d.own.bias.resize(d.shape.padded_channels);
-    fill(d, layer.requantization, d.own.multiplier.data(), d.own.bias.data());
+    fill(d, numbers.requantization, d.own.multiplier.data(), d.own.bias.data());
     d.own_multiplier = on_device(std::span<const float>(d.own.multiplier));
     d.own_bias = on_device(std::span<const std::int32_t>(d.own.bias));
 
-    d.epilogue.zero_point = layer.output.zero_point;
-    d.epilogue.lowest = lowest_code(shape, layer);
-    d.epilogue.attention_per_channel = flat;
-    d.attention = problem_.attention_of(l);
-    d.site = problem_.site_of(l);
+    d.epilogue.zero_point = numbers.output.zero_point;
+    d.epilogue.lowest = numbers.lowest;
+    d.epilogue.highest = numbers.highest;
+    d.epilogue.attention_per_channel = node.shape.positions() == 1;
+    d.attention = problem_.attention_of(chain.node);
+    d.site = problem_.site_of(chain.node);
     return d;
   }
 
@@ -413,8 +429,8 @@ class CudaEngine final : public Engine, public DeviceScoring {
     std::size_t requantizations = 0;
     const std::size_t maps = instances * maps_per_image_;
     for (std::size_t l = 0; l < layers_.size(); ++l) {
-      requantization_mask_[l] = std::any_of(students.begin(), students.end(), [l](const Student* s) {
-        return !s->requantization.empty() && s->requantization[l].has_value();
+      requantization_mask_[l] = std::any_of(students.begin(), students.end(), [&](const Student* s) {
+        return s->own_requantization(layers_[l].node) != nullptr;
       });
       requantization_offset_[l] = requantizations;
       if (requantization_mask_[l]) requantizations += students.size() * layers_[l].shape.padded_channels;
@@ -435,12 +451,11 @@ class CudaEngine final : public Engine, public DeviceScoring {
       std::memcpy(tables_.host.data() + s * sites * sizeof(Table), students[s]->tables.data(), sites * sizeof(Table));
       for (std::size_t l = 0; l < layers_.size(); ++l) {
         if (!requantization_mask_[l]) continue;
-        const Requantization& own = model_.layers[l].requantization;
         const std::size_t at = requantization_offset_[l] + s * layers_[l].shape.padded_channels;
         std::fill_n(multiplier_.host.data() + at, layers_[l].shape.padded_channels, 0.0f);
         std::fill_n(bias_.host.data() + at, layers_[l].shape.padded_channels, 0);
-        fill(layers_[l], students[s]->requantization.empty() ? own : students[s]->requantization[l].value_or(own),
-             multiplier_.host.data() + at, bias_.host.data() + at);
+        fill(layers_[l], students[s]->requantization_of(model_, layers_[l].node), multiplier_.host.data() + at,
+             bias_.host.data() + at);
       }
     }
   }
@@ -478,7 +493,7 @@ class CudaEngine final : public Engine, public DeviceScoring {
       Convolution product = layer.convolution;
       product.input = layers_[l - 1].output.data();
       product.sums = sums;
-      check_cuda(launch_convolution(product, shape, epilogue, stream_), model_.network.layers[l].name);
+      check_cuda(launch_convolution(product, shape, epilogue, stream_), model_.network.nodes[layer.node].name);
     }
   }
 
@@ -557,7 +572,7 @@ class CudaEngine final : public Engine, public DeviceScoring {
   Mirrored<ScoreSums> sums_;         // (students), of which the first is the teacher
   Mirrored<std::uint8_t> trace_codes_;
   Mirrored<std::int32_t> trace_sums_;
-  Mirrored<unsigned long long> moments_;  // (channels of all layers, 3)
+  Mirrored<unsigned long long> moments_;  // (channels of all convolutions, 3)
 };
 
 }  // namespace
@@ -579,6 +594,7 @@ std::unique_ptr<Engine> make_cuda_engine(const Problem& problem, int device, std
   if (const cudaError_t code = cudaGetDeviceCount(&count); code != cudaSuccess)
     fail("engine cuda: no GPU can be used: {}", cudaGetErrorString(code));
   if (device >= count) fail("engine cuda: there is no GPU {}: {} can be used", device, count);
+  if (const auto why = cuda_engine_refusal(problem)) fail("engine cuda: {}", *why);
   return std::make_unique<CudaEngine>(problem, device, activation_bytes);
 }
 

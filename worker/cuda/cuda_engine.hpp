@@ -1,7 +1,8 @@
 // The GPU engine: u8 x s8 -> s32 products on tensor cores with requantization, table, attention and pooling in the same
-// kernel, all students of a call in one product a layer.
+// kernel, all students of a call in one product a convolution.
 #pragma once
 
+#include "worker/cuda/chain.hpp"
 #include "worker/engine.hpp"
 
 namespace triseg {
@@ -13,10 +14,9 @@ bool cuda_engine_runs_here();
 void start_gpu(int device);
 
 /// An engine on GPU `device`, as devices() numbers them. Integer products need no bound on the weights. The first
-/// layer, which no staircase precedes, is computed once for all students of the loaded images. Throws Error if there is
-/// no such device, if it is older than compute capability 8.0 or this build has no code for it, and, naming the layer,
-/// for border padding of a layer whose input zero point is not 0, the first excepted, and for pooling by more than 11.
-/// `problem` must outlive the engine.
+/// convolution, which no staircase precedes, is computed once for all students of the loaded images. Throws Error if
+/// there is no such device, if it is older than compute capability 8.0 or this build has no code for it, and for a
+/// network that cuda_engine_refusal() refuses. `problem` must outlive the engine.
 ///
 /// activation_bytes: device memory for the students' activations; those that do not fit at once run in several parts.
 std::unique_ptr<Engine> make_cuda_engine(const Problem& problem, int device,

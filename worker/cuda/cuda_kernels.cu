@@ -25,11 +25,11 @@ struct Row {
   }
 };
 
-/// The contract's q = clamp(rint(float32(acc) * m) + z, lo, 255), every operation rounded as on the CPU.
+/// The contract's q = clamp(rint(float32(acc) * m) + z, lowest, highest), every operation rounded as on the CPU.
 __device__ __forceinline__ std::uint8_t requantize(std::int32_t accumulator, float multiplier, const Epilogue& e) {
   const float scaled = rintf(__fmul_rn(__int2float_rn(accumulator), multiplier));
   const float shifted = __fadd_rn(scaled, static_cast<float>(e.zero_point));
-  return static_cast<std::uint8_t>(fminf(fmaxf(shifted, static_cast<float>(e.lowest)), 255.0f));
+  return static_cast<std::uint8_t>(fminf(fmaxf(shifted, static_cast<float>(e.lowest)), static_cast<float>(e.highest)));
 }
 
 __device__ __forceinline__ std::uint8_t look_up(std::uint8_t q, int candidate, const Epilogue& e) {

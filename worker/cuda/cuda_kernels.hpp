@@ -28,16 +28,16 @@ inline constexpr short no_tap = 0x4000;
 
 /// From accumulators to codes, for the layer that is run.
 struct Epilogue {
-  const float* multiplier;     // (candidates or 1, padded_channels)
-  const std::int32_t* bias;    // likewise; holds the correction for the input's zero point, too
-  int requantization_stride;   // between candidates: padded_channels, or 0 if all share one
-  int zero_point, lowest;      // of the output codes
-  const std::uint8_t* tables;  // (candidates, 256), or null: not a site
-  int table_stride;            // bytes between candidates
-  std::uint8_t* output;        // (instances, pooled_side, pooled_side, padded_channels)
-  std::uint32_t* attention;    // (instances, positions or channels), zeroed; or null
-  bool attention_per_channel;  // a fully connected layer
-  std::uint8_t* codes;         // (instances, positions, padded_channels) before the table, or null: not traced
+  const float* multiplier;          // (candidates or 1, padded_channels)
+  const std::int32_t* bias;         // likewise; holds the correction for the input's zero point, too
+  int requantization_stride;        // between candidates: padded_channels, or 0 if all share one
+  int zero_point, lowest, highest;  // of the output codes
+  const std::uint8_t* tables;       // (candidates, 256), or null: not a site
+  int table_stride;                 // bytes between candidates
+  std::uint8_t* output;             // (instances, pooled_side, pooled_side, padded_channels)
+  std::uint32_t* attention;         // (instances, positions or channels), zeroed; or null
+  bool attention_per_channel;       // of a value of one position
+  std::uint8_t* codes;              // (instances, positions, padded_channels) before the table, or null: not traced
 };
 
 /// One layer's output.

@@ -4,9 +4,12 @@
 #include "worker/engine.hpp"
 
 #include <memory>
+#include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace triseg {
 
@@ -16,20 +19,32 @@ enum class EngineKind { automatic, cuda, onednn, reference };
 /// What --engine takes: "auto", then the engines that this build has, fastest first.
 std::span<const std::pair<std::string_view, EngineKind>> engine_names();
 
-/// What automatic stands for; another engine itself.
+/// What automatic stands for, whatever the network; another engine itself.
 EngineKind resolve_engine(EngineKind kind);
+
+/// Why an engine cannot run a network: "node X: cuda has no `add`". None: it can. Throws Error if this build lacks it.
+std::optional<std::string> refusal(EngineKind kind, const Problem& problem);
+
+/// The engine for a network.
+struct EngineChoice {
+  EngineKind kind = EngineKind::reference;
+  std::vector<std::string> passed_over;  ///< a line each for faster engines of this machine that cannot run it
+};
+/// Of automatic the first engine that runs here and can run the whole network; else the engine itself, or an Error that
+/// names it, node and operation.
+EngineChoice choose_engine(EngineKind kind, const Problem& problem);
 
 /// Starts the GPU of an engine that runs on one, and waits for it: part of a second that can pass while other things
 /// are read. What is wrong with it make_engine says.
 void start_device(EngineKind kind, int device);
 
-/// The engine, self-tested against the reference layer by layer on random codes. device: the GPU of an engine that runs
-/// on one. Throws Error if this build lacks it, if its device is missing or if no exact way to run a layer is left.
-/// `problem` must outlive the engine.
+/// The engine of choose_engine(), self-tested against the reference node by node on random codes. device: the GPU of an
+/// engine that runs on one. Throws Error if this build lacks it, if it cannot run the network, if its device is missing
+/// or if no exact way to run a node is left. `problem` must outlive the engine.
 std::unique_ptr<Engine> make_engine(EngineKind kind, const Problem& problem, int device = 0);
 
-/// The same for several threads: each call makes another engine. The self-test's side of the reference is computed
-/// once, from this call on, beside the first engine's start.
+/// The same for several threads: each call makes another engine. What the reference says of the self-test's image is
+/// computed once, for the first engine.
 EngineFactory engine_factory(EngineKind kind, const Problem& problem, int device = 0);
 
 }  // namespace triseg

@@ -25,7 +25,7 @@ TEST(OneDnnEngineSelfTest, HalvesWeightsWhereInt8Saturates) {
 }
 
 TEST(OneDnnEngineSelfTest, KeepsOneProductWhereNoPairSumCanSaturate) {
-  const Problem problem = random_problem(make_recipe("lenet5").network, Scheme::fbgemm, 5, 64);
+  const Problem problem = random_problem(make_recipe("lenet5").network, Scheme::fbgemm, 5, {.largest_weight = 64});
   EXPECT_THAT(make_onednn_engine(problem)->description(), ::testing::Not(::testing::HasSubstr("halves")));
 }
 

@@ -1,9 +1,11 @@
 #include "worker/cpu/requantize_kernels.hpp"
 
 #include "tests/worker/random_network.hpp"
-#include "worker/reference_engine.hpp"
+#include "worker/reference_operations.hpp"
 
 #include <gtest/gtest.h>
+
+#include <tuple>
 
 namespace triseg::testing {
 namespace {
@@ -34,26 +36,29 @@ class RequantizeKernelsTest : public ::testing::TestWithParam<RequantizeKernels>
 };
 
 TEST_P(RequantizeKernelsTest, RequantizesAsTheContractSays) {
-  for (auto [zero, lowest] : {std::pair(0, 0), std::pair(128, 0), std::pair(7, 7), std::pair(255, 0)}) {
+  for (auto [zero, lowest, highest] :
+       {std::tuple(0, 0, 255), std::tuple(128, 0, 255), std::tuple(7, 7, 127), std::tuple(255, 0, 254)}) {
     for (int lanes : {8, 16, 24, 64, 72, 136, 512}) {
-      for (int pool : {1, 2, 3}) {
-        constexpr int side = 7;
+      for (const Sides pool : {Sides{1, 1}, Sides{2, 2}, Sides{3, 1}, Sides{2, 3}}) {
+        constexpr Sides plane{7, 5};
         auto r = requantization(lanes);
         r.bias[0] = 0;
         r.zero_point = zero;
         r.lowest = lowest;
-        const auto in = sums(std::size_t(side) * side * lanes);
-        const int pooled = side / pool;
-        std::vector<std::uint8_t> expected(std::size_t(pooled) * pooled * lanes, 0), actual(expected.size());
-        for (int y = 0; y < pooled * pool; ++y)
-          for (int x = 0; x < pooled * pool; ++x)
+        r.highest = highest;
+        const auto in = sums(std::size_t(plane.height) * plane.width * lanes);
+        const int height = plane.height / pool.height, width = plane.width / pool.width;
+        std::vector<std::uint8_t> expected(std::size_t(height) * width * lanes, 0), actual(expected.size());
+        for (int y = 0; y < height * pool.height; ++y)
+          for (int x = 0; x < width * pool.width; ++x)
             for (int c = 0; c < lanes; ++c) {
-              auto& q = expected[(std::size_t(y / pool) * pooled + x / pool) * lanes + c];
-              const std::int32_t sum = in[(std::size_t(y) * side + x) * lanes + c] + r.bias[c];
-              q = std::max(q, requantize(sum, r.multiplier[c], zero, lowest));
+              auto& q = expected[(std::size_t(y / pool.height) * width + x / pool.width) * lanes + c];
+              const std::int32_t sum = in[(std::size_t(y) * plane.width + x) * lanes + c] + r.bias[c];
+              q = std::max(q, requantize(sum, r.multiplier[c], zero, lowest, highest));
             }
-        kernels_.requantize(in.data(), side, pool, r, actual.data());
-        ASSERT_TRUE(expected == actual) << "zero point " << zero << ", " << lanes << " lanes, pool " << pool;
+        kernels_.requantize(in.data(), plane, pool, r, actual.data());
+        ASSERT_TRUE(expected == actual) << "zero point " << zero << ", " << lanes << " lanes, pool " << pool.height
+                                        << " x " << pool.width;
       }
     }
   }
@@ -65,7 +70,7 @@ TEST_P(RequantizeKernelsTest, RoundsHalfToEven) {
   r.multiplier.assign(16, 0.5f);
   const std::vector<std::int32_t> in{-1, 0, 1, 2, 3, 4, 5, 6, 7, 505, 507, 508, 509, 510, 511, 2147483647};
   std::vector<std::uint8_t> out(16);
-  kernels_.requantize(in.data(), 1, 1, r, out.data());
+  kernels_.requantize(in.data(), {1, 1}, {1, 1}, r, out.data());
   EXPECT_EQ(out, (std::vector<std::uint8_t>{0, 0, 0, 1, 2, 2, 2, 3, 4, 252, 254, 254, 254, 255, 255, 255}));
 }
 
@@ -99,20 +104,6 @@ TEST_P(RequantizeKernelsTest, SumsSquaresOfTheChannelsOnly) {
     kernels_.squares(codes.data(), positions, lanes, channels, actual.data());
     EXPECT_EQ(actual, expected) << lanes;
   }
-}
-
-TEST_P(RequantizeKernelsTest, PoolsAndDropsTheRest) {
-  // 5 x 5 codes 0..24 in lane 0, their complement in lane 7: only the upper left 4 x 4 count.
-  std::vector<std::uint8_t> codes(25 * 8, 0), out(4 * 8, 99);
-  for (int p = 0; p < 25; ++p) {
-    codes[p * 8] = static_cast<std::uint8_t>(p);
-    codes[p * 8 + 7] = static_cast<std::uint8_t>(255 - p);
-  }
-  kernels_.pool(codes.data(), 5, 2, 8, out.data());
-  const std::vector<std::uint8_t> first{out[0], out[8], out[16], out[24]}, last{out[7], out[15], out[23], out[31]};
-  EXPECT_EQ(first, (std::vector<std::uint8_t>{6, 8, 16, 18}));
-  EXPECT_EQ(last, (std::vector<std::uint8_t>{255, 253, 245, 243}));
-  EXPECT_EQ(out[1], 0);
 }
 
 TEST_P(RequantizeKernelsTest, AddsExactMoments) {

@@ -18,7 +18,7 @@ TEST(CudaEngine, PartsOfACallKeepTheirResults) {
   if (devices().empty()) GTEST_SKIP() << "this machine has no GPU";
   const Problem problem = random_problem(make_recipe("lenet5").network, Scheme::fbgemm, 3);
   constexpr int images = 5;
-  const auto codes = random_codes(std::size_t(images) * problem.network().input_size(), 4);
+  const auto codes = random_codes(std::size_t(images) * problem.network().input.size(), 4);
   std::vector<Student> students;
   for (int s = 0; s < 23; ++s) {
     students.push_back(random_student(problem, 50 + s));
@@ -42,7 +42,7 @@ TEST(CudaEngine, ScoresAreThoseOfTheCpuToTheBit) {
   if (devices().empty()) GTEST_SKIP() << "this machine has no GPU";
   const Problem problem = random_problem(make_recipe("lenet5").network, Scheme::fbgemm, 3);
   constexpr int images = 7;
-  const auto codes = random_codes(std::size_t(images) * problem.network().input_size(), 4);
+  const auto codes = random_codes(std::size_t(images) * problem.network().input.size(), 4);
   const std::vector<std::uint16_t> labels = {0, 1, 2, 3, 4, 9, 300};
   std::vector<Student> students = {teacher(problem)};
   for (int s = 0; s < 20; ++s) students.push_back(random_student(problem, 50 + s));

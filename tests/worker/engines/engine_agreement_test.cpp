@@ -1,8 +1,9 @@
-// Every engine of this build against the reference: all layers, odd shapes, many students, batches of any size.
+// Every engine of this build against the reference: every operation, odd shapes, random graphs, many students, batches
+// of any size.
 
 #include "core/error.hpp"
 #include "network/recipes.hpp"
-#include "tests/worker/random_network.hpp"
+#include "tests/worker/random_graph.hpp"
 #include "worker/engines/engines.hpp"
 #include "worker/reference_engine.hpp"
 
@@ -10,6 +11,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <functional>
 #include <memory>
 #include <string>
 #include <tuple>
@@ -28,12 +30,13 @@ bool runs_here(EngineKind kind) {
 using NamedEngine = std::pair<std::string_view, EngineKind>;
 
 struct Case {
-  const char* name;
-  Network (*network)();
+  std::string name;
+  std::function<Network()> network;
   Scheme scheme;
   bool has_sites;
   int images;  // that the comparisons with many students run on
   int students;
+  bool varied = false;  // zero points and top codes differ between nodes
 };
 void PrintTo(const Case& c, std::ostream* stream) { *stream << c.name; }
 
@@ -69,6 +72,156 @@ Network bare() {
   return chain("bare", 2, 5, {convolution("conv1", 9, 3, 1, 1, 1), convolution("conv2", 6, 5, 1, 0, 1)}, {});
 }
 
+/// One operation between a convolution and the logits. `add` gets the builder and the convolution's value, of 7
+/// channels, 9 rows and 6 columns.
+Case one(std::string name, std::function<void(GraphBuilder&, int)> add) {
+  const auto network = [name, add] {
+    GraphBuilder g(name, {3, 9, 6});
+    add(g, g.convolution(image_value, 7, {3, 3, 1, 1, 1, 1, 1, 1, 1, 1}));
+    return g.finish(5);
+  };
+  return {name, network, Scheme::qnnpack, true, 9, 20, true};
+}
+
+std::vector<Case> operations() {
+  const auto operation = [](Operation each) {
+    return [each](GraphBuilder& g, int x) {
+      g.operation(each, {x, g.convolution(x, 7, {1, 3, 1, 1, 1, 1, 0, 1, 0, 1})});
+    };
+  };
+  const auto broadcast = [](Operation each, Shape shape) {
+    return [each, shape](GraphBuilder& g, int x) { g.operation(each, {g.constant(shape), x}, false); };
+  };
+  return {
+      one("rectangular",
+          [](auto& g, int x) {
+            g.convolution(x, 9, {4, 1, 2, 1});
+          }),
+      one("asymmetric",
+          [](auto& g, int x) {
+            g.convolution(x, 9, {3, 3, 2, 2, 1, 1, 0, 1, 2, 0});
+          }),
+      one("dilated",
+          [](auto& g, int x) {
+            g.convolution(x, 9, {3, 2, 1, 2, 2, 3, 2, 1, 1, 2});
+          }),
+      one("padded_with_a_zero_point",
+          [](auto& g, int x) {
+            g.convolution(g.convolution(x, 6, {1, 1}, false), 9, {3, 3, 1, 1, 1, 1, 1, 2, 1, 0}, false);
+          }),
+      one("grouped",
+          [](auto& g, int x) {
+            g.convolution(g.convolution(x, 15, {}), 9, {3, 3, 1, 1, 1, 1, 1, 1, 1, 1}, true, 3);
+          }),
+      one("grouped_by_8",
+          [](auto& g, int x) {
+            g.convolution(g.convolution(x, 32, {}), 16, {3, 3, 1, 1, 1, 1, 1, 1, 1, 1}, true, 2);
+          }),
+      one("depthwise",
+          [](auto& g, int x) {
+            g.convolution(x, 7, {3, 3, 2, 1, 1, 1, 1, 1, 1, 1}, true, 7);
+          }),
+      one("depthwise_wide",
+          [](auto& g, int x) {
+            g.convolution(g.convolution(x, 75, {}, false), 75, {3, 2, 1, 1, 2, 1, 1, 0, 2, 1}, true, 75);
+          }),
+      one("depthwise_twice",
+          [](auto& g, int x) {
+            g.convolution(x, 14, {3, 3}, true, 7);
+          }),
+      one("depthwise_image",
+          [](auto& g, int) {
+            g.convolution(image_value, 3, {3, 3, 1, 1, 1, 1, 1, 1, 1, 1}, true, 3);
+          }),
+      one("average",
+          [](auto& g, int x) {
+            g.average(x, {2, 3, 2, 2}, false, true);
+          }),
+      one("average_padded",
+          [](auto& g, int x) {
+            g.average(x, {3, 3, 2, 1, 1, 1, 1, 0, 1, 1});
+          }),
+      one("average_counting",
+          [](auto& g, int x) {
+            g.average(x, {3, 2, 2, 2, 1, 1, 1, 1, 0, 1, true}, true);
+          }),
+      one("average_signed",
+          [](auto& g, int x) {
+            g.average(g.convolution(x, 9, {}, false), {3, 3, 2, 2, 1, 1, 1, 1, 1, 1}, false);
+          }),
+      one("maximum_overlapping",
+          [](auto& g, int x) {
+            g.maximum(x, {3, 3, 2, 2, 1, 1, 1, 1, 1, 1});
+          }),
+      one("maximum_ceil",
+          [](auto& g, int x) {
+            g.maximum(x, {2, 2, 2, 2, 1, 1, 0, 0, 0, 0, true});
+          }),
+      one("maximum_rectangular",
+          [](auto& g, int x) {
+            g.maximum(x, {4, 2, 4, 2});
+          }),
+      one("maximum_dilated",
+          [](auto& g, int x) {
+            g.maximum(x, {2, 3, 1, 1, 3, 2});
+          }),
+      one("maximum_of_the_image",
+          [](auto& g, int) {
+            g.maximum(image_value, {3, 3, 1, 1, 1, 1, 1, 1, 1, 1});
+          }),
+      one("maximum_and_skip",
+          [](auto& g, int x) {
+            g.maximum(x, {2, 2, 2, 2});
+            g.convolution(x, 4, {});
+          }),
+      one("add", operation(Operation::add)),
+      one("add_to_itself",
+          [](auto& g, int x) {
+            g.operation(Operation::add, {x, x});
+          }),
+      one("add_signed",
+          [](auto& g, int x) {
+            g.operation(Operation::add, {g.convolution(x, 9, {}, false), g.convolution(x, 9, {}, false)});
+          }),
+      one("add_channel", broadcast(Operation::add, {7, 1, 1})),
+      one("add_plane", broadcast(Operation::add, {1, 9, 6})),
+      one("add_row", broadcast(Operation::add, {7, 1, 6})),
+      one("add_scalar", broadcast(Operation::add, {1, 1, 1})),
+      one("add_both_broadcast",
+          [](auto& g, int) {
+            g.operation(Operation::add, {g.constant({1, 5, 1}), g.constant({9, 1, 4})});
+          }),
+      one("add_the_image",
+          [](auto& g, int) {
+            g.operation(Operation::add, {g.constant({3, 9, 1}), image_value});
+          }),
+      one("multiply", operation(Operation::multiply)),
+      one("multiply_channel", broadcast(Operation::multiply, {7, 1, 1})),
+      one("squeeze_and_excitation",
+          [](auto& g, int x) {
+            const int gate = g.convolution(g.convolution(g.average(x, {9, 6}), 3, {}), 7, {}, false);
+            g.operation(Operation::multiply, {x, g.operation(Operation::table, {gate})});
+          }),
+      one("concatenate",
+          [](auto& g, int x) {
+            g.operation(Operation::concatenate, {g.convolution(x, 3, {}), x, g.convolution(x, 9, {})});
+          }),
+      one("concatenate_alike",
+          [](auto& g, int x) {
+            g.operation(Operation::concatenate, {x, g.maximum(x, {3, 3, 1, 1, 1, 1, 1, 1, 1, 1})});
+          }),
+      one("table", [](auto& g, int x) { g.operation(Operation::table, {x}); }),
+  };
+}
+
+std::vector<Case> random_graphs() {
+  std::vector<Case> cases;
+  for (int seed = 1; seed <= 24; ++seed)
+    cases.push_back({fmt::format("graph{}", seed), [seed] { return random_graph(seed); },
+                     seed % 2 ? Scheme::fbgemm : Scheme::qnnpack, true, 5, 16, seed % 3 != 0});
+  return cases;
+}
+
 class EngineAgreement : public ::testing::TestWithParam<std::tuple<NamedEngine, Case>> {
  protected:
   static const Case& shape() { return std::get<Case>(GetParam()); }
@@ -76,11 +229,12 @@ class EngineAgreement : public ::testing::TestWithParam<std::tuple<NamedEngine, 
   void SetUp() override {
     const auto [name, kind] = std::get<NamedEngine>(GetParam());
     if (!runs_here(kind)) GTEST_SKIP() << "engine " << name << " does not run on this machine";
+    if (const auto why = refusal(kind, problem_)) GTEST_SKIP() << *why;
     engine_ = make_engine(kind, problem_);
   }
 
   static Problem problem() {
-    Problem problem = random_problem(shape().network(), shape().scheme, 11);
+    Problem problem = random_problem(shape().network(), shape().scheme, 11, {.varied = shape().varied});
     if (!shape().has_sites) problem.sites.clear();
     return problem;
   }
@@ -89,10 +243,10 @@ class EngineAgreement : public ::testing::TestWithParam<std::tuple<NamedEngine, 
   const QuantizedNetwork& model_ = problem_.model;
   std::unique_ptr<Engine> reference_ = make_reference_engine(problem_);
   std::unique_ptr<Engine> engine_;
-  std::vector<std::uint8_t> images_ = random_codes(std::size_t(largest_batch) * model_.network.input_size(), 12);
+  std::vector<std::uint8_t> images_ = random_codes(std::size_t(largest_batch) * model_.network.input.size(), 12);
 
   void load(int images) {
-    const std::span codes = std::span(images_).first(std::size_t(images) * model_.network.input_size());
+    const std::span codes = std::span(images_).first(std::size_t(images) * model_.network.input.size());
     reference_->load_images(codes, images);
     engine_->load_images(codes, images);
   }
@@ -109,17 +263,17 @@ class EngineAgreement : public ::testing::TestWithParam<std::tuple<NamedEngine, 
     std::vector<std::uint8_t> codes;
   };
   std::vector<Traced> trace(Engine& engine, const Student& student) {
-    std::vector<Traced> layers(model_.layers.size());
-    engine.trace(student, [&](const LayerTrace& t) {
-      EXPECT_EQ(t.positions, model_.network.layers[t.layer].positions());
-      EXPECT_EQ(t.channels, model_.network.layers[t.layer].out_channels);
+    std::vector<Traced> nodes(model_.nodes.size());
+    engine.trace(student, [&](const NodeTrace& t) {
+      EXPECT_EQ(t.positions, model_.network.nodes[t.node].shape.positions());
+      EXPECT_EQ(t.channels, model_.network.nodes[t.node].shape.channels);
       EXPECT_EQ(t.codes.size(), std::size_t(t.images) * t.positions * t.channels);
-      Traced& layer = layers[t.layer];
-      layer.images += t.images;
-      layer.accumulators.insert(layer.accumulators.end(), t.accumulators.begin(), t.accumulators.end());
-      layer.codes.insert(layer.codes.end(), t.codes.begin(), t.codes.end());
+      Traced& node = nodes[t.node];
+      node.images += t.images;
+      node.accumulators.insert(node.accumulators.end(), t.accumulators.begin(), t.accumulators.end());
+      node.codes.insert(node.codes.end(), t.codes.begin(), t.codes.end());
     });
-    return layers;
+    return nodes;
   }
 
   std::vector<Student> students(int count) {
@@ -144,12 +298,15 @@ TEST_P(EngineAgreement, TracesTheReferencesAccumulatorsAndCodes) {
   for (const Student& student : students(3)) {
     const auto expected = trace(*reference_, student), actual = trace(*engine_, student);
     for (std::size_t l = 0; l < expected.size(); ++l) {
-      const std::string& layer = model_.network.layers[l].name;
+      const std::string& layer = model_.network.nodes[l].name;
       EXPECT_EQ(actual[l].images, shape().images) << layer;
       EXPECT_TRUE(expected[l].accumulators == actual[l].accumulators) << layer << ": accumulators";
       EXPECT_TRUE(expected[l].codes == actual[l].codes) << layer << ": codes";
       const auto [low, high] = std::minmax_element(expected[l].codes.begin(), expected[l].codes.end());
-      EXPECT_GT(*high - *low, 60) << layer << ": the test's codes do not spread";
+      const Node& node = model_.network.nodes[l];
+      if (node.shape.size() > 20 && node.operation == Operation::convolution) {
+        EXPECT_GT(*high - *low, shape().varied ? 20 : 60) << layer << ": the test's codes do not spread";
+      }
     }
   }
 }
@@ -213,9 +370,13 @@ TEST_P(EngineAgreement, AddsTheReferencesMoments) {
       all.push_back(actual);
     }
   }
-  const std::size_t second = model_.network.layers[0].out_channels;
-  EXPECT_TRUE(std::equal(all[0].begin(), all[0].begin() + second, all[1].begin()))
-      << "no staircase before the first layer";
+  const Node& first = *std::find_if(model_.network.nodes.begin(), model_.network.nodes.end(),
+                                    [](const Node& node) { return node.operation == Operation::convolution; });
+  const std::size_t second = first.shape.channels;
+  if (first.inputs[0] == image_value) {
+    EXPECT_TRUE(std::equal(all[0].begin(), all[0].begin() + second, all[1].begin()))
+        << "no staircase before the first convolution";
+  }
   if (shape().has_sites) {
     EXPECT_FALSE(std::equal(all[0].begin() + second, all[0].end(), all[1].begin() + second))
         << "the test's students do not differ";
@@ -228,9 +389,12 @@ TEST_P(EngineAgreement, MomentsAreThoseOfTheTracedAccumulators) {
     std::vector<Moments> expected, actual(model_.network.channels());
     const auto traced = trace(*reference_, student);
     for (std::size_t l = 0; l < traced.size(); ++l) {
-      const std::size_t channels = model_.network.layers[l].out_channels;
-      const Requantization& own = model_.layers[l].requantization;
-      const auto& bias = student.requantization.empty() ? own.bias : student.requantization[l].value_or(own).bias;
+      if (model_.network.nodes[l].operation != Operation::convolution) {
+        EXPECT_TRUE(traced[l].accumulators.empty());
+        continue;
+      }
+      const std::size_t channels = model_.network.nodes[l].shape.channels;
+      const auto& bias = student.requantization_of(model_, l).bias;
       for (std::size_t c = 0; c < channels; ++c) {
         Moments m;
         for (std::size_t i = c; i < traced[l].accumulators.size(); i += channels)
@@ -252,7 +416,18 @@ std::vector<NamedEngine> engines_to_test() {
   return engines;
 }
 
+std::string case_name(const ::testing::TestParamInfo<std::tuple<NamedEngine, Case>>& info) {
+  return fmt::format("{}_{}", std::get<0>(info.param).first, std::get<1>(info.param).name);
+}
+
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(EngineAgreement);
+INSTANTIATE_TEST_SUITE_P(Operations, EngineAgreement,
+                         ::testing::Combine(::testing::ValuesIn(engines_to_test()), ::testing::ValuesIn(operations())),
+                         case_name);
+INSTANTIATE_TEST_SUITE_P(Graphs, EngineAgreement,
+                         ::testing::Combine(::testing::ValuesIn(engines_to_test()),
+                                            ::testing::ValuesIn(random_graphs())),
+                         case_name);
 INSTANTIATE_TEST_SUITE_P(
     Networks, EngineAgreement,
     ::testing::Combine(
@@ -265,7 +440,7 @@ INSTANTIATE_TEST_SUITE_P(
             Case{"odd", odd, Scheme::qnnpack, true, 11, 40}, Case{"three", three, Scheme::fbgemm, true, 11, 40},
             Case{"dense", dense, Scheme::qnnpack, true, 11, 40}, Case{"bare", bare, Scheme::qnnpack, false, 11, 2},
             Case{"wide", wide, Scheme::qnnpack, true, 11, 20})),
-    [](const auto& info) { return fmt::format("{}_{}", std::get<0>(info.param).first, std::get<1>(info.param).name); });
+    case_name);
 
 class EveryEngine : public ::testing::TestWithParam<NamedEngine> {
  protected:
@@ -279,18 +454,18 @@ TEST_P(EveryEngine, IsExactForTheLargestSums) {
   auto model =
       random_network(chain("large", 192, 4, {convolution("conv1", 8, 3, 1, 1, 1), fully_connected("fc1", 4)}, {0}),
                      Scheme::qnnpack, 5);
-  auto& layer = model.layers[0];
+  auto& layer = model.nodes[0];
   const std::size_t fan_in = layer.weights.size() / 8;
   for (std::size_t i = 0; i < layer.weights.size(); ++i) layer.weights[i] = i / fan_in % 2 ? 127 : -128;
   for (auto& b : layer.requantization.bias) b = 1 - (1 << 25);
-  ASSERT_GT(accumulator_bound(layer), 1 << 24);
+  ASSERT_GT(accumulator_bound(model, 0), 1 << 24);
   const Problem problem = make_problem(model);
   const auto reference = make_reference_engine(problem), engine = make_engine(GetParam().second, problem);
-  const std::vector<std::uint8_t> codes(model.network.input_size(), 255);
+  const std::vector<std::uint8_t> codes(model.network.input.size(), 255);
   std::vector<std::int32_t> expected, actual;
   for (auto [each, sums] : {std::pair(reference.get(), &expected), std::pair(engine.get(), &actual)}) {
     each->load_images(codes, 1);
-    each->trace(teacher(problem), [&, out = sums](const LayerTrace& t) {
+    each->trace(teacher(problem), [&, out = sums](const NodeTrace& t) {
       out->insert(out->end(), t.accumulators.begin(), t.accumulators.end());
     });
   }
@@ -298,15 +473,23 @@ TEST_P(EveryEngine, IsExactForTheLargestSums) {
   EXPECT_TRUE(expected == actual);
 }
 
-TEST_P(EveryEngine, NamesTheLayerItCannotPad) {
-  auto model =
-      random_network(chain("n", 3, 6, {convolution("conv1", 8, 3, 1, 1, 1), convolution("conv2", 4, 6, 1, 1, 3)}, {}),
-                     Scheme::qnnpack, 5);
-  model.network.layers[0].relu = false;
-  model.layers[0].output.zero_point = model.layers[1].input.zero_point = 9;
-  const Problem problem{model, {0}, {}};
-  EXPECT_THAT([&] { make_engine(GetParam().second, problem); },
-              ::testing::ThrowsMessage<Error>(::testing::HasSubstr("layer conv2")));
+/// Automatic passes over an engine that lacks an operation, and says so; the engine itself is refused by name.
+TEST_P(EveryEngine, IsChosenWhereItRunsTheWholeNetwork) {
+  const auto [name, kind] = GetParam();
+  for (const Case& c : operations()) {
+    const Problem problem = random_problem(c.network(), c.scheme, 11, {.varied = true});
+    const auto why = refusal(kind, problem);
+    const EngineChoice choice = choose_engine(EngineKind::automatic, problem);
+    EXPECT_FALSE(refusal(choice.kind, problem));
+    if (why) {
+      EXPECT_NE(choice.kind, kind);
+      EXPECT_THAT(choice.passed_over, ::testing::Contains(::testing::HasSubstr(*why)));
+      EXPECT_THAT([&] { make_engine(kind, problem); },
+                  ::testing::ThrowsMessage<Error>(::testing::HasSubstr(fmt::format("engine {}: node ", name))));
+    } else {
+      EXPECT_EQ(choose_engine(kind, problem).kind, kind);
+    }
+  }
 }
 
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(EveryEngine);
