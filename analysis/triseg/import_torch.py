@@ -6,7 +6,6 @@ and zero points of activations from the observers behind the ReLUs, biases at sc
 the file; only tensors are taken from it. Exit status: 0, or 1 if the checkpoint is not of that network and backend, cannot be
 read or the model file cannot be written, 2 if the command line is not understood.
 """
-import dataclasses
 import importlib.resources
 import shlex
 import sys
@@ -16,54 +15,63 @@ from triseg import command_line
 
 with command_line.packages():
     import numpy
+    import pandas
 
     from triseg.files import Error
+    from triseg.model import Description, Model, Node
     from triseg.torch_checkpoint import BACKENDS, LARGEST, Checkpoint, affine, bias_codes
 
 # The normalization of the original's images, whose network takes 3 x 32 x 32.
 MEAN, STANDARD_DEVIATION = numpy.array([0.4914, 0.4822, 0.4465]), numpy.array([0.2470, 0.2435, 0.2616])
 INPUT = (3, 32, 32)
-NODE_KEYS = {"name", "op", "stride", "padding", "kernel", "pool", "relu"}
-IMAGE = -1
 
 
-@dataclasses.dataclass
-class Node:
-    """A node with its numbers; network/network.hpp and network/quantized_network.hpp say what they mean."""
-    name: str
-    operation: str  # convolution, maximum, average
-    inputs: list  # number of the node before it, or IMAGE
-    shape: tuple  # of its value: channels, height, width
-    scale: float
-    zero_point: int
-    highest: int = 255
-    window: tuple = (1, 1)
-    stride: int = 1
-    padding: int = 0
-    groups: int = 1
-    relu: bool = False
-    weights: numpy.ndarray = None
-    weight_scale: numpy.ndarray = None
-    bias: numpy.ndarray = None
-    multiplier: numpy.ndarray = None
+class Builder:
+    """Puts a Model together node by node, each behind the last."""
 
+    def __init__(self, scale, zero_point):
+        self.rows, self.nodes, self.before, self.shape = {}, {}, None, INPUT  # before: name of the last node
+        self.last = Node(scale, zero_point)  # the image's scale, then the last node's
 
-@dataclasses.dataclass
-class Network:
-    name: str
-    backend: str
-    recipe: dict  # of original_networks.toml
-    scale: float  # of the images
-    zero_point: int
-    notes: list  # what the user should know, a line each
-    nodes: list = dataclasses.field(default_factory=list)
+    def convolution(self, entry, p):
+        """A convolution or fully connected layer of these Parameters. Raises ValueError."""
+        weights, relu, inputs = p.weights, entry.get("relu", True), self.shape[0]
+        if entry.get("op") == "fc":
+            if weights.ndim != 2 or weights.shape[1] != numpy.prod(self.shape):
+                raise ValueError(f"expected weights (channels, {numpy.prod(self.shape)}), found {weights.shape}")
+            weights = weights.reshape(-1, *self.shape)
+        elif weights.ndim != 4 or inputs % weights.shape[1] or len(weights) % (inputs // weights.shape[1]):
+            raise ValueError(f"expected weights (channels, {inputs}, height, width), found {weights.shape}")
+        s_in, scale, weight_scale = self.last.output_scale, float(p.scale), p.weight_scale.astype("f8")
+        bias = bias_codes(p.bias, s_in, p.weight_scale)
+        if numpy.abs(bias).max() >= 2**31:
+            raise ValueError("a bias leaves 32 bits at the scale of its input and weights")
+        # Codes below the zero point are negative values: the ReLU lifts them to it, and it becomes code 0.
+        codes = {"output_zero_point": 0, "highest": 255 - p.zero_point} if relu else {"output_zero_point": p.zero_point}
+        self._add(entry["name"], "convolution", len(weights), weights.shape[2:], entry.get("stride", 1),
+                  entry.get("padding", 0), groups=inputs // weights.shape[1], relu=relu,
+                  node=Node(scale, **codes, weights=weights, weight_scale=weight_scale, bias=bias.astype("i4"),
+                            multiplier=(s_in * weight_scale / scale).astype("f4")))
 
-    def value(self, number):
-        """Shape, scale, zero point and highest code of a value."""
-        if number == IMAGE:
-            return INPUT, self.scale, self.zero_point, 255
-        node = self.nodes[number]
-        return node.shape, node.scale, node.zero_point, node.highest
+    def pool(self, name, operation, kernel=None, stride=None, padding=0):
+        """A maximum or an average, of the whole plane if there is no kernel. Raises ValueError."""
+        last = self.last
+        self._add(name, operation, self.shape[0], (kernel, kernel) if kernel else self.shape[1:], stride or kernel or 1,
+                  padding, node=Node(last.output_scale, last.output_zero_point, last.lowest, last.highest))
+
+    def _add(self, name, operation, channels, window, stride, padding, node, groups=1, relu=False):
+        plane = [(side + 2 * padding - extent) // stride + 1 for side, extent in zip(self.shape[1:], window)]
+        if min(plane) < 1:
+            raise ValueError(f"its window of {window[0]} x {window[1]} does not fit into {self.shape[1]} x {self.shape[2]}")
+        self.shape = (channels, *plane)
+        self.rows[name] = {"operation": operation, "inputs": [self.before],
+                           **dict(zip(("channels", "height", "width"), self.shape)),
+                           "window_height": window[0], "window_width": window[1], "stride_y": stride, "stride_x": stride,
+                           "dilation_y": 1, "dilation_x": 1, "pad_top": padding, "pad_left": padding,
+                           "pad_bottom": padding, "pad_right": padding, "ceil": 0, "groups": groups, "count_padding": 0,
+                           "relu": int(relu)}
+        self.nodes[name] = self.last = node
+        self.before = name
 
 
 def networks():
@@ -72,32 +80,34 @@ def networks():
 
 
 def import_checkpoint(path, name, backend):
-    """The Network of a checkpoint. Raises Error."""
+    """The Model of a checkpoint, and what the user should know about it, a list of lines. Raises Error."""
     checkpoint = Checkpoint(path, backend)
     recipe = networks()[name]
     images, notes = checkpoint.scale_of_images(), []
     if images is None:
         images = affine(*_ends_of_images(), LARGEST[backend])
-        notes.append("the checkpoint has no scale of the images: they get that of all pixels from 0 to 255")
-    network = Network(name, backend, recipe, float(images[0]), images[1], notes)
+        notes.append(f"{checkpoint.path}: it has no scale of the images: they get that of all pixels, 0 to 255")
     parameters = {entry["name"]: checkpoint.parameters(_module(checkpoint, entry["name"]))
                   for entry in recipe["nodes"] if _has_parameters(entry)}
     checkpoint.refuse(recipe["display_name"])
+    builder = Builder(float(images[0]), images[1])
     for entry in recipe["nodes"]:
         try:
             if _has_parameters(entry):
-                network.nodes.append(_convolution(network, entry, parameters[entry["name"]]))
+                builder.convolution(entry, parameters[entry["name"]])
             else:
-                network.nodes.append(_pool(network, entry["name"], entry["op"], entry.get("kernel"), entry.get("stride"),
-                                           entry.get("padding", 0)))
+                builder.pool(entry["name"], entry["op"], entry.get("kernel"), entry.get("stride"), entry.get("padding", 0))
             if "pool" in entry:
-                network.nodes.append(_pool(network, f"{entry['name']}.pool", "maximum", entry["pool"]))
+                builder.pool(f"{entry['name']}.pool", "maximum", entry["pool"])
         except ValueError as error:
             raise Error(f"{checkpoint.path}: {recipe['display_name']}: {entry['name']}: {error}") from error
-    return network
+    description = Description(recipe["display_name"], *INPUT, builder.shape[0], recipe.get("sites", []),
+                              recipe["attention"], pandas.DataFrame.from_dict(builder.rows, orient="index"))
+    return Model(name, backend, builder.nodes, float(images[0]), images[1], MEAN, STANDARD_DEVIATION, description), notes
 
 
 def _ends_of_images():
+    """The least and the largest value of the original's normalized images."""
     least, largest = ((numpy.float32(pixel) - MEAN.astype("f4")) / STANDARD_DEVIATION.astype("f4") for pixel in (0, 1))
     return least.min(), largest.max()
 
@@ -111,41 +121,27 @@ def _module(checkpoint, name):
     return next((module for module in (f"{name}.conv", f"{name}.linear", name) if checkpoint.has(f"{module}.weight")), name)
 
 
-def _convolution(network, entry, p):
-    shape, s_in, z_in, _ = network.value(len(network.nodes) - 1)
-    weights, relu = p.weights, entry.get("relu", True)
-    if entry.get("op") == "fc":
-        if weights.ndim != 2 or weights.shape[1] != numpy.prod(shape):
-            raise ValueError(f"expected weights (channels, {numpy.prod(shape)}), found {weights.shape}")
-        weights = weights.reshape(-1, *shape)
-    elif weights.ndim != 4 or shape[0] % weights.shape[1] or len(weights) % (shape[0] // weights.shape[1]):
-        raise ValueError(f"expected weights (channels, {shape[0]}, height, width), found {weights.shape}")
-    scale, zero_point = float(p.scale), p.zero_point
-    node = Node(entry["name"], "convolution", [len(network.nodes) - 1], shape, scale, zero_point, window=weights.shape[2:],
-                stride=entry.get("stride", 1), padding=entry.get("padding", 0), groups=shape[0] // weights.shape[1], relu=relu,
-                weights=weights, weight_scale=p.weight_scale.astype("f8"))
-    if relu:  # codes below the zero point are negative values: the ReLU lifts them to it, and it becomes code 0
-        node.zero_point, node.highest = 0, 255 - zero_point
-    node.shape = (len(weights), *_plane(shape, node))
-    bias = bias_codes(p.bias, s_in, p.weight_scale)
-    if numpy.abs(bias).max() >= 2**31:
-        raise ValueError("a bias leaves 32 bits at the scale of its input and weights")
-    node.bias, node.multiplier = bias.astype("i4"), (s_in * node.weight_scale / scale).astype("f4")
-    return node
+def main():
+    parser = command_line.parser(__doc__)
+    parser.add_argument("checkpoint", metavar="CHECKPOINT.pth")
+    parser.add_argument("--model", required=True, choices=list(networks()), help="the original's network")
+    parser.add_argument("--backend", required=True, choices=BACKENDS, help="that it was trained with")
+    parser.add_argument("--out", required=True, metavar="MODEL.h5", help="the model file")
+    o = parser.parse_args()
+    model, notes = import_checkpoint(o.checkpoint, o.model, o.backend)
+    model.command_line = shlex.join(["python3", "-m", "triseg.import_torch", *sys.argv[1:]])
+    model.write(o.out)
+    for note in notes:
+        command_line.report(note, "")
+    weights = sum(node.weights.size for node in model.nodes.values() if node.weights is not None)
+    print(f"{o.out}: {model.description.display_name}, {o.backend}, {len(model.nodes)} nodes, {weights} weights")
+    print(f"Search it with: triseg search --teacher {shlex.quote(o.out)} --data FOLDER")
+    return 0
 
 
-def _pool(network, name, operation, kernel=None, stride=None, padding=0):
-    shape, scale, zero_point, highest = network.value(len(network.nodes) - 1)
-    window = (kernel, kernel) if kernel else shape[1:]
-    node = Node(name, operation, [len(network.nodes) - 1], shape, scale, zero_point, highest, window,
-                stride or kernel or 1, padding)
-    node.shape = (shape[0], *_plane(shape, node))
-    return node
+def program():
+    command_line.run(main)
 
 
-def _plane(shape, node):
-    """Height and width of what a window makes. Raises ValueError if the padded plane holds none."""
-    plane = tuple((side + 2 * node.padding - k) // node.stride + 1 for side, k in zip(shape[1:], node.window))
-    if min(plane) < 1:
-        raise ValueError(f"its window of {node.window} does not fit into {shape[1:]}")
-    return plane
+if __name__ == "__main__":
+    program()
