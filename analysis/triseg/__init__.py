@@ -14,7 +14,7 @@ import importlib
 from triseg.files import Error
 
 __version__ = "0.1.0"
-_PLACES = {"Run": "run", "Problem": "run", "Sweep": "sweep", "Result": "result", "Model": "model", "Layer": "model",
+_PLACES = {"Run": "run", "Problem": "run", "Sweep": "sweep", "Result": "result", "Model": "model", "Node": "model",
            "Description": "model", "Scorer": "scorer", "staircase": "codes",
            "CODES": "codes"}
 __all__ = ["Error", *_PLACES]

@@ -7,63 +7,79 @@ import h5py
 import numpy
 import pandas
 
-from triseg import __version__, hdf5
+from triseg import __version__, chains, hdf5
 from triseg.files import Error, commit, name_of
 
-VERSIONS = (1, 2, 3)
+VERSIONS = (1, 2, 3, 4)
 # Attributes of the root in the order of the digest, what describes the network left out. Version 1 has no data_sha256.
 PROVENANCE = {"data": str, "data_sha256": str, "creator": str, "creator_version": str, "file_time": str,
               "command_line": str, "seed": numpy.uint64, "epochs": numpy.int32, "float_accuracy": numpy.float64,
               "int8_test_accuracy": numpy.float64}
-SIDES = ("input_channels", "input_side", "classes")
-TEXTS = ("name", "kind")
-SIZES = ("in_channels", "out_channels", "kernel", "stride", "padding", "pool", "relu")
-QUANTIZATION = {"input_scale": numpy.float64, "input_zero_point": numpy.int32, "output_scale": numpy.float64,
-                "output_zero_point": numpy.int32}
+SIDES = ("input_channels", "input_height", "input_width", "classes")
+LISTS = ("all_sites", "default_attention")
+TEXTS = ("name", "operation")
+WINDOW = ("window_height", "window_width", "stride_y", "stride_x", "dilation_y", "dilation_x", "pad_top", "pad_left",
+          "pad_bottom", "pad_right", "ceil")
+SIZES = ("channels", "height", "width", *WINDOW, "groups", "count_padding", "relu")
+NO_INPUT = -2  # behind the last input of a node in /network/nodes/inputs; -1 is the image
+QUANTIZATION = {"output_scale": numpy.float64, "output_zero_point": numpy.int32, "lowest": numpy.int32,
+                "highest": numpy.int32}
 PARAMETERS = {"weights": "i1", "weight_scale": "f8", "bias": "i4", "multiplier": "f4"}
+# What else the nodes of an operation have, in the order of the digest.
+OF_OPERATION = {"convolution": PARAMETERS, "table": {"maps": "u1"}, "concatenate": {"maps": "u1"},
+                "constant": {"codes": "u1"}}
 
 
 @dataclasses.dataclass
-class Layer:
-    """One layer's integers and scales: O output channels, I input channels, k the kernel's side."""
-    weights: numpy.ndarray  # (O, I, k, k), or (O, I) when fully connected: s8
-    weight_scale: numpy.ndarray  # (O): real value of one weight step
-    bias: numpy.ndarray  # (O): s32, at scale input_scale weight_scale
-    multiplier: numpy.ndarray  # (O): f32, input_scale weight_scale / output_scale
-    input_scale: float  # real value of one step of its input codes
-    input_zero_point: int
-    output_scale: float
+class Node:
+    """One node's integers and scales. Members that its operation has not are None."""
+    output_scale: float  # real value of one step of its value's codes
     output_zero_point: int
+    lowest: int = 0  # code of its value
+    highest: int = 255
+    weights: numpy.ndarray = None  # convolution: (output channels, input channels / groups, height, width), s8
+    weight_scale: numpy.ndarray = None  # (output channels): real value of one weight step
+    bias: numpy.ndarray = None  # (output channels): s32, at scale input scale times weight_scale
+    multiplier: numpy.ndarray = None  # (output channels): f32, input scale weight_scale / output_scale
+    maps: numpy.ndarray = None  # table: (1, 256); concatenate: (inputs or 0, 256), u8
+    codes: numpy.ndarray = None  # constant: (channels, height, width), u8
 
 
 @dataclasses.dataclass
 class Description:
-    """The network as a chain of layers."""
+    """The network as nodes in an order in which each comes after its inputs; the last makes the logits."""
     display_name: str
     input_channels: int
-    input_side: int
+    input_height: int
+    input_width: int
     classes: int
-    default_attention: list  # names of layers
-    layers: pandas.DataFrame  # by name: kind (conv or fc), in_channels, out_channels, kernel, stride, ... relu
+    all_sites: list  # names that --sites all stands for; none: all behind a ReLU
+    default_attention: list  # names
+    nodes: pandas.DataFrame  # by name: operation, inputs (a list of names, None for the image), channels, ... relu
 
 
 @dataclasses.dataclass
 class Model:
-    """A model file: read, made anew, written with its digest.
+    """A model file: read, made anew, written with its digest. The layers of older files become nodes: a fully connected
+    layer a convolution over the whole plane, a pool a node of its own, called LAYER.pool.
 
     >>> model = Model.read("model.h5")
-    >>> model.network, model.backend, list(model.layers)
-    ('lenet5', 'fbgemm', ['conv1', 'conv2', 'fc1', 'fc2', 'fc3'])
-    >>> model.layers["conv1"].weights.shape, model.layers["conv1"].bias.dtype
+    >>> model.network, model.backend, list(model.nodes)
+    ('lenet5', 'fbgemm', ['conv1', 'conv1.pool', 'conv2', 'conv2.pool', 'fc1', 'fc2', 'fc3'])
+    >>> model.nodes["conv1"].weights.shape, model.nodes["conv1"].bias.dtype
     ((6, 3, 5, 5), dtype('int32'))
-    >>> model.layers["fc3"].bias += 1
+    >>> model.description.nodes.loc["fc1", ["operation", "inputs", "channels"]].tolist()
+    ['convolution', ['conv2.pool'], 120]
+    >>> model.nodes["fc3"].bias += 1
     >>> model.write("changed.h5")
-    >>> int(Model.read("changed.h5").layers["fc3"].bias[0] - Model.read("model.h5").layers["fc3"].bias[0])
+    >>> int(Model.read("changed.h5").nodes["fc3"].bias[0] - Model.read("model.h5").nodes["fc3"].bias[0])
     1
     """
     network: str  # its name, as --model takes it
     backend: str  # fbgemm or qnnpack
-    layers: dict  # Layer by name, in network order
+    nodes: dict  # Node by name, in network order
+    input_scale: float  # real value of one step of the image's codes
+    input_zero_point: int
     mean: numpy.ndarray  # (channels of the input): x = (pixel / 255 - mean) / standard_deviation
     standard_deviation: numpy.ndarray
     description: Description = None  # None in a file of version 1 or 2, whose network triseg makes by its name
@@ -83,77 +99,107 @@ class Model:
         """Raises Error for what is no model file, was damaged or edited (unless `check` is False), or lacks a part."""
         content = hdf5.read(path, "triseg-model", "a model file", VERSIONS)
         version = content["/@schema_version"]
-        names = sorted({p.split("/")[2] for p in content.values if p.startswith("/layers/")},
-                       key=lambda name: content[f"/layers/{name}/@index"])
-        if check:
-            hdf5.check(content, content.digest(_paths(names, version)))
         at = lambda p: hdf5.plain(content[p])
-        layers = {name: Layer(**{key: at(f"/layers/{name}/{key}") for key in PARAMETERS},
-                              **{key: at(f"/layers/{name}/@{key}") for key in QUANTIZATION}) for name in names}
-        description = None
-        if version >= 3:
-            columns = pandas.DataFrame({key: at(f"/network/{key}") for key in (*TEXTS, *SIZES)}).set_index("name")
-            description = Description(at("/@display_name"), *(at(f"/network/@{key}") for key in SIDES),
-                                      list(at("/network/default_attention")), columns)
+        if version < 4:
+            description, nodes, input_ = chains.read(content, version, check)
+        else:
+            names = list(at("/network/nodes/name"))
+            if check:
+                hdf5.check(content, content.digest(_paths(names, at("/network/nodes/operation"))))
+            description = _description(at)
+            input_ = at("/network/@input_scale"), at("/network/@input_zero_point")
+            nodes = {name: Node(**{key: at(f"/nodes/{name}/@{key}") for key in QUANTIZATION},
+                                **{key: at(f"/nodes/{name}/{key}") for key in OF_OPERATION.get(operation, ())})
+                     for name, operation in description.nodes["operation"].items()}
         root = {key: at(f"/@{key}") for key in PROVENANCE if key != "data_sha256" or version >= 2}
-        return cls(at("/@network"), at("/@backend"), layers, at("/normalization/mean"),
+        return cls(at("/@network"), at("/@backend"), nodes, *input_, at("/normalization/mean"),
                    at("/normalization/standard_deviation"), description, **root)
 
     def write(self, path):
-        """Writes the file as a whole, in version 3, or without a description in version 2, with creator and time of
-        now. Raises Error if a part has another type or shape than the format's; what triseg's arithmetic does not allow
-        it says itself."""
+        """Writes the file as a whole, with creator and time of now. Raises Error if it has no description, or a part
+        has another type or shape than the format's; what triseg's arithmetic does not allow it says itself."""
         self.creator, self.creator_version = "triseg for Python", __version__
         self.file_time = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-        version = 3 if self.description else 2
         try:
-            values = self._values(version)
-            digest = hdf5.Content(name_of(path), values, {}).digest(_paths(list(self.layers), version))
-            values |= {"/@format": numpy.bytes_("triseg-model"), "/@schema_version": numpy.int32(version),
+            if self.description is None:
+                raise ValueError("it has no description of its network: expected a Description")
+            values = self._values()
+            paths = _paths(list(self.nodes), self.description.nodes["operation"])
+            digest = hdf5.Content(name_of(path), values, {}).digest(paths)
+            values |= {"/@format": numpy.bytes_("triseg-model"), "/@schema_version": numpy.int32(VERSIONS[-1]),
                        "/@content_sha256": numpy.bytes_(digest)}
             content = _hdf5_of(values)
         except (TypeError, ValueError, KeyError, AttributeError, OverflowError, RuntimeError) as error:
             raise Error(f"cannot write {name_of(path)}: {error}") from error
         commit(path, content)
 
-    def _values(self, version):
+    def _values(self):
         values = {"/@network": _bytes(self.network), "/@backend": _bytes(self.backend),
+                  "/network/@input_scale": _scalar("input_scale", self.input_scale, numpy.float64),
+                  "/network/@input_zero_point": _scalar("input_zero_point", self.input_zero_point, numpy.int32),
                   "/normalization/mean": _array(self.mean, "f8"),
                   "/normalization/standard_deviation": _array(self.standard_deviation, "f8")}
         for key, kind in PROVENANCE.items():
             value = getattr(self, key)
             values[f"/@{key}"] = _bytes(value) if kind is str else _scalar(key, value, kind)
-        if version >= 3:
-            d = self.description
-            columns = d.layers.reset_index(names="name")
-            values |= {"/@display_name": _bytes(d.display_name),
-                       "/network/default_attention": _texts(d.default_attention)}
-            values |= {f"/network/@{key}": _scalar(key, getattr(d, key), numpy.int32) for key in SIDES}
-            values |= {f"/network/{key}": _texts(columns[key]) for key in TEXTS}
-            values |= {f"/network/{key}": _array(columns[key], "i4") for key in SIZES}
-            if list(columns["name"]) != list(self.layers):
-                raise ValueError(f"the layers are {', '.join(self.layers)}, those of the description "
-                                 f"{', '.join(columns['name'])}")
-        for index, (name, layer) in enumerate(self.layers.items()):
+        d = self.description
+        columns = d.nodes.reset_index(names="name")
+        if list(columns["name"]) != list(self.nodes):
+            raise ValueError(f"the nodes are {', '.join(self.nodes)}, those of the description "
+                             f"{', '.join(columns['name'])}")
+        values |= {"/@display_name": _bytes(d.display_name)}
+        values |= {f"/network/{key}": _texts(getattr(d, key)) for key in LISTS}
+        values |= {f"/network/@{key}": _scalar(key, getattr(d, key), numpy.int32) for key in SIDES}
+        values |= {f"/network/nodes/{key}": _texts(columns[key]) for key in TEXTS}
+        values |= {f"/network/nodes/{key}": _array(columns[key], "i4") for key in SIZES}
+        values["/network/nodes/inputs"] = _inputs(list(columns["name"]), list(columns["inputs"]))
+        for index, (name, node) in enumerate(self.nodes.items()):
             if not name or "/" in name or name in (".", ".."):
-                raise ValueError(f"the layer name {name!r}: expected one without '/'")
-            if numpy.ndim(layer.weights) not in (2, 4):
-                raise ValueError(f"layer {name}: weights: expected 2 or 4 dimensions, found {numpy.ndim(layer.weights)}")
-            values[f"/layers/{name}/@index"] = numpy.int32(index)
-            values |= {f"/layers/{name}/@{key}": _scalar(key, getattr(layer, key), kind) for key, kind in QUANTIZATION.items()}
-            values |= {f"/layers/{name}/{key}": _array(getattr(layer, key), kind) for key, kind in PARAMETERS.items()}
+                raise ValueError(f"the node name {name!r}: expected one without '/'")
+            operation = columns["operation"][index]
+            values[f"/nodes/{name}/@index"] = numpy.int32(index)
+            values |= {f"/nodes/{name}/@{key}": _scalar(key, getattr(node, key), kind)
+                       for key, kind in QUANTIZATION.items()}
+            for key, kind in OF_OPERATION.get(operation, {}).items():
+                value = getattr(node, key)
+                if value is None:
+                    raise ValueError(f"node {name}: expected {key} of a node of operation {operation}")
+                expected = {"weights": 4, "maps": 2, "codes": 3}.get(key, 1)
+                if numpy.ndim(value) != expected:
+                    raise ValueError(f"node {name}: {key}: expected {expected} dimensions, found {numpy.ndim(value)}")
+                values[f"/nodes/{name}/{key}"] = _array(value, kind)
+            if "maps" in OF_OPERATION.get(operation, {}):
+                values[f"/nodes/{name}/@map_count"] = numpy.int32(len(node.maps))
         return values
 
 
-def _paths(layers, version):
+def _description(at):
+    """The description in a file of version 4."""
+    names = list(at("/network/nodes/name"))
+    columns = pandas.DataFrame({key: at(f"/network/nodes/{key}") for key in (*TEXTS, *SIZES)})
+    inputs = [[None if i < 0 else names[i] for i in row if i != NO_INPUT] for row in at("/network/nodes/inputs")]
+    columns.insert(2, "inputs", inputs)
+    return Description(at("/@display_name"), *(at(f"/network/@{key}") for key in SIDES),
+                       *(list(at(f"/network/{key}")) for key in LISTS), columns.set_index("name"))
+
+
+def _inputs(names, inputs):
+    """(nodes, the most inputs of one): numbers of nodes."""
+    rows = [[-1 if name is None else names.index(name) for name in row] for row in inputs]
+    most = max(map(len, rows), default=0)
+    return numpy.array([row + [NO_INPUT] * (most - len(row)) for row in rows], "i4").reshape(len(rows), most)
+
+
+def _paths(names, operations):
     """What the digest of a model file is over, in order."""
-    paths = ["/@network", "/@backend"]
-    if version >= 3:
-        paths += ["/@display_name", *(f"/network/@{key}" for key in SIDES), "/network/default_attention",
-                  *(f"/network/{key}" for key in (*TEXTS, *SIZES))]
+    paths = ["/@network", "/@backend", "/@display_name", *(f"/network/@{key}" for key in SIDES),
+             *(f"/network/{key}" for key in LISTS), *(f"/network/nodes/{key}" for key in (*TEXTS, "inputs", *SIZES))]
     paths += [f"/@{key}" for key in PROVENANCE] + ["/normalization/mean", "/normalization/standard_deviation"]
-    for name in layers:
-        paths += [f"/layers/{name}/{key}" for key in ("@index", *(f"@{key}" for key in QUANTIZATION), *PARAMETERS)]
+    paths += ["/network/@input_scale", "/network/@input_zero_point"]
+    for name, operation in zip(names, operations):
+        parts = OF_OPERATION.get(operation, ())
+        count = ("@map_count",) if "maps" in parts else ()
+        paths += [f"/nodes/{name}/{key}" for key in ("@index", *(f"@{key}" for key in QUANTIZATION), *count, *parts)]
     return paths
 
 

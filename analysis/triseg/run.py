@@ -7,7 +7,7 @@ import typing
 import numpy
 import pandas
 
-from triseg import hdf5, schema
+from triseg import chains, hdf5, schema
 from triseg.codes import CODES
 from triseg.files import Error
 from triseg.score import score, wilson_95
@@ -15,8 +15,9 @@ from triseg.score import score, wilson_95
 # Groups whose rows have codes; /pareto has them by its rows of /top.
 WITH_CODES = ("episodes", "evaluations", "top", "pareto")
 # Tables: the groups whose columns are of one length.
-TABLES = ("network", "sites", "episodes", "updates", "evaluations", "finalists", "top", "pareto")
-NETWORK_SCALARS = ("input_channels", "input_side", "classes")
+TABLES = ("network/nodes", "sites", "episodes", "updates", "evaluations", "finalists", "top", "pareto")
+NETWORK_SCALARS = ("input_channels", "input_height", "input_width", "classes")
+NO_INPUT = -2  # behind the last input of a node in /network/nodes/inputs; -1 is the image
 COSTS = ("coverage", "entropy_bits", "coded_bits", "multiplications", "skipped", "constant", "energy", "energy_exact",
          "energy_exact_skipping")
 
@@ -34,9 +35,12 @@ class Problem:
     attention_weight: float
     temperature: float
     energies: dict  # of operations by name, such as add8 [pJ]
-    network: typing.Optional[pandas.DataFrame]  # its layers by name; None in a file of schema version 4, which has none
+    # Its nodes by name: operation, inputs (a list of names, None for the image), channels, ... relu. None in a file of
+    # schema version 4, which has none.
+    network: typing.Optional[pandas.DataFrame]
     input_channels: typing.Optional[int]
-    input_side: typing.Optional[int]
+    input_height: typing.Optional[int]
+    input_width: typing.Optional[int]
     classes: typing.Optional[int]
 
 
@@ -51,7 +55,7 @@ class Run:
 
     >>> run = Run("run.h5")
     >>> run.status, run.finished, run.schema_version, run.attributes["model"]
-    ('finished', True, 6, 'lenet5')
+    ('finished', True, 7, 'lenet5')
     >>> run.episodes[["iteration", "reward", "kd", "conv1.t1", "fc2.tmax"]].round(3).head(2)
        iteration  reward     kd  conv1.t1  fc2.tmax
     0          0  -0.010  0.010         1        40
@@ -123,20 +127,34 @@ class Run:
         >>> problem = Run("run.h5").problem
         >>> problem.display_name, problem.attention_layers
         ('LeNet-5', ('conv1', 'conv2'))
-        >>> problem.network.loc["fc1", ["in_channels", "out_channels"]].tolist()
-        [400, 120]
+        >>> problem.network.loc["fc1", ["operation", "inputs", "channels"]].tolist()
+        ['convolution', ['conv2.pool'], 120]
         """
         names = hdf5.text(self.content["/@attention_layers"])
         energies = {name.removeprefix("energy_"): value for name, value in self.attributes.items()
                     if name.startswith("energy_")}
-        has_network = "/network/name" in self.content.values
         return Problem(model=self["@model"], display_name=self["@model_display_name"],
                        model_sha256=self["@model_sha256"], backend=self["@backend"],
                        data=self["@data"], data_sha256=self["@data_sha256"],
                        attention_layers=tuple(name for name in names.split(",") if name),
                        attention_weight=self["@attention_weight"], temperature=self["@temperature"], energies=energies,
-                       network=self.frame("network").set_index("name") if has_network else None,
-                       **{name: self["network/" + name] if has_network else None for name in NETWORK_SCALARS})
+                       **self._network())
+
+    def _network(self):
+        """The fields of Problem that describe the network."""
+        at = lambda name: self["network/" + name]
+        if self.schema_version < 5:
+            return dict.fromkeys(("network", *NETWORK_SCALARS))
+        if self.schema_version < 7:
+            layers = pandas.DataFrame({name: at(name) for name in (*chains.TEXTS, *chains.SIZES)}).set_index("name")
+            side = at("input_side")
+            return {"network": chains.nodes_of(layers, side), "input_channels": at("input_channels"),
+                    "input_height": side, "input_width": side, "classes": at("classes")}
+        nodes = self.frame("network/nodes")
+        names = list(nodes["name"])
+        inputs = [[None if i < 0 else names[i] for i in row if i != NO_INPUT] for row in at("nodes/inputs")]
+        nodes.insert(2, "inputs", inputs)
+        return {"network": nodes.set_index("name")} | {name: at(name) for name in NETWORK_SCALARS}
 
     @functools.cached_property
     def sites(self):

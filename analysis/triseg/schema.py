@@ -1,7 +1,7 @@
 """What run files store, and reading it without more than h5py and numpy."""
 from triseg import hdf5
 
-VERSIONS = (4, 5, 6)
+VERSIONS = (4, 5, 6, 7)
 
 
 def _score(prefix=""):
@@ -10,14 +10,17 @@ def _score(prefix=""):
 
 
 # The stored fields, which the digest is over, in the order of the tables of docs/run-file.md. Those of all versions: a
-# file of version 4 has /updates/part, from version 5 on there are /network and /updates/branch.
+# file of version 4 has /updates/part, from version 5 on there are /network and /updates/branch, from version 7 on
+# /network/nodes.
 STORED = [path + name for path, names in (
     ("/@", "status model model_display_name model_sha256 backend data_sha256 selection attention_layers temperature "
            "attention_weight seed episodes_total repair student_images energy_add8 energy_add32 energy_multiply8 "
            "energy_multiply32 energy_sram_read64 config_hash config data engine transport ranks threads_per_rank "
            "command_line"),
-    ("/network/", "input_channels input_side classes name kind in_channels out_channels kernel stride padding pool "
-                  "relu"),
+    ("/network/", "input_channels input_side input_height input_width classes all_sites name kind in_channels "
+                  "out_channels kernel stride padding pool relu"),
+    ("/network/nodes/", "name operation inputs channels height width window_height window_width stride_y stride_x "
+                        "dilation_y dilation_x pad_top pad_left pad_bottom pad_right ceil groups count_padding relu"),
     ("/sites/", "name record_key kind scale zero_point tmax tmax_searched init_codes mse_codes start_codes state "
                 "histogram"),
     ("/episodes/", "iteration reward " + _score() + " codes tmax"),

@@ -136,7 +136,7 @@ class Package(unittest.TestCase):
         self.assertEqual(run.episodes.reward[3], triseg.Run(self.at("run.h5")).episodes.reward[3] + 1)
 
     def test_a_written_model_is_searched_with_and_evaluated(self):
-        teacher = os.path.join(FEW, "lenet5-few.h5")  # of version 3, with the network's description
+        teacher = os.path.join(FEW, "lenet5-few.h5")
         model, written = triseg.Model.read(teacher), self.at("written.h5")
         model.write(written)
         with h5py.File(teacher) as old, h5py.File(written) as new:
@@ -158,7 +158,7 @@ class Package(unittest.TestCase):
         searched = program("search", *arguments, "--episodes", "16", "--episodes-per-update", "16", "--calib-batches", "2", "--top-k", "1",
                            "--out", self.at("searched"))
         self.assertEqual(searched.returncode, 0, searched.stderr)
-        model.layers["fc3"].bias = model.layers["fc3"].bias + 0.5
+        model.nodes["fc3"].bias = model.nodes["fc3"].bias + 0.5
         with self.assertRaisesRegex(triseg.Error, "cannot write .*: expected values of type int32"):
             model.write(written)
         triseg.Model.read(written)  # the one before is still there
@@ -166,7 +166,7 @@ class Package(unittest.TestCase):
     def test_damaged_models(self):
         path = shutil.copy(self.at("model.h5"), self.at("damaged-model.h5"))
         with h5py.File(path, "r+") as file:
-            file["layers/fc3/bias"][0] += 1
+            file["nodes/fc3/bias"][0] += 1
         with self.assertRaisesRegex(triseg.Error, "damaged-model.h5: its content does not have the digest"):
             triseg.Model.read(path)
         triseg.Model.read(path, check=False)
@@ -207,10 +207,10 @@ class Package(unittest.TestCase):
 
     def test_models_that_are_none_are_not_written(self):
         for change in (lambda m: setattr(m, "seed", -1), lambda m: setattr(m, "epochs", 2**40), lambda m: setattr(m, "epochs", 1.7),
-                       lambda m: setattr(m.layers["fc1"], "output_zero_point", 3.7), lambda m: setattr(m.layers["fc1"], "output_scale", [0.5, 1]),
-                       lambda m: setattr(m.layers["fc1"], "weights", 3), lambda m: setattr(m.layers["fc1"], "bias", [1.5]),
+                       lambda m: setattr(m.nodes["fc1"], "output_zero_point", 3.7), lambda m: setattr(m.nodes["fc1"], "output_scale", [0.5, 1]),
+                       lambda m: setattr(m.nodes["fc1"], "weights", 3), lambda m: setattr(m.nodes["fc1"], "bias", [1.5]),
                        lambda m: setattr(m, "command_line", "x" * 70_000), lambda m: setattr(m, "float_accuracy", None),
-                       lambda m: m.layers.update({"a/b": m.layers["fc1"]})):
+                       lambda m: m.nodes.update({"a/b": m.nodes["fc1"]})):
             model = triseg.Model.read(self.at("model.h5"))
             change(model)
             with self.assertRaisesRegex(triseg.Error, "cannot write .*none.h5: "):

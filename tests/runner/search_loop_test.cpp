@@ -55,7 +55,7 @@ void expect_finite(const RunData& run) {
 TEST(SearchLoop, ARewardThatIsNotFiniteEndsIt) {
   const TemporaryFolder folder;
   QuantizedNetwork model = example_model("lenet5");
-  model.layers.back().output.scale = 1e300;  // no model file has it
+  model.nodes.back().output.scale = 1e300;  // no model file has it
   SearchOptions o = small_search();
   o.problem.temperature = 1e-12;
   EXPECT_THAT(error_of_search(o, model, folder / "run.h5"),

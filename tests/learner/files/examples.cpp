@@ -95,11 +95,11 @@ RunData example_run(bool finished, std::size_t episodes) {
   const Network& network = run.network;
   const std::vector<std::size_t> sites = select_sites(network, "all");
   for (const std::size_t i : sites) {
-    const Layer& layer = network.layers[i];
+    const Node& node = network.nodes[i];
     SiteData& site = run.sites.emplace_back();
-    site.name = layer.name;
-    site.record_key = record_key(layer);
-    site.kind = layer.kind;
+    site.name = node.name;
+    site.record_key = record_key(network, node);
+    site.kind = kind_name(network, node);
     site.scale = {0.1 / double(i + 3), 0};
     site.tmax = 20 + int(random(236));
     site.tmax_searched = true;
@@ -169,6 +169,42 @@ RunData example_run(bool finished, std::size_t episodes) {
   return run;
 }
 
+namespace {
+
+/// Numbers of every node that check() passes.
+void fill(QuantizedNetwork& n) {
+  n.nodes.resize(n.network.nodes.size());
+  for (std::size_t i = 0; i < n.nodes.size(); ++i) {
+    const Node& node = n.network.nodes[i];
+    QuantizedNode& q = n.nodes[i];
+    if (node.operation == Operation::maximum) q.output = n.input_scale(i);
+    else q.output = {0.01 + double(random(1000)) / 7777, node.relu ? 0 : 60};
+    const auto codes = [&](std::size_t count) {
+      std::vector<std::uint8_t> drawn(count);
+      for (std::uint8_t& code : drawn) code = std::uint8_t(random(200));
+      return drawn;
+    };
+    if (node.operation == Operation::table || node.operation == Operation::concatenate)
+      for (CodeMap& map : q.maps = std::vector<CodeMap>(node.inputs.size()))
+        for (std::uint8_t& code : map) code = std::uint8_t(random(200));
+    if (node.operation == Operation::constant) q.codes = codes(node.shape.size());
+    if (node.operation == Operation::table) q.highest = 210;
+    if (node.operation == Operation::average) q.lowest = 3;
+    if (node.operation == Operation::add) q.output.scale = 0.3;
+    if (node.operation != Operation::convolution) continue;
+    for (int k = 0; k < node.shape.channels * n.network.fan_in(node); ++k)
+      q.weights.push_back(std::int8_t(int(random(255)) - 127));
+    const double same = 1e-3 / (1 + double(random(100)));
+    for (int c = 0; c < node.shape.channels; ++c) {
+      q.weight_scale.push_back(n.scheme == Scheme::qnnpack ? same : 1e-3 / (1 + double(random(100))));
+      q.requantization.bias.push_back(int(random(1u << 20)) - (1 << 19));
+      q.requantization.multiplier.push_back(float(n.input_scale(i).scale * q.weight_scale[c] / q.output.scale));
+    }
+  }
+}
+
+}  // namespace
+
 QuantizedNetwork example_model(std::string_view name, Scheme scheme) {
   state = 11;
   QuantizedNetwork n;
@@ -176,25 +212,59 @@ QuantizedNetwork example_model(std::string_view name, Scheme scheme) {
   n.scheme = scheme;
   n.data = "fashion-mnist";
   n.data_sha256 = std::string(64, 'd');
-  for (int c = 0; c < n.network.input_channels; ++c) {
+  for (int c = 0; c < n.network.input.channels; ++c) {
     n.mean.push_back(0.2860 + c / 7.0);
     n.standard_deviation.push_back(0.3530 + c / 11.0);
   }
-  CodeScale input{2.0 / 127, 64};
-  for (const Layer& layer : n.network.layers) {
-    QuantizedLayer& q = n.layers.emplace_back();
-    q.input = input;
-    q.output = {0.01 + double(random(1000)) / 7777, layer.relu ? 0 : 60};
-    input = q.output;
-    for (int i = 0; i < layer.out_channels * layer.fan_in(); ++i)
-      q.weights.push_back(std::int8_t(int(random(255)) - 127));
-    const double same = 1e-3 / (1 + double(random(100)));
-    for (int c = 0; c < layer.out_channels; ++c) {
-      q.weight_scale.push_back(scheme == Scheme::qnnpack ? same : 1e-3 / (1 + double(random(100))));
-      q.requantization.bias.push_back(int(random(1u << 20)) - (1 << 19));
-      q.requantization.multiplier.push_back(float(q.input.scale * q.weight_scale[c] / q.output.scale));
-    }
-  }
+  n.input = {2.0 / 127, 64};
+  fill(n);
+  return n;
+}
+
+QuantizedNetwork example_graph() {
+  state = 13;
+  QuantizedNetwork n;
+  n.network.name = "graph";
+  n.network.display_name = "A graph";
+  n.network.input = {2, 7, 5};
+  n.network.classes = 3;
+  const auto add = [&](const char* name, Operation operation, std::vector<int> inputs, Shape shape = {}) {
+    Node& node = n.network.nodes.emplace_back();
+    node.name = name;
+    node.operation = operation;
+    node.inputs = std::move(inputs);
+    node.shape = shape;
+    return &node;
+  };
+  Node* node = add("stem", Operation::convolution, {image_value}, {4});
+  node->window = {2, 3, 1, 1, 2, 1, 1, 0, 2, 1, false};  // 4 x 8 x 4
+  node->relu = true;
+  node = add("depthwise", Operation::convolution, {0}, {4});
+  node->window = {1, 1};
+  node->groups = 4;
+  add("constant", Operation::constant, {}, {4, 1, 1});
+  add("sum", Operation::add, {1, 2})->relu = true;
+  add("both", Operation::concatenate, {0, 3, 3});
+  node = add("pool", Operation::maximum, {4});
+  node->window = {3, 2, 2, 2, 1, 1, 0, 1, 1, 0, true};
+  node = add("mean", Operation::average, {5});
+  node->window = {2, 2, 1, 1, 1, 1, 1, 1, 1, 1, false};
+  node->count_padding = true;
+  add("gate", Operation::table, {6});
+  add("gated", Operation::multiply, {6, 7});
+  connect_node(n.network, 0);
+  for (std::size_t i = 1; i < n.network.nodes.size(); ++i) connect_node(n.network, i);
+  node = add("logits", Operation::convolution, {8}, {3});
+  const Shape last = n.network.nodes[8].shape;
+  node->window = {last.height, last.width};
+  n.network.all_sites = {"sum"};
+  n.network.default_attention = {"stem", "sum"};
+  connect(n.network);
+  n.data = "random";
+  n.mean = {0.25, 0.5};
+  n.standard_deviation = {0.5, 1};
+  n.input = {0.02, 7};
+  fill(n);
   return n;
 }
 
@@ -277,14 +347,15 @@ std::string difference(const QuantizedNetwork& a, const QuantizedNetwork& b) {
   if (std::tie(a.scheme, a.data, a.data_sha256, a.mean, a.standard_deviation) !=
       std::tie(b.scheme, b.data, b.data_sha256, b.mean, b.standard_deviation))
     return "scheme, data or normalization";
-  if (a.layers.size() != b.layers.size()) return "layers";
-  for (std::size_t i = 0; i < a.layers.size(); ++i) {
-    const auto split = [](const QuantizedLayer& layer) {
-      const auto& [weights, scale, input, output, requantization] = layer;
+  if (a.input != b.input) return "input";
+  if (a.nodes.size() != b.nodes.size()) return "nodes";
+  for (std::size_t i = 0; i < a.nodes.size(); ++i) {
+    const auto split = [](const QuantizedNode& node) {
+      const auto& [output, lowest, highest, weights, scale, requantization, maps, codes] = node;
       const auto& [multiplier, bias] = requantization;
-      return std::tuple(std::tie(weights, scale, multiplier, bias), members(input), members(output));
+      return std::tuple(std::tie(lowest, highest, weights, scale, multiplier, bias, maps, codes), members(output));
     };
-    if (split(a.layers[i]) != split(b.layers[i])) return "layer " + std::to_string(i);
+    if (split(a.nodes[i]) != split(b.nodes[i])) return "node " + a.network.nodes[i].name;
   }
   return "";
 }

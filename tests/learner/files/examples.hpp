@@ -18,6 +18,8 @@ RunData example_run(bool finished = true, std::size_t episodes = 40);
 
 /// A model whose weights are pseudo-random and whose scales satisfy check().
 QuantizedNetwork example_model(std::string_view name = "lenet5", Scheme scheme = Scheme::fbgemm);
+/// A graph that has every operation and gives every member of a node another value than its default.
+QuantizedNetwork example_graph();
 
 /// The member in which two runs differ, or "". Does not compile any more when a struct gains a member.
 std::string difference(const RunData& a, const RunData& b);

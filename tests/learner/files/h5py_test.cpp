@@ -108,20 +108,28 @@ Expected expected_content(const RunData& r) {
         "file_time,content_sha256,config,data,engine,transport,ranks,threads_per_rank,command_line");
 
   e.add("/network/input_channels", "int32", 3);
-  e.add("/network/input_side", "int32", 32);
+  e.add("/network/input_height", "int32", 32);
+  e.add("/network/input_width", "int32", 32);
   e.add("/network/classes", "int32", 10);
-  const auto layers = [&](const char* name, std::initializer_list<int> values, const char* type = "int32") {
-    e.add(std::string("/network/") + name, type, Json(std::vector<int>(values)));
+  e.add("/network/all_sites", "string", Json::array());
+  const auto nodes = [&](const char* name, std::initializer_list<int> values, const char* type = "int32") {
+    e.add(std::string("/network/nodes/") + name, type, Json(std::vector<int>(values)));
   };
-  e.add("/network/name", "string", {"conv1", "conv2", "conv3", "conv4", "conv5", "fc1", "fc2", "fc3"});
-  e.add("/network/kind", "string", {"conv", "conv", "conv", "conv", "conv", "fc", "fc", "fc"});
-  layers("in_channels", {3, 64, 192, 384, 256, 1024, 512, 256});
-  layers("out_channels", {64, 192, 384, 256, 256, 512, 256, 10});
-  layers("kernel", {5, 5, 3, 3, 3, 1, 1, 1});
-  layers("stride", {2, 1, 1, 1, 1, 1, 1, 1});
-  layers("padding", {2, 2, 1, 1, 1, 0, 0, 0});
-  layers("pool", {2, 2, 1, 1, 2, 1, 1, 1});
-  layers("relu", {1, 1, 1, 1, 1, 1, 1, 0}, "uint8");
+  const Json c = "convolution", m = "maximum";
+  e.add("/network/nodes/name", "string",
+        {"conv1", "conv1.pool", "conv2", "conv2.pool", "conv3", "conv4", "conv5", "conv5.pool", "fc1", "fc2", "fc3"});
+  e.add("/network/nodes/operation", "string", {c, m, c, m, c, c, c, m, c, c, c});
+  e.add("/network/nodes/inputs", "int32", {{-1}, {0}, {1}, {2}, {3}, {4}, {5}, {6}, {7}, {8}, {9}});
+  nodes("channels", {64, 64, 192, 192, 384, 256, 256, 256, 512, 256, 10});
+  for (const char* height_or_width : {"height", "width"}) nodes(height_or_width, {16, 8, 8, 4, 4, 4, 4, 2, 1, 1, 1});
+  for (const char* side : {"window_height", "window_width"}) nodes(side, {5, 2, 5, 2, 3, 3, 3, 2, 2, 1, 1});
+  for (const char* stride : {"stride_y", "stride_x"}) nodes(stride, {2, 2, 1, 2, 1, 1, 1, 2, 1, 1, 1});
+  for (const char* dilation : {"dilation_y", "dilation_x", "groups"})
+    nodes(dilation, {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1});
+  for (const char* pad : {"pad_top", "pad_left", "pad_bottom", "pad_right"})
+    nodes(pad, {2, 0, 2, 0, 1, 1, 1, 0, 0, 0, 0});
+  for (const char* none : {"ceil", "count_padding"}) nodes(none, {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, "uint8");
+  nodes("relu", {1, 0, 1, 0, 1, 1, 1, 0, 1, 1, 0}, "uint8");
 
   e.column("/sites/name", "string", r.sites, [](const SiteData& s) { return s.name; });
   e.column("/sites/record_key", "string", r.sites, [](const SiteData& s) { return s.record_key; });
@@ -325,27 +333,34 @@ TEST(H5py, ReadsEveryValueOfAModel) {
   save_model(folder / "model.h5", n, {"triseg train --model lenet5", 5, 12, 91.25, 90.5, {}, {}, {}});
   Expected e;
   e.add("@format", "string", "triseg-model");
-  e.add("@schema_version", "int32", 3);
+  e.add("@schema_version", "int32", 4);
   e.add("@creator", "string", "triseg");
   e.add("@network", "string", "lenet5");
   e.add("@backend", "string", "qnnpack");
   e.add("@display_name", "string", "LeNet-5");
   e.add("/network@input_channels", "int32", 3);
-  e.add("/network@input_side", "int32", 32);
+  e.add("/network@input_height", "int32", 32);
+  e.add("/network@input_width", "int32", 32);
   e.add("/network@classes", "int32", 10);
+  e.add("/network@input_scale", "float64", n.input.scale);
+  e.add("/network@input_zero_point", "int32", n.input.zero_point);
+  e.add("/network/all_sites", "string", Json::array());
   e.add("/network/default_attention", "string", {"conv1", "conv2"});
-  e.add("/network/name", "string", {"conv1", "conv2", "fc1", "fc2", "fc3"});
-  e.add("/network/kind", "string", {"conv", "conv", "fc", "fc", "fc"});
-  const auto layers = [&](const char* name, std::initializer_list<int> values) {
-    e.add(std::string("/network/") + name, "int32", Json(std::vector<int>(values)));
+  const auto nodes = [&](const char* name, std::initializer_list<int> values) {
+    e.add(std::string("/network/nodes/") + name, "int32", Json(std::vector<int>(values)));
   };
-  layers("in_channels", {3, 6, 400, 120, 84});
-  layers("out_channels", {6, 16, 120, 84, 10});
-  layers("kernel", {5, 5, 1, 1, 1});
-  layers("stride", {1, 1, 1, 1, 1});
-  layers("padding", {0, 0, 0, 0, 0});
-  layers("pool", {2, 2, 1, 1, 1});
-  layers("relu", {1, 1, 1, 1, 0});
+  const Json c = "convolution", m = "maximum";
+  e.add("/network/nodes/name", "string", {"conv1", "conv1.pool", "conv2", "conv2.pool", "fc1", "fc2", "fc3"});
+  e.add("/network/nodes/operation", "string", {c, m, c, m, c, c, c});
+  e.add("/network/nodes/inputs", "int32", {{-1}, {0}, {1}, {2}, {3}, {4}, {5}});
+  nodes("channels", {6, 6, 16, 16, 120, 84, 10});
+  for (const char* height_or_width : {"height", "width"}) nodes(height_or_width, {28, 14, 10, 5, 1, 1, 1});
+  for (const char* side : {"window_height", "window_width"}) nodes(side, {5, 2, 5, 2, 5, 1, 1});
+  for (const char* stride : {"stride_y", "stride_x"}) nodes(stride, {1, 2, 1, 2, 1, 1, 1});
+  for (const char* one : {"dilation_y", "dilation_x", "groups"}) nodes(one, {1, 1, 1, 1, 1, 1, 1});
+  for (const char* none : {"pad_top", "pad_left", "pad_bottom", "pad_right", "ceil", "count_padding"})
+    nodes(none, {0, 0, 0, 0, 0, 0, 0});
+  nodes("relu", {1, 0, 1, 0, 1, 1, 0});
   e.add("@data", "string", "fashion-mnist");
   e.add("@data_sha256", "string", n.data_sha256);
   e.add("@command_line", "string", "triseg train --model lenet5");
@@ -355,30 +370,25 @@ TEST(H5py, ReadsEveryValueOfAModel) {
   e.add("@int8_test_accuracy", "float64", 90.5);
   e.add("/normalization/mean", "float64", n.mean);
   e.add("/normalization/standard_deviation", "float64", n.standard_deviation);
-  for (std::size_t i = 0; i < n.layers.size(); ++i) {
-    const Layer& shape = n.network.layers[i];
-    const QuantizedLayer& layer = n.layers[i];
-    const std::string group = "/layers/" + shape.name;
+  for (std::size_t i = 0; i < n.nodes.size(); ++i) {
+    const Node& shape = n.network.nodes[i];
+    const QuantizedNode& node = n.nodes[i];
+    const std::string group = "/nodes/" + shape.name;
     e.add(group + "@index", "int32", i);
-    e.add(group + "@input_scale", "float64", layer.input.scale);
-    e.add(group + "@input_zero_point", "int32", layer.input.zero_point);
-    e.add(group + "@output_scale", "float64", layer.output.scale);
-    e.add(group + "@output_zero_point", "int32", layer.output.zero_point);
-    e.add(group + "/weight_scale", "float64", layer.weight_scale);
-    e.add(group + "/bias", "int32", layer.requantization.bias);
-    e.add(group + "/multiplier", "float32", layer.requantization.multiplier);
-    const int k = shape.kernel, in = shape.fan_in() / (k * k);
+    e.add(group + "@output_scale", "float64", node.output.scale);
+    e.add(group + "@output_zero_point", "int32", node.output.zero_point);
+    e.add(group + "@lowest", "int32", 0);
+    e.add(group + "@highest", "int32", 255);
+    if (shape.operation == Operation::maximum) continue;
+    e.add(group + "/weight_scale", "float64", node.weight_scale);
+    e.add(group + "/bias", "int32", node.requantization.bias);
+    e.add(group + "/multiplier", "float32", node.requantization.multiplier);
+    const int k = shape.window.height, in = n.network.input_shape(shape).channels;
     Json weights = Json::array();
-    for (int o = 0; o < shape.out_channels; ++o) {
-      for (int c = 0; c < in; ++c) {
-        if (shape.kind == LayerKind::fully_connected) {
-          weights[o].push_back(layer.weights[o * in + c]);
-          continue;
-        }
+    for (int o = 0; o < shape.shape.channels; ++o)
+      for (int c = 0; c < in; ++c)
         for (int y = 0; y < k; ++y)
-          for (int x = 0; x < k; ++x) weights[o][c][y][x] = layer.weights[((o * in + c) * k + y) * k + x];
-      }
-    }
+          for (int x = 0; x < k; ++x) weights[o][c][y][x] = node.weights[((o * in + c) * k + y) * k + x];
     e.add(group + "/weights", "int8", weights);
   }
   commit_file(folder / "expected.json", e.dump());

@@ -40,7 +40,7 @@ TEST(ModelFile, ReadsBackExactlyWhatWasWritten) {
 TEST(ModelFile, BadModelsAreNotWritten) {
   const TemporaryFolder folder;
   QuantizedNetwork model = example_model();
-  model.layers[1].requantization.multiplier[3] *= 2;
+  model.nodes[2].requantization.multiplier[3] *= 2;
   EXPECT_THAT(error_of([&] { save_model(folder / "model.h5", model, {}); }),
               HasSubstr("conv2: multiplier of channel 3"));
   EXPECT_FALSE(std::filesystem::exists(folder / "model.h5"));
@@ -61,27 +61,36 @@ std::string after_edit(const std::string& edit) {
 
 TEST(ModelFile, EditsAreFound) {
   EXPECT_EQ(after_edit("pass"), "");
-  EXPECT_THAT(after_edit("f['layers/conv1/weights'][0, 0, 0, 0] ^= 1"), HasSubstr("does not have the digest"));
+  EXPECT_THAT(after_edit("f['nodes/conv1/weights'][0, 0, 0, 0] ^= 1"), HasSubstr("does not have the digest"));
   EXPECT_THAT(after_edit("f.attrs.modify('seed', numpy.uint64(9))"), HasSubstr("does not have the digest"));
-  EXPECT_THAT(after_edit("del f['layers/conv2/bias']"),
-              HasSubstr("/layers/conv2/bias: expected a dataset of this name"));
-  EXPECT_THAT(after_edit("del f['layers/fc1']"), HasSubstr("/layers/fc1"));
+  EXPECT_THAT(after_edit("del f['nodes/conv2/bias']"), HasSubstr("/nodes/conv2/bias: expected a dataset of this name"));
+  EXPECT_THAT(after_edit("del f['nodes/fc1']"), HasSubstr("/nodes/fc1"));
   EXPECT_THAT(after_edit("del f.attrs['seed']"), HasSubstr("attribute seed: expected an attribute of this name"));
-  EXPECT_THAT(after_edit("f['layers/fc1/bias'].resize((119,))"),
-              HasSubstr("/layers/fc1/bias: expected s32 [120], found s32 [119]"));
-  EXPECT_THAT(after_edit("f['network/out_channels'][0] = 7"), HasSubstr("layer conv2: takes 6 channels but gets 7"));
-  EXPECT_THAT(after_edit("f['network/kernel'][1] = 3; f['network/in_channels'][2] = 576"),
-              HasSubstr("/layers/conv2/weights: expected s8 [16,6,3,3]"));
-  EXPECT_THAT(after_edit("f['network/kind'][1] = b'lstm'"), HasSubstr("unknown kind of layer 'lstm'"));
-  EXPECT_THAT(after_edit("f['network/kind'].resize((4,))"), HasSubstr("/network/kind: expected 5 kinds, found 4"));
-  EXPECT_THAT(after_edit("f['network/stride'].resize((4,))"),
-              HasSubstr("/network/stride: expected s32 [5], found s32 [4]"));
+  EXPECT_THAT(after_edit("f['nodes/fc1/bias'].resize((119,))"),
+              HasSubstr("/nodes/fc1/bias: expected s32 [120], found s32 [119]"));
+  EXPECT_THAT(after_edit("f['network/nodes/channels'][0] = 7"),
+              HasSubstr("node conv1.pool: it is said to make 6 x 14 x 14, but makes 7 x 14 x 14"));
+  EXPECT_THAT(after_edit("f['network/nodes/pad_top'][0] = 2; f['network/nodes/height'][0] = 30;"
+                         "f['network/nodes/height'][1] = 15; f['network/nodes/height'][2] = 11"),
+              HasSubstr("does not have the digest"));
+  EXPECT_THAT(after_edit("f['network/nodes/groups'][4] = 4"), HasSubstr("/nodes/fc1/weights: expected s8 [120,4,5,5]"));
+  EXPECT_THAT(after_edit("f['network/nodes/operation'][1] = b'lstm'"), HasSubstr("unknown operation 'lstm'"));
+  EXPECT_THAT(after_edit("f['network/nodes/operation'].resize((4,))"),
+              HasSubstr("/network/nodes/operation: expected 7 operations, found 4"));
+  EXPECT_THAT(after_edit("f['network/nodes/stride_x'].resize((4,))"),
+              HasSubstr("/network/nodes/stride_x: expected s32 [7], found s32 [4]"));
+  EXPECT_THAT(after_edit("f['network/nodes/inputs'].resize((4, 1))"),
+              HasSubstr("/network/nodes/inputs: expected s32 [7,1], found s32 [4,1]"));
+  EXPECT_THAT(after_edit("f['network/nodes/inputs'][3] = 3"),
+              HasSubstr("node conv2.pool: its input 3 does not come before it"));
+  EXPECT_THAT(after_edit("f['nodes/fc1'].attrs.modify('highest', numpy.int32(99))"),
+              HasSubstr("does not have the digest"));
   EXPECT_THAT(after_edit("f['network'].attrs.modify('classes', numpy.int32(9))"),
               HasSubstr("makes 10 logits for 9 classes"));
   EXPECT_THAT(after_edit("f.attrs['backend'] = numpy.bytes_('int4')"), HasSubstr("unknown backend 'int4'"));
   EXPECT_THAT(after_edit("f.attrs['format'] = numpy.bytes_('triseg-run')"),
               HasSubstr("expected a model file (format \"triseg-model\")"));
-  EXPECT_THAT(after_edit("f.attrs.modify('schema_version', numpy.int32(4))"), HasSubstr("has schema version 4"));
+  EXPECT_THAT(after_edit("f.attrs.modify('schema_version', numpy.int32(5))"), HasSubstr("has schema version 5"));
   EXPECT_THAT(after_edit("f.attrs.modify('data_sha256', numpy.bytes_('e' * 64))"),
               HasSubstr("does not have the digest"));
   EXPECT_THAT(after_edit("del f.attrs['format']"), HasSubstr("without the attribute format"));
@@ -111,13 +120,26 @@ TEST(ModelFile, CarriesAnyNetwork) {
   QuantizedNetwork model = example_model();
   model.network.name = "mine";
   model.network.display_name = "Mine, all mine";
-  model.network.layers[0].name = "stem";
+  model.network.nodes[0].name = "stem";
   model.network.default_attention = {"conv2"};
   save_model(folder / "model.h5", model, {});
   EXPECT_EQ(load_model(folder / "model.h5").network, model.network);
   model.network.default_attention.clear();
   save_model(folder / "model.h5", model, {});
   EXPECT_EQ(difference(load_model(folder / "model.h5"), model), "");
+}
+
+/// Every operation and every member passes through a file.
+TEST(ModelFile, CarriesGraphs) {
+  const TemporaryFolder folder;
+  const QuantizedNetwork model = example_graph();
+  save_model(folder / "model.h5", model, {});
+  EXPECT_EQ(difference(load_model(folder / "model.h5"), model), "");
+  std::string output;
+  ASSERT_EQ(run_python("rewrite_model.py", {(folder / "model.h5").string(), (folder / "theirs.h5").string()}, output),
+            0)
+      << output;
+  EXPECT_EQ(difference(load_model(folder / "theirs.h5"), model), "");
 }
 
 TEST(ModelFile, ForeignFilesAreNamedAsSuch) {

@@ -144,9 +144,9 @@ TEST(ResultFile, MalformedRepairsAreExplained) {
                 HasSubstr("repair.layers.fc3.multiplier"))
         << multiplier;
   EXPECT_THAT(error_of_repair(fc3(R"({"multiplier": [1], "bias": [1]})")),
-              HasSubstr("layer fc3: expected 10 multipliers"));
+              HasSubstr("node fc3: expected 10 multipliers"));
   EXPECT_THAT(error_of_repair(R"({"mode": "layer", "layers": {"fc9": {"multiplier": [1], "bias": [1]}}})"),
-              HasSubstr("no layer 'fc9'"));
+              HasSubstr("no node 'fc9'"));
 }
 
 TEST(ResultFile, UnfinishedRunsHaveNone) {

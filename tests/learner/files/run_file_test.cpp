@@ -199,13 +199,13 @@ TEST(RunFile, ValidatorFindsWrongContent) {
   EXPECT_THAT(violations([](RunData& r) { r.repair = "glue"; }),
               Contains(HasSubstr("/@repair: unknown repair 'glue'")));
   EXPECT_THAT(violations([](RunData& r) { r.repair = "none"; }),
-              Contains(HasSubstr("/selected/repair_layer: expected the layers behind the first site ()")));
+              Contains(HasSubstr("/selected/repair_layer: expected the convolutions behind the sites ()")));
   EXPECT_THAT(violations([](RunData& r) { r.selected.repair.erase(r.selected.repair.begin()); }),
               Contains(HasSubstr("found (conv3,")));
   EXPECT_THAT(violations([](RunData& r) {
                 r.selected.repair[1].requantization = {{1.f}, {1}};
               }),
-              Contains(HasSubstr("layer conv3: expected 384 multipliers")));
+              Contains(HasSubstr("node conv3: expected 384 multipliers")));
   EXPECT_THAT(violations([](RunData& r) { r.selected.repair[1].requantization.multiplier[7] = 0; }),
               Contains(HasSubstr("/selected/repair_multiplier: conv3")));
   EXPECT_THAT(violations([](RunData& r) { r.selected.test_mse_repaired.images = 0; }),
@@ -245,8 +245,8 @@ TEST(RunFile, ValidatorFindsWrongContent) {
               Contains(HasSubstr("/sites/name")));
   EXPECT_THAT(violations([](RunData& r) { r.sites[1].record_key = "conv2"; }),
               Contains(HasSubstr("/sites/record_key: expected 'block_output.conv2'")));
-  EXPECT_THAT(violations([](RunData& r) { r.finished = false, r.top.clear(), r.network.layers[1].in_channels = 7; }),
-              Contains(HasSubstr("layer conv2: takes 7 channels but gets 64")));
+  EXPECT_THAT(violations([](RunData& r) { r.finished = false, r.top.clear(), r.network.nodes[1].window.height = 17; }),
+              Contains(HasSubstr("node conv1.pool: a window of 17 x 2")));
   EXPECT_THAT(violations([](RunData& r) { r.episodes_total = 39; }), Contains(HasSubstr("40 episodes in a run of 39")));
   EXPECT_THAT(violations([](RunData& r) { r.checkpoint.next_iteration = 4; }),
               Contains(HasSubstr("/checkpoint/next_iteration")));
@@ -331,7 +331,7 @@ TEST(RunFile, ReadsWhatH5pyWroteByTheDocumentation) {
   ASSERT_EQ(run.episodes.size(), 6);
   ASSERT_EQ(run.updates.size(), 3);
   EXPECT_EQ(run.sites[2].record_key, "classifier.fc1.out");
-  EXPECT_EQ(run.sites[2].kind, LayerKind::fully_connected);
+  EXPECT_EQ(run.sites[2].kind, "fc");
   EXPECT_EQ(run.sites[2].histogram.counts[255], 2 * 256 + 255);
   for (std::size_t i = 0; i < 6; ++i) {
     EXPECT_EQ(run.episodes[i].iteration, i / 2);

@@ -9,7 +9,7 @@ from content_digest import ContentDigest, tables
 TYPES = {"u8": "u1", "s8": "i1", "s32": "i4", "u64": "u8", "f32": "f4", "f64": "f8"}
 L, N, U, E, F, K, R, P = 4, 6, 3, 1, 0, 2, 1, 1
 REPAIRED = {"conv2": 16, "fc1": 120, "fc2": 84, "fc3": 10}
-SIZES = {"Y": 5, "L": L, "N": N, "U": U, "E": E, "F": F, "K": K, "R": R, "P": P, "M": len(REPAIRED), "C": sum(REPAIRED.values())}
+SIZES = {"Y": 7, "I": 1, "A": 0, "L": L, "N": N, "U": U, "E": E, "F": F, "K": K, "R": R, "P": P, "M": len(REPAIRED), "C": sum(REPAIRED.values())}
 SITES = ["conv1", "conv2", "fc1", "fc2"]
 IMAGES, RIGHT, TEACHER, STUDENT = 32, 20, 5, 3
 EPISODE_KD = [(i + 1) / 3 for i in range(N)]
@@ -17,12 +17,16 @@ EPISODE_KD = [(i + 1) / 3 for i in range(N)]
 codes = numpy.array([[[1 + i + s, 2 + i + s, 3 + i + s, 4 + i + s] for s in range(L)] for i in range(N)], "u1")
 special = {
     "/@format": "triseg-run", "/@status": "finished", "/@model": "lenet5", "/@model_display_name": "LeNet-5", "/@seed": 2**63,
-    "/@schema_version": 6, "/@repair": "layer", "/@attention_layers": "conv1,conv2", "/@config": "episodes-per-update = 2\n", "/@episodes_total": N, "/@attention_weight": 0.0,
-    "/network/input_channels": 3, "/network/input_side": 32, "/network/classes": 10,
-    "/network/name": SITES + ["fc3"], "/network/kind": ["conv", "conv", "fc", "fc", "fc"],
-    "/network/in_channels": [3, 6, 400, 120, 84], "/network/out_channels": [6, 16, 120, 84, 10],
-    "/network/kernel": [5, 5, 1, 1, 1], "/network/stride": 1, "/network/padding": 0, "/network/pool": [2, 2, 1, 1, 1],
-    "/network/relu": [1, 1, 1, 1, 0],
+    "/@schema_version": 7, "/@repair": "layer", "/@attention_layers": "conv1,conv2", "/@config": "episodes-per-update = 2\n", "/@episodes_total": N, "/@attention_weight": 0.0,
+    "/network/input_channels": 3, "/network/input_height": 32, "/network/input_width": 32, "/network/classes": 10,
+    "/network/nodes/name": ["conv1", "conv1.pool", "conv2", "conv2.pool", "fc1", "fc2", "fc3"],
+    "/network/nodes/operation": ["convolution", "maximum"] * 2 + ["convolution"] * 3,
+    "/network/nodes/inputs": [[i - 1] for i in range(7)], "/network/nodes/channels": [6, 6, 16, 16, 120, 84, 10],
+    "/network/nodes/height": [28, 14, 10, 5, 1, 1, 1], "/network/nodes/width": [28, 14, 10, 5, 1, 1, 1],
+    "/network/nodes/window_height": [5, 2, 5, 2, 5, 1, 1], "/network/nodes/window_width": [5, 2, 5, 2, 5, 1, 1],
+    "/network/nodes/stride_y": [1, 2, 1, 2, 1, 1, 1], "/network/nodes/stride_x": [1, 2, 1, 2, 1, 1, 1],
+    "/network/nodes/dilation_y": 1, "/network/nodes/dilation_x": 1, "/network/nodes/groups": 1,
+    "/network/nodes/relu": [1, 0, 1, 0, 1, 1, 0],
     "/sites/name": SITES, "/sites/kind": ["conv", "conv", "fc", "fc"], "/sites/scale": 0.25, "/sites/zero_point": 0,
     "/sites/record_key": [f"block_output.{s}" if s[0] == "c" else f"classifier.{s}.out" for s in SITES],
     "/sites/tmax": 40, "/episodes/tmax": 40, "/evaluations/tmax": 40, "/top/tmax": 40, "/sites/init_codes": codes[0], "/sites/mse_codes": codes[1], "/sites/start_codes": codes[1],
@@ -143,7 +147,7 @@ def value_of(path):
 
 
 def text_type(strings):
-    return h5py.string_dtype("utf-8", max(len(s.encode()) for s in strings) or 1)
+    return h5py.string_dtype("utf-8", max((len(s.encode()) for s in strings), default=0) or 1)
 
 
 with h5py.File(sys.argv[2], "w") as file:

@@ -1,6 +1,7 @@
 #include "learner/judging/cost_model.hpp"
 
 #include "core/error.hpp"
+#include "network/network.hpp"
 #include "network/recipes.hpp"
 
 #include <gtest/gtest.h>
@@ -42,45 +43,63 @@ TEST(SiteShares, NothingPassesABorderAt255) {
 
 TEST(SiteShares, AnEmptyHistogramIsRefused) { EXPECT_THROW(site_shares({}, codes), Error); }
 
-Layer convolution(int in, int out, int side, int kernel, int stride, int padding) {
-  Layer layer;
-  layer.in_channels = in;
-  layer.out_channels = out;
-  layer.kernel = kernel;
-  layer.stride = stride;
-  layer.padding = padding;
-  layer.in_side = side;
-  layer.out_side = layer.pooled_side = (side + 2 * padding - kernel) / stride + 1;
-  return layer;
+Node node(std::string name, Operation operation, std::vector<int> inputs, int channels = 0, int window = 1) {
+  Node made;
+  made.name = std::move(name);
+  made.operation = operation;
+  made.inputs = std::move(inputs);
+  made.shape.channels = channels;
+  made.window.height = made.window.width = window;
+  return made;
 }
 
-TEST(LayerMultiplications, CountNoPadding) {
+/// The multiplications of one convolution of a square image.
+double multiplications_of(int in, int out, int side, int kernel, int stride, int padding, int groups = 1) {
+  Network n;
+  n.name = "one";
+  n.input = {in, side, side};
+  n.nodes = {node("c", Operation::convolution, {image_value}, out, kernel)};
+  Window& w = n.nodes[0].window;
+  w.stride_y = w.stride_x = stride;
+  w.pad_top = w.pad_left = w.pad_bottom = w.pad_right = padding;
+  n.nodes[0].groups = groups;
+  connect_node(n, 0);
+  return multiplications(n, n.nodes[0]);
+}
+
+TEST(Multiplications, CountNoPadding) {
   // 3 taps a position, at both ends one of them on padding: 4 x 3 - 2 an axis.
-  EXPECT_EQ(layer_multiplications(convolution(2, 5, 4, 3, 1, 1)), 10 * 10 * 2 * 5);
+  EXPECT_EQ(multiplications_of(2, 5, 4, 3, 1, 1), 10 * 10 * 2 * 5);
   // Positions 0 and 2 of padded 6: -1 0 1 and 1 2 3.
-  EXPECT_EQ(layer_multiplications(convolution(1, 1, 4, 3, 2, 1)), 5 * 5);
-  EXPECT_EQ(layer_multiplications(convolution(1, 1, 4, 3, 1, 0)), 6 * 6);
+  EXPECT_EQ(multiplications_of(1, 1, 4, 3, 2, 1), 5 * 5);
+  EXPECT_EQ(multiplications_of(1, 1, 4, 3, 1, 0), 6 * 6);
+  EXPECT_EQ(multiplications_of(4, 8, 4, 3, 1, 0, 4), 6 * 6 * 8) << "each output channel takes one input channel";
 }
 
-TEST(LayerMultiplications, WithoutPaddingAreTheNetworksMacs) {
-  const Network lenet = make_recipe("lenet5").network;
-  double total = 0;
-  for (const Layer& layer : lenet.layers) total += layer_multiplications(layer);
-  EXPECT_EQ(total, lenet.macs());
-  const Network alexnet = make_recipe("alexnet").network;
-  total = 0;
-  for (const Layer& layer : alexnet.layers) total += layer_multiplications(layer);
-  EXPECT_LT(total, alexnet.macs());
+TEST(Multiplications, WithoutPaddingAreTheNetworksMacs) {
+  const auto total = [](const Network& n) {
+    double sum = 0;
+    for (const Node& each : n.nodes)
+      if (each.operation == Operation::convolution) sum += multiplications(n, each);
+    return sum;
+  };
+  const Network lenet = make_recipe("lenet5").network, alexnet = make_recipe("alexnet").network;
+  EXPECT_EQ(total(lenet), lenet.macs());
+  EXPECT_LT(total(alexnet), alexnet.macs());
 }
 
-TEST(LayerEnergy, IsTheSumOfItsOperations) {
-  Layer layer;  // fully connected: 64 inputs, 10 outputs, 640 multiplications
-  layer.kind = LayerKind::fully_connected;
-  layer.in_channels = 64;
-  layer.out_channels = 10;
+TEST(ConvolutionEnergy, IsTheSumOfItsOperations) {
+  Network n;  // 64 inputs, 10 outputs, 640 multiplications
+  n.name = "one";
+  n.input = {16, 2, 2};
+  n.nodes = {node("fc", Operation::convolution, {image_value}, 10, 2)};
+  connect_node(n, 0);
+  const auto energy = [&](const SiteShares* shares, double activations, const EnergyTable& table) {
+    return convolution_energy(n, n.nodes[0], 16, shares, activations, table);
+  };
   const EnergyTable table{1, 10, 100, 1000, 6400};  // a bit from SRAM: 100
   const SiteShares s = site_shares(sixteen(), codes);
-  const LayerEnergy e = layer_energy(layer, &s, 256, table);  // 256 activations, pooled to 64
+  const NodeEnergy e = energy(&s, 256, table);  // 256 activations, pooled to 64
   const double weights = 640 * 8 * 100;
   EXPECT_DOUBLE_EQ(e.exact, 640 * (100 + 10) + 64 * 8 * 100 + weights);
   EXPECT_DOUBLE_EQ(e.exact_skipping, 480 * (100 + 10) + 64 * 8 * 100 + weights);
@@ -88,13 +107,13 @@ TEST(LayerEnergy, IsTheSumOfItsOperations) {
                                     + 10 * 2 * (1000 + 10)  // two sums an output
                                     + 256 * 3 * 1           // comparators
                                     + 64 * 3 * 100 + weights);
-  const LayerEnergy first = layer_energy(layer, nullptr, 0, table);
+  const NodeEnergy first = energy(nullptr, 0, table);
   EXPECT_EQ(first.exact, e.exact);
   EXPECT_EQ(first.exact_skipping, e.exact);
   EXPECT_EQ(first.staircase, e.exact);
 }
 
-std::vector<SiteData> lenet_sites(std::vector<std::string> names) {
+std::vector<SiteData> sites_of(std::vector<std::string> names) {
   std::vector<SiteData> sites;
   for (const std::string& name : names) {
     SiteData& site = sites.emplace_back();
@@ -106,7 +125,7 @@ std::vector<SiteData> lenet_sites(std::vector<std::string> names) {
 
 TEST(NetworkCost, WeighsSitesByTheirActivations) {
   const Network lenet = make_recipe("lenet5").network;  // activations: 6 x 28^2, 16 x 10^2, 120, 84
-  const std::vector<SiteData> all = lenet_sites({"conv1", "conv2", "fc1", "fc2"});
+  const std::vector<SiteData> all = sites_of({"conv1", "conv2", "fc1", "fc2"});
   const Codes wide = {2, 4, 6, 8, 255};
   const NetworkCost cost = network_cost(lenet, all, std::vector<Codes>{codes, wide, wide, wide}, {});
   EXPECT_DOUBLE_EQ(cost.coverage, 1 - 4704 / 8.0 / (4704 + 1600 + 120 + 84));
@@ -125,13 +144,61 @@ TEST(NetworkCost, WeighsSitesByTheirActivations) {
 TEST(NetworkCost, SitesLeftOutAreExactAndUncovered) {
   const Network lenet = make_recipe("lenet5").network;
   const Codes wide = {2, 4, 6, 8, 255};
-  const NetworkCost cost = network_cost(lenet, lenet_sites({"fc1"}), std::vector<Codes>{wide}, {});
+  const NetworkCost cost = network_cost(lenet, sites_of({"fc1"}), std::vector<Codes>{wide}, {});
   EXPECT_DOUBLE_EQ(cost.coverage, 120.0 / (4704 + 1600 + 120 + 84));
   EXPECT_DOUBLE_EQ(cost.entropy_bits, 1.5);
   EXPECT_DOUBLE_EQ(cost.skipped * cost.multiplications, 120 * 84 / 2.0);
-  const LayerEnergy fc2 = cost.sites[0].energy;
+  const NodeEnergy fc2 = cost.sites[0].energy;
   EXPECT_NEAR(cost.energy.exact - cost.energy.staircase, fc2.exact - fc2.staircase, 1e-6);
-  EXPECT_THROW(network_cost(lenet, lenet_sites({"conv9"}), std::vector<Codes>{wide}, {}), Error);
+  EXPECT_THROW(network_cost(lenet, sites_of({"conv9"}), std::vector<Codes>{wide}, {}), Error);
+}
+
+/// Site a is read by b and, beside site b, by d through a concatenation and a pool; an addition reads both, too.
+Network branched() {
+  Network n;
+  n.name = n.display_name = "branched";
+  n.input = {1, 4, 4};
+  n.classes = 2;
+  n.nodes = {node("a", Operation::convolution, {image_value}, 3), node("b", Operation::convolution, {0}, 3),
+             node("both", Operation::concatenate, {0, 1}),        node("pool", Operation::maximum, {2}, 0, 2),
+             node("d", Operation::convolution, {3}, 5),           node("sum", Operation::add, {0, 1}),
+             node("mean", Operation::average, {5}, 0, 4),         node("shifted", Operation::convolution, {6}, 5),
+             node("flat", Operation::average, {4}, 0, 3),         node("all", Operation::add, {8, 7}),
+             node("logits", Operation::convolution, {9}, 2)};
+  for (const std::size_t site : {0, 1}) n.nodes[site].relu = true;
+  connect(n);
+  return n;
+}
+
+TEST(NetworkCost, CountsEachConvolutionThatReadsASite) {
+  const Network n = branched();
+  const Codes wide = {2, 4, 6, 8, 255};
+  const EnergyTable only_multiplications{0, 0, 1, 0, 0};
+  const NetworkCost cost = network_cost(n, sites_of({"a", "b"}), std::vector<Codes>{codes, wide}, only_multiplications);
+  // d takes 9 positions, 3 channels of each site, 5 outputs.
+  EXPECT_EQ(cost.sites[0].multiplications, 16 * 3 * 3 + 9 * 3 * 5) << "of b and of d";
+  EXPECT_EQ(cost.sites[1].multiplications, 9 * 3 * 5) << "of d; the addition multiplies nothing";
+  const double all = 16 * 3 + 16 * 9 + 9 * 6 * 5 + 3 * 5 + 5 * 2;
+  EXPECT_DOUBLE_EQ(cost.multiplications, all);
+  EXPECT_DOUBLE_EQ(cost.energy.exact, all);
+  // Of a's activations 1 / 8 passes, of b's none.
+  EXPECT_DOUBLE_EQ(cost.energy.staircase, 16 * 3 + (16 * 9 + 9 * 15) / 8.0 + 3 * 5 + 5 * 2);
+  EXPECT_DOUBLE_EQ(cost.coverage, (7 / 8.0 + 1) / 2);
+}
+
+TEST(NetworkCost, AdditionsReadAndAddWhateverStaircasesMake) {
+  const Network n = branched();
+  const Codes wide = {2, 4, 6, 8, 255};
+  const EnergyTable reads{0, 0, 0, 0, 64};  // a bit: 1
+  const NetworkCost none = network_cost(n, sites_of({"a"}), std::vector<Codes>{wide}, reads);
+  // Inputs: a 16, b 48, d 54, shifted 3, logits 5 codes; weights 3 + 9 + 30 + 15 + 10; sum 48 + 48, mean 48, flat 45,
+  // all 5 + 5.
+  EXPECT_DOUBLE_EQ(none.energy.exact, 8 * (16 + 48 + 54 + 3 + 5 + 67 + 96 + 48 + 45 + 10));
+  // At 2 bits: what b, d and the sum read of a, that is 48, 27 and 48 codes.
+  EXPECT_DOUBLE_EQ(none.energy.exact - none.energy.staircase, 6 * (48 + 27 + 48));
+  const EnergyTable additions{0, 1, 0, 0, 0};
+  const NetworkCost added = network_cost(n, sites_of({"a"}), std::vector<Codes>{wide}, additions);
+  EXPECT_DOUBLE_EQ(added.energy.exact, added.multiplications + 48 + 48 + 45 + 5) << "sum, mean, flat, all";
 }
 
 }  // namespace

@@ -13,19 +13,20 @@
 namespace triseg {
 namespace {
 
-/// Two layers of one and of two channels; the first is a site.
+/// Two convolutions of one and of two channels; the first is a site.
 Problem small_problem() {
   QuantizedNetwork model;
   model.network.name = model.network.display_name = "small";
   for (int channels : {1, 2}) {
-    Layer layer;
-    layer.name = channels == 1 ? "a" : "b";
-    layer.out_channels = channels;
-    model.network.layers.push_back(layer);
+    Node node;
+    node.name = channels == 1 ? "a" : "b";
+    node.inputs = {channels - 2};
+    node.shape.channels = channels;
+    model.network.nodes.push_back(node);
   }
-  model.layers.resize(2);
-  model.layers[0].requantization = {{0.5f}, {3}};
-  model.layers[1].requantization = {{0.5f, 0.25f}, {100, -40}};
+  model.nodes.resize(2);
+  model.nodes[0].requantization = {{0.5f}, {3}};
+  model.nodes[1].requantization = {{0.5f, 0.25f}, {100, -40}};
   return {model, {0}, {}};
 }
 
@@ -64,7 +65,7 @@ TEST(FitRepair, GivesEveryChannelTheTeachersMeanAndDeviation) {
   const std::vector<Moments> student = {moments({1, 9}), moments({18, 22}), moments({-14, -2})};
   const Repair repair = fit_repair(problem, RepairMode::channel, teacher, student);
   ASSERT_EQ(repair.size(), 2u);
-  EXPECT_FALSE(repair[0]) << "no staircase comes before the first layer";
+  EXPECT_FALSE(repair[0]) << "no staircase comes before the first node";
   EXPECT_EQ(repair[1]->multiplier, (std::vector<float>{1.0f, 0.125f}));
   // Channel 0: mu_t = 110, mu_s = 120, bias' = 100 - 120 + 110 / 2 = 35. Channel 1: both -48, -40 + 48 - 96 = -88.
   EXPECT_EQ(repair[1]->bias, (std::vector<std::int32_t>{35, -88}));
@@ -75,7 +76,7 @@ TEST(FitRepair, GivesEveryChannelTheTeachersMeanAndDeviation) {
 
 TEST(FitRepair, LayersShareOneRatioAndOneShift) {
   Problem problem = small_problem();
-  problem.model.layers[1].requantization = {{0.5f, 0.25f}, {0, 0}};
+  problem.model.nodes[1].requantization = {{0.5f, 0.25f}, {0, 0}};
   // Outputs in codes. Teacher: 5 +- 2 and -1 +- 2, pooled mean 2, variance 4 + 9. Student: 5 +- 1 and 3 +- 1.5, pooled
   // mean 4, variance (1 + 2.25) / 2 + 1.
   const std::vector<Moments> teacher = {moments({0}), moments({6, 14}), moments({-12, 4})};
@@ -94,7 +95,7 @@ TEST(FitRepair, AStudentLikeItsTeacherKeepsTheModelsRequantization) {
   const Problem problem = small_problem();
   const std::vector<Moments> same = {moments({1, 9}), moments({6, 14, 1}), moments({-11, -5, 3})};
   for (RepairMode mode : {RepairMode::layer, RepairMode::channel})
-    EXPECT_EQ(fit_repair(problem, mode, same, same)[1], problem.model.layers[1].requantization);
+    EXPECT_EQ(fit_repair(problem, mode, same, same)[1], problem.model.nodes[1].requantization);
 }
 
 TEST(FitRepair, WithoutSpreadTheMeanAloneMoves) {
@@ -103,14 +104,14 @@ TEST(FitRepair, WithoutSpreadTheMeanAloneMoves) {
   const std::vector<Moments> constant = {moments({0}), moments({7, 7}), moments({-11, -11})};
   for (const auto& [teacher, student, shift] : {std::tuple(spread, constant, 3), std::tuple(constant, spread, -3)}) {
     const Repair repair = fit_repair(problem, RepairMode::channel, teacher, student);
-    EXPECT_EQ(repair[1]->multiplier, problem.model.layers[1].requantization.multiplier);
+    EXPECT_EQ(repair[1]->multiplier, problem.model.nodes[1].requantization.multiplier);
     EXPECT_EQ(repair[1]->bias, (std::vector<std::int32_t>{100 + shift, -40 + shift}));
   }
 }
 
 TEST(FitRepair, KeepsBiasesWhereSumsStayIn32Bits) {
   Problem problem = small_problem();
-  problem.model.layers[1].requantization.bias = {100'000'000, -100'000'000};
+  problem.model.nodes[1].requantization.bias = {100'000'000, -100'000'000};
   const std::vector<Moments> teacher = {moments({0}), moments({0, 1}), moments({0, 1})};
   const std::vector<Moments> student = {moments({0}), moments({0, 100}), moments({0, 100})};
   EXPECT_EQ(fit_repair(problem, RepairMode::channel, teacher, student)[1]->bias,
@@ -119,8 +120,8 @@ TEST(FitRepair, KeepsBiasesWhereSumsStayIn32Bits) {
 
 TEST(FitRepair, LeavesRoomForTheWeightsSums) {
   Problem problem = small_problem();
-  problem.model.layers[1].requantization.bias = {1'000'000'000, 0};
-  problem.model.layers[1].weights.assign(2 * 50'000, 127);  // 255 * 127 * 50,000 = 1,619,250,000 by themselves
+  problem.model.nodes[1].requantization.bias = {1'000'000'000, 0};
+  problem.model.nodes[1].weights.assign(2 * 50'000, 127);  // 255 * 127 * 50,000 = 1,619,250,000 by themselves
   const std::vector<Moments> teacher = {moments({0}), moments({0, 1}), moments({0, 1})};
   const std::vector<Moments> student = {moments({0}), moments({0, 100}), moments({0, 100})};
   EXPECT_EQ(fit_repair(problem, RepairMode::channel, teacher, student)[1]->bias[0], 2'147'483'647 - 1'619'250'000);
@@ -153,6 +154,34 @@ TEST(LayerRepairs, GoByName) {
   ASSERT_EQ(layers.size(), 1u);
   EXPECT_EQ(layers[0].layer, "b");
   EXPECT_EQ(repair_of(network, layers), repair);
+}
+
+/// The image is read by a and c; b stands behind the site a, d takes b and c, e takes b alone.
+TEST(RepairedNodes, AreThoseThatASiteReaches) {
+  Network n;
+  const auto add = [&](Operation operation, std::vector<int> inputs) {
+    Node& node = n.nodes.emplace_back();
+    node.operation = operation;
+    node.inputs = std::move(inputs);
+  };
+  add(Operation::convolution, {image_value});  // 0: a
+  add(Operation::convolution, {image_value});  // 1: c
+  add(Operation::maximum, {0});                // 2
+  add(Operation::convolution, {2});            // 3: b
+  add(Operation::add, {3, 1});                 // 4
+  add(Operation::convolution, {4});            // 5: d
+  add(Operation::convolution, {3});            // 6: e
+  add(Operation::concatenate, {5, 6});         // 7
+  add(Operation::convolution, {7});            // 8
+  const auto nodes = [&](std::vector<std::size_t> sites) { return repaired_nodes(n, sites); };
+  EXPECT_THAT(nodes({0}), testing::ElementsAre(3, 5, 6, 8));
+  EXPECT_THAT(nodes({1}), testing::ElementsAre(5, 8));
+  EXPECT_THAT(nodes({1, 3}), testing::ElementsAre(5, 6, 8));
+  EXPECT_THAT(nodes({5}), testing::ElementsAre(8));
+  const auto depth = [&](std::vector<std::size_t> sites) { return repair_depth(n, sites); };
+  EXPECT_EQ(depth({0}), 3u) << "b, then d and e at once, then the last";
+  EXPECT_EQ(depth({3}), 2u);
+  EXPECT_EQ(depth({5}), 1u);
 }
 
 }  // namespace

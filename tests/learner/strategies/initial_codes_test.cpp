@@ -88,13 +88,65 @@ TEST(SiteState, IsIndexMeanDeviationAndPercentile) {
 }
 
 TEST(MeanWeight, IsTheRatioOfTheTwoSums) {
-  QuantizedLayer layer;
-  layer.weights = {3, 1, -2, 2};  // two channels of two inputs
-  layer.requantization.multiplier = {1.0f, 0.5f};
+  QuantizedNetwork n;
+  n.network.name = "two";
+  n.network.input = {1, 1, 1};
+  n.network.classes = 2;
+  Node site, reader;
+  site.name = "site";
+  site.inputs = {image_value};
+  site.shape.channels = 2;
+  site.relu = true;
+  reader.name = "reader";
+  reader.inputs = {0};
+  reader.shape.channels = 2;
+  n.network.nodes = {site, reader};
+  connect(n.network);
+  n.nodes.resize(2);
+  n.nodes[1].weights = {3, 1, -2, 2};  // two channels of two inputs
+  n.nodes[1].requantization.multiplier = {1.0f, 0.5f};
+  const std::vector<std::size_t> sites = {0};
   // ((3 + 1)^2 + 0.25 * 0) / ((9 + 1) + 0.25 * (4 + 4))
-  EXPECT_DOUBLE_EQ(mean_weight(layer), 16.0 / 12.0);
-  layer.weights = {1, -1, 1, -1};
-  EXPECT_DOUBLE_EQ(mean_weight(layer), 1.0) << "the mean weighs no less than it does in a square error";
+  EXPECT_DOUBLE_EQ(mean_weight(n, 0, sites), 16.0 / 12.0);
+  n.nodes[1].weights = {1, -1, 1, -1};
+  EXPECT_DOUBLE_EQ(mean_weight(n, 0, sites), 1.0) << "the mean weighs no less than it does in a square error";
+}
+
+/// Two sites of one channel that are concatenated, averaged over 4 positions, and read by 2 groups; the second is read
+/// by a convolution of its own, too.
+TEST(MeanWeight, IsThatOfAllReadersOfASitesOwnChannels) {
+  QuantizedNetwork n;
+  n.network.name = "branches";
+  n.network.input = {1, 2, 2};
+  n.network.classes = 2;
+  const auto add = [&](const char* name, Operation operation, std::vector<int> inputs, int channels, bool relu) {
+    Node& node = n.network.nodes.emplace_back();
+    node.name = name;
+    node.operation = operation;
+    node.inputs = std::move(inputs);
+    node.shape.channels = channels;
+    node.relu = relu;
+  };
+  add("a", Operation::convolution, {image_value}, 1, true);
+  add("b", Operation::convolution, {image_value}, 1, true);
+  add("both", Operation::concatenate, {0, 1, 0, 1}, 0, false);
+  add("mean", Operation::average, {2}, 0, false);
+  n.network.nodes[3].window.height = n.network.nodes[3].window.width = 2;
+  add("grouped", Operation::convolution, {3}, 2, false);
+  n.network.nodes[4].groups = 2;
+  add("own", Operation::convolution, {1}, 2, false);
+  n.network.nodes[5].window.height = n.network.nodes[5].window.width = 2;
+  add("sum", Operation::add, {4, 5}, 0, false);
+  connect(n.network);
+  n.nodes.resize(7);
+  n.nodes[4].weights = {2, 5, 3, 7};  // (2, 2, 1, 1): each group takes a and b
+  n.nodes[4].requantization.multiplier = {1, 1};
+  n.nodes[5].weights = {1, 1, 1, 1, 0, 0, 0, 1};
+  n.nodes[5].requantization.multiplier = {1, 2};
+  const std::vector<std::size_t> sites = {0, 1};
+  // a is read twice, as channels 0 and 2 of the concatenation: 2 by the first group, 3 by the second.
+  EXPECT_DOUBLE_EQ(mean_weight(n, 0, sites), (4 + 9) / ((4 + 9) / 4.0));
+  EXPECT_DOUBLE_EQ(mean_weight(n, 1, sites), (25 + 49 + 16 + 4 * 1) / ((25 + 49) / 4.0 + 4 + 4 * 1));
 }
 
 TEST(BalancedOptimum, IsTheBestOfAllLegalCodes) {
