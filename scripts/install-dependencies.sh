@@ -3,7 +3,7 @@
 # of a search and of its report; besides:
 #   --for-training   LibTorch, for `triseg train` and `triseg repair`: some 270 packages that a search never loads
 #   --for-packages   that, and what scripts/package.sh makes and checks Debian packages with
-#   --for-tests      LibTorch, and what only tests and benchmarks need: Slurm's daemons, other readers of HDF5, Chromium
+#   --for-tests      LibTorch, and what only tests and benchmarks need: Slurm's daemons, other readers of HDF5, Chromium, PyTorch
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -25,6 +25,7 @@ tests=(
   hdf5-tools # the tests read files that h5repack and h5copy rewrote
   slurmctld slurmd slurm-client munge iproute2 clang-format-14 octave r-bioc-rhdf5 chromium zsh
   python3-pip python3-venv python3-setuptools python3-wheel # the wheel of the Python package
+  python3-torch # checkpoints of the Python original: 140 MB besides LibTorch
 )
 packaging=(dpkg-dev file lintian)
 case "${1:-}" in

@@ -7,6 +7,7 @@ the file; only tensors are taken from it. Exit status: 0, or 1 if the checkpoint
 read or the model file cannot be written, 2 if the command line is not understood.
 """
 import importlib.resources
+import os
 import shlex
 import sys
 import tomllib
@@ -126,16 +127,22 @@ def main():
     parser.add_argument("checkpoint", metavar="CHECKPOINT.pth")
     parser.add_argument("--model", required=True, choices=list(networks()), help="the original's network")
     parser.add_argument("--backend", required=True, choices=BACKENDS, help="that it was trained with")
+    parser.add_argument("--data", default="cifar-10-batches-bin", metavar="FOLDER",
+                        help="the images that it was trained on, a folder that triseg's --data takes (%(default)s, as CIFAR-10's "
+                             "archive for C calls it); its name goes into the model file, which a search compares")
     parser.add_argument("--out", required=True, metavar="MODEL.h5", help="the model file")
     o = parser.parse_args()
+    with command_line.packages():
+        import torch  # noqa: F401  said before the checkpoint is opened
     model, notes = import_checkpoint(o.checkpoint, o.model, o.backend)
+    model.data = os.path.basename(os.path.abspath(o.data))
     model.command_line = shlex.join(["python3", "-m", "triseg.import_torch", *sys.argv[1:]])
     model.write(o.out)
     for note in notes:
         command_line.report(note, "")
     weights = sum(node.weights.size for node in model.nodes.values() if node.weights is not None)
     print(f"{o.out}: {model.description.display_name}, {o.backend}, {len(model.nodes)} nodes, {weights} weights")
-    print(f"Search it with: triseg search --teacher {shlex.quote(o.out)} --data FOLDER")
+    print(f"Search it with: triseg search --teacher {shlex.quote(o.out)} --data {shlex.quote(o.data)}")
     return 0
 
 

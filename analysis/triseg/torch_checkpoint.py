@@ -3,8 +3,7 @@
 The integers are those that torch.ao.quantization.convert makes; all steps are in float32, as there.
 """
 import dataclasses
-import pickle
-import zipfile
+import io
 
 import numpy
 
@@ -41,11 +40,12 @@ class Checkpoint:
         self.path, self.backend = name_of(path), backend
         try:
             with open_input(path, mode="rb") as file:
-                state = torch.load(file, map_location="cpu", weights_only=True)
+                content = io.BytesIO(file.read())
         except OSError as error:
             raise Error(f"{self.path}: {reason(error)}") from error
-        except (RuntimeError, pickle.UnpicklingError, EOFError, zipfile.BadZipFile, ValueError, KeyError, TypeError,
-                AttributeError, IndexError, AssertionError) as error:
+        try:
+            state = torch.load(content, map_location="cpu", weights_only=True)
+        except Exception as error:  # whatever damaged bytes make of it
             raise Error(f"{self.path}: not a PyTorch checkpoint that holds tensors alone: "
                         f"{str(error).split(chr(10))[0][:200]}") from error
         if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
@@ -65,10 +65,11 @@ class Checkpoint:
     def parameters(self, module):
         """The Parameters of a module, None if a key is missing."""
         weight = self._get(f"{module}.weight")
-        bias = self._get(f"{module}.bias", required=False)
+        channels = None if weight is None else weight.shape[:1]
+        bias = self._get(f"{module}.bias", channels, required=False)
         norm = None
         if any(self.has(f"{module}.{key}") for key in BATCH_NORM):
-            norm = [self._get(f"{module}.{key}") for key in BATCH_NORM]
+            norm = [self._get(f"{module}.{key}", channels) for key in BATCH_NORM]
             self.asked.add(f"{module}.bn.num_batches_tracked")
         ends = self._ends(f"{module}.weight_fake_quant")
         output = self._activation(module)
@@ -89,14 +90,16 @@ class Checkpoint:
             found = [f"{what} {_some(keys)}" for what, keys in (("missing", self.missing), ("unexpected", unexpected)) if keys]
             raise Error(f"{self.path}: not a checkpoint of {network} behind prepare_qat: {'; '.join(found)}")
 
-    def _get(self, key, required=True):
-        """The tensor, which has to be finite. Notes the key."""
+    def _get(self, key, shape=None, required=True):
+        """The tensor, which has to be finite and of this shape, if one is given. Notes the key."""
         self.asked.add(key)
         if key in self.tensors:
             value = self.tensors[key]
             if value.dtype.kind == "f" and not numpy.isfinite(value).all():
                 raise Error(f"{self.path}: {key}: not finite" +
                             (": its observer has seen no image" if key.endswith(OBSERVER) else ""))
+            if shape is not None and value.shape != shape:
+                raise Error(f"{self.path}: {key}: expected the shape {shape}, found {value.shape}")
             return value
         if required:
             self.missing.append(key)
@@ -106,11 +109,18 @@ class Checkpoint:
         """Least and largest value that an observer has seen."""
         self.asked.update(f"{quantizer}.{key}" for key in BESIDE)
         least, largest = (self._get(f"{quantizer}.{key}") for key in OBSERVER)
-        return None if least is None or largest is None else (least.astype("f4"), largest.astype("f4"))
+        if least is None or largest is None:
+            return None
+        if not least.size or least.shape != largest.shape:
+            raise Error(f"{self.path}: {quantizer}: its observer has seen no image")
+        return least.astype("f4"), largest.astype("f4")
+
+    def _number(self, key, otherwise):
+        value = self.tensors.get(key)
+        return otherwise if value is None or value.size != 1 else value.reshape(-1)[0]
 
     def _epsilon(self, quantizer):
-        eps = self.tensors.get(f"{quantizer}.activation_post_process.eps")
-        return EPSILON if eps is None else numpy.float32(eps.reshape(-1)[0])
+        return numpy.float32(self._number(f"{quantizer}.activation_post_process.eps", EPSILON))
 
     def _activation(self, module):
         """Scale and zero point of a module's output, None if a key is missing."""
@@ -120,22 +130,23 @@ class Checkpoint:
             return None
         scale, zero_point = affine(*(numpy.float32(end.reshape(-1)[0]) for end in ends), LARGEST[self.backend],
                                    self._epsilon(quantizer))
-        trained = self.tensors.get(f"{quantizer}.scale")
-        if trained is not None and not 0.75 < trained.reshape(-1)[0] / scale < 1.5:
-            raise Error(f"{self.path}: {quantizer}: trained with the scale {trained.reshape(-1)[0]:.6g}, that of "
-                        f"{self.backend} is {scale:.6g}: give the --backend that it was trained with")
+        trained = self._number(f"{quantizer}.scale", scale)
+        if not 0.75 < trained / scale < 1.5:  # twice or half of it means the codes 0 to 255 for 0 to 127, or the other way
+            raise Error(f"{self.path}: {quantizer}: trained with the scale {trained:.6g}, that of {self.backend} is "
+                        f"{scale:.6g}: give the --backend that it was trained with")
         return scale, zero_point
 
     def _weight_scale(self, module, weight, least, largest):
         """The scale of each channel's weights: of what the observer has seen, these last weights included if it is still on."""
         quantizer = f"{module}.weight_fake_quant"
         by_channel = self.backend == "fbgemm"
-        if (least.ndim == 1 and least.size > 1) != by_channel and len(weight) > 1:
-            raise Error(f"{self.path}: {quantizer}: {least.size} scales for {len(weight)} channels: give the --backend that "
-                        f"it was trained with, {'qnnpack' if by_channel else 'fbgemm'}")
-        enabled = self.tensors.get(f"{quantizer}.observer_enabled")
-        if enabled is not None and enabled.reshape(-1)[0]:
+        expected, other = (len(weight), 1) if by_channel else (1, len(weight))
+        if least.size != expected:
+            raise Error(f"{self.path}: {quantizer}: expected {expected} scales under {self.backend}, found {least.size}" +
+                        (": give the --backend that it was trained with" if least.size == other else ""))
+        if self._number(f"{quantizer}.observer_enabled", 0):
             axes = tuple(range(1, weight.ndim)) if by_channel else None
+            least, largest = (end.reshape(-1 if by_channel else ()) for end in (least, largest))
             least = least + AVERAGING * (weight.min(axes) - least)
             largest = largest + AVERAGING * (weight.max(axes) - largest)
         return numpy.broadcast_to(symmetric(least, largest, self._epsilon(quantizer)), len(weight)).astype("f4")

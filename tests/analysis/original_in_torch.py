@@ -7,9 +7,10 @@ import warnings
 
 import torch
 from torch import nn
-from torch.ao.quantization import DeQuantStub, QuantStub, convert, disable_observer, fuse_modules, get_default_qat_qconfig, prepare_qat
+import torch.ao.nn.quantized as nnq
+from torch.ao.quantization import (DeQuantStub, QuantStub, convert, disable_observer, fuse_modules, fuse_modules_qat,
+                                   get_default_qat_qconfig, prepare_qat)
 
-warnings.filterwarnings("ignore", message=".*reduce_range.*")
 MEAN, DEVIATION = (torch.tensor(v).view(3, 1, 1) for v in ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)))
 VGG = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 
@@ -41,10 +42,10 @@ class Original(nn.Module):
             x = getattr(self, name)(x)
         return self.dequant(x) if self.stubs else x
 
-    def fuse(self):
+    def fuse(self, fuse):
         for module in [m for m in self.modules() if isinstance(m, nn.Sequential)]:
             names = [name for name in ("conv", "linear", "bn", "relu") if name in module._modules]
-            fuse_modules(module, names, inplace=True)
+            fuse(module, names, inplace=True)
 
 
 def alexnet(n):
@@ -113,30 +114,29 @@ def normalized(images):
     return (images.float() / 255 - MEAN) / DEVIATION
 
 
-def trained(name, backend, narrow=1, steps=4, batch=16, observe=False, fuse=True):
-    """The network behind prepare_qat and a few steps of training; `observe`: its observers are still on. Batch norms are
-    folded when it is prepared, as the original does, or with fuse="training" stay in its modules."""
+def trained(name, backend, narrow=1, steps=3, batch=8, observe=False, keep_norms=False):
+    """The network behind prepare_qat and a few steps of training. observe: its observers are still on. keep_norms: batch
+    norms stay in the modules; the original folds them before."""
     torch.manual_seed(1)
     generator = torch.Generator().manual_seed(2)
     model = network(name, narrow)
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):  # as after training in float
-            with torch.no_grad():
-                module.running_mean.uniform_(-0.5, 0.5)
-                module.running_var.uniform_(0.5, 2)
-                module.weight.uniform_(0.5, 1.5)
-                module.bias.uniform_(-0.3, 0.3)
-    if fuse == "training":
-        model.train()
-        for module in [m for m in model.modules() if isinstance(m, nn.Sequential)]:
-            names = [part for part in ("conv", "linear", "bn", "relu") if part in module._modules]
-            torch.ao.quantization.fuse_modules_qat(module, names, inplace=True)
-    else:
-        model.eval()
-        model.fuse()
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    with torch.no_grad():  # as after training in float: statistics of the images, weights of all sizes
+        for norm in norms:
+            norm.momentum = None  # the mean of all batches
+            norm.weight.uniform_(0.5, 1.5, generator=generator)
+            norm.bias.uniform_(-0.5, 0.5, generator=generator)
+        for _ in range(3):
+            model(normalized(random_images(batch, generator)))
+        for norm in norms:
+            norm.momentum = 0.1
+    model.train(keep_norms)
+    model.fuse(fuse_modules_qat if keep_norms else fuse_modules)
     model.train()
-    model.qconfig = get_default_qat_qconfig(backend)
-    prepare_qat(model, inplace=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of reduce_range, which the default of fbgemm has
+        model.qconfig = get_default_qat_qconfig(backend)
+        prepare_qat(model, inplace=True)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.001, momentum=0.9)
     for step in range(steps):
         if step == steps - 1 and not observe:
@@ -150,7 +150,27 @@ def trained(name, backend, narrow=1, steps=4, batch=16, observe=False, fuse=True
     return model.eval()
 
 
-def converted(model, backend):
-    """The INT8 network that PyTorch runs. Needs an engine that its build has."""
-    torch.backends.quantized.engine = backend
-    return convert(model, inplace=False).eval()
+def converted(model, image_scale, image_zero_point):
+    """The INT8 network that PyTorch runs with QNNPACK, which every build for x86 and ARM has. One without a QuantStub, which
+    PyTorch cannot run, gets this scale of the images."""
+    torch.backends.quantized.engine = "qnnpack"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        made = convert(model, inplace=False).eval()
+    if not made.stubs:
+        made.quant = nnq.Quantize(torch.tensor([image_scale]), torch.tensor([image_zero_point]), torch.quint8)
+        made.dequant, made.stubs = nnq.DeQuantize(), True
+    return made
+
+
+def codes(model, images):
+    """Codes of every module's output by name, the image's as `quant`, as PyTorch computes them."""
+    found, hooks = {}, []
+    for name in ("quant", *model.order):
+        keep = lambda module, inputs, output, name=name: found.__setitem__(name, output.int_repr().numpy().astype("i8"))
+        hooks.append(getattr(model, name).register_forward_hook(keep))
+    with torch.no_grad():
+        model(normalized(images))
+    for hook in hooks:
+        hook.remove()
+    return found
