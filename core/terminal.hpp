@@ -23,9 +23,9 @@ enum class Color { red = 31, yellow = 33 };
 /// text.
 std::string colored(Color color, std::string_view text);
 
-/// What a line for standard error begins with, so that it takes the place of a live view (runner/display/live_view.hpp) if one
-/// stands there: on a terminal the escape code that clears all from the cursor's line on, else nothing. The text lives
-/// for ever.
+/// What a line for standard error begins with, so that it takes the place of a live view (runner/display/live_view.hpp)
+/// if one stands there: on a terminal the escape code that clears all from the cursor's line on, else nothing. The text
+/// lives for ever.
 std::string_view line_start();
 
 }  // namespace triseg

@@ -12,12 +12,13 @@ namespace triseg {
 namespace {
 
 /// out(y, x) = in(y - dy, x - dx), then mirrored if `flip`.
-void move_plane(std::span<const std::uint8_t> in, std::span<std::uint8_t> out, int side, int dy, int dx, bool flip) {
+void move_plane(std::span<const std::uint8_t> in, std::span<std::uint8_t> out, const Shape& shape, int dy, int dx,
+                bool flip) {
   std::fill(out.begin(), out.end(), std::uint8_t{0});
-  if (std::abs(dx) >= side) return;  // nothing of it is left
-  for (int y = std::max(0, dy); y < std::min(side, side + dy); ++y) {
-    const auto from = in.subspan((y - dy) * side, side);
-    const auto to = out.subspan(y * side, side);
+  if (std::abs(dx) >= shape.width) return;  // nothing of it is left
+  for (int y = std::max(0, dy); y < std::min(shape.height, shape.height + dy); ++y) {
+    const auto from = in.subspan((y - dy) * shape.width, shape.width);
+    const auto to = out.subspan(y * shape.width, shape.width);
     std::copy(from.begin() + std::max(0, -dx), from.end() - std::max(0, dx), to.begin() + std::max(0, dx));
     if (flip) std::reverse(to.begin(), to.end());
   }
@@ -27,8 +28,7 @@ void move_plane(std::span<const std::uint8_t> in, std::span<std::uint8_t> out, i
 
 PixelSet lay_out(const Network& network, const DataSet& data, Split split) {
   PixelSet set;
-  set.channels = network.input_channels;
-  set.side = network.input_side;
+  set.shape = network.input;
   const Images& images = data.split_images(split);
   const std::size_t offset = data.split_offset(split), n = data.split_size(split), size = set.image_size();
   set.pixels.resize(n * size);
@@ -40,11 +40,12 @@ PixelSet lay_out(const Network& network, const DataSet& data, Split split) {
 
 PixelStatistics pixel_statistics(const PixelSet& set) {
   PixelStatistics statistics;
-  const std::size_t plane = std::size_t(set.side) * set.side;
-  for (int c = 0; c < set.channels; ++c) {
+  const std::size_t plane = set.shape.positions();
+  for (int c = 0; c < set.shape.channels; ++c) {
     std::array<std::uint64_t, 256> counts{};
     for (std::size_t i = 0; i < set.size(); ++i)
-      for (const std::uint8_t p : std::span(set.pixels).subspan((i * set.channels + c) * plane, plane)) ++counts[p];
+      for (const std::uint8_t p : std::span(set.pixels).subspan((i * set.shape.channels + c) * plane, plane))
+        ++counts[p];
     double sum = 0, squares = 0;
     for (int p = 0; p < 256; ++p) {
       sum += double(counts[p]) * (p / 255.0);
@@ -68,7 +69,7 @@ std::vector<std::uint32_t> epoch_order(std::uint64_t seed, int epoch, std::size_
 
 void training_batch(const PixelSet& set, std::span<const std::uint32_t> indices, const Augmentation& augmentation,
                     std::uint64_t seed, int epoch, std::span<std::uint8_t> pixels, std::span<std::uint16_t> labels) {
-  const std::size_t plane = std::size_t(set.side) * set.side, size = set.image_size();
+  const std::size_t plane = set.shape.positions(), size = set.image_size();
   for (std::size_t i = 0; i < indices.size(); ++i) {
     const std::uint32_t image = indices[i];
     const auto draw = [&](std::uint32_t bound, std::uint32_t what) {
@@ -77,9 +78,9 @@ void training_batch(const PixelSet& set, std::span<const std::uint32_t> indices,
     const int dy = draw(2 * augmentation.shift + 1, 1) - augmentation.shift;
     const int dx = draw(2 * augmentation.shift + 1, 2) - augmentation.shift;
     const bool flip = augmentation.flip && draw(2, 3);
-    for (int c = 0; c < set.channels; ++c)
+    for (int c = 0; c < set.shape.channels; ++c)
       move_plane(std::span(set.pixels).subspan(image * size + c * plane, plane),
-                 pixels.subspan(i * size + c * plane, plane), set.side, dy, dx, flip);
+                 pixels.subspan(i * size + c * plane, plane), set.shape, dy, dx, flip);
     labels[i] = set.labels[image];
   }
 }

@@ -11,13 +11,12 @@ namespace triseg {
 
 /// One split, laid into the input geometry of a network by fit_image.
 struct PixelSet {
-  int channels = 0;
-  int side = 0;
-  std::vector<std::uint8_t> pixels;   // (N, channels, side, side)
+  Shape shape;                        ///< of an image
+  std::vector<std::uint8_t> pixels;   // (N, channels, height, width)
   std::vector<std::uint16_t> labels;  // (N)
 
   std::size_t size() const { return labels.size(); }
-  int image_size() const { return channels * side * side; }
+  int image_size() const { return shape.size(); }
 };
 
 PixelSet lay_out(const Network& network, const DataSet& data, Split split);
@@ -38,7 +37,7 @@ struct Augmentation {
 std::vector<std::uint32_t> epoch_order(std::uint64_t seed, int epoch, std::size_t n);
 
 /// Some images of the set, augmented as (seed, epoch, image) says. The last images of an epoch may make a smaller
-/// batch. pixels: (indices, channels, side, side), labels: (indices).
+/// batch. pixels: (indices, channels, height, width), labels: (indices).
 void training_batch(const PixelSet& set, std::span<const std::uint32_t> indices, const Augmentation& augmentation,
                     std::uint64_t seed, int epoch, std::span<std::uint8_t> pixels, std::span<std::uint16_t> labels);
 

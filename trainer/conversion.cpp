@@ -18,18 +18,16 @@ std::vector<float> largest_weights(std::span<const float> weights, int channels,
   return largest;
 }
 
-QuantizedLayer convert_layer(const Network& network, const Layer& shape, Scheme scheme, const TrainedLayer& trained,
-                             const CodeScale& input) {
-  QuantizedLayer layer;
-  layer.input = input;
-  layer.output = trained.output;
-  const std::size_t fan_in = shape.fan_in();
-  const std::vector<float> scales = weight_scales(scheme, largest_weights(trained.weights, shape.out_channels, fan_in));
-  layer.weights.resize(trained.weights.size());
-  for (int c = 0; c < shape.out_channels; ++c) {
+void convert_convolution(const Network& network, const Node& shape, Scheme scheme, const TrainedNode& trained,
+                         const CodeScale& input, QuantizedNode& node) {
+  const std::size_t fan_in = network.fan_in(shape);
+  const int channels = shape.shape.channels;
+  const std::vector<float> scales = weight_scales(scheme, largest_weights(trained.weights, channels, fan_in));
+  node.weights.resize(trained.weights.size());
+  for (int c = 0; c < channels; ++c) {
     const float inverse = 1.0f / scales[c];
     for (std::size_t i = c * fan_in; i < (c + 1) * fan_in; ++i)
-      layer.weights[i] = std::int8_t(std::clamp(std::nearbyint(trained.weights[i] * inverse), -127.0f, 127.0f));
+      node.weights[i] = std::int8_t(std::clamp(std::nearbyint(trained.weights[i] * inverse), -127.0f, 127.0f));
     const double accumulator_scale = input.scale * double(scales[c]);
     const double bias = std::nearbyint(trained.bias[c] / accumulator_scale);
     if (!(std::abs(bias) < 2147483648.0))
@@ -38,11 +36,20 @@ QuantizedLayer convert_layer(const Network& network, const Layer& shape, Scheme 
           "layer before it "
           "hardly gives more than 0; train with a smaller --lr or --qat-lr",
           network.name, shape.name, c, trained.bias[c], input.scale);
-    layer.weight_scale.push_back(scales[c]);
-    layer.requantization.bias.push_back(std::int32_t(bias));
-    layer.requantization.multiplier.push_back(float(accumulator_scale / trained.output.scale));
+    node.weight_scale.push_back(scales[c]);
+    node.requantization.bias.push_back(std::int32_t(bias));
+    node.requantization.multiplier.push_back(float(accumulator_scale / trained.output.scale));
   }
-  return layer;
+}
+
+/// The codes of one scale at another.
+CodeMap code_map(const CodeScale& in, const CodeScale& out) {
+  CodeMap map{};
+  for (int q = 0; q < 256; ++q) {
+    const double code = std::nearbyint((q - in.zero_point) * in.scale / out.scale) + out.zero_point;
+    map[q] = std::uint8_t(std::clamp(code, 0.0, 255.0));
+  }
+  return map;
 }
 
 }  // namespace
@@ -54,6 +61,8 @@ std::vector<float> weight_scales(Scheme scheme, std::span<const float> largest) 
     for (std::size_t c = 0; c < largest.size(); ++c) scales[c] = std::max(largest[c], whole / 1024.0f) / 127.0f;
   return scales;
 }
+
+bool is_trained(Operation operation) { return operation != Operation::table && operation != Operation::constant; }
 
 CodeScale relu_scale(Scheme scheme, double maximum) {
   return {std::max(maximum, smallest_range) / activation_range(scheme), 0};
@@ -83,10 +92,20 @@ QuantizedNetwork convert(const Network& network, Scheme scheme, const std::strin
   result.data = data;
   result.mean = trained.mean;
   result.standard_deviation = trained.standard_deviation;
-  CodeScale input = trained.input;
-  for (std::size_t i = 0; i < network.layers.size(); ++i) {
-    result.layers.push_back(convert_layer(network, network.layers[i], scheme, trained.layers[i], input));
-    input = trained.layers[i].output;
+  result.input = trained.input;
+  for (std::size_t i = 0; i < network.nodes.size(); ++i) {
+    const Node& shape = network.nodes[i];
+    if (!is_trained(shape.operation))
+      fail("{}: node {}: a {} cannot be trained", network.name, shape.name, operation_name(shape.operation));
+    QuantizedNode node;
+    node.output = trained.nodes[i].output;
+    if (shape.operation == Operation::convolution)
+      convert_convolution(network, shape, scheme, trained.nodes[i], result.scale(shape.inputs.front()), node);
+    const bool one_scale = std::all_of(shape.inputs.begin(), shape.inputs.end(),
+                                       [&](int input) { return result.scale(input) == node.output; });
+    if (shape.operation == Operation::concatenate && !one_scale)
+      for (const int input : shape.inputs) node.maps.push_back(code_map(result.scale(input), node.output));
+    result.nodes.push_back(std::move(node));
   }
   check(result);
   return result;

@@ -21,14 +21,17 @@ struct RepairStep {
   double temperature = 2;      ///< of the distillation
 };
 
-/// The student of some codes, every layer from the first site on requantized by multiplier' = multiplier * exp(slope)
-/// and bias' = bias + shift / multiplier', with a slope and a shift for every output channel, or one slope for the
-/// whole layer. Slopes stay within 8 of 0. They follow the gradient of KD, the distillation term of a search: T^2
-/// KL(teacher || student) at temperature T, teacher and student over the same images.
+/// The student of some codes. The convolutions, fully connected layers among them, that read what a site changes or
+/// that make a site's value, with no other convolution between, are requantized by multiplier' = multiplier *
+/// exp(slope) and bias' = bias + shift / multiplier', with a slope and a shift for every output channel, or one slope
+/// for the whole layer. Slopes stay within 8 of 0. They follow the gradient of KD, the distillation term of a search:
+/// T^2 KL(teacher
+/// || student) at temperature T, teacher and student over the same images.
 ///
 /// Rounding has a straight-through gradient of 1 (Bengio et al. 2013, arXiv:1308.3432). The gradient of a staircase is
 /// that of the staircase smoothed: at a jump of height h behind code t a Gaussian of weight h around t + 1/2 whose
-/// deviation is `smoothing` * h, at least half a code; where codes pass through, 1 besides.
+/// deviation is `smoothing` * h, at least half a code; where codes pass through, 1 besides. The gradient of a table of
+/// the network itself is half of the step over the neighbours of a code.
 ///
 /// What passes through is exact, so KD alone would let more and more pass. Every site's share is held at what observe()
 /// saw: the step's loss has price * share / observed share in it, and the price follows the excess (dual ascent on the
@@ -49,11 +52,11 @@ class RepairNetwork {
   void observe(std::span<const std::uint8_t> pixels);
 
   /// One step of Adam (Kingma and Ba 2015, arXiv:1412.6980) on a batch; its mean KD [nats] before the step. Pixels are
-  /// (N, channels, side, side) bytes as fit_image makes them.
+  /// (N, channels, height, width) bytes as fit_image makes them.
   double step(std::span<const std::uint8_t> pixels, const RepairStep& step);
 
-  /// The requantization of all layers from the first site on, biases rounded. Throws Error naming layer and channel if
-  /// a bias is more than 2^30 away from 0.
+  /// The requantization of what is trained, biases rounded, elsewhere that of the start. Throws Error naming layer and
+  /// channel if a bias is more than 2^30 away from 0.
   Repair repair() const;
 
   /// Slopes, shifts and what Adam knows of them, by name ("conv2.slope", "conv2.slope.mean"), what is held

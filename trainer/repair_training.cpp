@@ -87,8 +87,9 @@ void check(const RepairOptions& o, const Network& network, const DataSet& data) 
   positive("--kd-T", o.temperature);
   if (!(o.smoothing >= 0 && std::isfinite(o.smoothing)))
     fail("--smoothing must not be negative, found {}", o.smoothing);
-  if (o.augmentation.shift < 0 || o.augmentation.shift >= network.input_side)
-    fail("--shift: expected a whole number from 0 to {}, found '{}'", network.input_side - 1, o.augmentation.shift);
+  const int side = std::min(network.input.height, network.input.width);
+  if (o.augmentation.shift < 0 || o.augmentation.shift >= side)
+    fail("--shift: expected a whole number from 0 to {}, found '{}'", side - 1, o.augmentation.shift);
   if (std::size_t(o.batch_size) > data.split_size(Split::search))
     fail("--batch-size {} is more than the {} images of {}'s search split", o.batch_size,
          data.split_size(Split::search), data.name);

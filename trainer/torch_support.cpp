@@ -20,10 +20,10 @@ std::vector<float> to_vector(const torch::Tensor& tensor) {
   return {flat.data_ptr<float>(), flat.data_ptr<float>() + flat.numel()};
 }
 
-torch::Tensor image_tensor(std::span<const std::uint8_t> pixels, const PixelValues& pixel_values, int side) {
-  const auto channels = std::int64_t(pixel_values.size()), plane = std::int64_t(side) * side;
+torch::Tensor image_tensor(std::span<const std::uint8_t> pixels, const PixelValues& pixel_values, const Shape& shape) {
+  const std::int64_t channels = shape.channels, plane = shape.positions();
   const std::int64_t n = std::int64_t(pixels.size()) / (channels * plane);
-  torch::Tensor result = torch::empty({n, side, side, channels});
+  torch::Tensor result = torch::empty({n, shape.height, shape.width, channels});
   float* out = result.data_ptr<float>();
   for (std::int64_t i = 0; i < n; ++i)
     for (std::int64_t c = 0; c < channels; ++c) {

@@ -2,6 +2,8 @@
 // folder alone.
 #pragma once
 
+#include "network/network.hpp"
+
 #include <torch/torch.h>
 
 #include <array>
@@ -22,7 +24,7 @@ std::vector<float> to_vector(const torch::Tensor& tensor);
 /// What a pixel byte is to a network: [channel][pixel].
 using PixelValues = std::vector<std::array<float, 256>>;
 
-/// Pixels (N, channels, side, side) as values: (N, channels, side, side), channels last in memory, on the CPU.
-torch::Tensor image_tensor(std::span<const std::uint8_t> pixels, const PixelValues& pixel_values, int side);
+/// Pixels (N, channels, height, width) as values: (N, channels, height, width), channels last in memory, on the CPU.
+torch::Tensor image_tensor(std::span<const std::uint8_t> pixels, const PixelValues& pixel_values, const Shape& shape);
 
 }  // namespace triseg

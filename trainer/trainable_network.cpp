@@ -2,7 +2,9 @@
 
 #include "core/cores.hpp"
 #include "core/error.hpp"
+#include "trainer/float_operations.hpp"
 #include "trainer/torch_support.hpp"
+#include "trainer/value_scales.hpp"
 
 #include <dlfcn.h>
 
@@ -18,11 +20,11 @@ using torch::Tensor;
 constexpr double norm_epsilon = 1e-5;
 constexpr double range_momentum = 0.01;  // of the moving averages of the batch extremes, as PyTorch's observer has it
 
-struct TorchLayer {
-  Tensor weight;                                            // (out, in, kernel, kernel) or (out, in)
+/// What training changes of a node. Defined for convolutions.
+struct TorchNode {
+  Tensor weight;                                            // weight_shape()
   Tensor bias;                                              // (out); undefined in front of batch norm until folded
   Tensor norm_weight, norm_bias, norm_mean, norm_variance;  // (out); defined while unfolded
-  float minimum = 0, maximum = 0;                           // output range behind pooling and ReLU
 };
 
 Tensor fake_quantize_weight(const Tensor& weight, Scheme scheme) {
@@ -37,23 +39,29 @@ Tensor fake_quantize_weight(const Tensor& weight, Scheme scheme) {
 
 struct TrainableNetwork::Impl {
   Network network;
-  std::vector<LayerTraining> training;  // (layers)
+  std::vector<LayerTraining> training;  // (nodes)
   Scheme scheme;
   std::vector<double> mean, standard_deviation;
+  ValueScales scales;
+  std::vector<int> pooled;  // (nodes): pooled_by()
   torch::Device device = torch::kCPU;
-  std::vector<TorchLayer> layers;
+  std::vector<TorchNode> nodes;
+  std::vector<ObservedRange> ranges;       // (nodes)
   std::map<std::string, Tensor> momentum;  // by parameter name
-  PixelValues pixel_values;                // (input_channels): what a pixel byte is to the network
+  PixelValues pixel_values;                // (input channels): what a pixel byte is to the network
   bool folded = false;
   int calibration_batches = 0;
 
-  CodeScale input() const { return pixel_scale(scheme, mean, standard_deviation); }
-
-  CodeScale output(std::size_t i) const {
-    const TorchLayer& layer = layers[i];
-    return network.layers[i].relu ? relu_scale(scheme, layer.maximum)
-                                  : affine_scale(scheme, layer.minimum, layer.maximum);
+  explicit Impl(const Recipe& recipe)
+      : network(recipe.network), training(recipe.training), scales(network), pooled(pooled_by(network)) {
+    for (const Node& node : network.nodes)
+      if (!is_trained(node.operation))
+        fail("{}: node {}: a {} cannot be trained", network.name, node.name, operation_name(node.operation));
+    ranges.resize(network.nodes.size());
   }
+
+  CodeScale input() const { return pixel_scale(scheme, mean, standard_deviation); }
+  CodeScale output(std::size_t i) const { return scales.scale(i, scheme, ranges, input()); }
 
   /// Named tensors that training changes; `parameters_only` leaves out the running statistics.
   std::vector<std::pair<std::string, Tensor>> named(bool parameters_only) const {
@@ -61,46 +69,47 @@ struct TrainableNetwork::Impl {
     const auto add = [&](const std::string& name, const Tensor& tensor) {
       if (tensor.defined()) result.emplace_back(name, tensor);
     };
-    for (std::size_t i = 0; i < layers.size(); ++i) {
-      const std::string prefix = network.layers[i].name + ".";
-      add(prefix + "weight", layers[i].weight);
-      add(prefix + "bias", layers[i].bias);
-      add(prefix + "norm_weight", layers[i].norm_weight);
-      add(prefix + "norm_bias", layers[i].norm_bias);
+    for (std::size_t i = 0; i < nodes.size(); ++i) {
+      const std::string prefix = network.nodes[i].name + ".";
+      add(prefix + "weight", nodes[i].weight);
+      add(prefix + "bias", nodes[i].bias);
+      add(prefix + "norm_weight", nodes[i].norm_weight);
+      add(prefix + "norm_bias", nodes[i].norm_bias);
       if (parameters_only) continue;
-      add(prefix + "norm_mean", layers[i].norm_mean);
-      add(prefix + "norm_variance", layers[i].norm_variance);
+      add(prefix + "norm_mean", nodes[i].norm_mean);
+      add(prefix + "norm_variance", nodes[i].norm_variance);
     }
     return result;
   }
 
   void initialize(std::uint64_t seed) {
     auto generator = at::detail::createCPUGenerator(seed);
-    for (std::size_t i = 0; i < network.layers.size(); ++i) {
-      const Layer& shape = network.layers[i];
-      TorchLayer layer;
-      std::vector<std::int64_t> size = {shape.out_channels, shape.in_channels};
-      if (shape.kind == LayerKind::convolution) size.insert(size.end(), {shape.kernel, shape.kernel});
-      // He et al. 2015 for convolutions; fully connected layers start smaller, so that the first losses stay near
-      // ln(classes).
-      const double gain = shape.kind == LayerKind::convolution ? 2.0 : 1.0 / 3.0;
-      layer.weight = torch::empty(size).normal_(0.0, std::sqrt(gain / shape.fan_in()), generator);
-      if (shape.kind == LayerKind::convolution)
-        layer.weight = layer.weight.contiguous(torch::MemoryFormat::ChannelsLast);
-      if (training[i].batch_norm) {
-        layer.norm_weight = torch::ones(shape.out_channels);
-        layer.norm_bias = torch::zeros(shape.out_channels);
-        layer.norm_mean = torch::zeros(shape.out_channels);
-        layer.norm_variance = torch::ones(shape.out_channels);
-      } else {
-        layer.bias = torch::zeros(shape.out_channels);
+    for (std::size_t i = 0; i < network.nodes.size(); ++i) {
+      const Node& shape = network.nodes[i];
+      TorchNode node;
+      if (shape.operation == Operation::convolution) {
+        const bool fully_connected = network.fully_connected(shape);
+        const int channels = shape.shape.channels;
+        // He et al. 2015 for convolutions; fully connected layers start smaller, so that the first losses stay near
+        // ln(classes).
+        const double gain = fully_connected ? 1.0 / 3.0 : 2.0;
+        node.weight =
+            torch::empty(weight_shape(network, shape)).normal_(0.0, std::sqrt(gain / network.fan_in(shape)), generator);
+        if (!fully_connected) node.weight = node.weight.contiguous(torch::MemoryFormat::ChannelsLast);
+        if (training[i].batch_norm) {
+          node.norm_weight = torch::ones(channels);
+          node.norm_bias = torch::zeros(channels);
+          node.norm_mean = torch::zeros(channels);
+          node.norm_variance = torch::ones(channels);
+        } else {
+          node.bias = torch::zeros(channels);
+        }
       }
-      layers.push_back(layer);
-    }
-    for (TorchLayer& layer : layers)
       for (Tensor* tensor :
-           {&layer.weight, &layer.bias, &layer.norm_weight, &layer.norm_bias, &layer.norm_mean, &layer.norm_variance})
+           {&node.weight, &node.bias, &node.norm_weight, &node.norm_bias, &node.norm_mean, &node.norm_variance})
         if (tensor->defined()) *tensor = tensor->to(device);
+      nodes.push_back(node);
+    }
     require_gradients();
   }
 
@@ -113,10 +122,9 @@ struct TrainableNetwork::Impl {
     carrier.network = network;
     carrier.mean = mean;
     carrier.standard_deviation = standard_deviation;
-    carrier.layers.resize(1);
-    carrier.layers[0].input = input();
-    pixel_values.resize(network.input_channels);
-    for (int c = 0; c < network.input_channels; ++c) {
+    carrier.input = input();
+    pixel_values.resize(network.input.channels);
+    for (int c = 0; c < network.input.channels; ++c) {
       const auto codes = input_codes(carrier, c);
       for (int p = 0; p < 256; ++p)
         pixel_values[c][p] = folded ? float(input().scale * (codes[p] - input().zero_point))
@@ -125,7 +133,7 @@ struct TrainableNetwork::Impl {
   }
 
   Tensor images(std::span<const std::uint8_t> pixels) const {
-    return image_tensor(pixels, pixel_values, network.input_side).to(device);
+    return image_tensor(pixels, pixel_values, network.input).to(device);
   }
 
   enum class Ranges { fixed, follow, calibrate };
@@ -135,45 +143,79 @@ struct TrainableNetwork::Impl {
     if (!std::isnan(largest) && !(value <= largest)) largest = value;
   }
 
-  void observe(std::size_t i, const Tensor& output, Ranges ranges) {
+  void observe(std::size_t i, const Tensor& output, Ranges how) {
     torch::NoGradGuard no_grad;
-    TorchLayer& layer = layers[i];
+    ObservedRange& range = ranges[i];
     const float maximum = output.max().item<float>();
-    const float minimum = network.layers[i].relu ? 0.0f : output.min().item<float>();
+    const float minimum = network.nodes[i].relu ? 0.0f : output.min().item<float>();
     if (!std::isfinite(maximum) || !std::isfinite(minimum))
-      fail("layer {} gives values that are not finite", network.layers[i].name);
-    const double weight = ranges == Ranges::follow ? range_momentum : 1.0 / calibration_batches;
-    layer.maximum += float(weight * (maximum - layer.maximum));
-    layer.minimum += float(weight * (minimum - layer.minimum));
+      fail("layer {} gives values that are not finite", network.nodes[i].name);
+    const double weight = how == Ranges::follow ? range_momentum : 1.0 / calibration_batches;
+    range.maximum += float(weight * (maximum - range.maximum));
+    range.minimum += float(weight * (minimum - range.minimum));
   }
 
-  Tensor forward(Tensor x, bool in_training, bool fake_quantized, Ranges ranges,
-                 std::vector<float>* largest = nullptr) {
-    if (largest) largest->resize(layers.size());
-    for (std::size_t i = 0; i < layers.size(); ++i) {
-      const Layer& shape = network.layers[i];
-      const TorchLayer& layer = layers[i];
-      const Tensor weight = fake_quantized ? fake_quantize_weight(layer.weight, scheme) : layer.weight;
-      if (shape.kind == LayerKind::convolution) {
-        x = torch::conv2d(x, weight, layer.bias, shape.stride, shape.padding);
-      } else {
-        x = torch::linear(x.flatten(1), weight, layer.bias);
+  /// A node's value in float, before pooling and ReLU.
+  Tensor compute(std::size_t i, const Values& values, bool in_training, bool fake_quantized) const {
+    const Node& shape = network.nodes[i];
+    const TorchNode& node = nodes[i];
+    const Tensor& x = values[shape.inputs.front()];
+    switch (shape.operation) {
+      case Operation::convolution: {
+        const Tensor weight = fake_quantized ? fake_quantize_weight(node.weight, scheme) : node.weight;
+        const Tensor y = convolve(network, shape, x, weight, node.bias);
+        if (!node.norm_weight.defined()) return y;
+        return torch::batch_norm(y, node.norm_weight, node.norm_bias, node.norm_mean, node.norm_variance, in_training,
+                                 0.1, norm_epsilon, true);
       }
-      if (layer.norm_weight.defined())
-        x = torch::batch_norm(x, layer.norm_weight, layer.norm_bias, layer.norm_mean, layer.norm_variance, in_training,
-                              0.1, norm_epsilon, true);
-      // Max-pooling commutes with ReLU and with quantization: pooled first, both have less to do.
-      if (shape.pool > 1) x = torch::max_pool2d(x, shape.pool);
-      if (shape.relu) x = torch::relu(x);
-      if (ranges != Ranges::fixed) observe(i, x, ranges);
-      if (largest) raise((*largest)[i], x.abs().max().item<float>());
-      if (fake_quantized) {
+      case Operation::average: {
+        const std::vector<int> counts = window_counts(network, shape);
+        const Tensor divisors = torch::tensor(std::vector<float>(counts.begin(), counts.end())).to(device);
+        return pool_sum(network, shape, x) / divisors.reshape({1, 1, shape.shape.height, shape.shape.width});
+      }
+      case Operation::maximum: return pool_maximum(network, shape, x);
+      case Operation::add: return as_planes(x) + as_planes(values[shape.inputs[1]]);
+      case Operation::multiply: return as_planes(x) * as_planes(values[shape.inputs[1]]);
+      case Operation::concatenate: {
+        std::vector<Tensor> parts;
+        for (const int input : shape.inputs) parts.push_back(as_planes(values[input]));
+        return torch::cat(parts, 1);
+      }
+      default: fail("node {}: not trained", shape.name);  // the constructor refuses it
+    }
+  }
+
+  Tensor forward(Tensor image, bool in_training, bool fake_quantized, Ranges how,
+                 std::vector<float>* largest = nullptr) {
+    if (largest) largest->resize(nodes.size());
+    Values values(network, std::move(image));
+    std::vector<bool> done(nodes.size());
+    for (std::size_t i = 0; i < nodes.size(); ++i) {
+      if (done[i]) {
+        values.done(network.nodes[i]);
+        continue;
+      }
+      Tensor x = compute(i, values, in_training, fake_quantized);
+      const bool is_pooled = pooled[i] >= 0;
+      const std::size_t made = is_pooled ? pooled[i] : i;
+      if (is_pooled) x = pool_maximum(network, network.nodes[made], x);
+      if (network.nodes[i].relu) x = torch::relu(x);
+      if (how != Ranges::fixed && scales.has_range(i)) observe(i, x, how);
+      if (largest) {
+        raise((*largest)[i], x.abs().max().item<float>());
+        (*largest)[made] = (*largest)[i];
+      }
+      if (fake_quantized && scales.has_range(i)) {
         const CodeScale scale = output(i);
         x = torch::fake_quantize_per_tensor_affine(x, scale.scale, scale.zero_point, 0, 255);
       }
       if (in_training && training[i].dropout > 0) x = torch::dropout(x, training[i].dropout, true);
+      if (in_training && is_pooled && training[made].dropout > 0) x = torch::dropout(x, training[made].dropout, true);
+      values.done(network.nodes[i]);
+      done[made] = true;
+      values.set(made, std::move(x));
     }
-    return x;
+    return values[static_cast<int>(nodes.size()) - 1].flatten(1);
   }
 
   void update(const StepOptions& options) {
@@ -193,9 +235,7 @@ struct TrainableNetwork::Impl {
 TrainableNetwork::TrainableNetwork(const Recipe& recipe, Scheme scheme, std::vector<double> mean,
                                    std::vector<double> standard_deviation, std::uint64_t seed,
                                    const std::string& device)
-    : impl_(std::make_unique<Impl>()) {
-  impl_->network = recipe.network;
-  impl_->training = recipe.training;
+    : impl_(std::make_unique<Impl>(recipe)) {
   impl_->scheme = scheme;
   impl_->mean = std::move(mean);
   impl_->standard_deviation = std::move(standard_deviation);
@@ -211,12 +251,14 @@ bool TrainableNetwork::folded() const { return impl_->folded; }
 void TrainableNetwork::fold() {
   if (impl_->folded) return;
   torch::NoGradGuard no_grad;
-  for (TorchLayer& layer : impl_->layers) {
-    if (layer.norm_weight.defined()) {
-      const Tensor gain = layer.norm_weight / torch::sqrt(layer.norm_variance + norm_epsilon);
-      layer.bias = (layer.norm_bias - layer.norm_mean * gain).detach();
-      layer.weight = (layer.weight * gain.reshape({-1, 1, 1, 1})).detach();
-      layer.norm_weight = layer.norm_bias = layer.norm_mean = layer.norm_variance = Tensor();
+  for (TorchNode& node : impl_->nodes) {
+    if (node.norm_weight.defined()) {
+      const Tensor gain = node.norm_weight / torch::sqrt(node.norm_variance + norm_epsilon);
+      node.bias = (node.norm_bias - node.norm_mean * gain).detach();
+      std::vector<std::int64_t> rows(node.weight.dim(), 1);
+      rows.front() = -1;
+      node.weight = (node.weight * gain.reshape(rows)).detach();
+      node.norm_weight = node.norm_bias = node.norm_mean = node.norm_variance = Tensor();
     }
   }
   impl_->momentum.clear();
@@ -257,8 +299,9 @@ TrainingTensors TrainableNetwork::tensors() const {
   TrainingTensors result;
   for (const auto& [name, tensor] : impl_->named(false)) result[name] = to_vector(tensor);
   for (const auto& [name, tensor] : impl_->momentum) result[name + ".momentum"] = to_vector(tensor);
-  for (std::size_t i = 0; i < impl_->layers.size(); ++i)
-    result[impl_->network.layers[i].name + ".range"] = {impl_->layers[i].minimum, impl_->layers[i].maximum};
+  for (std::size_t i = 0; i < impl_->nodes.size(); ++i)
+    if (impl_->scales.has_range(i))
+      result[impl_->network.nodes[i].name + ".range"] = {impl_->ranges[i].minimum, impl_->ranges[i].maximum};
   return result;
 }
 
@@ -277,10 +320,10 @@ void TrainableNetwork::set_tensors(const TrainingTensors& tensors) {
       impl_->momentum[name] = buffer;
     }
   }
-  for (std::size_t i = 0; i < impl_->layers.size(); ++i) {
-    const std::vector<float> range = stored_tensor(tensors, impl_->network.layers[i].name + ".range", 2);
-    impl_->layers[i].minimum = range[0];
-    impl_->layers[i].maximum = range[1];
+  for (std::size_t i = 0; i < impl_->nodes.size(); ++i) {
+    if (!impl_->scales.has_range(i)) continue;
+    const std::vector<float>& range = stored_tensor(tensors, impl_->network.nodes[i].name + ".range", 2);
+    impl_->ranges[i] = {range[0], range[1]};
   }
 }
 
@@ -290,8 +333,13 @@ TrainedNetwork TrainableNetwork::trained() const {
   result.mean = impl_->mean;
   result.standard_deviation = impl_->standard_deviation;
   result.input = impl_->input();
-  for (std::size_t i = 0; i < impl_->layers.size(); ++i)
-    result.layers.push_back({to_vector(impl_->layers[i].weight), to_vector(impl_->layers[i].bias), impl_->output(i)});
+  for (std::size_t i = 0; i < impl_->nodes.size(); ++i) {
+    TrainedNode& node = result.nodes.emplace_back();
+    node.output = impl_->output(i);
+    if (!impl_->nodes[i].weight.defined()) continue;
+    node.weights = to_vector(impl_->nodes[i].weight);
+    node.bias = to_vector(impl_->nodes[i].bias);
+  }
   return result;
 }
 

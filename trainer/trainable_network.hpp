@@ -29,11 +29,12 @@ struct StepOptions {
 
 /// A network in training, in one of two forms: *unfolded* (float, with batch norm) as constructed, and *folded* (batch
 /// norm inside weights and biases), in which weights and activations pass through fake quantization with
-/// straight-through gradients. Pixels are (N, channels, side, side) bytes as fit_image makes them. All calls block. Not
-/// thread-safe.
+/// straight-through gradients. Pixels are (N, channels, height, width) bytes as fit_image makes them. All calls block.
+/// Not thread-safe.
 class TrainableNetwork {
  public:
-  /// Initial weights are a function of the seed alone. device: "auto", "cpu" or "cuda"; throws Error if it is missing.
+  /// Initial weights are a function of the seed alone. Throws Error for an operation that is not trained. device:
+  /// "auto", "cpu" or "cuda"; throws Error if it is missing.
   TrainableNetwork(const Recipe& recipe, Scheme scheme, std::vector<double> mean,
                    std::vector<double> standard_deviation, std::uint64_t seed, const std::string& device);
   ~TrainableNetwork();
@@ -42,20 +43,19 @@ class TrainableNetwork {
   void fold();
   bool folded() const;
 
-  /// Sets each layer's output range to the mean, over the calls since `fold`, of the batch extremes, without fake
-  /// quantization.
+  /// Sets the range of each value that has one (ValueScales) to the mean, over the calls since `fold`, of the batch
+  /// extremes, without fake quantization.
   void calibrate(std::span<const std::uint8_t> pixels);
 
   /// One optimizer step on a batch; returns its mean cross-entropy [nats] before the step. Throws Error naming the
-  /// layer whose range would follow values that are not finite.
+  /// node whose range would follow values that are not finite.
   double step(std::span<const std::uint8_t> pixels, std::span<const std::uint16_t> labels, const StepOptions& options);
 
   /// Seeds dropout.
   void seed_dropout(std::uint64_t seed);
 
-  /// Inference: (N, classes). Folded: through fake quantization unless `fake_quantized` is false. `largest` (layers),
-  /// empty at first, is raised to the largest absolute output of each layer behind pooling and ReLU; not a number if
-  /// one is none.
+  /// Inference: (N, classes). Folded: through fake quantization unless `fake_quantized` is false. `largest` (nodes),
+  /// empty at first, is raised to the largest absolute element of each value; not a number if one is none.
   std::vector<float> logits(std::span<const std::uint8_t> pixels, bool fake_quantized = true,
                             std::vector<float>* largest = nullptr);
 

@@ -37,7 +37,7 @@ class Run {
         training_(lay_out(recipe.network, data, Split::search)),
         validation_(lay_out(recipe.network, data, Split::validation)),
         network_(make_trainable()) {
-    const std::string text = configuration(recipe.network, data.sha256, options);
+    const std::string text = configuration(recipe, data.sha256, options);
     if (auto found = load_checkpoint_of(text, path)) {
       state_ = std::move(*found);
       if (state_.folded) network_.fold();
@@ -87,7 +87,7 @@ class Run {
     std::vector<float> largest;
     const double result = accuracy(network_, validation_, &largest);
     for (std::size_t i = 0; i < largest.size(); ++i) {
-      const std::string& layer = recipe_.network.layers[i].name;
+      const std::string& layer = recipe_.network.nodes[i].name;
       if (largest[i] == 0) die(number, fmt::format("layer {} gives 0 for every image of the validation split", layer));
       if (!std::isfinite(largest[i])) die(number, fmt::format("layer {} gives values that are not finite", layer));
     }
@@ -194,9 +194,9 @@ void check(const TrainingOptions& o) {
 
 void check(const TrainingOptions& options, const Network& network, const DataSet& data) {
   check(options);
-  if (options.augmentation.shift >= network.input_side)
-    fail("--shift: expected a whole number from 0 to {}, found '{}'", network.input_side - 1,
-         options.augmentation.shift);
+  const int side = std::min(network.input.height, network.input.width);
+  if (options.augmentation.shift >= side)
+    fail("--shift: expected a whole number from 0 to {}, found '{}'", side - 1, options.augmentation.shift);
   check_fit(network, data);
   if (std::size_t(options.batch_size) > data.split_size(Split::search))
     fail("--batch-size {} is more than the {} training images of {}", options.batch_size,
@@ -204,13 +204,17 @@ void check(const TrainingOptions& options, const Network& network, const DataSet
   check_device(options.device);
 }
 
-std::string configuration(const Network& network, const std::string& data_sha256, const TrainingOptions& o) {
-  return fmt::format(
+std::string configuration(const Recipe& recipe, const std::string& data_sha256, const TrainingOptions& o) {
+  const Network& network = recipe.network;
+  const bool shipped = is_recipe(network.name) && digest(make_recipe(network.name, network.classes)) == digest(recipe);
+  std::string text = fmt::format(
       "model = {}\ndata_sha256 = {}\nbackend = {}\nepochs = {}\nqat_epochs = {}\nbatch_size = {}\nlr = {}\nqat_lr = "
       "{}\n"
       "momentum = {}\nweight_decay = {}\nshift = {}\nflip = {}\nseed = {}\n",
       network.name, data_sha256, scheme_name(o.scheme), o.epochs, o.qat_epochs, o.batch_size, o.learning_rate,
       o.qat_learning_rate, o.momentum, o.weight_decay, o.augmentation.shift, o.augmentation.flip, o.seed);
+  if (!shipped) text += fmt::format("recipe_sha256 = {}\n", digest(recipe));
+  return text;
 }
 
 double accuracy(TrainableNetwork& network, const PixelSet& set, std::vector<float>* largest) {

@@ -34,8 +34,8 @@ struct TrainingOptions {
 };
 
 /// What the result depends on, `name = value` a line: two runs with equal text are the same training. The data is named
-/// by its digest (DataSet::sha256).
-std::string configuration(const Network& network, const std::string& data_sha256, const TrainingOptions& options);
+/// by its digest (DataSet::sha256), a recipe that is not a shipped one besides by its own.
+std::string configuration(const Recipe& recipe, const std::string& data_sha256, const TrainingOptions& options);
 
 /// Where a running epoch is.
 struct TrainingProgress {

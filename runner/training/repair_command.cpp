@@ -149,7 +149,7 @@ RepairListener listener_of(const RepairCommandOptions& o, std::uint64_t images, 
 void describe_student(TrainedRepair& trained, const RepairCommandOptions& o, const ResultStudent& student) {
   const Network& network = student.problem.network();
   std::vector<std::string> attention;
-  for (std::size_t l : student.problem.attention) attention.push_back(network.layers[l].name);
+  for (std::size_t l : student.problem.attention) attention.push_back(network.nodes[l].name);
   trained.model = o.student.model;
   trained.backend = scheme_name(student.problem.model.scheme);
   trained.data = student.data.source;

@@ -5,7 +5,9 @@
 #include "core/error.hpp"
 #include "core/same_work.hpp"
 #include "learner/files/model_file.hpp"
+#include "network/recipe_file.hpp"
 #include "runner/options/command_line.hpp"
+#include "runner/options/shipped_files.hpp"
 #include "runner/commands/commands.hpp"
 #include "runner/cli/help.hpp"
 #include "runner/cli/option_checks.hpp"
@@ -27,6 +29,19 @@ namespace triseg {
 namespace {
 
 constexpr std::uint32_t test_batch = 250;
+constexpr int largest_shift = 4095;  // of the largest input that a network can have; check() knows the network's own
+
+/// True for a recipe file, false for the name of a shipped recipe.
+bool is_file(const std::string& model) { return model.ends_with(".toml"); }
+
+/// The recipe that --model means.
+Recipe recipe_of(const std::string& model, int classes = 10) {
+  if (is_file(model)) return read_recipe("--model", or_shipped(model), classes);
+  if (!is_recipe(model))
+    fail("--model: unknown model '{}': expected one of {}, or a recipe file whose name ends in .toml", model,
+         fmt::join(recipe_names(), ", "));
+  return make_recipe(model, classes);
+}
 
 /// What made a model, or nothing if this version cannot parse its command line.
 std::optional<Work> work_of(const ModelFile& file) {
@@ -43,8 +58,14 @@ std::optional<Work> work_of(const ModelFile& file) {
   } catch (const std::exception&) {
     return std::nullopt;
   }
-  Work work = parse_work(configuration(make_recipe(options.model, file.network.network.classes).network,
-                                       file.network.data_sha256, options.training));
+  Work work;
+  try {
+    const Recipe recipe = recipe_of(options.model, file.network.network.classes);
+    work = parse_work(configuration(recipe, file.network.data_sha256, options.training));
+    if (is_file(options.model) && recipe.network.nodes != file.network.network.nodes) work["recipe_sha256"] = "another";
+  } catch (const Error&) {
+    return std::nullopt;
+  }
   if (file.network.data_sha256.empty()) work.erase("data_sha256");
   return work;
 }
@@ -82,25 +103,19 @@ double int8_test_accuracy(const QuantizedNetwork& network, const DataSet& data, 
 /// Engines that accumulate in float32 need every accumulator below 2^24.
 void report_bounds(const QuantizedNetwork& network) {
   constexpr double exact = 1 << 24;
-  for (std::size_t i = 0; i < network.layers.size(); ++i) {
-    const double share = double(accumulator_bound(network.layers[i])) / exact;
-    const std::string& name = network.network.layers[i].name;
+  for (std::size_t i = 0; i < network.nodes.size(); ++i) {
+    if (network.network.nodes[i].operation != Operation::convolution) continue;
+    const double share = double(accumulator_bound(network, i)) / exact;
+    const std::string& name = network.network.nodes[i].name;
     if (share < 1) spdlog::info("Accumulators of {} reach at most {:.3f} of 2^24", name, share);
     else
       spdlog::warn("Accumulators of {} can reach {:.3f} of 2^24: float32 engines must split this layer", name, share);
   }
 }
 
-void say_how_to_search(const TrainOptions& o) {
-  spdlog::info("Search it with: triseg search --model {} --data {}{} --teacher {}", o.model, o.data,
+void say_how_to_search(const TrainOptions& o, const Network& network) {
+  spdlog::info("Search it with: triseg search --model {} --data {}{} --teacher {}", network.name, o.data,
                o.training.scheme == Scheme::qnnpack ? " --backend qnnpack" : "", o.out);
-}
-
-/// Pixels by which an image can move and still be seen in part, in the network with the largest input.
-int largest_shift() {
-  int side = 1;
-  for (const std::string& name : recipe_names()) side = std::max(side, make_recipe(name).network.input_side);
-  return side - 1;
 }
 
 /// The listener that keeps the terminal or the log informed. One progress display an epoch, over all images of the run.
@@ -154,8 +169,9 @@ void declare_train_options(CLI::App& app, TrainOptions& o) {
     return add(app, changes_speed, name, value, description);
   };
   TrainingOptions& t = o.training;
-  results("--model", o.model, fmt::format("Network: {}", fmt::join(recipe_names(), ", ")))
-      ->check(offers(recipe_names()));
+  results("--model", o.model, fmt::format("Network: {}, or a recipe file *.toml", fmt::join(recipe_names(), ", ")))
+      ->check(offers(recipe_names()))
+      ->check(path_text("a network or a file"));
   results("--data", o.data, "Data set: fashion-mnist, shapes, or a folder of IDX files or of CIFAR's binary files")
       ->check(offers(data_names))
       ->check(path_text("a data set or a folder"));
@@ -172,7 +188,7 @@ void declare_train_options(CLI::App& app, TrainOptions& o) {
   results("--momentum", t.momentum, "Nesterov momentum")->check(within(0, 0.999999));
   results("--weight-decay", t.weight_decay, "Decay of weights")->check(within(0, 1e12));
   results("--shift", t.augmentation.shift, "Training images move by up to this many pixels; 0: none do")
-      ->check(whole(0, largest_shift()));
+      ->check(whole(0, largest_shift));
   add_flags(app, changes_results, "--flip", "--no-flip", t.augmentation.flip,
             "Mirror half of the training images (default)");
   results("--seed", t.seed, "Seed of initial weights, image order, augmentation and dropout")
@@ -194,11 +210,11 @@ void declare_train_options(CLI::App& app, TrainOptions& o) {
 }
 
 void resolve_train_options(TrainOptions& o) {
-  make_recipe(o.model);
+  const Network network = recipe_of(o.model).network;
   o.training.scheme = parse_scheme(o.backend);
   check(o.training);
   if (o.out.empty())
-    o.out = fmt::format("models/{}-{}{}.h5", o.model, data_set_name(o.data),
+    o.out = fmt::format("models/{}-{}{}.h5", network.name, data_set_name(o.data),
                         o.training.scheme == Scheme::qnnpack ? "-qnnpack" : "");
   check_name_length("--out", o.out);
   check_name_length("--checkpoint", o.checkpoint);
@@ -216,14 +232,14 @@ int run_train(const TrainOptions& given) {
   TrainOptions options = given;
   resolve_train_options(options);
   const DataSet data = load_data_set(options.data);
-  const Recipe recipe = make_recipe(options.model, std::max(10, data.classes));
+  const Recipe recipe = recipe_of(options.model, std::max(10, data.classes));
   const Network& network = recipe.network;
   check(options.training, network, data);
   std::optional<TrainingFiles> held;
   if (!std::filesystem::exists(options.out)) held.emplace(options.out, options.checkpoint);
-  if (is_done(options.out, configuration(network, data.sha256, options.training))) {
+  if (is_done(options.out, configuration(recipe, data.sha256, options.training))) {
     spdlog::info("{} is there already, made by these options: nothing to do", options.out);
-    say_how_to_search(options);
+    say_how_to_search(options, network);
     return 0;
   }
   for (const std::string& text : warnings(data)) spdlog::warn("warning: {}", text);
@@ -250,7 +266,7 @@ int run_train(const TrainOptions& given) {
   std::filesystem::remove(options.checkpoint);
   spdlog::info("{}: test accuracy {:.2f} % in float, {:.2f} % in INT8", options.out, provenance.float_accuracy,
                provenance.int8_test_accuracy);
-  say_how_to_search(options);
+  say_how_to_search(options, network);
   return 0;
 }
 

@@ -13,7 +13,7 @@ class App;
 namespace triseg {
 
 struct TrainOptions {
-  std::string model = "alexnet";
+  std::string model = "alexnet";  ///< the name of a shipped recipe, or a file *.toml
   std::string data = "fashion-mnist";
   std::string backend = "fbgemm";
   TrainingOptions training;                   ///< its scheme is set from `backend` by resolve_train_options

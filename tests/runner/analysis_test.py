@@ -120,13 +120,16 @@ class Analysis(ProgramTest):
                 variance = (numpy.arange(256) ** 2 * counts).sum() / counts.sum() - mean ** 2
                 self.assertAlmostEqual(layer["activations"]["mean"], scale * mean, 9)
                 self.assertAlmostEqual(layer["activations"]["variance"], scale ** 2 * variance, 9)
-                group = next(group for group in model["layers"].values() if group.name.split("/")[-1].endswith(name))
+                group = model["nodes"][name]
                 weights = group["weights"][()].astype(float)
                 real = weights.reshape(len(weights), -1) * group["weight_scale"][()][:, None]
                 self.assertAlmostEqual(layer["weights"]["mean"], real.mean(), 9)
                 self.assertAlmostEqual(layer["weights"]["variance"], real.var(), 9)
                 self.assertAlmostEqual(layer["channels"][3]["weights"]["variance"], real[3].var(), 9)
                 self.assertEqual(len(layer["channels"]), len(weights))
+            # A pool has the values of a maximum, and no weights.
+            self.assertGreater(found["layers"]["conv1.pool"]["activations"]["mean"], found["layers"]["conv1"]["activations"]["mean"])
+            self.assertNotIn("weights", found["layers"]["conv1.pool"])
 
     def test_coverage_is_what_does_not_pass(self):
         found = self.json("analyze", "coverage", self.result)["coverage"]

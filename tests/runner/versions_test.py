@@ -1,4 +1,4 @@
-"""Files that versions before wrote: run files of schema 4 and 5 and a result file with record keys, made by triseg 0.1.0."""
+"""Files that versions before wrote: run files of schema 4, 5 and 6 and a result file with record keys, made by triseg 0.1.0."""
 import json
 import os
 import shutil
@@ -15,7 +15,8 @@ COMMON = ["search", "--model", "lenet5", "--episodes", "48", "--episodes-per-upd
 SEARCH = COMMON + ["--tmax-mode", "search", "--objective", "pareto", "--pass-shares", "0.5,2", "--strategy", "coordinate"]
 # By file: a checkpoint of several branches, and one of a policy, its optimizer and a repair.
 STOPPED = {"version-4-stopped.h5": SEARCH,
-           "version-4-stopped-ppo.h5": COMMON + ["--strategy", "ppo", "--repair", "channel", "--repair-images", "64"]}
+           "version-4-stopped-ppo.h5": COMMON + ["--strategy", "ppo", "--repair", "channel", "--repair-images", "64"],
+           "version-6-stopped-ppo.h5": COMMON + ["--strategy", "ppo", "--repair", "channel", "--repair-images", "64"]}
 
 
 class Versions(ProgramTest):
@@ -24,11 +25,11 @@ class Versions(ProgramTest):
         shutil.copy(os.path.join(FILES, name), to)
         return to
 
-    def test_version_4_is_read(self):
+    def test_versions_4_and_6_are_read(self):
         for name in ("version-4-finished.h5", *STOPPED):
             path = os.path.join(FILES, name)
             with h5py.File(path) as file:
-                self.assertEqual(file.attrs["schema_version"], 4)
+                self.assertEqual(file.attrs["schema_version"], int(name.split("-")[1]))
             self.assertEqual(run(["validate", path]).stdout, path + ": valid\n")
         picked = self.out("picked.json")
         self.assertEqual(run(["pick", os.path.join(FILES, "version-4-finished.h5"), "0", "--out", picked]).returncode, 0)
@@ -46,7 +47,7 @@ class Versions(ProgramTest):
         new = self.out("new-version-5")
         self.assertEqual(run(search[:-1] + [new, "--final-scoring", "all"]).returncode, 0)
         with h5py.File(path) as a, h5py.File(run_file(new, "version4")) as b:
-            self.assertEqual([f.attrs["schema_version"] for f in (a, b)], [5, 6])
+            self.assertEqual([f.attrs["schema_version"] for f in (a, b)], [5, 7])
             self.assertEqual(a.attrs["config_hash"], b.attrs["config_hash"])
             for name in ("validation_record_rewards", "validation_images", "codes"):
                 self.assertEqual(a["/top/" + name][()].tobytes(), b["/top/" + name][()].tobytes(), name)
@@ -57,9 +58,10 @@ class Versions(ProgramTest):
         for name, search in STOPPED.items():
             with self.subTest(name):
                 new, old = self.out("new-" + name), self.out("old-" + name)
+                scoring = [] if "version-4" in name else ["--final-scoring", "all"]
                 self.copy(name, run_file(old, "version4"))
-                # That version had no race, so that its runs end without one, whatever the default is now.
-                for out, said, more in ((old, "Continuing", []), (new, "Using LeNet-5", ["--final-scoring", "all"]), (old, "nothing to do", [])):
+                # Version 4 had no race, so that its runs end without one, whatever the default is now.
+                for out, said, more in ((old, "Continuing", scoring), (new, "Using LeNet-5", ["--final-scoring", "all"]), (old, "nothing to do", scoring)):
                     done = run(search + ["--out", out] + more)
                     self.assertEqual(done.returncode, 0, done.stderr)
                     self.assertIn(said, done.stderr)

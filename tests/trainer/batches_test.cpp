@@ -16,8 +16,7 @@ namespace {
 /// An image of one channel with pixels 1, 2, 3, ..., repeated.
 PixelSet numbered(std::size_t n, int side = 4) {
   PixelSet set;
-  set.channels = 1;
-  set.side = side;
+  set.shape = {1, side, side};
   for (std::size_t i = 0; i < n; ++i) {
     for (int p = 0; p < side * side; ++p) set.pixels.push_back(1 + p % 255);
     set.labels.push_back(static_cast<std::uint16_t>(i));
@@ -113,9 +112,9 @@ TEST(Batches, LayOutIsFitImageOfTheSplit) {
   const Network network = make_recipe("lenet5").network;
   const PixelSet validation = lay_out(network, data, Split::validation);
   ASSERT_EQ(validation.size(), 100u);
-  std::vector<std::uint8_t> image(network.input_size());
+  std::vector<std::uint8_t> image(network.input.size());
   fit_image(network, data.train, 503, image);
-  EXPECT_TRUE(std::equal(image.begin(), image.end(), validation.pixels.begin() + 3 * network.input_size()));
+  EXPECT_TRUE(std::equal(image.begin(), image.end(), validation.pixels.begin() + 3 * network.input.size()));
   EXPECT_EQ(validation.labels[3], data.train.labels[503]);
 }
 

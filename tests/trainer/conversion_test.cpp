@@ -45,20 +45,23 @@ TrainedNetwork constant_network(const Network& network, float weight, float bias
   TrainedNetwork trained;
   trained.mean = trained.standard_deviation = {0.5, 0.5, 0.5};
   trained.input = {0.25, 3};
-  for (const Layer& shape : network.layers)
-    trained.layers.push_back({std::vector<float>(shape.out_channels * shape.fan_in(), weight),
-                              std::vector<float>(shape.out_channels, bias),
-                              {0.5, 0}});
+  for (const Node& node : network.nodes) {
+    TrainedNode& made = trained.nodes.emplace_back();
+    made.output = {0.5, 0};
+    if (node.operation != Operation::convolution) continue;
+    made.weights.resize(node.shape.channels * network.fan_in(node), weight);
+    made.bias.resize(node.shape.channels, bias);
+  }
   return trained;
 }
 
 TEST(Conversion, WeightsBiasesAndMultipliers) {
   const Network network = make_recipe("lenet5").network;
   TrainedNetwork trained = constant_network(network, 1.27f, 0.1f);
-  trained.layers[0].weights[1] = -0.034f;
-  trained.layers[0].weights[75] = -2.54f;  // the first of the second channel
+  trained.nodes[0].weights[1] = -0.034f;
+  trained.nodes[0].weights[75] = -2.54f;  // the first of the second channel
   const QuantizedNetwork result = convert(network, Scheme::fbgemm, "shapes", trained);
-  const QuantizedLayer& first = result.layers[0];
+  const QuantizedNode& first = result.nodes[0];
   EXPECT_NEAR(first.weight_scale[0], 0.01, 1e-8);
   EXPECT_EQ(first.weights[0], 127);
   EXPECT_EQ(first.weights[1], -3);
@@ -66,7 +69,7 @@ TEST(Conversion, WeightsBiasesAndMultipliers) {
   EXPECT_EQ(first.weights[75], -127);
   EXPECT_EQ(first.requantization.bias[0], 40);  // 0.1 / (0.25 * 0.01)
   EXPECT_EQ(first.requantization.multiplier[0], float(0.25 * first.weight_scale[0] / 0.5));
-  EXPECT_EQ(result.layers[1].input.scale, 0.5);
+  EXPECT_EQ(result.input_scale(1).scale, 0.5);
   EXPECT_EQ(result.data, "shapes");
 }
 
@@ -87,7 +90,7 @@ LogitCodes logit_codes(const QuantizedNetwork& quantized, TrainableNetwork& trai
   const Problem problem = make_problem(quantized);
   std::vector<std::uint32_t> indices(images);
   std::iota(indices.begin(), indices.end(), 0);
-  std::vector<std::uint8_t> codes(images * quantized.network.input_size());
+  std::vector<std::uint8_t> codes(images * quantized.network.input.size());
   quantize_images(quantized, data.test, indices, codes);
   const auto engine = make_reference_engine(problem);
   engine->load_images(codes, images);
@@ -117,11 +120,13 @@ void expect_exact(const std::string& model, Scheme scheme, int images) {
   trainable.fold();
   TrainingTensors tensors = trainable.tensors();
   std::mt19937 random(1);
-  for (const Layer& shape : network.layers) {
+  for (const Node& shape : network.nodes) {
+    if (shape.operation != Operation::convolution) continue;
+    const std::size_t fan_in = network.fan_in(shape);
     std::vector<float>& weights = tensors.at(shape.name + ".weight");
     for (float& w : weights) w = float((int(random() % 5) - 2) * weight_scale);
-    for (std::size_t i = 0; i < 3 * shape.out_channels; ++i)  // the largest weight of a channel makes its scale
-      weights[i / 3 * shape.fan_in() + random() % shape.fan_in()] = float((random() % 2 ? 127 : -127) * weight_scale);
+    for (std::size_t i = 0; i < 3 * shape.shape.channels; ++i)  // the largest weight of a channel makes its scale
+      weights[i / 3 * fan_in + random() % fan_in] = float((random() % 2 ? 127 : -127) * weight_scale);
     for (float& b : tensors.at(shape.name + ".bias")) b = float((int(random() % 4001) - 2000) * scale * weight_scale);
     tensors.at(shape.name + ".range") =
         shape.relu ? std::vector<float>{0, float(range * scale)}
@@ -129,18 +134,22 @@ void expect_exact(const std::string& model, Scheme scheme, int images) {
   }
   trainable.set_tensors(tensors);
   const QuantizedNetwork quantized = convert(network, scheme, data.name, trainable.trained());
-  for (const QuantizedLayer& layer : quantized.layers) ASSERT_LT(accumulator_bound(layer), 1 << 24);
+  for (std::size_t i = 0; i < network.nodes.size(); ++i) {
+    if (network.nodes[i].operation != Operation::convolution) continue;
+    ASSERT_LT(accumulator_bound(quantized, i), 1 << 24);
+  }
   const LogitCodes codes = logit_codes(quantized, trainable, data, images);
   EXPECT_EQ(codes.fake, codes.int8);
 
-  std::vector<std::uint8_t> pixels(network.input_size());
+  std::vector<std::uint8_t> pixels(network.input.size());
   quantize_images(quantized, data.test, std::vector<std::uint32_t>{0}, pixels);
   const Problem problem = make_problem(quantized);
   const auto engine = make_reference_engine(problem);
   engine->load_images(pixels, 1);
   int ties = 0;
-  engine->trace(teacher(problem), [&](const LayerTrace& trace) {
-    const int step = int(std::lround(1 / quantized.layers[trace.layer].requantization.multiplier[0]));
+  engine->trace(teacher(problem), [&](const NodeTrace& trace) {
+    if (trace.accumulators.empty()) return;
+    const int step = int(std::lround(1 / quantized.nodes[trace.node].requantization.multiplier[0]));
     for (const std::int32_t a : trace.accumulators) ties += a > 0 && a % step == step / 2;
   });
   EXPECT_GT(ties, 20);

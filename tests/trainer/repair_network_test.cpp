@@ -3,6 +3,7 @@
 #include "core/error.hpp"
 #include "tests/error_of.hpp"
 #include "tests/trainer/small_shapes.hpp"
+#include "tests/worker/random_graph.hpp"
 #include "trainer/batches.hpp"
 #include "trainer/conversion.hpp"
 #include "worker/engines/engines.hpp"
@@ -16,7 +17,7 @@
 namespace triseg {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 constexpr int batch = 64;
 
@@ -63,6 +64,14 @@ struct Fixture {
   }
 };
 
+/// The numbers of the convolutions, fully connected layers among them.
+std::vector<std::size_t> convolutions(const Network& network) {
+  std::vector<std::size_t> result;
+  for (std::size_t i = 0; i < network.nodes.size(); ++i)
+    if (network.nodes[i].operation == Operation::convolution) result.push_back(i);
+  return result;
+}
+
 void expect_the_distillation_of_the_int8_engine(const Fixture& f) {
   const RepairStep still{};
   EXPECT_GT(f.kd({}), 1e-3);
@@ -79,6 +88,54 @@ TEST(RepairNetwork, ComputesTheDistillationOfTheInt8Engine) {
   for (Scheme scheme : {Scheme::fbgemm, Scheme::qnnpack})
     expect_the_distillation_of_the_int8_engine(Fixture("lenet5", scheme));
   expect_the_distillation_of_the_int8_engine(Fixture("alexnet", Scheme::fbgemm));
+}
+
+TEST(RepairNetwork, ComputesTheDistillationOfBranchesAdditionsAndConcatenations) {
+  expect_the_distillation_of_the_int8_engine(Fixture("resnet8", Scheme::fbgemm));
+  expect_the_distillation_of_the_int8_engine(Fixture("resnet8", Scheme::qnnpack));
+  expect_the_distillation_of_the_int8_engine(Fixture("squeezenet", Scheme::fbgemm));
+}
+
+/// Random images of a network's input.
+DataSet random_images(const Network& network, std::size_t count) {
+  DataSet data;
+  data.name = data.source = "random";
+  data.classes = network.classes;
+  testing::Random random(1);
+  for (Images* images : {&data.train, &data.test}) {
+    images->channels = network.input.channels;
+    images->height = network.input.height;
+    images->width = network.input.width;
+    images->labels.assign(count, 0);
+    for (std::size_t i = 0; i < count * network.input.size(); ++i)
+      images->pixels.push_back(std::uint8_t(random.integer(0, 255)));
+  }
+  return data;
+}
+
+/// Graphs that no recipe makes: tables, constants, products, staircases behind any operation.
+TEST(RepairNetwork, ComputesTheDistillationOfRandomGraphs) {
+  set_training_threads(1);
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    SCOPED_TRACE(seed);
+    const Network network = testing::random_graph(seed);
+    const Problem problem =
+        testing::random_problem(network, seed % 2 ? Scheme::fbgemm : Scheme::qnnpack, seed, {.varied = seed % 3 == 0});
+    const std::vector<Codes> codes(problem.sites.size(), Codes{10, 20, 30, 40, 90});
+    const DataSet data = random_images(network, 24);
+    const PixelSet set = lay_out(network, data, Split::search);
+    RepairNetwork repair(problem, codes, {}, false, 0.15, "cpu");
+    Scorer scorer(problem, data, engine_factory(EngineKind::reference, problem), 1, 2.0);
+    ScoreRequest request{Split::search, 16, std::vector<std::uint32_t>(16), {codes}, {}, {}, {}};
+    std::iota(request.images.begin(), request.images.end(), 0u);
+    const double kd = scorer.score(request, 0, request.items()).front().mean_kd();
+    const auto pixels = std::span(set.pixels).first(16 * set.image_size());
+    repair.observe(pixels);
+    EXPECT_NEAR(repair.step(pixels, {.multiplier_rate = 0.01, .bias_rate = 0.2}), kd, 1e-5 * (1 + kd));
+    const TrainingTensors tensors = repair.tensors();
+    for (const auto& [name, values] : tensors)
+      for (const float value : values) EXPECT_TRUE(std::isfinite(value)) << name;
+  }
 }
 
 TEST(RepairNetwork, StepsLowerTheDistillation) {
@@ -98,15 +155,16 @@ TEST(RepairNetwork, StepsLowerTheDistillation) {
 TEST(RepairNetwork, WithoutAStepTheRepairIsWhereItStarted) {
   const Fixture f("lenet5", Scheme::fbgemm);
   const Repair own = f.make().repair();
-  ASSERT_EQ(own.size(), f.model.layers.size());
-  for (std::size_t i = 0; i < own.size(); ++i) EXPECT_EQ(own[i], f.model.layers[i].requantization) << i;
+  ASSERT_EQ(own.size(), f.model.nodes.size());
+  for (const std::size_t i : convolutions(f.network)) EXPECT_EQ(own[i], f.model.nodes[i].requantization) << i;
+  EXPECT_FALSE(own[1].has_value()) << "a maximum";
 
-  Repair start(f.model.layers.size());
-  start[2] = f.model.layers[2].requantization;
+  Repair start(f.model.nodes.size());
+  start[2] = f.model.nodes[2].requantization;
   for (float& m : start[2]->multiplier) m *= 1.25f;
   for (std::int32_t& b : start[2]->bias) b += 1000;
   EXPECT_EQ(f.make(start).repair()[2], start[2]);
-  EXPECT_EQ(f.make(start).repair()[1], f.model.layers[1].requantization);
+  EXPECT_EQ(f.make(start).repair()[4], f.model.nodes[4].requantization);
 }
 
 TEST(RepairNetwork, LayersBeforeTheFirstSiteStayTheModels) {
@@ -116,8 +174,8 @@ TEST(RepairNetwork, LayersBeforeTheFirstSiteStayTheModels) {
   RepairNetwork network = f.make();
   network.step(f.pixels(0), {.multiplier_rate = 0.01, .bias_rate = 0.2});
   const Repair repair = network.repair();
-  EXPECT_FALSE(repair[0].has_value() || repair[1].has_value());
-  for (std::size_t i = 2; i < repair.size(); ++i) EXPECT_NE(repair[i].value(), f.model.layers[i].requantization) << i;
+  EXPECT_FALSE(repair[0].has_value() || repair[2].has_value());
+  for (std::size_t i = 4; i < repair.size(); ++i) EXPECT_NE(repair[i].value(), f.model.nodes[i].requantization) << i;
 }
 
 TEST(RepairNetwork, OneSlopeKeepsTheRatiosOfMultipliers) {
@@ -125,8 +183,8 @@ TEST(RepairNetwork, OneSlopeKeepsTheRatiosOfMultipliers) {
   RepairNetwork network = f.make({}, true);
   for (int i = 0; i < 4; ++i) network.step(f.pixels(i), {.multiplier_rate = 0.01, .bias_rate = 0.2});
   const Repair repair = network.repair();
-  for (std::size_t l = 0; l < repair.size(); ++l) {
-    const Requantization &own = f.model.layers[l].requantization, &fitted = repair[l].value();
+  for (const std::size_t l : convolutions(f.network)) {
+    const Requantization &own = f.model.nodes[l].requantization, &fitted = repair[l].value();
     const float ratio = fitted.multiplier[0] / own.multiplier[0];
     EXPECT_NE(ratio, 1.0f);
     for (std::size_t c = 0; c < own.bias.size(); ++c)
@@ -161,10 +219,10 @@ TEST(RepairNetwork, GradientsPointDownhill) {
   network.step(f.pixels(0), {.multiplier_rate = 0.01, .bias_rate = 0});
   const Repair stepped = network.repair();
   int shown = 0;
-  for (std::size_t l = 0; l < f.model.layers.size(); ++l) {
-    const Requantization& own = f.model.layers[l].requantization;
+  for (const std::size_t l : convolutions(f.network)) {
+    const Requantization& own = f.model.nodes[l].requantization;
     const auto scaled = [&](float factor) {
-      Repair repair(f.model.layers.size());
+      Repair repair(f.model.nodes.size());
       repair[l] = own;
       for (float& m : repair[l]->multiplier) m *= factor;
       return f.kd(repair);
@@ -172,7 +230,7 @@ TEST(RepairNetwork, GradientsPointDownhill) {
     const double slope = (scaled(1.1f) - scaled(1 / 1.1f)) / (2 * std::log(1.1));
     if (std::abs(slope) < 0.02) continue;
     ++shown;
-    EXPECT_EQ(stepped[l]->multiplier[0]<own.multiplier[0], slope> 0) << f.network.layers[l].name << " " << slope;
+    EXPECT_EQ(stepped[l]->multiplier[0]<own.multiplier[0], slope> 0) << f.network.nodes[l].name << " " << slope;
   }
   EXPECT_GE(shown, 3);
 }

@@ -74,7 +74,7 @@ TEST(TrainableNetwork, FoldIsExactForAnyRunningStatistics) {
   network.fold();
   const TrainingTensors folded = network.tensors();
   EXPECT_EQ(folded.count("conv2.norm_weight"), 0u);
-  const std::size_t fan_in = f.network.layers[1].fan_in();
+  const std::size_t fan_in = f.network.fan_in(f.network.nodes[2]);
   for (int c : {0, 7, 191}) {
     const double gain = unfolded.at("conv2.norm_weight")[c] / std::sqrt(unfolded.at("conv2.norm_variance")[c] + 1e-5);
     EXPECT_NEAR(folded.at("conv2.weight")[c * fan_in + 3], gain * unfolded.at("conv2.weight")[c * fan_in + 3], 1e-6);

@@ -26,10 +26,10 @@ TrainingOptions quick() {
 }
 
 bool equal(const QuantizedNetwork& a, const QuantizedNetwork& b) {
-  if (a.mean != b.mean || a.standard_deviation != b.standard_deviation || a.layers.size() != b.layers.size())
+  if (a.mean != b.mean || a.standard_deviation != b.standard_deviation || a.nodes.size() != b.nodes.size())
     return false;
-  for (std::size_t i = 0; i < a.layers.size(); ++i) {
-    const QuantizedLayer &x = a.layers[i], &y = b.layers[i];
+  for (std::size_t i = 0; i < a.nodes.size(); ++i) {
+    const QuantizedNode &x = a.nodes[i], &y = b.nodes[i];
     if (x.weights != y.weights || x.weight_scale != y.weight_scale || x.requantization.bias != y.requantization.bias ||
         x.requantization.multiplier != y.requantization.multiplier || x.output.scale != y.output.scale ||
         x.output.zero_point != y.output.zero_point)

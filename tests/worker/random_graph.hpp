@@ -1,6 +1,7 @@
 // Graphs of every operation, by hand and at random, for tests.
 #pragma once
 
+#include "core/error.hpp"
 #include "tests/worker/random_network.hpp"
 
 #include <optional>

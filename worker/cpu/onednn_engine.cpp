@@ -114,6 +114,7 @@ class OneDnnEngine final : public Engine {
     Step step;
     CodeLayout output;                         // of the node
     CodeLayout value;                          // of what is stored: the node's, or its pool's
+    std::vector<std::size_t> input_sizes{};    // of one image
     int site = -1;                             // index into Student::tables; -1: exact
     int attention = -1;                        // index into ForwardResult::attention; -1: none
     std::optional<OneDnnConvolution> product;  // a convolution
@@ -135,8 +136,11 @@ class OneDnnEngine final : public Engine {
   Stage make_stage(const Step& step) const {
     const std::size_t number = step.node;
     Stage stage{step, layout_of(network(), static_cast<int>(number)),
-                layout_of(network(), static_cast<int>(step.value())), problem_.site_of(number),
-                problem_.attention_of(number)};
+                layout_of(network(), static_cast<int>(step.value()))};
+    for (const int input : network().nodes[number].inputs)
+      stage.input_sizes.push_back(layout_of(network(), input).size());
+    stage.site = problem_.site_of(number);
+    stage.attention = problem_.attention_of(number);
     if (network().nodes[number].operation == Operation::convolution) {
       stage.product.emplace(model_, number, chunk_);
       stage.own = lanes_of(number, model_.nodes[number].requantization);
@@ -184,12 +188,8 @@ class OneDnnEngine final : public Engine {
     Stage& stage = stages_[task.step];
     const int count = std::min(chunk_, images_ - first);
     std::vector<const std::uint8_t*> inputs;  // of image `first`
-    std::vector<std::size_t> input_sizes;
-    for (std::size_t k = 0; k < task.inputs.size(); ++k) {
-      const int buffer = task.inputs[k];
+    for (const int buffer : task.inputs)
       inputs.push_back(buffer == image_value ? &input_codes_[first * input_.size()] : &memory_[arena.offsets[buffer]]);
-      input_sizes.push_back(input_size(stage, k));
-    }
     const Requantization* const replaced = stage.product ? student.own_requantization(stage.step.node) : nullptr;
     if (replaced && task.computes) replaced_ = lanes_of(stage.step.node, *replaced);
     const LaneRequantization& requantization = replaced ? replaced_ : stage.own;
@@ -201,7 +201,7 @@ class OneDnnEngine final : public Engine {
                                                     : value;
       if (task.computes && stage.product) {
         const int at = i % stage.product->tile();
-        if (at == 0) stage.product->run(inputs[0] + i * input_sizes[0], sums_.data());
+        if (at == 0) stage.product->run(inputs[0] + i * stage.input_sizes[0], sums_.data());
         const std::int32_t* const sums = &sums_[at * stage.output.size()];
         if (sink) show(stage, requantization, sums, *sink);
         if (purpose == Purpose::moments)
@@ -209,16 +209,12 @@ class OneDnnEngine final : public Engine {
         kernels_.requantize(sums, {stage.output.height, stage.output.width}, stage.pool, requantization, codes);
       } else if (task.computes) {
         stage.operation(inputs, codes);
-        for (std::size_t k = 0; k < inputs.size(); ++k) inputs[k] += input_sizes[k];
+        for (std::size_t k = 0; k < inputs.size(); ++k) inputs[k] += stage.input_sizes[k];
         if (sink) show(stage.step.node, stage.output, codes, *sink);
       }
       finish(stage, student, codes, value, first + i, purpose == Purpose::forward ? &owned_[task.student] : nullptr);
       if (sink && stage.step.pool >= 0) show(stage.step.pool, stage.value, value, *sink);
     }
-  }
-
-  std::size_t input_size(const Stage& stage, std::size_t operand) const {
-    return layout_of(network(), node(stage).inputs[operand]).size();
   }
 
   /// From one image's codes in front of the staircase to its value, attention map and logits.

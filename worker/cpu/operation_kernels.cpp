@@ -1,9 +1,11 @@
 #include "worker/cpu/operation_kernels.hpp"
 
+#include <type_traits>
+
 namespace triseg {
 namespace {
 
-constexpr std::int32_t one_bit = 20;  // add_fraction_bits
+constexpr std::int32_t one_bit = add_fraction_bits;
 
 namespace portable {
 #include "worker/cpu/operation_loops.inc"

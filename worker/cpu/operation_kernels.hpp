@@ -2,7 +2,7 @@
 // Data of one image lie as worker/cpu/code_layout.hpp says; all layouts of a pass have the same lanes.
 #pragma once
 
-#include "network/network.hpp"
+#include "network/quantized_network.hpp"
 
 #include <array>
 #include <cstddef>

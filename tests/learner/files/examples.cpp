@@ -152,10 +152,11 @@ RunData example_run(bool finished, std::size_t episodes) {
       run.top.push_back(c);
     }
     run.selected = {1, true, random_score(10000), random_score(10000), random_score(10000), {}};
-    for (std::size_t l = sites.front() + 1; l < network.layers.size(); ++l) {
+    for (std::size_t l = sites.front() + 1; l < network.nodes.size(); ++l) {
+      if (network.nodes[l].operation != Operation::convolution) continue;
       LayerRepair& repair = run.selected.repair.emplace_back();
-      repair.layer = network.layers[l].name;
-      for (int c = 0; c < network.layers[l].out_channels; ++c) {
+      repair.layer = network.nodes[l].name;
+      for (int c = 0; c < network.nodes[l].shape.channels; ++c) {
         repair.requantization.multiplier.push_back(float(l) / 7 + float(c % 4));
         repair.requantization.bias.push_back((c % 5 - 2) * 100'000'003);
       }
