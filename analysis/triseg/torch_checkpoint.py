@@ -49,7 +49,7 @@ class Checkpoint:
             raise Error(f"{self.path}: not a PyTorch checkpoint that holds tensors alone: "
                         f"{str(error).split(chr(10))[0][:200]}") from error
         if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
-            raise Error(f"{self.path}: expected a state dict, a tensor a key; save model.state_dict() as the original does")
+            raise Error(f"{self.path}: expected a state dict, a tensor a key: save model.state_dict()")
         self.tensors = {str(key): value.detach().numpy() for key, value in state.items()}
         self.missing, self.asked = [], set()
 
@@ -87,8 +87,9 @@ class Checkpoint:
         ignored = lambda key: ".dropout.activation_post_process." in key  # observed by some versions, used by none
         unexpected = [key for key in self.tensors if key not in self.asked and not ignored(key)]
         if self.missing or unexpected:
-            found = [f"{what} {_some(keys)}" for what, keys in (("missing", self.missing), ("unexpected", unexpected)) if keys]
-            raise Error(f"{self.path}: not a checkpoint of {network} behind prepare_qat: {'; '.join(found)}")
+            found = {"missing": self.missing, "unexpected": unexpected}
+            raise Error(f"{self.path}: not a checkpoint of {network} behind prepare_qat: " +
+                        "; ".join(f"{what} {_some(keys)}" for what, keys in found.items() if keys))
 
     def _get(self, key, shape=None, required=True):
         """The tensor, which has to be finite and of this shape, if one is given. Notes the key."""
@@ -131,18 +132,19 @@ class Checkpoint:
         scale, zero_point = affine(*(numpy.float32(end.reshape(-1)[0]) for end in ends), LARGEST[self.backend],
                                    self._epsilon(quantizer))
         trained = self._number(f"{quantizer}.scale", scale)
-        if not 0.75 < trained / scale < 1.5:  # twice or half of it means the codes 0 to 255 for 0 to 127, or the other way
+        if not 0.75 < trained / scale < 1.5:  # half or twice: the largest code is 255 where it should be 127, or 127
             raise Error(f"{self.path}: {quantizer}: trained with the scale {trained:.6g}, that of {self.backend} is "
                         f"{scale:.6g}: give the --backend that it was trained with")
         return scale, zero_point
 
     def _weight_scale(self, module, weight, least, largest):
-        """The scale of each channel's weights: of what the observer has seen, these last weights included if it is still on."""
+        """The scale of each channel's weights, by what the observer has seen; one that is still on sees these, too."""
         quantizer = f"{module}.weight_fake_quant"
         by_channel = self.backend == "fbgemm"
         expected, other = (len(weight), 1) if by_channel else (1, len(weight))
         if least.size != expected:
-            raise Error(f"{self.path}: {quantizer}: expected {expected} scales under {self.backend}, found {least.size}" +
+            raise Error(f"{self.path}: {quantizer}: expected {expected} scales under {self.backend}, found "
+                        f"{least.size}" +
                         (": give the --backend that it was trained with" if least.size == other else ""))
         if self._number(f"{quantizer}.observer_enabled", 0):
             axes = tuple(range(1, weight.ndim)) if by_channel else None
@@ -161,8 +163,8 @@ def fold_batch_norm(weight, bias, gamma, beta, mean, variance):
 
 def symmetric(least, largest, epsilon):
     """The scale of signed codes -128 to 127 with zero point 0."""
-    zero = numpy.float32(0)
-    return numpy.maximum(numpy.maximum(-numpy.minimum(least, zero), numpy.maximum(largest, zero)) / numpy.float32(127.5), epsilon)
+    largest = numpy.maximum(numpy.maximum(-least, largest), numpy.float32(0))
+    return numpy.maximum(largest / numpy.float32(127.5), epsilon)
 
 
 def affine(least, largest, codes, epsilon=EPSILON):
@@ -179,8 +181,13 @@ def quantize(weight, scale):
     return numpy.clip(numpy.rint(weight * inverse), -128, 127).astype("i1")
 
 
+def multipliers(input_scale, weight_scale, output_scale):
+    """What accumulators are multiplied by, with each step rounded to float32 as in QNNPACK."""
+    return weight_scale * numpy.float32(input_scale) * (numpy.float32(1) / numpy.float32(output_scale))
+
+
 def bias_codes(bias, input_scale, weight_scale):
-    """The bias at scale input_scale weight_scale, as QNNPACK rounds it; in double, so that the caller sees what leaves 32 bits."""
+    """The bias at scale input_scale weight_scale, as QNNPACK rounds it; in double, for what leaves 32 bits."""
     return numpy.rint(bias * (numpy.float32(1) / (numpy.float32(input_scale) * weight_scale))).astype("f8")
 
 

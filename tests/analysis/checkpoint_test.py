@@ -1,6 +1,5 @@
-"""Checkpoints of PyTorch's quantization-aware training: the model files made of them against PyTorch's own INT8 networks,
-and what is refused. The networks are the Python original's, an eighth as wide."""
-import copy
+"""Checkpoints of PyTorch's quantization-aware training: the model files made of them against PyTorch's own INT8
+networks, and what is refused. The networks are the Python original's, an eighth as wide."""
 import json
 import os
 import shutil
@@ -29,9 +28,6 @@ except ModuleNotFoundError as error:
 NETWORKS = ("alexnet", "vgg16", "vgg19", "lenet5", "nin", "mobilenetv1")
 BACKENDS = ("fbgemm", "qnnpack")
 IMAGES = 48
-# triseg takes s_in s_w / s_out in double and rounds once, PyTorch rounds each step to float32. Values that lie at half a code may
-# so differ by one, and those behind them; the shares that may.
-SHARE, SHARE_OF_LOGITS = 2e-3, 0.05
 
 
 def import_torch(*arguments, start=("-m", "triseg.import_torch")):
@@ -70,32 +66,22 @@ class Import(unittest.TestCase):
         return triseg.Model.read(self.at("model.h5"))
 
     def assert_codes_of_pytorch(self, model, converted):
-        """All values equal those of PyTorch if multipliers are rounded as there, and nearly all without; the codes as
-        integer_network has them."""
-        theirs = original.codes(converted, self.images)
-        numpy.testing.assert_array_equal(theirs["quant"], integer_network.image_codes(model, self.images.numpy()))
-        after = {"conv1": "relu1", "conv2": "relu2", "fc1": "relu3", "fc2": "relu4"} if model.network == "lenet5" else {}
-        rounded, s_in = copy.deepcopy(model), numpy.float32(model.input_scale)
-        for name, node in rounded.nodes.items():
-            s_out = numpy.float32(node.output_scale)
-            if node.multiplier is not None:
-                node.multiplier = (node.weight_scale.astype("f4") * s_in) * (numpy.float32(1) / s_out)
-                numpy.testing.assert_allclose(node.multiplier, model.nodes[name].multiplier, 3e-7)
-            s_in = s_out
-        last = list(model.nodes)[-1]
-        for candidate, shares in ((rounded, (0, 0)), (model, (SHARE, SHARE_OF_LOGITS))):
-            ours = integer_network.run(candidate, self.images.numpy())
-            differ, count = 0, 0
-            for name, found in ours.items():
-                name = converted.order[-1] if name == last else after.get(name, name)
-                if name not in theirs:  # a pool, which PyTorch's network calls otherwise
-                    continue
-                expected = theirs[name] - (theirs[name].min() if name in after.values() else 0)
-                wrong = numpy.count_nonzero(found.reshape(expected.shape) != expected)
-                differ, count = differ + wrong, count + expected.size
-            self.assertLessEqual(differ, shares[0] * count)
-            self.assertLessEqual(wrong, shares[1] * expected.size)
-            self.assertLessEqual(numpy.abs(found.reshape(expected.shape) - expected).max(), 3 if shares[1] else 0)
+        """All values, the logits among them, equal PyTorch's; returns the codes as integer_network has them."""
+        ours, theirs = integer_network.run(model, self.images.numpy()), original.codes(converted, self.images)
+        numpy.testing.assert_array_equal(integer_network.image_codes(model, self.images.numpy()), theirs["quant"])
+        places = {list(ours)[-1]: converted.order[-1]}
+        if model.network == "lenet5":
+            places |= {"conv1": "relu1", "conv2": "relu2", "fc1": "relu3", "fc2": "relu4"}
+        compared = 0
+        for name, found in ours.items():
+            expected = theirs.get(places.get(name, name))
+            if expected is None:  # a pool, which PyTorch's network calls otherwise
+                continue
+            if places.get(name, name).startswith("relu"):  # of codes with a zero point, which become 0
+                expected = expected - expected.min()
+            numpy.testing.assert_array_equal(found.reshape(expected.shape), expected, name)
+            compared += 1
+        self.assertGreater(compared, len(ours) / 2)
         self.assertEqual(len(numpy.unique(expected, axis=0)), IMAGES, "each image should have logits of its own")
         return ours
 
@@ -148,9 +134,11 @@ class Import(unittest.TestCase):
                         module = getattr(converted, name)
                         module = module if name == "fc3" else module[0]
                         weights, node = module.weight(), model.nodes[name]
-                        scale = weights.q_per_channel_scales() if backend == "fbgemm" else torch.tensor(weights.q_scale())
+                        by_channel = backend == "fbgemm"
+                        scale = weights.q_per_channel_scales() if by_channel else torch.tensor(weights.q_scale())
+                        scale = scale.broadcast_to(len(node.weights)).numpy()
                         numpy.testing.assert_array_equal(weights.int_repr().numpy().ravel(), node.weights.ravel(), name)
-                        numpy.testing.assert_array_equal(scale.broadcast_to(len(node.weights)).numpy(), node.weight_scale)
+                        numpy.testing.assert_allclose(node.weight_scale, scale, 3e-7)
                         self.assertEqual((module.scale, module.zero_point), (node.output_scale, node.output_zero_point))
                     self.assert_codes_of_pytorch(model, converted)
 
@@ -158,7 +146,8 @@ class Import(unittest.TestCase):
         state = original.trained("alexnet", "fbgemm", narrow=32, steps=1, observe=True).state_dict()
         torch.save(state, self.at("whole.pth"))
         without = dict(state)
-        del without["conv3.conv.activation_post_process.activation_post_process.max_val"]
+        observer = "conv3.conv.activation_post_process.activation_post_process."
+        del without[observer + "max_val"]
         torch.save(without, self.at("without.pth"))
         torch.save(state | {"conv6.weight": torch.zeros(1)}, self.at("more.pth"))
         unseen = dict(state)
@@ -179,12 +168,12 @@ class Import(unittest.TestCase):
                 ("whole", "vgg16", "fbgemm", "not a checkpoint of VGG-16 behind prepare_qat: missing conv1_1.weight"),
                 ("whole", "vgg16", "fbgemm", "unexpected conv1.conv.weight, "),
                 ("whole", "alexnet", "qnnpack", "give the --backend that it was trained with"),
-                ("without", "alexnet", "fbgemm", "missing conv3.conv.activation_post_process.activation_post_process.max_val"),
+                ("without", "alexnet", "fbgemm", f"missing {observer}max_val"),
                 ("more", "alexnet", "fbgemm", "behind prepare_qat: unexpected conv6.weight"),
                 ("unseen", "alexnet", "fbgemm", "min_val: not finite: its observer has seen no image"),
                 ("shape", "alexnet", "fbgemm", "conv2.conv.bias: expected the shape (3,), found (6,)"),
-                ("next", "alexnet", "fbgemm", "AlexNet: conv2: expected weights (channels, 2, height, width), found (6, 7, 5, 5)"),
-                ("sizes", "alexnet", "fbgemm", "conv2.conv.weight_fake_quant: expected 6 scales under fbgemm, found 1: give the"),
+                ("next", "alexnet", "fbgemm", "conv2: expected weights (channels, 2, height, width), found (6"),
+                ("sizes", "alexnet", "fbgemm", "weight_fake_quant: expected 6 scales under fbgemm, found 1: give"),
                 ("float", "alexnet", "fbgemm", "missing conv1.conv.weight_fake_quant.activation_post_process.min_val"),
                 ("wrapped", "alexnet", "fbgemm", "expected a state dict, a tensor a key"),
                 ("object", "alexnet", "fbgemm", "not a PyTorch checkpoint that holds tensors alone"),
@@ -203,12 +192,13 @@ class Import(unittest.TestCase):
         options = ["--model", "lenet5", "--backend", "qnnpack"]
         done = import_torch(self.at("lenet5.pth"), *options, "--data", "a/b/", "--out", self.at("lenet5.h5"))
         self.assertEqual((done.returncode, done.stderr), (
-            0, f"import_torch.py: {self.at('lenet5.pth')}: it has no scale of the images: they get that of all pixels, 0 to 255\n"))
+            0, f"import_torch.py: {self.at('lenet5.pth')}: it has no scale of the images: they get that of all pixels, "
+               "0 to 255\n"))
         self.assertEqual(done.stdout, f"{self.at('lenet5.h5')}: LeNet-5, qnnpack, 7 nodes, 61770 weights\n"
                                       f"Search it with: triseg search --teacher {self.at('lenet5.h5')} --data a/b/\n")
         model = triseg.Model.read(self.at("lenet5.h5"))
         self.assertEqual((model.data, model.network, model.backend), ("b", "lenet5", "qnnpack"))
-        for place, expected in (("none.pth", "No such file"), ("lenet5.pth", "give the --backend that it was trained with")):
+        for place, expected in (("none.pth", "No such file"), ("lenet5.pth", "give the --backend that it was ")):
             done = import_torch(self.at(place), "--model", "lenet5", "--backend", "fbgemm", "--out", self.at("no.h5"))
             self.assertEqual((done.returncode, done.stdout, done.stderr.count("\n")), (1, "", 1), done.stderr)
             self.assertIn(f"error: {self.at(place)}: ", done.stderr)
@@ -217,7 +207,8 @@ class Import(unittest.TestCase):
         done = import_torch("x.pth", "--model", "resnet", "--backend", "fbgemm", "--out", "x.h5")
         self.assertEqual(done.returncode, 2)
         self.assertIn("invalid choice: 'resnet' (choose from 'alexnet', 'vgg16'", done.stderr)
-        without = "import runpy, sys; sys.modules['torch'] = None; runpy.run_module('triseg.import_torch', run_name='__main__')"
+        without = ("import runpy, sys; sys.modules['torch'] = None; "
+                   "runpy.run_module('triseg.import_torch', run_name='__main__')")
         done = import_torch("x.pth", "--model", "nin", "--backend", "fbgemm", "--out", "x.h5", start=("-c", without))
         self.assertEqual((done.returncode, done.stderr),
                          (2, "needs torch: run with /usr/bin/python3 (Debian package python3-torch)\n"))

@@ -15,7 +15,7 @@ def image_codes(model, images):
 
 
 def windows(values, row, outside):
-    """The values (N, C, H, W) that each window of a node sees: (N, C, output height, output width, window height, width)."""
+    """The values that each window of a node sees: (N, C, output height, output width, window height, width)."""
     pads = ((0, 0), (0, 0), (row.pad_top, row.pad_bottom), (row.pad_left, row.pad_right))
     padded = numpy.pad(values, pads, constant_values=outside)
     seen = numpy.lib.stride_tricks.sliding_window_view(padded, (row.window_height, row.window_width), axis=(2, 3))

@@ -84,9 +84,11 @@ def nin(n):
     pool = lambda: nn.MaxPool2d(3, stride=2, padding=1)
     return Original([("conv1", block(3, w, 5, 1, 2)), ("cccp1", block(w, 160 // n, 1, 1, 0)),
                      ("cccp2", block(160 // n, 96 // n, 1, 1, 0)), ("pool1", pool()),
-                     ("conv2", block(96 // n, w, 5, 1, 2)), ("cccp3", block(w, w, 1, 1, 0)), ("cccp4", block(w, w, 1, 1, 0)),
+                     ("conv2", block(96 // n, w, 5, 1, 2)), ("cccp3", block(w, w, 1, 1, 0)),
+                     ("cccp4", block(w, w, 1, 1, 0)),
                      ("pool2", pool()), ("conv3", block(w, w)), ("cccp5", block(w, w, 1, 1, 0)),
-                     ("cccp6", block(w, 10, 1, 1, 0)), ("avgpool", nn.AdaptiveAvgPool2d((1, 1))), ("flat", nn.Flatten())])
+                     ("cccp6", block(w, 10, 1, 1, 0)), ("avgpool", nn.AdaptiveAvgPool2d((1, 1))),
+                     ("flat", nn.Flatten())])
 
 
 def mobilenetv1(n):
@@ -96,7 +98,8 @@ def mobilenetv1(n):
         order.append((f"dw{i}", block(channels, channels, 3, 2 if i in (2, 4, 6, 12) else 1, 1, groups=channels)))
         order.append((f"pw{i}", block(channels, width // n, 1, 1, 0)))
         channels = width // n
-    return Original([*order, ("avgpool", nn.AdaptiveAvgPool2d(1)), ("flat", nn.Flatten()), ("fc", nn.Linear(channels, 10))])
+    return Original([*order, ("avgpool", nn.AdaptiveAvgPool2d(1)), ("flat", nn.Flatten()),
+                     ("fc", nn.Linear(channels, 10))])
 
 
 def network(name, narrow):
@@ -115,8 +118,8 @@ def normalized(images):
 
 
 def trained(name, backend, narrow=1, steps=3, batch=8, observe=False, keep_norms=False):
-    """The network behind prepare_qat and a few steps of training. observe: its observers are still on. keep_norms: batch
-    norms stay in the modules; the original folds them before."""
+    """The network behind prepare_qat and a few steps of training. observe: its observers are still on. keep_norms:
+    batch norms stay in the modules; the original folds them before."""
     torch.manual_seed(1)
     generator = torch.Generator().manual_seed(2)
     model = network(name, narrow)
@@ -151,8 +154,8 @@ def trained(name, backend, narrow=1, steps=3, batch=8, observe=False, keep_norms
 
 
 def converted(model, image_scale, image_zero_point):
-    """The INT8 network that PyTorch runs with QNNPACK, which every build for x86 and ARM has. One without a QuantStub, which
-    PyTorch cannot run, gets this scale of the images."""
+    """The INT8 network that PyTorch runs with QNNPACK, which Debian's build has; FBGEMM it has not. One without a
+    QuantStub, which PyTorch cannot run, gets this scale of the images."""
     torch.backends.quantized.engine = "qnnpack"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
