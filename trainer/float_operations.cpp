@@ -103,7 +103,7 @@ std::vector<int> pooled_by(const Network& network) {
 }
 
 Values::Values(const Network& network, Tensor image)
-    : values_(network.nodes.size() + 1), readers_(network.nodes.size() + 1) {
+    : batch_(image.size(0)), values_(network.nodes.size() + 1), readers_(network.nodes.size() + 1) {
   values_[0] = std::move(image);
   for (const Node& node : network.nodes)
     for (const int input : node.inputs) ++readers_[input + 1];

@@ -44,10 +44,13 @@ class Values {
 
   const torch::Tensor& operator[](int value) const { return values_[value + 1]; }
   void set(std::size_t node, torch::Tensor x) { values_[node + 1] = std::move(x); }
+  /// Images of the batch.
+  std::int64_t batch() const { return batch_; }
   /// A node has read its inputs.
   void done(const Node& node);
 
  private:
+  std::int64_t batch_;
   std::vector<torch::Tensor> values_;  // by number + 1
   std::vector<int> readers_;           // left, by number + 1
 };

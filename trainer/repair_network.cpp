@@ -231,7 +231,7 @@ struct RepairNetwork::Impl {
         const Tensor code = codes(shape.inputs.front(), input(0));
         return straight_through(node.maps.front().index({code}), input(0), node.slopes.index({code}));
       }
-      case Operation::constant: return node.constant;
+      case Operation::constant: return node.constant.expand({values.batch(), -1, -1, -1});
     }
     fail("node {}: unknown operation", shape.name);
   }

@@ -67,7 +67,7 @@ struct NodeTrace {
   std::span<const std::int32_t> accumulators;  // (images, positions, channels), bias included; convolutions only
   std::span<const std::uint8_t> codes;         // (images, positions, channels)
 };
-/// Called once or more a node, each call covering some of the images, nodes of the same images in network order.
+/// Called once or more a node, each call covering some of the images, the calls of a node in the order of the images.
 using TraceSink = std::function<void(const NodeTrace&)>;
 
 /// Scores on the engine's device, of which only records come back: the same bits as TeacherTarget's

@@ -5,6 +5,7 @@
 #include "trainer/trainable_network.hpp"
 #include "tests/trainer/small_shapes.hpp"
 #include "worker/reference_engine.hpp"
+#include "network/recipe_file.hpp"
 #include "network/recipes.hpp"
 
 #include <gmock/gmock.h>
@@ -206,6 +207,65 @@ TEST(Conversion, Int8MatchesFakeQuantization) {
 
 TEST(Conversion, Int8MatchesFakeQuantizationBehindBatchNorm) {
   compare_with_fake_quantization("alexnet", Scheme::fbgemm, 4, 0.02);
+}
+
+TEST(Conversion, Int8MatchesFakeQuantizationOfGraphs) {
+  compare_with_fake_quantization("resnet8", Scheme::fbgemm, 20, 0.02);
+  compare_with_fake_quantization("resnet8", Scheme::qnnpack, 20, 0.02);
+  compare_with_fake_quantization("squeezenet", Scheme::fbgemm, 4, 0.02);
+}
+
+/// Concatenations of one scale and of several, products, averages with padding.
+TEST(Conversion, InputsOfAConcatenationShareItsScaleWhereTheyCan) {
+  set_training_threads(1);
+  const Recipe recipe = parse_recipe(R"(
+name = "graph"
+nodes = [
+  {name = "a", channels = 6, kernel = 3, stride = 2, padding = [1, 1, 0, 0], batch_norm = true, relu = true},
+  {name = "b", channels = 4, kernel = [3, 1], padding = [1, 0], relu = true},
+  {name = "c", inputs = "a", op = "average", kernel = 3, padding = 1},
+  {name = "ab", inputs = ["a", "b"], op = "concatenate", relu = true, pool = 2},
+  {name = "bc", inputs = ["b", "c"], op = "concatenate"},
+  {name = "gate", op = "average"},
+  {name = "gated", inputs = ["bc", "gate"], op = "multiply"},
+  {name = "d", op = "depthwise", kernel = 2, stride = 2},
+  {name = "e", channels = 10, kernel = 1, groups = 2, relu = true},
+  {name = "sum", inputs = ["e", "ab.pool"], op = "add", relu = true},
+  {name = "fc", op = "fc", channels = "classes"},
+]
+)",
+                                     "graph");
+  const Network& network = recipe.network;
+  const DataSet data = small_shapes(600, 60);
+  const PixelSet training = lay_out(network, data, Split::search);
+  const PixelStatistics statistics = pixel_statistics(training);
+  TrainableNetwork trainable(recipe, Scheme::fbgemm, statistics.mean, statistics.standard_deviation, 1, "cpu");
+  const auto batch = std::span(training.pixels).first(64 * training.image_size());
+  const auto labels = std::span(training.labels).first(64);
+  for (int i = 0; i < 8; ++i) trainable.step(batch, labels, {.learning_rate = 0.02});
+  trainable.fold();
+  trainable.calibrate(batch);
+  for (int i = 0; i < 4; ++i) trainable.step(batch, labels, {.learning_rate = 1e-4});
+  const QuantizedNetwork quantized = convert(network, Scheme::fbgemm, data.name, trainable.trained());
+  const auto node = [&](const char* name) { return quantized.nodes[node_index(network, name, "test")]; };
+  EXPECT_TRUE(node("ab").maps.empty());
+  EXPECT_EQ(node("a").output, node("b").output);
+  EXPECT_EQ(node("ab").output, node("a").output);
+  EXPECT_EQ(node("ab.pool").output, node("a").output);
+  EXPECT_EQ(node("bc").maps.size(), 2u) << "one input is behind a ReLU, the other is not";
+  const LogitCodes codes = logit_codes(quantized, trainable, data, 30);
+  double squares = 0;
+  for (std::size_t i = 0; i < codes.fake.size(); ++i) squares += std::pow(codes.fake[i] - codes.int8[i], 2);
+  EXPECT_LE(std::sqrt(squares / double(codes.fake.size())), 1.5);
+}
+
+TEST(Conversion, TablesAndConstantsAreNotTrained) {
+  Recipe recipe = make_recipe("lenet5");
+  recipe.network.nodes[1].operation = Operation::table;
+  EXPECT_THAT(error_of([&] {
+                TrainableNetwork(recipe, Scheme::fbgemm, {0, 0, 0}, {1, 1, 1}, 1, "cpu");
+              }),
+              HasSubstr("lenet5: node conv1.pool: a table cannot be trained"));
 }
 
 }  // namespace

@@ -4,10 +4,13 @@
 #include "core/philox.hpp"
 #include "network/chain.hpp"
 #include "worker/engine.hpp"
+#include "worker/reference_operations.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <numeric>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -66,6 +69,22 @@ inline Network chain(std::string name, int input_channels, int input_side, std::
   return n;
 }
 
+/// One image of a node's value, (channels, height, width), from those of the nodes before it.
+inline std::vector<std::uint8_t> reference_value(const QuantizedNetwork& n, std::size_t node,
+                                                 const std::vector<std::uint8_t>& image,
+                                                 const std::vector<std::vector<std::uint8_t>>& values) {
+  const Shape& shape = n.network.nodes[node].shape;
+  std::vector<std::span<const std::uint8_t>> inputs;
+  for (const int input : n.network.nodes[node].inputs) inputs.push_back(input == image_value ? image : values[input]);
+  std::vector<int> positions(shape.positions());
+  std::iota(positions.begin(), positions.end(), 0);
+  const auto codes = reference_node(n, node, inputs, n.nodes[node].requantization, positions).codes;
+  std::vector<std::uint8_t> planes(codes.size());
+  for (std::size_t i = 0; i < codes.size(); ++i)
+    planes[i % shape.channels * positions.size() + i / shape.channels] = codes[i];
+  return planes;
+}
+
 /// What random_network() draws besides weights.
 struct RandomNumbers {
   int largest_weight = 127;
@@ -84,14 +103,29 @@ inline QuantizedNetwork random_network(Network network, Scheme scheme, std::uint
   n.input = {0.02, 57};
   n.nodes.resize(n.network.nodes.size());
   const double spread = activation_range(scheme) / 2.5;  // standard deviation of the codes before the ReLU
-  const auto typical = [&](int value) { return value == image_value ? 100 : spread; };  // root mean square of q - z
+  // Root mean square of q - z: measured on a random image, for a chain that of a normal distribution.
+  const bool is_chain = std::all_of(n.network.nodes.begin(), n.network.nodes.end(), [](const Node& node) {
+    return node.operation == Operation::convolution || node.operation == Operation::maximum;
+  });
+  std::vector<std::vector<std::uint8_t>> values(n.nodes.size());
+  std::vector<std::uint8_t> image(is_chain ? 0 : n.network.input.size());
+  for (auto& q : image) q = static_cast<std::uint8_t>(random.integer(0, 255));
+  const auto typical = [&](int value) {
+    if (is_chain) return value == image_value ? 100 : spread;
+    double sum = 0;
+    for (const int q : value == image_value ? image : values[value]) {
+      const double x = q - n.scale(value).zero_point;
+      sum += x * x;
+    }
+    return std::max(1.0, std::sqrt(sum / n.network.shape(value).size()));
+  };
   for (std::size_t i = 0; i < n.nodes.size(); ++i) {
     const Node& shape = n.network.nodes[i];
     QuantizedNode& node = n.nodes[i];
     const CodeScale first = shape.inputs.empty() ? n.input : n.input_scale(i);
     const CodeScale second = shape.inputs.size() < 2 ? first : n.scale(shape.inputs[1]);
-    node.output = {first.scale, shape.relu ? 0 : numbers.varied ? random.integer(0, 255) : 128};
-    if (numbers.varied && random.integer(0, 2) == 0) node.highest = random.integer(120, 254);
+    node.output = {first.scale, shape.relu ? 0 : numbers.varied ? random.integer(60, 180) : 128};
+    if (numbers.varied && random.integer(0, 2) == 0) node.highest = random.integer(shape.relu ? 120 : 200, 254);
     const auto draw = [&](auto& codes) {
       for (auto& q : codes) q = static_cast<std::uint8_t>(random.integer(node.lowest, node.highest));
     };
@@ -145,6 +179,7 @@ inline QuantizedNetwork random_network(Network network, Scheme scheme, std::uint
         draw(node.codes);
         break;
     }
+    if (!is_chain) values[i] = reference_value(n, i, image, values);
   }
   check(n);
   return n;

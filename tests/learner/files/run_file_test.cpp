@@ -121,7 +121,7 @@ TEST(RunFile, ForeignFilesAreNamedAsSuch) {
   newer.write_attribute("/", "format", Values::string(run_format));
   newer.write_attribute("/", "schema_version", Values::scalar<std::int32_t>(run_schema_version + 1));
   write_bytes(folder / "newer.h5", newer.close());
-  EXPECT_THAT(error_of([&] { read_run(folder / "newer.h5"); }), HasSubstr("this program reads versions 4 to 6"));
+  EXPECT_THAT(error_of([&] { read_run(folder / "newer.h5"); }), HasSubstr("this program reads versions 4 to 7"));
 
   hdf5::File older = hdf5::File::create();
   older.write_attribute("/", "format", Values::string(run_format));

@@ -163,7 +163,7 @@ Network branched() {
              node("both", Operation::concatenate, {0, 1}),        node("pool", Operation::maximum, {2}, 0, 2),
              node("d", Operation::convolution, {3}, 5),           node("sum", Operation::add, {0, 1}),
              node("mean", Operation::average, {5}, 0, 4),         node("shifted", Operation::convolution, {6}, 5),
-             node("flat", Operation::average, {4}, 0, 3),         node("all", Operation::add, {8, 7}),
+             node("flat", Operation::average, {4}, 0, 3),         node("joined", Operation::add, {8, 7}),
              node("logits", Operation::convolution, {9}, 2)};
   for (const std::size_t site : {0, 1}) n.nodes[site].relu = true;
   connect(n);
@@ -192,13 +192,13 @@ TEST(NetworkCost, AdditionsReadAndAddWhateverStaircasesMake) {
   const EnergyTable reads{0, 0, 0, 0, 64};  // a bit: 1
   const NetworkCost none = network_cost(n, sites_of({"a"}), std::vector<Codes>{wide}, reads);
   // Inputs: a 16, b 48, d 54, shifted 3, logits 5 codes; weights 3 + 9 + 30 + 15 + 10; sum 48 + 48, mean 48, flat 45,
-  // all 5 + 5.
+  // joined 5 + 5.
   EXPECT_DOUBLE_EQ(none.energy.exact, 8 * (16 + 48 + 54 + 3 + 5 + 67 + 96 + 48 + 45 + 10));
   // At 2 bits: what b, d and the sum read of a, that is 48, 27 and 48 codes.
   EXPECT_DOUBLE_EQ(none.energy.exact - none.energy.staircase, 6 * (48 + 27 + 48));
   const EnergyTable additions{0, 1, 0, 0, 0};
   const NetworkCost added = network_cost(n, sites_of({"a"}), std::vector<Codes>{wide}, additions);
-  EXPECT_DOUBLE_EQ(added.energy.exact, added.multiplications + 48 + 48 + 45 + 5) << "sum, mean, flat, all";
+  EXPECT_DOUBLE_EQ(added.energy.exact, added.multiplications + 48 + 48 + 45 + 5) << "sum, mean, flat, joined";
 }
 
 }  // namespace
