@@ -51,7 +51,7 @@ class Installed(FolderTest):
                      "share/man/man1/triseg-table.1.gz", "share/doc/triseg/LICENSE", "share/doc/triseg/README.md",
                      "share/doc/triseg/docs/search.md", "share/triseg/python/triseg/report/d3/d3.min.js"):
             self.assertTrue(os.path.isfile(self.at("moved", path)), path)
-        for folder in ("models", "configs"):
+        for folder in ("models", "configs", "networks"):
             names = os.listdir(os.path.join(SOURCE, folder))
             same, *others = filecmp.cmpfiles(os.path.join(SOURCE, folder), os.path.join(self.share, folder), names, shallow=False)
             self.assertEqual((sorted(same), others), (sorted(names), [[], []]))

@@ -122,6 +122,42 @@ class Train(ProgramTest):
             evaluated = run(["evaluate", result_file(self.out("a")), "--teacher", self.out("a.h5"), "--engine", engine])
             self.assertEqual(evaluated.returncode, 0, evaluated.stderr)
 
+    def test_a_new_network_is_one_file(self):
+        """A branch, an addition, a concatenation: trained, searched, evaluated, known again by its nodes."""
+        recipe = self.out("small.toml")
+        text = """name = "small"
+attention = ["block"]
+nodes = [
+  {name = "conv1", channels = 8, kernel = 5, stride = 2, padding = 2, batch_norm = true, relu = true, pool = 2},
+  {name = "conv2", channels = 8, kernel = 3, padding = 1, batch_norm = true},
+  {name = "block", op = "add", inputs = ["conv2", "conv1.pool"], relu = true},
+  {name = "dw", op = "depthwise", kernel = 3, padding = 1, batch_norm = true, relu = true},
+  {name = "both", op = "concatenate", inputs = ["block", "dw"]},
+  {name = "pool", op = "average"},
+  {name = "fc", op = "fc", channels = "classes"},
+]
+"""
+        with open(recipe, "w") as file:
+            file.write(text)
+        done = self.train("small.h5", "--model", recipe)
+        self.assertIn("Search it with: triseg search --model small ", done.stderr)
+        with h5py.File(self.out("small.h5"), "r") as file:
+            self.assertEqual(list(file["/network/nodes/name"].asstr()),
+                             ["conv1", "conv1.pool", "conv2", "block", "dw", "both", "pool", "fc"])
+        self.assertIn("nothing to do", self.train("small.h5", "--model", recipe).stderr)
+        searched = run(["search", "--data", self.data, "--teacher", self.out("small.h5"), "--episodes", "64", "--calib-batches", "2",
+                        "--top-k", "4", "--out", self.out("a")])
+        self.assertEqual(searched.returncode, 0, searched.stderr)
+        evaluated = run(["evaluate", result_file(self.out("a"), "small"), "--teacher", self.out("small.h5")])
+        self.assertEqual(evaluated.returncode, 0, evaluated.stderr)
+        with open(recipe, "w") as file:
+            file.write(text.replace("kernel = 5, stride = 2, padding = 2", "kernel = 3, stride = 2, padding = 1"))
+        self.assert_one_line_error(self.train("small.h5", "--model", recipe, expect=1), "small.h5",
+                                   "another configuration: --model (another network); remove it")
+        with open(recipe, "w") as file:
+            file.write(text.replace("kernel = 5", "kernal = 5"))
+        self.assert_one_line_error(self.train("b.h5", "--model", recipe, expect=1), "small.toml: node conv1: line 4: unknown key 'kernal'")
+
     def loaded_kib(self):
         """The address space of the program with its libraries [KiB], of which a LibTorch with CUDA takes many GiB."""
         process, largest = start(["train", "--epochs", "0"]), 0

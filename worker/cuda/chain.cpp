@@ -11,7 +11,8 @@ namespace {
 std::string lacks(const Problem& problem, const Step& step, int before) {
   const QuantizedNetwork& model = problem.model;
   const Node& node = model.network.nodes[step.node];
-  if (node.operation == Operation::maximum) return "`maximum` other than behind a convolution by its own side";
+  if (node.operation == Operation::maximum)
+    return "`maximum` other than by its own side behind a convolution, as no site";
   if (node.operation != Operation::convolution) return fmt::format("`{}`", operation_name(node.operation));
   const Window& w = node.window;
   const Shape& in = model.network.input_shape(node);

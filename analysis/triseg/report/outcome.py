@@ -213,14 +213,14 @@ def site_energies(run):
     sites = run.selected["site_cost"]
     names = list(sites.index)
     plot = Plot.rows(span(sites.energy_exact / 1e6, sites.energy / 1e6, zero=True), names,
-                     "energy of the layer behind [µJ]")
+                     "energy of what reads it [µJ]")
     for i, name in enumerate(names):
         for offset, column, css, text in ((-0.18, "energy_exact", "c-faint", "exact"),
                                           (0.18, "energy", "c-blue", "selected")):
             value = sites[column].iloc[i] / 1e6
             plot.box_of(0, value, i + offset - 0.17, i + offset + 0.17, css, f"{name}, {text}: {value:.4g} µJ")
-    return Figure("energy", "Energy by layer", plot.svg("Energy of the layer behind each site"),
-                  "Estimated energy of the layer that reads each site's activations, of one inference.",
+    return Figure("energy", "Energy by site", plot.svg("Energy of the convolutions behind each site"),
+                  "Estimated energy of the convolutions that read each site's activations, of one inference.",
                   (("c-faint", "exact network"), ("c-blue", "selected student")))
 
 

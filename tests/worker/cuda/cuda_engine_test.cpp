@@ -3,7 +3,7 @@
 
 #include "core/error.hpp"
 #include "network/recipes.hpp"
-#include "tests/worker/random_network.hpp"
+#include "tests/worker/random_graph.hpp"
 #include "worker/cuda/devices.hpp"
 #include "worker/distillation.hpp"
 #include "worker/reference_engine.hpp"
@@ -66,6 +66,40 @@ TEST(CudaEngine, ScoresAreThoseOfTheCpuToTheBit) {
         EXPECT_EQ(scores[s], target.score(results[s])) << "student " << s << ", temperature " << temperature;
     }
   }
+}
+
+TEST(CudaEngine, RefusesWhatIsNoChainByNodeAndOperation) {
+  constexpr Window around{3, 3, 1, 1, 1, 1, 1, 1, 1, 1};  // keeps the plane
+  const auto refused = [&](auto&& add, Shape input = {3, 8, 8}) {
+    GraphBuilder g("n", input);
+    add(g, g.convolution(image_value, 4, around));
+    return cuda_engine_refusal(random_problem(g.finish(3), Scheme::qnnpack, 1)).value_or("");
+  };
+  EXPECT_EQ(refused([](auto& g, int x) { g.operation(Operation::add, {x, x}); }), "node add1: cuda has no `add`");
+  EXPECT_EQ(refused([](auto&, int) {}), "node average1: cuda has no `average`");
+  EXPECT_EQ(refused([](auto& g, int x) { g.convolution(x, 4, {}, true, 2); }),
+            "node convolution1: cuda has no `convolution` in 2 groups");
+  EXPECT_EQ(refused([](auto& g, int x) {
+              g.convolution(x, 4, {3, 1});
+            }),
+            "node convolution1: cuda has no `convolution` that is not square");
+  EXPECT_EQ(refused([](auto& g, int x) {
+              g.convolution(x, 4, {2, 2, 1, 1, 2, 2});
+            }),
+            "node convolution1: cuda has no `convolution` with dilation");
+  EXPECT_EQ(refused([](auto&, int) {}, {3, 8, 7}), "node convolution0: cuda has no `convolution` that is not square");
+  EXPECT_EQ(refused([](auto& g, int x) {
+              g.maximum(x, {3, 3, 2, 2});
+            }),
+            "node maximum1: cuda has no `maximum` other than by its own side behind a convolution, as no site");
+  EXPECT_EQ(refused([](auto& g, int x) {
+              g.convolution(x, 4, {});
+              g.convolution(image_value, 4, {});
+            }),
+            "node convolution2: cuda has no branches");
+  EXPECT_EQ(refused([&](auto& g, int x) { g.convolution(g.convolution(x, 4, {}, false), 4, around); }),
+            "node convolution2: cuda has no border padding with input zero point 128");
+  EXPECT_FALSE(cuda_engine_refusal(random_problem(make_recipe("alexnet").network, Scheme::fbgemm, 1)));
 }
 
 TEST(CudaEngine, ADeviceThatIsNotThereIsNamed) {
