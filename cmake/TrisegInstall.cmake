@@ -14,7 +14,7 @@ install(TARGETS triseg RUNTIME DESTINATION bin COMPONENT triseg)
 install(PROGRAMS ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/triseg-table ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/triseg-report
   DESTINATION bin COMPONENT triseg)
 install(DIRECTORY analysis/triseg DESTINATION share/triseg/python COMPONENT triseg FILES_MATCHING
-  PATTERN "*.py" PATTERN "*.css" PATTERN "*.js" PATTERN "LICENSE" PATTERN "__pycache__" EXCLUDE)
+  PATTERN "*.py" PATTERN "*.toml" PATTERN "*.css" PATTERN "*.js" PATTERN "LICENSE" PATTERN "__pycache__" EXCLUDE)
 install(DIRECTORY models DESTINATION share/triseg COMPONENT triseg FILES_MATCHING PATTERN "*.h5")
 install(DIRECTORY configs DESTINATION share/triseg COMPONENT triseg FILES_MATCHING PATTERN "*.toml")
 install(DIRECTORY networks DESTINATION share/triseg COMPONENT triseg FILES_MATCHING PATTERN "*.toml")

@@ -2,8 +2,9 @@
 # Installs the Debian or Ubuntu packages that triseg needs, if any is missing; needs root or sudo only then. Without an argument those
 # of a search and of its report; besides:
 #   --for-training   LibTorch, for `triseg train` and `triseg repair`: some 270 packages that a search never loads
-#   --for-packages   that, and what scripts/package.sh makes and checks Debian packages with
-#   --for-tests      LibTorch, and what only tests and benchmarks need: Slurm's daemons, other readers of HDF5, Chromium
+#   --for-importing  ONNX and Protocol Buffers, for `triseg import`
+#   --for-packages   LibTorch, ONNX, and what scripts/package.sh makes and checks Debian packages with
+#   --for-tests      LibTorch, ONNX, and what only tests and benchmarks need: Slurm's daemons, other readers of HDF5, Chromium, PyTorch
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -20,20 +21,24 @@ training=(
   libtorch-dev
   libopenblas0-pthread # the BLAS that LibTorch runs on; the reference BLAS is 50 times slower
 )
+importing=(libonnx-dev libprotobuf-dev protobuf-compiler)
 tests=(
   ccache libgtest-dev libgmock-dev libbenchmark-dev
   hdf5-tools # the tests read files that h5repack and h5copy rewrote
   slurmctld slurmd slurm-client munge iproute2 clang-format-14 octave r-bioc-rhdf5 chromium zsh
   python3-pip python3-venv python3-setuptools python3-wheel # the wheel of the Python package
   python3-pil # python3 -m triseg.images, of folders
+  python3-onnx # the files that tests of the importer make
+  python3-torch # checkpoints of the Python original: 140 MB besides LibTorch
 )
 packaging=(dpkg-dev file lintian)
 case "${1:-}" in
   "") ;;
   --for-training) packages+=("${training[@]}") ;;
-  --for-packages) packages+=("${training[@]}" "${packaging[@]}") ;;
-  --for-tests) packages+=("${training[@]}" "${tests[@]}") ;;
-  *) fail "unknown argument '$1': expected --for-training, --for-packages, --for-tests or nothing" ;;
+  --for-importing) packages+=("${importing[@]}") ;;
+  --for-packages) packages+=("${training[@]}" "${importing[@]}" "${packaging[@]}") ;;
+  --for-tests) packages+=("${training[@]}" "${importing[@]}" "${tests[@]}") ;;
+  *) fail "unknown argument '$1': expected --for-training, --for-importing, --for-packages, --for-tests or nothing" ;;
 esac
 
 as_root() {

@@ -7,6 +7,7 @@
     Scorer    a process that scores codes as a search does, for searchers of one's own
 
 `python3 -m triseg.images` makes the file of a data set of folders of images or of a NumPy file.
+`python3 -m triseg.import_torch` makes a model file of a checkpoint of the Python original (docs/migrating.md).
 
 Everything that cannot be read or written raises Error, one line "FILE: what is wrong". docs/reading-runs.md shows the
 way, docs/run-file.md has every field.
