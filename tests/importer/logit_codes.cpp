@@ -1,5 +1,5 @@
-// logit_codes MODEL IMAGES: the teacher's logit codes of images that are pixels (N, channels, height, width), by the reference
-// engine. Writes scale and zero point of the logits as text, a line, then the codes (N, classes) as bytes.
+// logit_codes MODEL IMAGES: the teacher's logit codes of images that are pixels (N, channels, height, width), by the
+// reference engine. Writes scale and zero point of the logits as text, a line, then the codes (N, classes) as bytes.
 #include "learner/files/model_file.hpp"
 #include "worker/reference_engine.hpp"
 
