@@ -204,7 +204,7 @@ TEST(FitImage, CentresInAnInputThatIsNotSquare) {
   for (int y = 0; y < 30; ++y)
     for (int x = 0; x < 40; ++x) {
       const bool inside = y >= 1 && y < 29 && x >= 6 && x < 34;
-      ASSERT_EQ(out[y * 40 + x], inside ? images.image(2)[(y - 1) * 28 + x - 6] : 0);
+      ASSERT_EQ(out[y * 40 + x], inside ? images.pixels[(2 * 28 + y - 1) * 28 + x - 6] : 0);
     }
 }
 
@@ -220,8 +220,7 @@ TEST(QuantizeImages, TakesMoreImagesThanAPieceHas) {
     QuantizedNetwork network;
     network.network = make_recipe("lenet5").network;
     network.mean = network.standard_deviation = {0.5, 0.5, 0.5};
-    network.layers.resize(network.network.layers.size());
-    network.layers[0].input = {0.02, 80};
+    network.input = {0.02, 80};
     return network;
   }();
   const Images images = small_data(3, 32, 40, 1).train;
