@@ -154,7 +154,8 @@ void declare_problem(CLI::App& app, ProblemOptions& o) {
   app.add_option("--teacher", o.teacher, "Model file (default: that shipped for model, data and backend)")
       ->group(changes_results)
       ->check(path_text("a model file"));
-  results(app, "--sites", o.sites, "Sites to approximate: all, or names, kinds (conv, fc, add, ...) and patterns (conv*), with commas")
+  results(app, "--sites", o.sites,
+          "Sites to approximate: all, or names, kinds (conv, fc, add, ...) and patterns (conv*), with commas")
       ->check(offers({"all", "conv"}))
       ->type_name(list_type);
   results(app, "--kd-T", o.temperature, "Temperature of the distillation term")
