@@ -37,7 +37,7 @@ class Package(unittest.TestCase):
         cls.addClassCleanup(shutil.rmtree, cls.folder)
         writer, documentation = (os.path.join(SOURCE, name) for name in ("tests/learner/files/write_run.py", "docs/run-file.md"))
         subprocess.run([sys.executable, "-B", writer, documentation, cls.at("run.h5")], check=True)
-        shutil.copy(os.path.join(SOURCE, "models", "lenet5-fashion-mnist.h5"), cls.at("model.h5"))
+        shutil.copy(os.path.join(FEW, "lenet5-few.h5"), cls.at("model.h5"))
         with open(cls.at("sweep.toml"), "w") as file:
             file.write(SWEEP)
         for arguments in (["sweep", cls.at("sweep.toml"), "--out", cls.at("sweep")], ["sweep", "collect", cls.at("sweep")]):
