@@ -11,7 +11,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <cmath>
 #include <fstream>
 #include <sstream>
@@ -356,19 +355,6 @@ TEST(RunFile, DocumentationHoldsTheSchemaTable) {
               std::string::npos)
       << "paste this between the markers of docs/run-file.md:\n"
       << run_schema_markdown();
-}
-
-TEST(RunFile, TenThousandEpisodesAreFast) {
-  const TemporaryFolder folder;
-  const RunData run = example_run(true, 10000);
-  write_run(folder / "run.h5", run);
-  const auto begin = std::chrono::steady_clock::now();
-  write_run(folder / "run.h5", run);
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
-  RecordProperty("seconds", std::to_string(seconds.count()));
-#if defined(NDEBUG) && !defined(__SANITIZE_ADDRESS__)
-  EXPECT_LT(seconds.count(), 0.3);
-#endif
 }
 
 /// A program of the Python folder that compares runs.
