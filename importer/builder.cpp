@@ -130,8 +130,6 @@ int Builder::add_constant(const OnnxNode& at, const Shape& shape, std::vector<st
 }
 
 void Builder::quantize_image(const OnnxNode& at, const Activation& input, const OnnxScale& scale) {
-  if (scale.highest - scale.lowest != 255)
-    graph_.refuse(at, "gives the image {} codes; quantize it to 8 bits, not narrow", scale.highest - scale.lowest + 1);
   if (image_quantized_) {
     if (scale_of(image_value) == scale) return;
     graph_.refuse(at, "quantizes the image by another scale than an earlier node; use one");
@@ -147,6 +145,12 @@ void Builder::quantize_image(const OnnxNode& at, const Activation& input, const 
     mean -= input.offset[c] * deviation / input.factor[c];
     deviation /= input.factor[c];
   }
+  // The INT8 contract has no bound of the image's codes but 255.
+  for (std::size_t c = 0; c < input.factor.size(); ++c)
+    for (const int code : input_codes(network, static_cast<int>(c)))
+      if (code > scale.highest - scale.lowest)
+        graph_.refuse(at, "clips bright pixels to {} codes; quantize the image to 256",
+                      scale.highest - scale.lowest + 1);
 }
 
 Activation Builder::start_from_codes(const OnnxNode& at, Activation image, const OnnxScale& scale) {

@@ -44,13 +44,16 @@ Activation Pass::bounded(const OnnxNode& node, Activation x, double lower, doubl
 void Pass::relu(const OnnxNode& node) { put(node, bounded(node, input(node, 0), 0, infinity)); }
 
 void Pass::clip(const OnnxNode& node) {
-  double lower = node.real("min", -infinity), upper = node.real("max", infinity);
-  if (node.has_input(1)) lower = needed_constant(graph_, node, 1, "lower bound").real(0);
-  if (node.has_input(2)) upper = needed_constant(graph_, node, 2, "upper bound").real(0);
-  if (!(lower < upper)) graph_.refuse(node, "has bounds {} and {}", lower, upper);
-  if (lower < -1e30) lower = -infinity;
-  if (upper > 1e30) upper = infinity;
-  put(node, bounded(node, input(node, 0), lower, upper));
+  const ClipBounds bounds = clip_bounds(graph_, node);
+  Activation x = input(node, 0);
+  if (x.codes) {
+    // Bounds of integers are in their scale already, unless other nodes read what is not clipped.
+    const OnnxScale& scale = builder_.scale_of(x.value);
+    if (scale.lowest < bounds.lower || scale.highest > bounds.upper)
+      graph_.refuse(node, "clips integers that other nodes read, or that no QuantizeLinear made");
+    return put(node, std::move(x));
+  }
+  put(node, bounded(node, std::move(x), bounds.lower, bounds.upper));
 }
 
 void Pass::function(const OnnxNode& node) {

@@ -89,11 +89,16 @@ void Pass::check_operators() const {
 
 void Pass::run() {
   check_operators();
+  // Constants first: nodes look at those of the nodes behind them. Others follow from sizes that the pass finds.
+  const auto evaluated = [&](const OnnxNode& node) {
+    if (graph_.constants.contains(node.outputs.front())) return true;
+    auto constant = evaluate(graph_, node);
+    if (constant) graph_.constants[node.outputs.front()] = std::move(*constant);
+    return constant.has_value();
+  };
+  for (const OnnxNode& node : graph_.nodes) evaluated(node);
   for (const OnnxNode& node : graph_.nodes) {
-    if (auto constant = evaluate(graph_, node)) {
-      graph_.constants[node.outputs.front()] = std::move(*constant);
-      continue;
-    }
+    if (evaluated(node)) continue;
     const auto found = handlers().find(node.operation);
     if (found == handlers().end())
       graph_.refuse(node, "depends on the image; this operator can be imported on constants alone");

@@ -96,6 +96,8 @@ class Pass {
   void qlinear_softmax(const OnnxNode& node);
   Activation dequantized(const OnnxNode& node, std::size_t index);
   OnnxTensor dequantized_constant(const OnnxNode& node, std::size_t index, int axis) const;
+  /// The scale that inputs `first` and `first` + 1 give the node's output, with the bounds of a Clip behind it.
+  OnnxScale output_scale(const OnnxNode& node, std::size_t first) const;
   void put_quantized(const OnnxNode& node, Activation x, std::size_t scale);
 
   OnnxGraph& graph_;
