@@ -6,9 +6,10 @@
 NETWORK.logits.npy beside each file has the other program's outputs, (N, classes). RECORDS is a file of CIFAR-10's binary version
 whose first N images they are of. The imported network's logits are those of the reference engine.
 
-Needs a build with tests. "equal" is the share of logits with the same code, "one apart" that of those whose codes differ by one, "same class" the share of images
-whose largest logit, or one of several as large, is the other program's too. Outputs that are probabilities, of a Softmax, which the
-importer drops, are compared with the Softmax of the imported network's logits, in units of 1/256.
+Needs a build with tests. "equal" is the share of logits with the same code, "one apart" that of those whose codes differ by one,
+"furthest apart" the largest difference of codes, "same class" the share of images whose largest logit, or one of several as large, is
+the other program's too. Outputs that are probabilities, of a Softmax, which the importer drops, are compared with the Softmax of the
+imported network's logits, in codes whose step is the smallest difference of two of the other program's.
 """
 import os
 import subprocess
@@ -33,6 +34,8 @@ def read_logits(path):
         raise Error(f"{path}: {error}") from None
     if logits.ndim != 2 or not len(logits):
         raise Error(f"{path}: expected logits as (images, classes), found {logits.shape}")
+    if len(np.unique(logits)) < 2:
+        raise Error(f"{path}: all logits are the same")
     return logits
 
 
@@ -79,7 +82,8 @@ def row(name, expected, scale, found):
     same = 100 * np.mean(found[best] == found.max(1))
     kind = "codes"
     if are_probabilities(expected):
-        scale, found, kind = 1 / 256, softmax(found), "probabilities"
+        scale, kind = np.diff(np.unique(expected)).min(), "probabilities"
+        found = np.minimum(softmax(found), 255 * scale)
     apart = np.abs(np.rint((found - expected) / scale))
     shares = " | ".join(f"{100 * np.mean(apart == steps):.2f} %" for steps in (0, 1))
     return f"| {name} | {kind} | {len(expected)} | {shares} | {apart.max():.0f} | {same:.1f} % |"
