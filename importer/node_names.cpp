@@ -50,7 +50,7 @@ std::string node_name(const OnnxNode& node) {
     if (part.find("ReadVariableOp") == std::string::npos) text = part;
   std::vector<std::string> parts;
   for (const std::string& part : split(text, '/')) {
-    if (part.empty()) continue;
+    if (part.empty() || part == "act_quant" || part == "export_handler") continue;  // Brevitas has them everywhere
     if (!parts.empty() && part.starts_with(parts.back() + ".")) parts.back() = part;
     else parts.push_back(part);
   }

@@ -238,6 +238,25 @@ class Qdq(Importing):
                 with self.subTest(operator=operator, wrapped=wrapped):
                     self.check(n, n.qdq(n.classifier(x)))
 
+    def test_averages_without_a_scale_before_convolutions(self):
+        """Before a window of one position the convolution takes them in; before others they are rounded to codes."""
+        for size, relu in (1, False), (1, True), (3, False):
+            n = self.net(shape=(3, 12, 12))
+            x = n.add("AveragePool", [self.first(n)], kernel_shape=[2, 3], strides=[2, 2], pads=[1, 0, 1, 0], count_include_pad=1)
+            x = n.add("Relu", [x]) if relu else x
+            y = n.qdq(n.classifier(n.qdq(n.add("Relu", [n.conv(x, 6, size)]))))
+            exact = size == 1 and not relu
+            with self.subTest(size=size, relu=relu):
+                scale, difference, said = self.check(n, y, exact=exact)
+                self.assertEqual(": average" not in said, exact)
+                self.assertLess(np.abs(difference).max(), 3.1 * scale)
+
+    def test_average_that_two_nodes_read(self):
+        n = self.net()
+        x = n.add("GlobalAveragePool", [self.first(n)])
+        a, b = (n.qdq(n.conv(x, 4, 1)) for _ in range(2))
+        self.check(n, n.qdq(n.classifier(n.qdq(n.add("Add", [a, b])))))
+
     def test_pools(self):
         for operator, how in (("MaxPool", {"pads": [1, 0, 0, 1]}), ("MaxPool", {"ceil_mode": 1}), ("MaxPool", {"dilations": [2, 2]}),
                               ("AveragePool", {"pads": [1, 0, 0, 1]}), ("AveragePool", {"pads": [1, 1, 0, 0], "count_include_pad": 1}),
@@ -539,6 +558,20 @@ class Qonnx(Importing):
         x = n.add("DequantizeLinear", [c, scale, zero])
         self.check(n, n.qdq(n.classifier(x)))
 
+    def test_codes_and_weights_clipped_as_brevitas_does(self):
+        """Narrow codes of image and weights; signed ones of an activation, from the zero point up, are a ReLU's."""
+        n = self.net(mean=0.5, deviation=0.5)
+
+        def clipped(tensor, scale, low, high):
+            c = n.add("Clip", [n.add("QuantizeLinear", [tensor, np.float32(scale), np.int8(0)]), np.int8(low), np.int8(high)])
+            return n.add("DequantizeLinear", [c, np.float32(scale), np.int8(0)])
+
+        x = clipped("image", 1 / 127, -127, 127)
+        y = n.add("Conv", [x, clipped(n.real_weights((6, 3, 3, 3)), 1 / 100, -7, 7)])
+        x = clipped(y, np.abs(n.values[y]).max() / 100, 0, 100)
+        _, _, said = self.check(n, n.qdq(n.classifier(x)), "--preprocessing", "0.5/0.5")
+        self.assertEqual(len(self.sites(said)), 1)
+
 
 class Integers(Importing):
     """QLinearConv and its like."""
@@ -608,6 +641,12 @@ class Integers(Importing):
 
 
 class Refusals(Importing):
+    def test_image_that_is_clipped(self):
+        n = self.net()
+        x = n.quant("image", 1 / 255, narrow=1, signed=0)
+        y = n.add("Conv", [x, n.quant(n.real_weights((4, 3, 3, 3)), 1 / 128)])
+        self.refused(n, n.add("Flatten", [n.quant(y, 1 / 32)]), "/quant0", "255 codes")
+
     def refused(self, net, output, *parts, **saving):
         onnx, model = self.folder / "net.onnx", self.folder / "net.h5"
         net.save(onnx, output, check=False, **saving)
