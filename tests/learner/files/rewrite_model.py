@@ -90,7 +90,7 @@ def write_layers(old, new, layers):
 
 
 def copy_layers(old, new):
-    for layer in old["layers"].values():
+    for layer in sorted(old["layers"].values(), key=lambda group: group.attrs["index"]):
         for key in ("index", "input_scale", "input_zero_point", "output_scale", "output_zero_point"):
             new.attribute(layer.name, key, layer.attrs[key])
         for key in PARTS["convolution"]:
