@@ -55,6 +55,7 @@ struct Activation {
   std::vector<std::int64_t> dims;      ///< the tensor's, of one image
   Order order = Order::nchw;
   int pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0;  ///< zeros that the next window sees around it
+  std::vector<std::string> sources;                              ///< ONNX nodes since the last scale
   bool sole = false;                                             ///< no other tensor than this one reads the value
   bool ended = false;                                            ///< a Softmax that is dropped stood before it
 };

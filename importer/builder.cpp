@@ -88,7 +88,8 @@ Shape Builder::shape_of(const OnnxNode& at, const Node& node, const std::vector<
   return shape;
 }
 
-int Builder::add(const OnnxNode& at, Node node, QuantizedNode numbers, const OnnxScale& scale) {
+int Builder::add(const OnnxNode& at, Node node, QuantizedNode numbers, const OnnxScale& scale,
+                 const std::vector<std::string>& sources) {
   const Shape shape = shape_of(at, node);
   node.shape = shape;
   node.name = unique_name(node.name, [&](const std::string& name) {
@@ -96,7 +97,8 @@ int Builder::add(const OnnxNode& at, Node node, QuantizedNode numbers, const Onn
                        [&](const Node& other) { return other.name == name; });
   });
   const std::string operation(operation_name(node.operation));
-  notes.push_back(fmt::format("{} ({}) -> {}: {}{}, {} x {} x {}", at.name, at.operation, node.name, operation,
+  const std::string made_of = sources.empty() ? label(at) : fmt::format("{}", fmt::join(sources, ", "));
+  notes.push_back(fmt::format("{} -> {}: {}{}, {} x {} x {}", made_of, node.name, operation,
                               node.relu ? " with ReLU" : "", shape.channels, shape.height, shape.width));
   network.network.nodes.push_back(std::move(node));
   network.nodes.push_back(std::move(numbers));
@@ -130,8 +132,6 @@ int Builder::add_constant(const OnnxNode& at, const Shape& shape, std::vector<st
 }
 
 void Builder::quantize_image(const OnnxNode& at, const Activation& input, const OnnxScale& scale) {
-  if (scale.highest - scale.lowest != 255)
-    graph_.refuse(at, "gives the image {} codes; quantize it to 8 bits, not narrow", scale.highest - scale.lowest + 1);
   if (image_quantized_) {
     if (scale_of(image_value) == scale) return;
     graph_.refuse(at, "quantizes the image by another scale than an earlier node; use one");
@@ -147,6 +147,12 @@ void Builder::quantize_image(const OnnxNode& at, const Activation& input, const 
     mean -= input.offset[c] * deviation / input.factor[c];
     deviation /= input.factor[c];
   }
+  // The INT8 contract has no bound of the image's codes but 255.
+  for (std::size_t c = 0; c < input.factor.size(); ++c)
+    for (const int code : input_codes(network, static_cast<int>(c)))
+      if (code > scale.highest - scale.lowest)
+        graph_.refuse(at, "clips bright pixels to {} codes; quantize the image to 256",
+                      scale.highest - scale.lowest + 1);
 }
 
 Activation Builder::start_from_codes(const OnnxNode& at, Activation image, const OnnxScale& scale) {
@@ -181,6 +187,7 @@ void Builder::fold_bounds(const Activation& input, const OnnxScale& scale) {
     for (std::uint8_t& q : map) q = static_cast<std::uint8_t>(std::clamp(q + shift, numbers.lowest, numbers.highest));
   Node& node = network.network.nodes[input.value];
   node.relu = true;
+  notes.push_back(fmt::format("{} -> {}: its ReLU", fmt::join(input.sources, ", "), node.name));
   // Copies of codes need maps once zero points differ.
   if (node.operation == Operation::concatenate && numbers.maps.empty())
     for (const int part : node.inputs) numbers.maps.push_back(map_of(network.scale(part), {}, codes));
@@ -200,7 +207,7 @@ int Builder::add_table(const OnnxNode& at, const Activation& input, const OnnxSc
   numbers.lowest = codes.lowest;
   numbers.highest = codes.highest;
   numbers.maps = {map_of(network.scale(input.value), input.tail, codes)};
-  return add(at, std::move(node), std::move(numbers), scale);
+  return add(at, std::move(node), std::move(numbers), scale, input.sources);
 }
 
 void Builder::finish_convolution(const OnnxNode& at, const Draft& draft, QuantizedNode& numbers, int input) const {
@@ -229,13 +236,12 @@ void Builder::finish_convolution(const OnnxNode& at, const Draft& draft, Quantiz
   }
 }
 
-int Builder::finish(const OnnxNode& at, Draft& draft, const OnnxScale& scale) {
+int Builder::finish(const OnnxNode& at, Draft& draft, const OnnxScale& scale, const std::vector<std::string>& sources) {
   Node node = draft.node;
   QuantizedNode numbers = std::move(draft.numbers);
   const bool relu = draft.tail.lower == 0 || (draft.may_fold_relu && scale.zero_point == scale.lowest);
-  bool keeps_sign = false;
-  if (node.operation == Operation::average || node.operation == Operation::concatenate) {
-    keeps_sign = true;
+  bool keeps_sign = node.operation != Operation::convolution;
+  if (keeps_sign) {
     for (std::size_t i = 0; i < node.inputs.size(); ++i)
       keeps_sign = keeps_sign && ((nonnegative(node.inputs[i]) && (draft.tails.empty() || !draft.tails[i].function)) ||
                                   (!draft.tails.empty() && draft.tails[i].lower >= 0));
@@ -260,7 +266,7 @@ int Builder::finish(const OnnxNode& at, Draft& draft, const OnnxScale& scale) {
     }
     if (copies) numbers.maps.clear();
   }
-  int value = add(at, std::move(node), std::move(numbers), scale);
+  int value = add(at, std::move(node), std::move(numbers), scale, sources);
   for (Node pool : draft.pools) {
     pool.inputs = {value};
     QuantizedNode same;
@@ -290,7 +296,7 @@ Activation Builder::quantize(const OnnxNode& at, Activation input, const OnnxSca
       break;
     }
     case Activation::Kind::draft:
-      input.value = finish(at, input.draft, scale);
+      input.value = finish(at, input.draft, scale, input.sources);
       input.draft = {};
       break;
   }
@@ -298,41 +304,10 @@ Activation Builder::quantize(const OnnxNode& at, Activation input, const OnnxSca
   input.tail = {};
   input.codes = true;
   input.sole = sole;
+  input.sources.clear();
   input.factor.clear();
   input.offset.clear();
   return input;
-}
-
-Activation Builder::close(const OnnxNode& at, Activation input) {
-  const Draft& draft = input.draft;
-  if (draft.node.operation != Operation::convolution)
-    graph_.refuse(at, "its output, the logits, has no scale; quantize the output, too");
-  const int source = draft.node.inputs.front();
-  const CodeScale& in = network.scale(source);
-  const int lowest = source == image_value ? 0 : network.nodes[source].lowest;
-  const int highest = source == image_value ? 255 : network.nodes[source].highest;
-  const std::size_t channels = draft.numbers.weight_scale.size(), fan_in = draft.numbers.weights.size() / channels;
-  double least = 0, most = 0;
-  for (std::size_t c = 0; c < channels; ++c) {
-    double down = 0, up = 0;
-    for (std::size_t i = 0; i < fan_in; ++i) {
-      const double w = draft.numbers.weights[c * fan_in + i];
-      const double a = w * (lowest - in.zero_point) / 2, b = w * (highest - in.zero_point) / 2;
-      down += std::min(a, b);
-      up += std::max(a, b);
-    }
-    const double unit = in.scale * draft.numbers.weight_scale[c], bias = draft.bias.empty() ? 0 : draft.bias[c];
-    least = std::min(least, unit * (down + bias));
-    most = std::max(most, unit * (up + bias));
-  }
-  const double scale = float((most - least) / 255);
-  if (!(scale > 0)) graph_.refuse(at, "makes logits that are always 0");
-  const int zero = static_cast<int>(std::clamp(std::nearbyint(-least / scale), 0.0, 255.0));
-  notes.push_back(fmt::format(
-      "{}: the file gives the logits no scale; theirs, {:.6g}, covers what inputs up to half their range can make",
-      at.name, scale));
-  input.draft.may_fold_relu = false;
-  return quantize(at, std::move(input), {scale, zero, 0, 255}, true);
 }
 
 }  // namespace triseg

@@ -3,6 +3,7 @@
 
 #include "importer/activation.hpp"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,12 +34,21 @@ class Builder {
   /// A shape of the node on top of what is there. Throws Error naming the ONNX node where it does not fit.
   Shape shape_of(const OnnxNode& at, const Node& node, const std::vector<Node>& pools = {});
 
-  /// Adds the last node's scale where the file has none: codes cover what its inputs at half their range can make.
-  Activation close(const OnnxNode& at, Activation draft);
+  /// Gives the logits a scale where the file has none (missing_scales.cpp).
+  Activation close(const OnnxNode& at, Activation logits);
+  /// The scale that a draft without one may have: of a concatenation of equal scales theirs, of an average its input's.
+  std::optional<OnnxScale> natural_scale(const Draft& draft) const;
+  /// The least and largest real number of a value.
+  struct Range {
+    double least, most;
+  };
+  Range range(int value) const;
 
  private:
-  int add(const OnnxNode& at, Node node, QuantizedNode numbers, const OnnxScale& scale);
-  int finish(const OnnxNode& at, Draft& draft, const OnnxScale& scale);
+  /// `sources` are the ONNX nodes that it is made of; none: `at`.
+  int add(const OnnxNode& at, Node node, QuantizedNode numbers, const OnnxScale& scale,
+          const std::vector<std::string>& sources = {});
+  int finish(const OnnxNode& at, Draft& draft, const OnnxScale& scale, const std::vector<std::string>& sources);
   int add_table(const OnnxNode& at, const Activation& input, const OnnxScale& scale);
   /// Multipliers are those of ONNX Runtime, s_in * s_w / s_out with each operation rounded to float32. For the INT8
   /// contract, which takes product and quotient in double, weight scales change by about one part in 10^7.
@@ -46,6 +56,7 @@ class Builder {
   void quantize_image(const OnnxNode& at, const Activation& input, const OnnxScale& scale);
   bool folds(const Activation& input, const OnnxScale& scale) const;
   void fold_bounds(const Activation& input, const OnnxScale& scale);
+  Range logit_range(const OnnxNode& at, const Activation& logits) const;
 
   const OnnxGraph& graph_;
   std::vector<OnnxScale> scales_{OnnxScale{}};  // by value + 1

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <numeric>
 
 namespace triseg {
@@ -192,6 +193,17 @@ const OnnxTensor& needed_constant(const OnnxGraph& graph, const OnnxNode& node, 
   return *found;
 }
 
+ClipBounds clip_bounds(const OnnxGraph& graph, const OnnxNode& node) {
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  ClipBounds result{node.real("min", -infinity), node.real("max", infinity)};
+  if (node.has_input(1)) result.lower = needed_constant(graph, node, 1, "lower bound").real(0);
+  if (node.has_input(2)) result.upper = needed_constant(graph, node, 2, "upper bound").real(0);
+  if (!(result.lower < result.upper)) graph.refuse(node, "has bounds {} and {}", result.lower, result.upper);
+  if (result.lower < -1e30) result.lower = -infinity;
+  if (result.upper > 1e30) result.upper = infinity;
+  return result;
+}
+
 std::optional<std::vector<std::int64_t>> integers_of(const OnnxGraph& graph, const OnnxNode& node,
                                                      const std::string& attribute, std::size_t input) {
   if (node.has(attribute)) return node.integers(attribute, {});
@@ -276,7 +288,7 @@ bool is_evaluated(const std::string& operation) {
   static const std::set<std::string> all = {
       "Constant",       "Identity",         "Dropout", "Cast",      "Gather", "Unsqueeze", "Squeeze", "Concat",
       "Slice",          "Reshape",          "Flatten", "Transpose", "Add",    "Sub",       "Mul",     "Div",
-      "QuantizeLinear", "DequantizeLinear", "Quant"};
+      "QuantizeLinear", "DequantizeLinear", "Quant",   "Clip"};
   return all.contains(operation);
 }
 
@@ -336,6 +348,12 @@ std::optional<OnnxTensor> evaluate(const OnnxGraph& graph, const OnnxNode& node)
   }
   if (operation == "Add" || operation == "Sub" || operation == "Mul" || operation == "Div")
     return arithmetic(graph, node, x, needed_constant(graph, node, 1, "input"));
+  if (operation == "Clip") {
+    const ClipBounds bounds = clip_bounds(graph, node);
+    OnnxTensor result = plain(x);
+    for (double& value : result.values) value = std::clamp(value, bounds.lower, bounds.upper);
+    return result;
+  }
   if (operation == "QuantizeLinear") {
     const OnnxTensor* zero = constant_input(graph, node, 2);
     const Type type = zero ? zero->type : Type::uint8;

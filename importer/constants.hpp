@@ -14,12 +14,14 @@ struct OnnxScale {
   int lowest = 0, highest = 255;
 
   bool operator==(const OnnxScale&) const = default;
+  /// True if integers stand for the same numbers.
+  bool same_numbers(const OnnxScale& other) const { return scale == other.scale && zero_point == other.zero_point; }
 };
 
 /// The constant that a node makes of constants, or nothing if this operator is none that is worked out in advance.
 /// Handles Constant, Identity, Dropout, Cast, Gather, Unsqueeze, Squeeze, Concat, Slice, Reshape, Flatten,
-/// Transpose, Add, Sub, Mul, Div, QuantizeLinear, DequantizeLinear and Quant. A constant that DequantizeLinear or Quant
-/// makes keeps its integers, with their scale. Throws Error.
+/// Transpose, Add, Sub, Mul, Div, Clip, QuantizeLinear, DequantizeLinear and Quant. A constant that DequantizeLinear or
+/// Quant makes keeps its integers, with their scale. Throws Error.
 std::optional<OnnxTensor> evaluate(const OnnxGraph& graph, const OnnxNode& node);
 
 /// True for the operators that evaluate() handles.
@@ -30,6 +32,13 @@ bool is_evaluated(const std::string& operation);
 OnnxScale linear_scale(const OnnxGraph& graph, const OnnxNode& node, std::size_t first);
 /// The scale that Quant of QONNX gives an activation: at most 8 bits, a whole zero point, rounding to nearest even.
 OnnxScale quant_scale(const OnnxGraph& graph, const OnnxNode& node);
+
+struct ClipBounds {
+  double lower, upper;  ///< infinite where there is none
+};
+
+/// The bounds of Clip. Throws Error.
+ClipBounds clip_bounds(const OnnxGraph& graph, const OnnxNode& node);
 
 /// The constant that input `index` of the node is, or null.
 const OnnxTensor* constant_input(const OnnxGraph& graph, const OnnxNode& node, std::size_t index);

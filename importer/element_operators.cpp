@@ -44,13 +44,16 @@ Activation Pass::bounded(const OnnxNode& node, Activation x, double lower, doubl
 void Pass::relu(const OnnxNode& node) { put(node, bounded(node, input(node, 0), 0, infinity)); }
 
 void Pass::clip(const OnnxNode& node) {
-  double lower = node.real("min", -infinity), upper = node.real("max", infinity);
-  if (node.has_input(1)) lower = needed_constant(graph_, node, 1, "lower bound").real(0);
-  if (node.has_input(2)) upper = needed_constant(graph_, node, 2, "upper bound").real(0);
-  if (!(lower < upper)) graph_.refuse(node, "has bounds {} and {}", lower, upper);
-  if (lower < -1e30) lower = -infinity;
-  if (upper > 1e30) upper = infinity;
-  put(node, bounded(node, input(node, 0), lower, upper));
+  const ClipBounds bounds = clip_bounds(graph_, node);
+  Activation x = input(node, 0);
+  if (x.codes) {
+    // Bounds of integers are in their scale already, unless other nodes read what is not clipped.
+    const OnnxScale& scale = builder_.scale_of(x.value);
+    if (scale.lowest < bounds.lower || scale.highest > bounds.upper)
+      graph_.refuse(node, "clips integers that other nodes read, or that no QuantizeLinear made");
+    return put(node, std::move(x));
+  }
+  put(node, bounded(node, std::move(x), bounds.lower, bounds.upper));
 }
 
 void Pass::function(const OnnxNode& node) {
@@ -110,8 +113,7 @@ void Pass::affine(const OnnxNode& node, Activation x, const OnnxTensor& factor, 
   }
   if (x.kind == Activation::Kind::value) {
     if (x.codes) graph_.refuse(node, "its input are integers; put DequantizeLinear between");
-    if (f.size() != 1 || o.size() != 1)
-      graph_.refuse(node, "stands behind no convolution; fold it into one before quantizing");
+    if (f.size() != 1 || o.size() != 1) return put(node, scaled_channels(node, as_value(node, std::move(x)), f, o));
     const float a = float(f[0]), b = float(o[0]);
     x.tail = a == 1 ? x.tail.then([b](float v) { return v + b; }) : x.tail.then([a, b](float v) { return v * a + b; });
     return put(node, std::move(x));
@@ -124,8 +126,29 @@ void Pass::affine(const OnnxNode& node, Activation x, const OnnxTensor& factor, 
   OnnxTensor bias = offset;
   if (bias.scalar() && f.size() > 1) bias.values = std::vector<double>(1, bias.real(0)), bias.quantized.reset();
   add_bias(graph_, node, bias, builder_.network.scale(draft.node.inputs.front()).scale, draft);
-  note(node, "becomes part of " + draft.node.name);
   put(node, std::move(x));
+}
+
+Activation Pass::scaled_channels(const OnnxNode& node, Activation x, const std::vector<double>& factor,
+                                 const std::vector<double>& offset) {
+  Draft draft;
+  draft.node.operation = Operation::convolution;
+  draft.node.name = node_name(node);
+  draft.node.inputs = {x.value};
+  draft.node.groups = draft.node.shape.channels = x.shape.channels;
+  // The largest weight, so that the bias has the finest unit.
+  constexpr int weight = 127;
+  draft.numbers.weights.assign(x.shape.channels, weight);
+  draft.numbers.weight_scale.assign(x.shape.channels, 1.0 / weight);
+  draft.bias.assign(x.shape.channels, 0);
+  multiply_channels(graph_, node, factor, draft);
+  add_bias(graph_, node, {{std::int64_t(offset.size())}, OnnxTensor::Type::real, offset, std::nullopt},
+           builder_.network.scale(x.value).scale, draft);
+  draft.may_fold_relu = true;
+  x.kind = Activation::Kind::draft;
+  x.sole = true;
+  x.draft = std::move(draft);
+  return x;
 }
 
 Activation Pass::constant_value(const OnnxNode& node, const OnnxTensor& constant, const Activation& beside) {

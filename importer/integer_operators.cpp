@@ -1,6 +1,7 @@
 #include "importer/pass.hpp"
 #include "importer/weights.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 namespace triseg {
@@ -8,7 +9,7 @@ namespace triseg {
 void Pass::quantize_linear(const OnnxNode& node) {
   Activation x = input(node, 0);
   if (x.ended) return put(node, std::move(x));
-  put(node, builder_.quantize(node, std::move(x), linear_scale(graph_, node, 1), sole(node)));
+  put_quantized(node, std::move(x), 1);
 }
 
 void Pass::dequantize_linear(const OnnxNode& node) {
@@ -25,7 +26,7 @@ Activation Pass::dequantized(const OnnxNode& node, std::size_t index) {
     tensors_[node.inputs[index]] = x;
   }
   if (!x.codes) graph_.refuse(node, "its input is not quantized");
-  if (builder_.scale_of(x.value) != linear_scale(graph_, node, index + 1))
+  if (!builder_.scale_of(x.value).same_numbers(linear_scale(graph_, node, index + 1)))
     graph_.refuse(node, "reads its input '{}' by another scale than it was made with", node.inputs[index]);
   x.codes = false;
   return x;
@@ -59,8 +60,22 @@ OnnxTensor Pass::dequantized_constant(const OnnxNode& node, std::size_t index, i
   return result;
 }
 
+OnnxScale Pass::output_scale(const OnnxNode& node, std::size_t first) const {
+  OnnxScale scale = linear_scale(graph_, node, first);
+  if (!sole(node)) return scale;
+  for (const OnnxNode& next : graph_.nodes) {
+    if (next.operation != "Clip" || !next.has_input(0) || next.inputs[0] != node.outputs.front()) continue;
+    const ClipBounds bounds = clip_bounds(graph_, next);
+    scale.lowest = int(std::clamp(std::ceil(bounds.lower), double(scale.lowest), double(scale.highest)));
+    scale.highest = int(std::clamp(std::floor(bounds.upper), double(scale.lowest), double(scale.highest)));
+    if (scale.zero_point < scale.lowest || scale.zero_point > scale.highest)
+      graph_.refuse(next, "leaves out the zero point, {}", scale.zero_point);
+  }
+  return scale;
+}
+
 void Pass::put_quantized(const OnnxNode& node, Activation x, std::size_t scale) {
-  put(node, builder_.quantize(node, std::move(x), linear_scale(graph_, node, scale), sole(node)));
+  put(node, builder_.quantize(node, std::move(x), output_scale(node, scale), sole(node)));
 }
 
 namespace {

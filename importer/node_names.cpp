@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <set>
 #include <vector>
 
 namespace triseg {
@@ -30,6 +31,13 @@ bool repeats_operator(const std::string& part, const std::string& operation) {
   return false;
 }
 
+/// What --sites and --attention-layers take beside names.
+const std::set<std::string>& selections() {
+  static const std::set<std::string> all = {"all",     "none",     "default",     "conv",  "fc",       "average",
+                                            "maximum", "multiply", "concatenate", "table", "constant", "add"};
+  return all;
+}
+
 }  // namespace
 
 std::string node_name(const OnnxNode& node) {
@@ -54,7 +62,8 @@ std::string node_name(const OnnxNode& node) {
     if (!std::isalnum(static_cast<unsigned char>(c)) && c != '.' && c != '-' && c != '_') c = '_';
   constexpr std::size_t longest = 80;
   if (name.size() > longest) name.erase(0, name.size() - longest);
-  return name.empty() ? node.operation : name;
+  if (name.empty()) return node.operation;
+  return selections().contains(name) ? name + "_" : name;
 }
 
 std::string unique_name(const std::string& name, const std::function<bool(const std::string&)>& taken) {

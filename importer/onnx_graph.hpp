@@ -60,6 +60,9 @@ struct OnnxNode {
   std::vector<std::int64_t> integers(const std::string& attribute, std::vector<std::int64_t> otherwise) const;
 };
 
+/// "/layer1/conv1/Conv (Conv)", for notes.
+inline std::string label(const OnnxNode& node) { return node.name + " (" + node.operation + ")"; }
+
 /// An input of the graph that is no initializer.
 struct OnnxInput {
   std::string name;

@@ -89,11 +89,16 @@ void Pass::check_operators() const {
 
 void Pass::run() {
   check_operators();
+  // Constants first: nodes look at those of the nodes behind them. Others follow from sizes that the pass finds.
+  const auto evaluated = [&](const OnnxNode& node) {
+    if (graph_.constants.contains(node.outputs.front())) return true;
+    auto constant = evaluate(graph_, node);
+    if (constant) graph_.constants[node.outputs.front()] = std::move(*constant);
+    return constant.has_value();
+  };
+  for (const OnnxNode& node : graph_.nodes) evaluated(node);
   for (const OnnxNode& node : graph_.nodes) {
-    if (auto constant = evaluate(graph_, node)) {
-      graph_.constants[node.outputs.front()] = std::move(*constant);
-      continue;
-    }
+    if (evaluated(node)) continue;
     const auto found = handlers().find(node.operation);
     if (found == handlers().end())
       graph_.refuse(node, "depends on the image; this operator can be imported on constants alone");
@@ -121,14 +126,24 @@ Activation Pass::input(const OnnxNode& node, std::size_t index) const {
   return found->second;
 }
 
-Activation Pass::value_input(const OnnxNode& node, std::size_t index) { return as_value(node, input(node, index)); }
+Activation Pass::value_input(const OnnxNode& node, std::size_t index) {
+  const Activation x = as_value(node, input(node, index));
+  tensors_[node.inputs[index]] = x;  // other nodes that read it share what was made
+  return x;
+}
 
 Activation Pass::as_value(const OnnxNode& node, Activation x) {
   if (x.kind == Activation::Kind::image)
     graph_.refuse(node, "its input, the image, is not quantized; put QuantizeLinear and DequantizeLinear between");
-  if (x.kind == Activation::Kind::draft)
+  if (x.kind == Activation::Kind::draft) {
+    if (const auto scale = builder_.natural_scale(x.draft)) {
+      x = builder_.quantize(node, x, *scale, x.sole);
+      x.codes = false;
+      return x;
+    }
     graph_.refuse(node, "its input, made by {}, is not quantized; put QuantizeLinear and DequantizeLinear between",
                   x.draft.node.name);
+  }
   if (x.codes) graph_.refuse(node, "its input are integers; put DequantizeLinear between");
   if (x.tail.plain()) return x;
   // A ReLU alone takes codes to codes of the same scale.
@@ -143,6 +158,9 @@ Activation Pass::as_value(const OnnxNode& node, Activation x) {
 
 void Pass::put(const OnnxNode& node, Activation result) {
   result.sole = result.sole && sole(node);
+  const bool made = result.kind == Activation::Kind::value && result.tail.plain();
+  if (made) result.sources.clear();
+  else result.sources.push_back(label(node));
   tensors_[node.outputs.front()] = std::move(result);
 }
 
@@ -152,7 +170,7 @@ bool Pass::sole(const OnnxNode& node) const {
 }
 
 void Pass::note(const OnnxNode& node, const std::string& what) {
-  builder_.notes.push_back(fmt::format("{} ({}): {}", node.name, node.operation, what));
+  builder_.notes.push_back(fmt::format("{}: {}", label(node), what));
 }
 
 Activation Pass::output(const std::string& tensor) {
@@ -162,9 +180,9 @@ Activation Pass::output(const std::string& tensor) {
   for (const OnnxNode& node : graph_.nodes)
     if (node.outputs.front() == tensor) at = &node;
   Activation result = found->second;
-  if (result.kind == Activation::Kind::draft) result = builder_.close(*at, result);
-  else if (!result.tail.plain() && !result.ended)
-    graph_.refuse(*at, "makes the logits by a function of codes without a scale; quantize its output");
+  result.ended = false;
+  if (result.kind == Activation::Kind::draft || (result.kind == Activation::Kind::value && !result.tail.plain()))
+    result = builder_.close(*at, result);
   if (result.kind == Activation::Kind::image || result.value == image_value)
     graph_.refuse(*at, "makes the output, which is the image itself");
   return result;

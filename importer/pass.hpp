@@ -35,6 +35,8 @@ class Pass {
   /// The input as a value that has a scale and no tail.
   Activation value_input(const OnnxNode& node, std::size_t index);
   Activation as_value(const OnnxNode& node, Activation x);
+  /// The input of a convolution with these weights: a value, or an average without a scale that becomes part of it.
+  Activation convolution_input(const OnnxNode& node, const OnnxTensor& weights);
   void put(const OnnxNode& node, Activation result);
   void note(const OnnxNode& node, const std::string& what);
   bool sole(const OnnxNode& node) const;
@@ -68,6 +70,9 @@ class Pass {
   Activation with_constant(const OnnxNode& node, Operation operation, Activation x, const OnnxTensor& constant);
   Activation constant_value(const OnnxNode& node, const OnnxTensor& constant, const Activation& beside);
   std::vector<double> per_channel(const OnnxNode& node, const OnnxTensor& tensor, const Activation& x) const;
+  /// The depthwise convolution that multiplies each channel of a value and adds to it.
+  Activation scaled_channels(const OnnxNode& node, Activation x, const std::vector<double>& factor,
+                             const std::vector<double>& offset);
   void affine(const OnnxNode& node, Activation x, const OnnxTensor& factor, const OnnxTensor& offset);
 
   // shapes (shape_operators.cpp)
@@ -96,6 +101,8 @@ class Pass {
   void qlinear_softmax(const OnnxNode& node);
   Activation dequantized(const OnnxNode& node, std::size_t index);
   OnnxTensor dequantized_constant(const OnnxNode& node, std::size_t index, int axis) const;
+  /// The scale that inputs `first` and `first` + 1 give the node's output, with the bounds of a Clip behind it.
+  OnnxScale output_scale(const OnnxNode& node, std::size_t first) const;
   void put_quantized(const OnnxNode& node, Activation x, std::size_t scale);
 
   OnnxGraph& graph_;

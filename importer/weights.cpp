@@ -48,10 +48,31 @@ void add_bias(const OnnxGraph& graph, const OnnxNode& node, const OnnxTensor& bi
 void multiply_channels(const OnnxGraph& graph, const OnnxNode& node, const std::vector<double>& factor, Draft& draft) {
   for (std::size_t c = 0; c < draft.bias.size(); ++c) {
     const double f = factor[factor.size() == 1 ? 0 : c];
-    if (!(f > 0))
-      graph.refuse(node, "multiplies channel {} by {}; fold it into the weights before they are quantized", c, f);
-    draft.numbers.weight_scale[c] *= f;
+    if (!std::isfinite(f)) graph.refuse(node, "multiplies channel {} by {}", c, f);
+    if (f != 0) draft.numbers.weight_scale[c] *= std::abs(f);
+    if (f > 0) continue;
+    // A scale is positive: the sign goes to the weights.
+    const int sign = f < 0 ? -1 : 0;
+    const std::size_t fan_in = draft.numbers.weights.size() / draft.bias.size();
+    for (std::size_t i = c * fan_in; i < (c + 1) * fan_in; ++i) {
+      const int code = sign * draft.numbers.weights[i];
+      if (code > 127)
+        graph.refuse(node, "multiplies weights that are -128 by {}; fold it into them before they are quantized", f);
+      draft.numbers.weights[i] = static_cast<std::int8_t>(code);
+    }
+    draft.bias[c] *= sign;
   }
+}
+
+void spread_weights(const Node& average, Draft& draft) {
+  const int count = average.window.height * average.window.width;
+  std::vector<std::int8_t> weights;
+  weights.reserve(draft.numbers.weights.size() * count);
+  for (const std::int8_t weight : draft.numbers.weights) weights.insert(weights.end(), count, weight);
+  draft.numbers.weights = std::move(weights);
+  for (double& scale : draft.numbers.weight_scale) scale /= count;
+  draft.node.inputs = average.inputs;
+  draft.node.window = average.window;
 }
 
 OnnxTensor with_channels_first(const OnnxTensor& matrix, const Shape& input) {

@@ -16,8 +16,11 @@ void set_weights(const OnnxGraph& graph, const OnnxNode& node, const OnnxTensor&
 /// Integers whose scale is s_in * s_w are taken as they are; real numbers are divided by it. `input` is s_in.
 void add_bias(const OnnxGraph& graph, const OnnxNode& node, const OnnxTensor& bias, double input, Draft& draft);
 
-/// Multiplies each output channel of a draft. Throws Error for a factor that is not positive.
+/// Multiplies each output channel of a draft. Throws Error for a negative factor of weights that are -128.
 void multiply_channels(const OnnxGraph& graph, const OnnxNode& node, const std::vector<double>& factor, Draft& draft);
+
+/// Makes a convolution of the averages' input of one, with a window of 1 x 1, of averages. Its bias must not be set.
+void spread_weights(const Node& average, Draft& draft);
 
 /// The matrix (out, K) of weights whose inputs come in the order (H, W, C), in the order (C, H, W).
 OnnxTensor with_channels_first(const OnnxTensor& matrix, const Shape& input);

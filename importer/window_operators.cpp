@@ -3,6 +3,7 @@
 #include "importer/weights.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 namespace triseg {
 namespace {
@@ -25,6 +26,30 @@ void set_plane(Activation& x, const Shape& shape) {
 
 bool padded(const Activation& x) { return x.pad_top || x.pad_left || x.pad_bottom || x.pad_right; }
 void unpad(Activation& x) { x.pad_top = x.pad_left = x.pad_bottom = x.pad_right = 0; }
+
+/// An average that is a convolution with equal weights: as many codes count everywhere.
+bool is_sum(const Activation& x) {
+  if (x.kind != Activation::Kind::draft || x.draft.node.operation != Operation::average) return false;
+  const Window& w = x.draft.node.window;
+  const bool pads = w.pad_top || w.pad_left || w.pad_bottom || w.pad_right;
+  return x.draft.tail.plain() && x.draft.pools.empty() && !padded(x) && !w.ceil &&
+         (!pads || x.draft.node.count_padding);
+}
+
+/// The largest sum of 255 times each weight of an output channel.
+double largest_sum(const OnnxTensor& weights) {
+  double largest = 0;
+  const std::size_t fan_in =
+      std::max<std::size_t>(1, weights.values.size() / std::max<std::int64_t>(1, weights.dims[0]));
+  for (std::size_t i = 0; i < weights.values.size();) {
+    double sum = 0;
+    for (const std::size_t end = std::min(i + fan_in, weights.values.size()); i < end; ++i)
+      sum +=
+          255 * std::abs(weights.values[i] - (weights.quantized ? weights.quantized->zero_point[weights.slice(i)] : 0));
+    largest = std::max(largest, sum);
+  }
+  return largest;
+}
 
 }  // namespace
 
@@ -64,6 +89,22 @@ Window Pass::window_of(const OnnxNode& node, const Activation& x, int height, in
   return w;
 }
 
+Activation Pass::convolution_input(const OnnxNode& node, const OnnxTensor& weights) {
+  const Activation x = input(node, 0);
+  if (!is_sum(x) || weights.dims.size() < 2) return value_input(node, 0);
+  const bool point = weights.dims.size() == 2 ? x.shape.positions() == 1
+                                              : weights.dims == Dims{weights.dims[0], weights.dims[1], 1, 1};
+  const auto all = [&](const char* attribute, std::int64_t value) {
+    for (const std::int64_t x : node.integers(attribute, {}))
+      if (x != value) return false;
+    return true;
+  };
+  const Window& w = x.draft.node.window;
+  // Accumulators have 32 bits; half of them are left to the bias.
+  const bool fits = largest_sum(weights) * w.height * w.width < 1 << 30;
+  return point && fits && all("strides", 1) && all("pads", 0) ? x : value_input(node, 0);
+}
+
 Activation Pass::convolution(const OnnxNode& node, Activation x, const OnnxTensor& weights) const {
   if (weights.dims.size() != 4)
     graph_.refuse(node, "convolves over {} axes; only planes, of two, can be imported",
@@ -82,6 +123,7 @@ Activation Pass::convolution(const OnnxNode& node, Activation x, const OnnxTenso
     graph_.refuse(node, "has weights for {} channels in {} groups; its input has {}", d[1], draft.node.groups,
                   x.shape.channels);
   set_weights(graph_, node, weights, draft);
+  if (x.kind == Activation::Kind::draft) spread_weights(x.draft.node, draft);
   draft.may_fold_relu = true;
   unpad(x);
   x.kind = Activation::Kind::draft;
@@ -91,11 +133,11 @@ Activation Pass::convolution(const OnnxNode& node, Activation x, const OnnxTenso
 }
 
 void Pass::conv(const OnnxNode& node) {
-  const Activation x = value_input(node, 0);
-  Activation result = convolution(node, x, needed_constant(graph_, node, 1, "weights"));
+  const OnnxTensor& weights = needed_constant(graph_, node, 1, "weights");
+  Activation result = convolution(node, convolution_input(node, weights), weights);
   if (node.has_input(2))
-    add_bias(graph_, node, needed_constant(graph_, node, 2, "bias"), builder_.network.scale(x.value).scale,
-             result.draft);
+    add_bias(graph_, node, needed_constant(graph_, node, 2, "bias"),
+             builder_.network.scale(result.draft.node.inputs[0]).scale, result.draft);
   set_plane(result, builder_.shape_of(node, result.draft.node));
   put(node, std::move(result));
 }
@@ -118,6 +160,7 @@ Activation Pass::full_plane(const OnnxNode& node, Activation x, OnnxTensor matri
   draft.node.window.width = x.shape.width;
   draft.node.shape.channels = int(std::min<std::int64_t>(matrix.dims[0], 1 << 20));
   set_weights(graph_, node, matrix, draft);
+  if (x.kind == Activation::Kind::draft) spread_weights(x.draft.node, draft);
   draft.may_fold_relu = true;
   x.kind = Activation::Kind::draft;
   x.sole = true;
@@ -129,25 +172,24 @@ Activation Pass::full_plane(const OnnxNode& node, Activation x, OnnxTensor matri
 
 void Pass::gemm(const OnnxNode& node) {
   if (node.integer("transA", 0) != 0) graph_.refuse(node, "transposes its input (transA)");
-  const Activation x = value_input(node, 0);
   OnnxTensor matrix = needed_constant(graph_, node, 1, "weights");
   if (matrix.dims.size() != 2) graph_.refuse(node, "its weights are no matrix");
   if (node.integer("transB", 0) == 0) matrix = permuted(matrix, {1, 0});
-  Activation result = full_plane(node, x, std::move(matrix));
+  Activation result = full_plane(node, convolution_input(node, matrix), matrix);
   if (const double alpha = node.real("alpha", 1); alpha != 1) multiply_channels(graph_, node, {alpha}, result.draft);
   if (node.has_input(2)) {
     if (node.real("beta", 1) != 1) graph_.refuse(node, "multiplies its bias (beta)");
-    add_bias(graph_, node, needed_constant(graph_, node, 2, "bias"), builder_.network.scale(x.value).scale,
-             result.draft);
+    add_bias(graph_, node, needed_constant(graph_, node, 2, "bias"),
+             builder_.network.scale(result.draft.node.inputs[0]).scale, result.draft);
   }
   put(node, std::move(result));
 }
 
 void Pass::matmul(const OnnxNode& node) {
-  const Activation x = value_input(node, 0);
-  const OnnxTensor& matrix = needed_constant(graph_, node, 1, "second operand");
+  OnnxTensor matrix = needed_constant(graph_, node, 1, "second operand");
   if (matrix.dims.size() != 2) graph_.refuse(node, "its second operand is no matrix");
-  put(node, full_plane(node, x, permuted(matrix, {1, 0})));
+  matrix = permuted(matrix, {1, 0});
+  put(node, full_plane(node, convolution_input(node, matrix), matrix));
 }
 
 Activation Pass::maximum(const OnnxNode& node, Activation x, const Window& window) {

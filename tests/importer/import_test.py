@@ -445,6 +445,14 @@ class Qdq(Importing):
             _, _, said = self.check(n, x, logits=logits)
             self.assertIn("Softmax): dropped", said)
 
+    def test_softmax_of_logits_without_a_scale(self):
+        n = self.net()
+        logits = n.classifier(n.qdq(n.add("Relu", [n.conv(n.qdq("image"), 6)])))
+        scale, difference, said = self.check(n, n.add("Softmax", [logits], axis=1), logits=logits, exact=False)
+        self.assertLess(np.abs(difference).max(), scale * 0.51)
+        for part in "no scale", "Softmax): dropped":
+            self.assertIn(part, said)
+
     def test_input_normalized_in_the_graph(self):
         n = self.net(mean=0, deviation=1 / 255)
         x = n.add("Mul", ["image", np.float32(1 / 255)])
