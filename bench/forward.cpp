@@ -143,7 +143,7 @@ void forward(benchmark::State& state, const std::string& name, bool shared) {
 
 int main(int argc, char** argv) {
   omp_set_num_threads(1);
-  for (const char* name : {"alexnet", "lenet5", "resnet20", "mobilenetv1"}) {
+  for (const char* name : {"alexnet", "lenet5", "resnet8", "resnet20", "squeezenet", "mobilenetv1"}) {
     const auto add = [&](const char* what, auto f, bool flag) {
       benchmark::RegisterBenchmark((std::string(name) + "/" + what).c_str(), f, name, flag)
           ->Unit(benchmark::kMillisecond)

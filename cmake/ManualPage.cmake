@@ -55,7 +55,7 @@ function(add)
   string(REGEX MATCHALL "\n  [a-z]+ " listed "${listed}")
   foreach(subcommand ${listed})
     string(STRIP "${subcommand}" subcommand)
-    if(NOT "${name} ${subcommand}" MATCHES "^triseg (train|repair|table|report)$")  # other programs, with pages of their own
+    if(NOT "${name} ${subcommand}" MATCHES "^triseg (train|repair|import|table|report)$")  # other programs, with pages of their own
       add(${ARGN} ${subcommand})
     endif()
   endforeach()

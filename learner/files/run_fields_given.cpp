@@ -77,14 +77,14 @@ namespace {
 /// The fields of a chain, which were those of networks before version 7. RunData has none of them: they are read by
 /// hand, and never written.
 void add_chain(std::vector<Field>& fields) {
-  const auto add = [&](const std::string& name, Type type, std::vector<std::string> dims) {
-    Field f{"/network/" + name, type, std::move(dims), "", ""};
+  const auto add = [&](const std::string& name, Type type) {
+    Field f{"/network/" + name, type, {"Y"}, type == Type::string ? "" : "1", ""};
     f.set = [](RunData&, const Values&) {};
     fields.push_back(in_versions(5, 6, f));
   };
-  add("name", Type::string, {"Y"});
-  add("kind", Type::string, {"Y"});
-  visit_chain_columns([&]<class T>(const char* name, const char*, T ChainLayer::*) { add(name, type_of<T>(), {"Y"}); });
+  add("name", Type::string);
+  add("kind", Type::string);
+  visit_chain_columns([&]<class T>(const char* name, const char*, T ChainLayer::*) { add(name, type_of<T>()); });
 }
 
 }  // namespace

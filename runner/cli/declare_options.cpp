@@ -149,14 +149,13 @@ void declare_problem(CLI::App& app, ProblemOptions& o) {
                        : fmt::format("unknown backend '{}': expected fbgemm or qnnpack", text);
           },
           ""));
-  results(app, "--data", o.data, "fashion-mnist, shapes, an HDF5 file, or a folder of IDX or CIFAR's binary files")
+  results(app, "--data", o.data, "fashion-mnist, shapes, an HDF5 file, a folder of IDX or CIFAR's")
       ->check(offers(data_names))
       ->check(path_text("a data set or a folder"));
   app.add_option("--teacher", o.teacher, "Model file (default: that shipped for model, data and backend)")
       ->group(changes_results)
       ->check(path_text("a model file"));
-  results(app, "--sites", o.sites,
-          "Sites to approximate: all, or names, kinds (conv, fc, add, ...) and patterns (conv*), with commas")
+  results(app, "--sites", o.sites, "Sites: all, or names, kinds (conv, fc, add) and patterns (conv*)")
       ->check(offers({"all", "conv"}))
       ->type_name(list_type);
   results(app, "--kd-T", o.temperature, "Temperature of the distillation term")

@@ -1,8 +1,6 @@
 // The subcommands: each file X_command.cpp declares its options on the program and runs it when it is chosen.
 #pragma once
 
-#include <string_view>
-
 namespace CLI {
 class App;
 }
@@ -19,8 +17,8 @@ void setup_score(CLI::App& program, int& exit_code);
 void setup_train(CLI::App& program, int& exit_code);   // in the program triseg-train
 void setup_repair(CLI::App& program, int& exit_code);  // in the program triseg-train
 void setup_import(CLI::App& program, int& exit_code);  // in the program triseg-import
-void setup_trainer(CLI::App& program,
-                   int& exit_code);  // in triseg: both, by becoming triseg-train with the same arguments
+void setup_programs(CLI::App& program,
+                    int& exit_code);  // in triseg: these three, by becoming those programs with the same arguments
 void setup_evaluate(CLI::App& program, int& exit_code);
 void setup_pick(CLI::App& program, int& exit_code);
 void setup_sensitivity(CLI::App& program, int& exit_code);  // runner/analysis
@@ -31,10 +29,7 @@ void setup_compare(CLI::App& program, int& exit_code);      // runner/analysis
 void setup_show(CLI::App& program, int& exit_code);         // runner/analysis
 void setup_validate(CLI::App& program, int& exit_code);
 void setup_doctor(CLI::App& program, int& exit_code);
-void setup_completion(CLI::App& program, int& exit_code);  // in both programs
-
-/// True if trainer_program has this subcommand.
-inline bool is_trainers(std::string_view subcommand) { return subcommand == "train" || subcommand == "repair"; }
+void setup_completion(CLI::App& program, int& exit_code);  // in all programs
 
 /// Every other program triseg-NAME that lies beside this one, as the subcommand NAME: it gets the arguments behind
 /// NAME. The last one to be called: a name that is taken stays what it is.

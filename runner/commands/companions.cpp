@@ -50,14 +50,15 @@ std::set<std::string> names_in(const fs::path& folder) {
 
 }  // namespace
 
-void setup_trainer(CLI::App& program, int&) {
+void setup_programs(CLI::App& program, int&) {
   for (const auto& [name, description] :
        {std::pair("train", "Train a network and convert it to INT8"),
-        {"repair", "Train the multipliers and biases of a result's student, its codes as they are"}})
-    add_foreign(program, name, description)->callback([] {
+        {"repair", "Train the multipliers and biases of a result's student, its codes as they are"},
+        {"import", "Make a model file of a quantized network in an ONNX file"}})
+    add_foreign(program, name, description)->callback([name = std::string(name)] {
       ::setenv("OMP_WAIT_POLICY", "passive",
                0);  // LibTorch's threads would spin while they wait, and starve on a busy machine
-      become(trainer_program, arguments());
+      become(program_of(name), arguments());
     });
 }
 

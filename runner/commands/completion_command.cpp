@@ -161,7 +161,7 @@ void answer(CLI::App& program, const std::vector<std::string>& words) {
   Reader reader(program);
   for (std::size_t i = 0; i + 1 < whole.size() && !reader.foreign(); ++i) reader.read(whole[i]);
   if (const CLI::App* foreign = reader.foreign()) {
-    if (is_trainers(foreign->get_name())) become(trainer_program, arguments());
+    if (const std::string other = program_of(foreign->get_name()); !other.empty()) become(other, arguments());
     std::fputs("/\n", stdout);  // it does not say what it takes
     return;
   }

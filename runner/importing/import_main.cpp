@@ -13,9 +13,10 @@ int run(int argc, char** argv) {
   std::string subcommand = "import";
   std::vector<char*> words(argv, argv + argc);
   const std::string first = argc > 1 ? argv[1] : "";
-  if (first != subcommand && first != "--version") words.insert(words.begin() + (argc > 0), subcommand.data());
+  if (first != subcommand && first != "--version" && first != "completion")
+    words.insert(words.begin() + (argc > 0), subcommand.data());
   words.push_back(nullptr);
-  return run_program(static_cast<int>(words.size()) - 1, words.data(), {setup_import});
+  return run_program(static_cast<int>(words.size()) - 1, words.data(), {setup_import, setup_completion});
 }
 
 }  // namespace

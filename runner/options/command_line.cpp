@@ -51,6 +51,11 @@ std::vector<std::string> arguments() {
   return words;
 }
 
+std::string program_of(std::string_view subcommand) {
+  if (subcommand == "train" || subcommand == "repair") return trainer_program;
+  return subcommand == "import" ? importer_program : "";
+}
+
 void become(const std::string& name, std::vector<std::string> arguments) {
   std::vector<char*> argv;
   for (std::string& word : arguments) argv.push_back(word.data());
@@ -62,6 +67,9 @@ void become(const std::string& name, std::vector<std::string> arguments) {
         "there is no {}: scripts/install-dependencies.sh --for-training and scripts/build.sh make it; "
         "as a Debian package it is triseg-train",
         program.string());
+  if (name == importer_program && errno == ENOENT)
+    fail("there is no {}: scripts/install-dependencies.sh --for-importing and scripts/build.sh make it",
+         program.string());
   fail("cannot run {}: {}; it belongs beside triseg", program.string(), std::strerror(errno));
 }
 

@@ -3,12 +3,16 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace triseg {
 
-/// The program beside triseg that has the subcommands that train.
+/// The programs beside triseg: that which trains, and that which reads ONNX files.
 inline constexpr const char* trainer_program = "triseg-train";
+inline constexpr const char* importer_program = "triseg-import";
+/// The program that has this subcommand of triseg's, if it is another one; else empty.
+std::string program_of(std::string_view subcommand);
 
 /// The folder that the running program lies in.
 std::filesystem::path program_folder();

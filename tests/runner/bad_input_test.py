@@ -22,8 +22,8 @@ class BadInput(ProgramTest):
         with open(self.out("lag.toml"), "w") as file:
             file.write("lag = 1\n")
         for arguments, fragments in (
-                ([], ["subcommand", "search, sweep, evaluate, sensitivity, analyze, score, train, repair, pick, validate, verify, replay, compare, show, doctor, completion", "none"]),
-                (["surch"], ["subcommand", "search, sweep, evaluate, sensitivity, analyze, score, train, repair, pick, validate, verify, replay, compare, show, doctor, completion", "found 'surch': did you mean 'search'?"]),
+                ([], ["subcommand", "search, sweep, evaluate, sensitivity, analyze, score, train, repair, import, pick, validate, verify, replay, compare, show, doctor, completion", "none"]),
+                (["surch"], ["subcommand", "search, sweep, evaluate, sensitivity, analyze, score, train, repair, import, pick, validate, verify, replay, compare, show, doctor, completion", "found 'surch': did you mean 'search'?"]),
                 (["analyze"], ["analyze: expected a subcommand, one of percentiles, variance, coverage; found none"]),
                 (["analyze", "percentile"], ["found 'percentile': did you mean 'percentiles'?"]),
                 (search + ["--modle", "alexnet"], ["unknown option '--modle': did you mean '--model'? triseg search --help-all lists them"]),

@@ -8,7 +8,7 @@ import unittest
 
 from program import PROGRAM, ProgramTest, environment, run
 
-OWN = "search, sweep, evaluate, sensitivity, analyze, score, train, repair, pick, validate, verify, replay, compare, show, doctor, completion"
+OWN = "search, sweep, evaluate, sensitivity, analyze, score, train, repair, import, pick, validate, verify, replay, compare, show, doctor, completion"
 
 
 

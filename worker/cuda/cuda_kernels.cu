@@ -236,8 +236,7 @@ __global__ void __launch_bounds__(T::threads, T::Blocks)
     first_y[i] = used ? row.y * c.stride_y - c.pad_top : -2 * no_tap;
     first_x[i] = row.x * c.stride_x - c.pad_left;
     const int from = row.instance % c.input_instances;
-    source[i] =
-        c.input + ((static_cast<long long>(from) * c.height + first_y[i]) * c.width + first_x[i]) * c.channels;
+    source[i] = c.input + ((static_cast<long long>(from) * c.height + first_y[i]) * c.width + first_x[i]) * c.channels;
   }
   const std::int8_t* weights = c.weights + static_cast<long long>(n0 + load_row) * c.inner + chunk * channel_vector;
   const Tap* taps = c.taps + chunk;
@@ -248,8 +247,8 @@ __global__ void __launch_bounds__(T::threads, T::Blocks)
     std::uint8_t* b = a + M * T::K;
 #pragma unroll
     for (int i = 0; i < M / load_rows; ++i) {
-      const bool inside = static_cast<unsigned>(first_y[i] + tap.dy) < c.height &&
-                          static_cast<unsigned>(first_x[i] + tap.dx) < c.width;
+      const bool inside =
+          static_cast<unsigned>(first_y[i] + tap.dy) < c.height && static_cast<unsigned>(first_x[i] + tap.dx) < c.width;
       copy_async(a + T::offset(load_row + i * load_rows, chunk), inside ? source[i] + tap.offset : c.input, inside);
     }
 #pragma unroll

@@ -62,10 +62,9 @@ __device__ Codes16 codes_of(const Depthwise& op, const Place& at, const OutputSh
     for (int dx = 0; dx < w.width; ++dx) {
       const int x = x0 + dx * w.dilation_x;
       if (x < 0 || x >= op.input.width) continue;
-      const Codes16 q =
-          unpack(*reinterpret_cast<const uint4*>(address(op.input, at.instance, y, x) + at.channel));
-      const Codes16 weights = unpack(__ldg(reinterpret_cast<const uint4*>(
-          op.weights + (dy * w.width + dx) * s.padded_channels + at.channel)));
+      const Codes16 q = unpack(*reinterpret_cast<const uint4*>(address(op.input, at.instance, y, x) + at.channel));
+      const Codes16 weights = unpack(
+          __ldg(reinterpret_cast<const uint4*>(op.weights + (dy * w.width + dx) * s.padded_channels + at.channel)));
 #pragma unroll
       for (int i = 0; i < channel_vector; ++i) sums[i] += q[i] * static_cast<std::int8_t>(weights[i]);
     }
@@ -170,8 +169,7 @@ __global__ void run_values(const Operation op, const OutputShape s, const Epilog
     if (!e.output) continue;
     Codes16 after{};
     const int candidate = row.instance / s.images;
-    for (int i = 0; i < channel_vector && channel + i < s.channels; ++i)
-      after.set(i, look_up(before[i], candidate, e));
+    for (int i = 0; i < channel_vector && channel + i < s.channels; ++i) after.set(i, look_up(before[i], candidate, e));
     const long long at = row.position(s) * s.padded_channels + channel;
     if (e.codes) *reinterpret_cast<uint4*>(e.codes + at) = pack(before);
     if (e.attention) add_attention(pack(after), row, channel, s, e);

@@ -1,6 +1,7 @@
 """Writes the content of a model file anew, all by h5py. Usage: rewrite_model.py FROM TO [SCHEMA_VERSION]
 
-Versions before 4 held chains: there a convolution and the pool behind it are one layer."""
+Versions before 4 held chains: there a convolution and the pool behind it are one layer. A file of version 1 or 2, which
+does not describe its network, becomes one of version 1 or 2."""
 import sys
 
 import h5py
@@ -88,6 +89,14 @@ def write_layers(old, new, layers):
             new.dataset(f"{group}/{key}", source[key][()])
 
 
+def copy_layers(old, new):
+    for layer in sorted(old["layers"].values(), key=lambda group: group.attrs["index"]):
+        for key in ("index", "input_scale", "input_zero_point", "output_scale", "output_zero_point"):
+            new.attribute(layer.name, key, layer.attrs[key])
+        for key in PARTS["convolution"]:
+            new.dataset(f"{layer.name}/{key}", layer[key][()])
+
+
 version = int(sys.argv[3]) if len(sys.argv) > 3 else 4
 with h5py.File(sys.argv[1], "r") as old, h5py.File(sys.argv[2], "w") as file:
     new = Writer(file)
@@ -121,6 +130,8 @@ with h5py.File(sys.argv[1], "r") as old, h5py.File(sys.argv[2], "w") as file:
         for key in ("input_scale", "input_zero_point"):
             new.attribute("/network", key, old["network"].attrs[key])
         copy_nodes(old, new)
+    elif "layers" in old:
+        copy_layers(old, new)
     else:
         write_layers(old, new, layers_of(old))
     new.attribute("/", "content_sha256", new.digest.hex(), digest=False)
