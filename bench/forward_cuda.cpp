@@ -8,7 +8,7 @@
 // Shares are of the int8 rate (multiply-accumulates of the students' forwards) and of the copy rate (bytes that every
 // layer reads and writes at least: its input and output codes, its weights once).
 //
-// usage: triseg_bench_forward_cuda [seconds a measurement]
+// usage: triseg_bench_forward_cuda [seconds a measurement [network, at 64 x 32 alone]]
 #include "core/error.hpp"
 #include "network/recipes.hpp"
 #include "tests/worker/random_network.hpp"
@@ -125,6 +125,10 @@ void measure(const Network& network, int images, int students, double operations
 int main(int argc, char** argv) try {
   using namespace triseg;
   if (argc > 1) seconds_per_measurement = std::atof(argv[1]);
+  if (argc > 2) {
+    measure(make_recipe(argv[2]).network, 32, 64, int8_operations_per_second(), copied_bytes_per_second());
+    return 0;
+  }
   const double operations = int8_operations_per_second(), copied = copied_bytes_per_second();
   std::printf("int8 rate %.0f TOPS, copy rate %.2f TB/s\n\n", operations * 1e-12, copied * 1e-12);
   std::printf(
