@@ -53,8 +53,7 @@ TEST(RecipeFile, ANodeALine) {
 TEST(RecipeFile, EveryKeyReachesItsNode) {
   const Recipe recipe = parse_recipe(document(R"(
   {name = "a", channels = 8, kernel = [3, 5], stride = [2, 1], dilation = [1, 2], padding = [1, 2, 0, 3], groups = 2},
-  {name = "b", inputs = "image", op = "average", kernel = 3, stride = 2, padding = 1, ceil = true,
-   count_padding = true},
+ {name = "b", inputs = "image", op = "average", kernel = 3, stride = 2, padding = 1, ceil = true, count_padding = true},
   {name = "c", op = "depthwise", kernel = 3, padding = [0, 1], dropout = 0.25},
   {name = "d", inputs = "c", channels = 4, kernel = 1},
   {name = "e", inputs = ["c", "d"], op = "concatenate"},
