@@ -252,6 +252,7 @@ class CudaEngine final : public Engine, public DeviceScoring {
   OutputShape shape_for(const DeviceStep& step, std::size_t instances) const {
     OutputShape shape = step.shape;
     shape.images = images_;
+    shape.by_images = Divisor(images_);
     shape.instances = static_cast<int>(instances);
     return shape;
   }

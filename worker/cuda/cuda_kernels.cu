@@ -8,16 +8,15 @@ namespace {
 
 __global__ void run_epilogue(const std::int32_t* sums, const OutputShape s, const Epilogue e) {
   const int vectors = s.padded_channels / channel_vector, in_window = s.pool * s.pool;
-  const long long items = static_cast<long long>(s.instances) * s.windows_y * s.windows_x * vectors;
-  for (long long item = blockIdx.x * static_cast<long long>(blockDim.x) + threadIdx.x; item < items;
-       item += static_cast<long long>(gridDim.x) * blockDim.x) {
-    const int channel = static_cast<int>(item % vectors) * channel_vector;
-    const long long first = item / vectors * in_window;
+  const unsigned items = static_cast<unsigned>(s.instances) * s.windows_y * s.windows_x * vectors;
+  for (unsigned item = blockIdx.x * blockDim.x + threadIdx.x; item < items; item += gridDim.x * blockDim.x) {
+    const unsigned window = s.by_vectors.quotient(item), first = window * in_window;
+    const int channel = static_cast<int>(item - window * vectors) * channel_vector;
     uint4 pooled{0, 0, 0, 0};
     for (int at = 0; at < in_window; ++at) {
       const Row row(s, first + at);
       if (!row.valid(s)) continue;
-      const int candidate = row.instance / s.images, image = row.instance % s.images;
+      const int candidate = s.by_images.quotient(row.instance), image = row.instance - candidate * s.images;
       const long long position = (static_cast<long long>(image) * s.height + row.y) * s.width + row.x;
       const int4* from = reinterpret_cast<const int4*>(sums + position * s.padded_channels + channel);
       const float4* multiplier =
@@ -202,7 +201,8 @@ struct Tile {
 #endif
   static constexpr int WM = M / (threads / 32 / warps_n), WN = N / warps_n;  // of a warp
   static constexpr int code_stride = N + 16;  // of the tile of codes that the epilogue lays over the stages
-  static constexpr int shared_bytes = std::max(Stages * stage_bytes, M* code_stride);
+  /// Of a block whose inner dimension has so many steps.
+  static int shared_bytes(int steps) { return std::max(std::min(Stages, steps) * stage_bytes, M * code_stride); }
 
   /// Where 16-byte chunk `chunk` of row `row` lies; rotated so that a chunk of 8 rows lies in 8 different groups of
   /// banks.
@@ -222,7 +222,7 @@ __global__ void __launch_bounds__(T::threads, T::Blocks)
   const int thread = threadIdx.x, lane = thread % 32, warp = thread / 32;
   const int tiles_n = (s.padded_channels + N - 1) / N;
   const int n0 = static_cast<int>(blockIdx.x % tiles_n) * N;
-  const long long row0 = static_cast<long long>(blockIdx.x / tiles_n) * T::rows(s);
+  const unsigned row0 = blockIdx.x / tiles_n * T::rows(s);
 
   // Each thread loads the same chunk of some rows, for every step of the inner dimension.
   const int chunk = thread % T::chunks, load_row = thread / T::chunks;
@@ -235,7 +235,7 @@ __global__ void __launch_bounds__(T::threads, T::Blocks)
     const bool used = in_tile < T::rows(s) && row.valid(s);
     first_y[i] = used ? row.y * c.stride_y - c.pad_top : -2 * no_tap;
     first_x[i] = row.x * c.stride_x - c.pad_left;
-    const int from = row.instance % c.input_instances;
+    const int from = c.input_instances == s.instances ? row.instance : row.instance % c.input_instances;
     source[i] = c.input + ((static_cast<long long>(from) * c.height + first_y[i]) * c.width + first_x[i]) * c.channels;
   }
   const std::int8_t* weights = c.weights + static_cast<long long>(n0 + load_row) * c.inner + chunk * channel_vector;
@@ -245,8 +245,10 @@ __global__ void __launch_bounds__(T::threads, T::Blocks)
   const auto load = [&](int step) {
     std::uint8_t* a = shared + step % T::Stages * T::stage_bytes;
     std::uint8_t* b = a + M * T::K;
+    const bool used = tap.dy != no_tap;  // else the weights are 0, whatever lies there
 #pragma unroll
     for (int i = 0; i < M / load_rows; ++i) {
+      if (!used) break;
       const bool inside =
           static_cast<unsigned>(first_y[i] + tap.dy) < c.height && static_cast<unsigned>(first_x[i] + tap.dx) < c.width;
       copy_async(a + T::offset(load_row + i * load_rows, chunk), inside ? source[i] + tap.offset : c.input, inside);
@@ -320,7 +322,7 @@ __global__ void __launch_bounds__(T::threads, T::Blocks)
           *reinterpret_cast<std::uint16_t*>(shared + in_tile * T::code_stride + warp_n + j * 8 + pair) = 0;
         continue;
       }
-      const int candidate = row.instance / s.images;
+      const int candidate = s.by_images.quotient(row.instance);
 #pragma unroll
       for (int j = 0; j < WN / 8; ++j) {
         const int in_tile_n = warp_n + j * 8 + pair, channel = n0 + in_tile_n;
@@ -365,7 +367,7 @@ __global__ void __launch_bounds__(T::threads, T::Blocks)
 }
 
 // Chosen by measurement (bench/results/forward-cuda.md).
-using Narrow = Tile<128, 32, 4, 2>;
+using Narrow = Tile<128, 32, 4, 4>;
 using Medium = Tile<128, 64, 4, 2>;
 using Wide = Tile<128, 128, 3, 2>;
 using Wider = Tile<128, 192, 4, 1>;
@@ -373,11 +375,13 @@ using Wider = Tile<128, 192, 4, 1>;
 template <class T>
 cudaError_t launch_tiles(const Convolution& c, const OutputShape& s, const Epilogue& e, cudaStream_t stream) {
   const auto kernel = convolve<T>;
-  const cudaError_t code = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, T::shared_bytes);
+  const int bytes = T::shared_bytes(c.inner / T::K);
+  const cudaError_t code =
+      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, T::shared_bytes(T::Stages));
   if (code != cudaSuccess) return code;
   const long long rows = static_cast<long long>(s.instances) * s.windows_y * s.windows_x * s.pool * s.pool;
   const long long tiles = (rows + T::rows(s) - 1) / T::rows(s) * ((s.padded_channels + T::N - 1) / T::N);
-  kernel<<<static_cast<unsigned>(tiles), T::threads, T::shared_bytes, stream>>>(c, s, e);
+  kernel<<<static_cast<unsigned>(tiles), T::threads, bytes, stream>>>(c, s, e);
   return cudaGetLastError();
 }
 
@@ -428,7 +432,7 @@ cudaError_t launch_convolution(const Convolution& c, const OutputShape& s, const
     if (code == cudaSuccess)
       code = cudaDeviceGetAttribute(&shared_limit, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
     if (code != cudaSuccess) return code;
-    if (Wider::shared_bytes <= shared_limit) return launch_tiles<Wider>(c, s, e, stream);
+    if (Wider::shared_bytes(Wider::Stages) <= shared_limit) return launch_tiles<Wider>(c, s, e, stream);
   }
   return launch_tiles<Medium>(c, s, e, stream);
 }

@@ -40,6 +40,21 @@ struct Epilogue {
   std::uint8_t* codes;              // (instances, positions, padded_channels) before the table, or null: not traced
 };
 
+/// Divides numbers below 2^31 by a number that is known before the kernel runs, with a product and a shift: Granlund
+/// and Montgomery, "Division by invariant integers using multiplication", 1994, figure 4.1.
+struct Divisor {
+  unsigned value = 1, multiplier = 1, shift = 0;
+
+  Divisor() = default;
+  explicit Divisor(unsigned n) : value(n) {
+    while ((std::uint64_t{1} << shift) < n) ++shift;
+    multiplier = static_cast<unsigned>(((std::uint64_t{1} << shift) - n << 32) / n + 1);
+  }
+#ifdef __CUDACC__
+  __device__ unsigned quotient(unsigned n) const { return (__umulhi(n, multiplier) + n) >> shift; }
+#endif
+};
+
 /// What a step makes: its node's value, or the maximum over windows of it.
 struct OutputShape {
   int height, width;
@@ -49,6 +64,8 @@ struct OutputShape {
   int channels, padded_channels;
   int images;     ///< of each candidate
   int instances;  ///< candidates * images
+  /// Rows of an instance, of a pooling window, windows of a row, side of a window, vectors of a position, and images.
+  Divisor by_instance, by_window, by_row, by_pool, by_vectors, by_images;
 
   __host__ __device__ int positions() const { return height * width; }
 };

@@ -54,6 +54,11 @@ class Maker {
     s.pooled_width = s.width / s.pool;
     s.channels = node.shape.channels;
     s.padded_channels = round_up(s.channels, channel_vector);
+    s.by_instance = Divisor(s.windows_y * s.windows_x * s.pool * s.pool);
+    s.by_window = Divisor(s.pool * s.pool);
+    s.by_row = Divisor(s.windows_x);
+    s.by_pool = Divisor(s.pool);
+    s.by_vectors = Divisor(s.padded_channels / channel_vector);
     d.epilogue.zero_point = numbers.output.zero_point;
     d.epilogue.lowest = numbers.lowest;
     d.epilogue.highest = numbers.highest;

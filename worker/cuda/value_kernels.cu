@@ -76,7 +76,7 @@ __device__ Codes16 codes_of(const Depthwise& op, const Place& at, const OutputSh
   }
   Codes16 codes{};
   if (!e.output) return codes;
-  const int from = at.instance / s.images * e.requantization_stride + at.channel;
+  const int from = s.by_images.quotient(at.instance) * e.requantization_stride + at.channel;
 #pragma unroll
   for (int i = 0; i < channel_vector; ++i)
     codes.set(i, requantize(sums[i] + __ldg(e.bias + from + i), __ldg(e.multiplier + from + i), e));
@@ -160,15 +160,15 @@ __device__ Codes16 codes_of(const Concatenation& op, const Place& at, const Outp
 template <class Operation>
 __global__ void run_values(const Operation op, const OutputShape s, const Epilogue e) {
   const int vectors = s.padded_channels / channel_vector;
-  const long long items = static_cast<long long>(s.instances) * s.positions() * vectors;
-  for (long long item = blockIdx.x * static_cast<long long>(blockDim.x) + threadIdx.x; item < items;
-       item += static_cast<long long>(gridDim.x) * blockDim.x) {
-    const int channel = static_cast<int>(item % vectors) * channel_vector;
-    const Row row(s, item / vectors);
+  const unsigned items = static_cast<unsigned>(s.instances) * s.positions() * vectors;
+  for (unsigned item = blockIdx.x * blockDim.x + threadIdx.x; item < items; item += gridDim.x * blockDim.x) {
+    const unsigned position = s.by_vectors.quotient(item);
+    const int channel = static_cast<int>(item - position * vectors) * channel_vector;
+    const Row row(s, position);
     const Codes16 before = codes_of(op, {row.instance, row.y, row.x, channel}, s, e);
     if (!e.output) continue;
     Codes16 after{};
-    const int candidate = row.instance / s.images;
+    const int candidate = s.by_images.quotient(row.instance);
     for (int i = 0; i < channel_vector && channel + i < s.channels; ++i) after.set(i, look_up(before[i], candidate, e));
     const long long at = row.position(s) * s.padded_channels + channel;
     if (e.codes) *reinterpret_cast<uint4*>(e.codes + at) = pack(before);
