@@ -48,7 +48,7 @@ struct Divisor {
   Divisor() = default;
   explicit Divisor(unsigned n) : value(n) {
     while ((std::uint64_t{1} << shift) < n) ++shift;
-    multiplier = static_cast<unsigned>(((std::uint64_t{1} << shift) - n << 32) / n + 1);
+    multiplier = static_cast<unsigned>((((std::uint64_t{1} << shift) - n) << 32) / n + 1);
   }
 #ifdef __CUDACC__
   __device__ unsigned quotient(unsigned n) const { return (__umulhi(n, multiplier) + n) >> shift; }
