@@ -35,6 +35,13 @@ struct SiteData {
 /// True if tmax is drawn, of all sites or of none.
 inline bool tmax_searched(std::span<const SiteData> sites) { return !sites.empty() && sites.front().tmax_searched; }
 
+/// One of the sites' codes, such as SiteData::start: (sites).
+inline std::vector<Codes> site_codes(std::span<const SiteData> sites, Codes SiteData::*which) {
+  std::vector<Codes> codes;
+  for (const SiteData& site : sites) codes.push_back(site.*which);
+  return codes;
+}
+
 /// The numbers of the sites' nodes. Throws Error if one is no node of the network.
 inline std::vector<std::size_t> site_nodes(const Network& network, std::span<const SiteData> sites) {
   std::vector<std::size_t> nodes;

@@ -89,6 +89,8 @@ class Search {
   std::vector<Score> first_scores(const std::vector<std::vector<Codes>>& candidates);
   /// What Pause::reached gets.
   Score best_score();
+  /// Scores the candidates for the selection on the validation split, into /top; false if it was stopped on the way.
+  /// It, choice() and report() are in final_scoring.cpp.
   bool score_finalists();
   /// The row of /top that --objective selects.
   Choice choice() const;
