@@ -97,6 +97,9 @@ int learn(const SearchOptions& o, Inputs& inputs, RunData run, Rollout& rollout,
       spdlog::info("Continuing {} at episode {} of {}", files.run.string(), run.episodes.size(), run.episodes_total);
     Search search(o, *inputs.problem, *inputs.data, rollout, std::move(run), files.run, inputs.start);
     const int exit_code = search.run(pause);
+    if (const std::vector<Update>& updates = search.data().updates; !updates.empty())
+      spdlog::info("Best gain of an episode: {:+.4f} (its reward less that of the start on the same images)",
+                   best_gain(updates));
     const SearchSeconds& s = search.seconds();
     spdlog::info(
         "Seconds: calibration {:.2f}, repair {:.2f}, scoring {:.2f}, learner {:.2f}, files {:.2f}, final scoring "
@@ -136,13 +139,13 @@ int run_search(Transport& transport, const DescribeOptions& describe, SearchOpti
     };
     const RunData wanted = run;
     if (!is_finished_run(files.run)) lock_place();
-    take_place(run, o, inputs, transport);
+    std::optional<ShorterRun> shorter = take_place(run, o, inputs, transport);
     if (!lock && !run.finished) {
       lock_place();
       run = wanted;
-      take_place(run, o, inputs, transport);
+      shorter = take_place(run, o, inputs, transport);
     }
-    if (lock) set_aside_shorter(files, run);
+    if (shorter) set_aside(*shorter, files);
     if (pause && (run.finished || run.episodes.size() >= pause->episodes + o.iteration.episodes_per_update))
       fail("{} is at episode {}, past {}, where it was to be measured: remove its folder to do it again",
            files.run.string(), run.episodes.size(), pause->episodes);

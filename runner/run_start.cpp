@@ -6,6 +6,7 @@
 #include "core/sha256.hpp"
 #include "learner/files/result_file.hpp"
 #include "learner/files/run_file.hpp"
+#include "learner/judging/pareto.hpp"
 #include "runner/options/command_line.hpp"
 #include "runner/options/energy_file.hpp"
 #include "runner/ranks/ranks.hpp"
@@ -15,6 +16,7 @@
 
 #include <map>
 #include <system_error>
+#include <tuple>
 #include <utility>
 
 namespace triseg {
@@ -162,8 +164,9 @@ bool ends_earlier(const RunData& run, const Work& stored, const Work& wanted) {
 }
 
 /// The run in `path`, if it is this one, this one with more episodes that it has not come to, or this one with fewer,
-/// whose hash `shorter` becomes; Error if it is another.
-RunData existing_run(const fs::path& path, const RunData& wanted, const Inputs& inputs, std::string& shorter) {
+/// which `shorter` becomes; Error if it is another.
+RunData existing_run(const fs::path& path, const RunData& wanted, const Inputs& inputs,
+                     std::optional<ShorterRun>& shorter) {
   RunData run;
   try {
     run = read_run(path);
@@ -189,7 +192,8 @@ RunData existing_run(const fs::path& path, const RunData& wanted, const Inputs& 
     }
     if (is_longer(stored, now) && !lacks_final_scoring(run)) {
       longer = true;
-      shorter = run.config_hash;
+      shorter = {run.config_hash, run.episodes_total, run.finished ? result_text(run) : "",
+                 run.finished ? pareto_csv(run) : ""};
       extend(run, wanted, stored, path);
       return run;
     }
@@ -205,11 +209,11 @@ RunData existing_run(const fs::path& path, const RunData& wanted, const Inputs& 
 }
 
 /// Throws Error if the place of the result, or of the front that comes with it, is taken by anything but this run's
-/// own, or that of the same run with fewer episodes, whose hash is `shorter`.
-void check_places(const RunFiles& files, const RunData& run, const std::string& shorter) {
+/// own, or that of the same run with fewer episodes.
+void check_places(const RunFiles& files, const RunData& run, const std::optional<ShorterRun>& shorter) {
   const auto& [folder, result_file, run_file, pareto_file] = files;
   if (!fs::exists(result_file)) {
-    if (fs::exists(pareto_file) && !run.finished && shorter.empty())
+    if (fs::exists(pareto_file) && !run.finished && !shorter)
       fail("{} is there but belongs to no finished run beside it: move it away or choose another --result-file",
            pareto_file.string());
     return;
@@ -219,7 +223,7 @@ void check_places(const RunFiles& files, const RunData& run, const std::string& 
     config_hash = ResultFile(result_file).origin().config_hash;
   } catch (const Error&) {  // not even a result
   }
-  if (config_hash != run.config_hash && (shorter.empty() || config_hash != shorter))
+  if (config_hash != run.config_hash && (!shorter || config_hash != shorter->config_hash))
     fail("{} is there but belongs to {}: move it away or choose another --result-file", result_file.string(),
          fs::exists(run_file) ? "another run than the one beside it" : "no run beside it");
 }
@@ -279,27 +283,32 @@ Inputs load_agreed_inputs(Transport& transport, SearchOptions& o, const Describe
   return inputs;
 }
 
-void set_aside_shorter(const RunFiles& files, const RunData& run) {
+void set_aside(const ShorterRun& shorter, const RunFiles& files) {
   std::error_code ignored;
-  if (run.finished || !fs::exists(files.result, ignored)) return;
-  const ResultFile result(files.result);
-  if (result.origin().config_hash == run.config_hash) return;
-  const std::string episodes = fmt::format("{}-episodes", result.episodes());
+  if (fs::exists(files.result, ignored) && ResultFile(files.result).origin().config_hash != shorter.config_hash) return;
   // The result last: as long as it is there, a command that was killed in between does the rest when it is given again.
-  for (const auto& [path, extension] : {std::pair(files.pareto, ".pareto.csv"), std::pair(files.result, ".json")}) {
-    if (!fs::exists(path, ignored)) continue;
-    const fs::path aside = fs::path(files.run).replace_extension(episodes + extension);
-    if (fs::exists(aside, ignored))
-      fail("{} is to become {}, which is there already: move it away", path.string(), aside.filename().string());
-    fs::rename(path, aside);
-    spdlog::info("{} is that of the shorter run: it is now {}", path.filename().string(), aside.filename().string());
+  for (const auto& [path, extension, text] :
+       {std::tuple(files.pareto, ".pareto.csv", shorter.pareto), std::tuple(files.result, ".json", shorter.result)}) {
+    const std::string name = path.filename().string();
+    const fs::path aside =
+        fs::path(files.run).replace_extension(fmt::format("{}-episodes{}", shorter.episodes, extension));
+    const bool kept = fs::exists(aside, ignored);
+    if (fs::exists(path, ignored)) {
+      if (kept)
+        fail("{} is to become {}, which is there already: move it away", path.string(), aside.filename().string());
+      fs::rename(path, aside);
+      spdlog::info("{} is that of the shorter run: it is now {}", name, aside.filename().string());
+    } else if (!kept && !text.empty()) {
+      commit_file(aside, text);
+      spdlog::info("{} of the shorter run was lost: it is written again, as {}", name, aside.filename().string());
+    }
   }
 }
 
-void take_place(RunData& run, SearchOptions& o, const Inputs& inputs, const Transport& transport) {
+std::optional<ShorterRun> take_place(RunData& run, SearchOptions& o, const Inputs& inputs, const Transport& transport) {
   const RunFiles files = run_files(o.output);
   std::error_code ignored;
-  std::string shorter;
+  std::optional<ShorterRun> shorter;
   if (fs::exists(files.run, ignored)) {
     const std::string config = run.config;
     run = existing_run(files.run, run, inputs, shorter);
@@ -313,6 +322,7 @@ void take_place(RunData& run, SearchOptions& o, const Inputs& inputs, const Tran
   run.ranks = transport.size();
   run.threads_per_rank = inputs.threads;
   run.command_line = command_line();
+  return shorter;
 }
 
 }  // namespace triseg

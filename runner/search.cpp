@@ -85,16 +85,14 @@ int Search::run(const Pause* pause) {
   const std::uint64_t pause_at = pause ? pause->episodes : data_.episodes_total;
   commit();
   auto last_commit = Clock::now();
-  double best = -std::numeric_limits<double>::infinity();
-  for (const Update& u : data_.updates) best = std::max(best, u.best_reward - u.reference_reward);
+  double best = best_gain(data_.updates);
   Progress progress("episodes", data_.episodes.size(), data_.episodes_total, options_.output.progress_every,
                     "final scoring");
   const RankTimes begun = rank_times();
   while (!search_done() && data_.episodes.size() < pause_at && !stop_requested()) {
     const RankTimes before = rank_times();
     iterate();
-    const Update& update = data_.updates.back();
-    best = std::max(best, update.best_reward - update.reference_reward);
+    best = std::max(best, best_gain(std::span(data_.updates).last(1)));
     const RankTimes now = rank_times();
     progress.update(data_.episodes.size(), facts(best, rank_use(begun, now)));
     log_iteration(rank_use(before, now));

@@ -31,6 +31,12 @@ std::vector<std::size_t> best_episodes(std::span<const Episode> episodes, std::s
   return best;
 }
 
+double best_gain(std::span<const Update> updates) {
+  double best = -std::numeric_limits<double>::infinity();
+  for (const Update& u : updates) best = std::max(best, u.best_reward - u.reference_reward);
+  return best;
+}
+
 double reward(const Score& score, double attention_weight) {
   return -(score.mean_kd() + attention_weight * score.mean_attention());
 }

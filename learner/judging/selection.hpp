@@ -16,6 +16,9 @@ namespace triseg {
 std::vector<std::size_t> best_episodes(std::span<const Episode> episodes, std::span<const Update> updates,
                                        std::size_t k);
 
+/// The largest gain of an episode; -infinity before the first.
+double best_gain(std::span<const Update> updates);
+
 /// -(mean KD + attention_weight * mean attention distance).
 double reward(const Score& score, double attention_weight);
 

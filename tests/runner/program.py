@@ -244,6 +244,16 @@ class ProgramTest(unittest.TestCase):
             return start(quick("--out", self.out(name), *more), ranks)
         return held(begin, lambda: os.path.exists(path) and episodes_in(path) >= after, lambda: episodes_in(path) < total - 32)
 
+    def results_of(self, name):
+        """The bytes of a quick search's results and fronts, by their names."""
+        folder = os.path.dirname(result_file(self.out(name)))
+        found = {}
+        for file in os.listdir(folder):
+            if file.endswith((".json", ".csv")):
+                with open(os.path.join(folder, file), "rb") as opened:
+                    found[file] = opened.read()
+        return found
+
     def assert_equal_files(self, a, b):
         """Two run files, by analysis/compare_runs.py."""
         self.assertEqual(list(compare_runs.differences(compare_runs.contents(a), compare_runs.contents(b))), [])

@@ -166,6 +166,10 @@ class Log(ProgramTest):
     def test_quiet_says_nothing_but_warnings(self):
         loud, quiet_one = self.search("a"), self.search("b", "--quiet")
         self.assertEqual(quiet_one.stderr, "")
+        with h5py.File(run_file(self.out("a"))) as file:
+            gain = (file["/updates/best_reward"][()] - file["/updates/reference_reward"][()]).max()
+        self.assertIn(f"Best gain of an episode: {gain:+.4f} (its reward less that of the start on the same images)\n",
+                      loud.stderr)
         self.assertEqual(quiet_one.stdout, loud.stdout.replace(self.out("a"), self.out("b")))
         self.assert_same_run(self.out("a"), self.out("b"))
 

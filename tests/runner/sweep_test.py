@@ -304,9 +304,12 @@ class Sweep(ProgramTest):
         os.remove(missing)
         result = self.run_of("a", identifier).replace(".h5", ".json")
         self.assertNotIn(": KD ", self.sweep(file, "a").stderr)
+        with open(result, "rb") as opened:
+            written = opened.read()
         os.remove(result)
         self.assertEqual(self.sweep(file, "a").stderr.count(": KD "), 1)
-        self.assertTrue(os.path.exists(result))
+        with open(result, "rb") as opened:
+            self.assertEqual(opened.read(), written)
         # A run that stands for another is not taken.
         seed_of = {each["id"]: each["values"][0] for each in self.table("a")["runs"]}
         other = next(each for each, seed in seed_of.items() if seed != seed_of[identifier])
