@@ -1,4 +1,5 @@
-"""What the benchmarks of this folder share: the package of analysis/, processes, and what machine and commit they ran on."""
+"""What the benchmarks of this folder share: the package of analysis/, processes, and what machine and commit they ran
+on."""
 import os
 import subprocess
 import sys

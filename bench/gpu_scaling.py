@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Times one search on one GPU and on several, a rank each, checks that they wrote the same bytes, and prints tables in Markdown.
+"""Times one search on one GPU and on several, a rank each, checks that they wrote the same bytes, and prints tables in
+Markdown.
 
     bench/gpu_scaling.py [--build build/cuda] [--gpus 1 2 4] [--teacher VGG16.h5] [-- more options of triseg search]
 
-Two workloads: AlexNet as in configs/alexnet.toml, and VGG-16 with 128 images an episode, large enough that the GPUs and not
-the processes' start decide. Without --teacher a VGG-16 is trained for one float and one quantization-aware epoch: its accuracy
-does not matter here. The speed-up is that of whole iterations, policy updates included; beside it stands that of the whole
-process and that of scoring alone, whose bound is the number of GPUs. Needs h5py and pandas.
+Two workloads: AlexNet as in configs/alexnet.toml, and VGG-16 with 128 images an episode, large enough that the GPUs and
+not the processes' start decide. Without --teacher a VGG-16 is trained for one float and one quantization-aware epoch:
+its accuracy does not matter here. The speed-up is that of whole iterations, policy updates included; beside it stands
+that of the whole process and that of scoring alone, whose bound is the number of GPUs. Needs h5py and pandas.
 """
 import os
 import re
@@ -55,24 +56,27 @@ def main():
     start = time.monotonic()
     checked(["mpirun", "-n", str(max(o.gpus)), "true"])
     launcher = time.monotonic() - start
-    print(f"{len(gpu)} x {gpu[0]}; {processor()}; commit {commit()}; `mpirun -n {max(o.gpus)} true` alone: {launcher:.2f} s\n")
+    print(f"{len(gpu)} x {gpu[0]}; {processor()}; commit {commit()}; `mpirun -n {max(o.gpus)} true` alone: "
+          f"{launcher:.2f} s\n")
     with tempfile.TemporaryDirectory() as folder:
         teacher = o.teacher or f"{folder}/vgg16.h5"
         if not o.teacher:
-            checked([f"{o.build}/bin/triseg", "train", "--model", "vgg16", "--device", "cuda", "--epochs", "1", "--qat-epochs", "1",
-                     "--out", teacher])
+            checked([f"{o.build}/bin/triseg", "train", "--model", "vgg16", "--device", "cuda", "--epochs", "1",
+                     "--qat-epochs", "1", "--out", teacher])
         for name, options in WORKLOADS.items():
             options = options + (["--teacher", teacher] if name == "vgg16" else []) + o.options
             runs = [search(o.build, options, gpus, f"{folder}/{name}-{gpus}") for gpus in o.gpus]
-            same = ", ".join({checked([sys.executable, COMPARE, runs[0][-1], run[-1]]).stdout.strip() for run in runs[1:]})
+            same = ", ".join({checked([sys.executable, COMPARE, runs[0][-1], run[-1]]).stdout.strip()
+                              for run in runs[1:]})
             shown = " ".join(options).replace(teacher, "FILE")
             print(f"`triseg search {shown}`, {runs[0][3]} student images in iterations; all datasets: {same}\n")
-            print("| ranks | whole process [s] | times as fast | iterations [s] | times as fast | images/s | scoring alone [s] "
-                  "| times as fast |\n|---|---|---|---|---|---|---|---|")
+            print("| ranks | whole process [s] | times as fast | iterations [s] | times as fast | images/s | scoring "
+                  "alone [s] | times as fast |\n|---|---|---|---|---|---|---|---|")
             first = runs[0]
             for total, iterations, scoring, images, what, _ in runs:
-                print(f"| {what} | {total:.2f} | {first[0] / total:.2f} | {iterations:.2f} | {first[1] / iterations:.2f} "
-                      f"| {images / iterations:.0f} | {scoring:.2f} | {first[2] / scoring:.2f} |")
+                print(f"| {what} | {total:.2f} | {first[0] / total:.2f} | {iterations:.2f} | "
+                      f"{first[1] / iterations:.2f} | {images / iterations:.0f} | {scoring:.2f} | "
+                      f"{first[2] / scoring:.2f} |")
             print(flush=True)
 
 

@@ -3,10 +3,10 @@
 
     bench/scaling.py [--build build/cpu] [--ranks 64] [--microseconds 20] [--episodes 2560]
 
-The search is real, its network that of AlexNet with random weights; the engine waits --microseconds for every student image
-instead of computing (bench/scaling.cpp), so that ranks need no core while they score and more of them than cores can be
-started. The column "formula" is docs/scaling.md's, with the least of F and L that any row shows: what the machine is too
-small for is not in it. Needs numpy.
+The search is real, its network that of AlexNet with random weights; the engine waits --microseconds for every student
+image instead of computing (bench/scaling.cpp), so that ranks need no core while they score and more of them than cores
+can be started. The column "formula" is docs/scaling.md's, with the least of F and L that any row shows: what the
+machine is too small for is not in it. Needs numpy.
 """
 import math
 import platform
@@ -44,7 +44,8 @@ def main():
     mpi = checked(["mpirun", "--version"]).stdout.splitlines()[0]
     print(f"commit {commit()}; {processor()}; {platform.platform()}; {mpi}\n")
 
-    print(f"What rank 0 takes for the messages of an iteration, {REQUEST} bytes to each rank and one record back [µs of processor time]\n")
+    print(f"What rank 0 takes for the messages of an iteration, {REQUEST} bytes to each rank and one record back [µs "
+          "of processor time]\n")
     row("ranks", "send", "take")
     row(*["---"] * 3)
     messages = {n: measured(o.build, n, "messages", REQUEST) for n in counts[1:]}
@@ -54,7 +55,8 @@ def main():
     print(f"\nTogether {1e6 * slope:.1f} µs a rank.\n")
 
     for microseconds, lags, numbers in ((o.microseconds, (0, 1), counts), (0.1, (0,), counts[:4])):
-        rows = [(lag, n, measured(o.build, n, "alexnet", o.episodes, CANDIDATES - 1, IMAGES, round(1e3 * microseconds), lag, 0))
+        rows = [(lag, n, measured(o.build, n, "alexnet", o.episodes, CANDIDATES - 1, IMAGES, round(1e3 * microseconds),
+                                  lag, 0))
                 for lag in lags for n in numbers]
         print_iterations(rows, microseconds, slope)
 
@@ -67,11 +69,13 @@ def print_iterations(rows, microseconds, slope):
         return (1 + math.ceil(CANDIDATES / working)) * each  # the teacher's images, too
     fixed = min(score - waits(working) for _, _, (*_, score, _, _, working) in rows)
     learner = min(draw + update for lag, _, (_, draw, update, *_) in rows if lag == 0)
-    rest = min(iteration - draw - update - send - score - gather for lag, _, (iteration, draw, update, send, score, gather, *_) in rows
+    rest = min(iteration - draw - update - send - score - gather
+               for lag, _, (iteration, draw, update, send, score, gather, *_) in rows
                if lag == 0)
-    print(f"An iteration of {CANDIDATES} candidates, {IMAGES} images each, {microseconds:g} µs a student image [ms]; formula: "
-          f"F {ms(fixed + each)}, W {ms(CANDIDATES * each)}, L {ms(learner + rest)}\n")
-    row("lag", "ranks", "that score", "draw", "update", "send", "score", "gather", "commit", "**iteration**", "formula", "measured / formula")
+    print(f"An iteration of {CANDIDATES} candidates, {IMAGES} images each, {microseconds:g} µs a student image [ms]; "
+          f"formula: F {ms(fixed + each)}, W {ms(CANDIDATES * each)}, L {ms(learner + rest)}\n")
+    row("lag", "ranks", "that score", "draw", "update", "send", "score", "gather", "commit", "**iteration**", "formula",
+        "measured / formula")
     row(*["---"] * 12)
     for lag, n, (iteration, draw, update, send, score, gather, commits, working) in rows:
         scoring = fixed + waits(working) + slope * (n - 1)

@@ -59,7 +59,8 @@ def read(content, version, check):
         node = model.Node(**{key: at(f"/layers/{name}/@{key}") for key in ("output_scale", "output_zero_point")},
                           **{key: at(f"/layers/{name}/{key}") for key in PARAMETERS})
         if version == 3:
-            node.weights = node.weights.reshape(len(node.weights), -1, *rows.loc[name, ["window_height", "window_width"]])
+            node.weights = node.weights.reshape(len(node.weights), -1,
+                                                *rows.loc[name, ["window_height", "window_width"]])
         output = nodes[name] = node
     return description, nodes, (at(f"/layers/{names[0]}/@input_scale"), at(f"/layers/{names[0]}/@input_zero_point"))
 

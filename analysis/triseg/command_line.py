@@ -67,7 +67,8 @@ def packages():
     try:
         yield
     except ModuleNotFoundError as error:
-        print(f"needs {error.name}: run with /usr/bin/python3 (Debian package python3-{error.name.lower()})", file=sys.stderr)
+        print(f"needs {error.name}: run with /usr/bin/python3 (Debian package python3-{error.name.lower()})",
+              file=sys.stderr)
         sys.exit(2)
 
 

@@ -48,7 +48,8 @@ def read_text(path):
 
 
 def is_locked(path):
-    """True if a process of triseg writes the file now, by the lock beside it. A file that cannot be looked at is not."""
+    """True if a process of triseg writes the file now, by the lock beside it. A file that cannot be looked at is
+    not."""
     folder, name = os.path.split(os.path.realpath(name_of(path)))
     try:
         descriptor = os.open(os.path.join(folder, f".{name}.lock"), os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
@@ -67,8 +68,8 @@ def is_locked(path):
 
 @contextlib.contextmanager
 def whole_file(path):
-    """Gives the name of a temporary file beside `path`, for the block to write, and puts it in the place of `path` where
-    the block ends: a reader sees the old file or the new one, never a part. After an exception the old one stays.
+    """Gives the name of a temporary file beside `path`, for the block to write, and puts it in the place of `path`
+    where the block ends: a reader sees the old file or the new one, never a part. After an exception the old one stays.
     Raises Error."""
     path = name_of(path)
     if "\0" in path:

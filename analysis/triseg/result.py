@@ -74,7 +74,8 @@ class Result:
             if len(row) != len(CODES):
                 raise Error(f"{self.path}: layers.{site}: expected {', '.join(CODES)}, found {len(row)} codes")
             entry = {f"{name}_code": code.item() if hasattr(code, "item") else code for name, code in zip(CODES, row)}
-            layers[site] = entry | {key: value for key, value in _entry(before.get(site)).items() if key == "record_key"}
+            layers[site] = entry | {key: value for key, value in _entry(before.get(site)).items()
+                                    if key == "record_key"}
         changed = Result({"layers": layers}, self.path)
         changed.codes
         self.values["layers"] = layers

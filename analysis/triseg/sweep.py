@@ -32,8 +32,8 @@ class Sweep:
         self.path = name_of(path)
         table = os.path.join(self.path, "sweep.json")
         if os.path.isdir(self.path) and not os.path.exists(table):
-            raise Error(f"{self.path}: expected the folder of a sweep or the --out of a search: it has neither sweep.json "
-                        "nor tri_ppo_int_codes")
+            raise Error(f"{self.path}: expected the folder of a sweep or the --out of a search: it has neither "
+                        "sweep.json nor tri_ppo_int_codes")
         try:
             values = json.loads(read_text(table))
             if values["format"] != FORMAT:

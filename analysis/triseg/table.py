@@ -48,7 +48,8 @@ FIGURES = {"validation-kd": ("validation KD", ".4f", False), "kd": ("KD", ".4f",
 
 
 # What --start has put into a run file: codes, and the repair where it has one.
-START = ("/sites/start_codes", "/sites/tmax", "/checkpoint/tensors/repair/multiplier", "/checkpoint/tensors/repair/bias")
+START = ("/sites/start_codes", "/sites/tmax", "/checkpoint/tensors/repair/multiplier",
+         "/checkpoint/tensors/repair/bias")
 
 
 def comparable(run):

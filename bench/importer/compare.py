@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
-"""How far imported networks give the logits that another program gave for the same ONNX files and images: a table in Markdown.
+"""How far imported networks give the logits that another program gave for the same ONNX files and images: a table in
+Markdown.
 
     bench/importer/compare.py NETWORK.onnx ... --images RECORDS --preprocessing cifar10 [--build build/cpu]
 
-NETWORK.logits.npy beside each file has the other program's outputs, (N, classes). RECORDS is a file of CIFAR-10's binary version
-whose first N images they are of. The imported network's logits are those of the reference engine.
+NETWORK.logits.npy beside each file has the other program's outputs, (N, classes). RECORDS is a file of CIFAR-10's
+binary version whose first N images they are of. The imported network's logits are those of the reference engine.
 
-Needs a build with tests. "equal" is the share of logits with the same code, "one apart" that of those whose codes differ by one,
-"furthest apart" the largest difference of codes, "same class" the share of images whose largest logit, or one of several as large, is
-the other program's too. Outputs that are probabilities, of a Softmax, which the importer drops, are compared with the Softmax of the
-imported network's logits, in codes whose step is the smallest difference of two of the other program's.
+Needs a build with tests. "equal" is the share of logits with the same code, "one apart" that of those whose codes
+differ by one, "furthest apart" the largest difference of codes, "same class" the share of images whose largest logit,
+or one of several as large, is the other program's too. Outputs that are probabilities, of a Softmax, which the importer
+drops, are compared with the Softmax of the imported network's logits, in codes whose step is the smallest difference of
+two of the other program's.
 """
 import os
 import subprocess
@@ -101,7 +103,8 @@ def main():
         if not os.path.exists(f"{o.build}/bin/{program}"):
             raise Error(f"{o.build}/bin/{program} is missing: build first, or name another build by --build")
     pixels = read_pixels(o.images)
-    print("| file | compared | images | equal | one apart | furthest apart | same class |\n|---|---|---|---|---|---|---|")
+    print("| file | compared | images | equal | one apart | furthest apart | same class "
+          "|\n|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         for onnx in o.networks:
             name = os.path.splitext(onnx)[0]

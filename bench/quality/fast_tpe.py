@@ -1,9 +1,10 @@
-"""The parts of Optuna 3.1's multivariate TPE that take hours for thousands of trials, computed faster: up to rounding the same draws.
+"""The parts of Optuna 3.1's multivariate TPE that take hours for thousands of trials, computed faster: up to rounding
+the same draws.
 
-Optuna computes normal distributions in plain Python, and for each of its draws the density of every earlier trial's kernel, and
-collects all parameters of all trials anew. Here SciPy has the distributions; the mass that a kernel gives an integer is looked up
-by their difference, since all kernels of a parameter are equally wide; and finished trials are collected once. A univariate sampler
-gains the distributions alone. tests/bench compares the draws.
+Optuna computes normal distributions in plain Python, and for each of its draws the density of every earlier trial's
+kernel, and collects all parameters of all trials anew. Here SciPy has the distributions; the mass that a kernel gives
+an integer is looked up by their difference, since all kernels of a parameter are equally wide; and finished trials are
+collected once. A univariate sampler gains the distributions alone. tests/bench compares the draws.
 """
 import numpy as np
 from optuna.distributions import IntDistribution
@@ -32,7 +33,8 @@ def log_pdf(self, samples):
     legal = _truncnorm._log_gauss_mass((low - every_mean) / width, (high - every_mean) / width)
 
     prior_mean = (low + high) * 0.5
-    prior = _truncnorm._log_gauss_mass((draws - 0.5 - prior_mean) / prior_width, (draws + 0.5 - prior_mean) / prior_width)
+    prior = _truncnorm._log_gauss_mass((draws - 0.5 - prior_mean) / prior_width,
+                                       (draws + 0.5 - prior_mean) / prior_width)
     prior = prior - _truncnorm._log_gauss_mass((low - prior_mean) / prior_width, (high - prior_mean) / prior_width)
     total = np.zeros((means.shape[1] + 1, draws.shape[1]))                  # (kernels, the prior last)(samples)
     for p in range(len(names)):
@@ -45,8 +47,8 @@ def log_pdf(self, samples):
 
 
 class Observations:
-    """Parameters and scores of a study's trials, as sampler._get_observation_pairs gives them for one objective without pruning or
-    constraints."""
+    """Parameters and scores of a study's trials, as sampler._get_observation_pairs gives them for one objective without
+    pruning or constraints."""
 
     def __init__(self, otherwise):
         self.otherwise = otherwise  # for single parameters, which the first draws of a study ask for
@@ -68,7 +70,8 @@ class Observations:
         unfinished = [i for i, trial in enumerate(trials) if not trial.state.is_finished()]
         settled = unfinished[0] if unfinished else len(trials)
         values, scores = self.observed(trials[:settled], names, sign, False)
-        self.values, self.scores, self.seen = np.concatenate([self.values, values]), self.scores + scores, self.seen + settled
+        self.values, self.scores, self.seen = (np.concatenate([self.values, values]), self.scores + scores,
+                                               self.seen + settled)
         values, scores = self.observed(trials[settled:], names, sign, constant_liar)
         return dict(zip(names, np.concatenate([self.values, values]).T)), self.scores + scores, None
 
@@ -77,7 +80,8 @@ class Observations:
         states = (TrialState.COMPLETE, TrialState.RUNNING) if constant_liar else (TrialState.COMPLETE,)
         trials = [trial for trial in trials if trial.state in states]
         values = np.array([[trial.params.get(name, np.nan) for name in names] for trial in trials], dtype=float)
-        scores = [(-float("inf"), [sign * trial.value]) if trial.state == TrialState.COMPLETE else (float("inf"), [sign * float("inf")])
+        scores = [(-float("inf"), [sign * trial.value])
+                  if trial.state == TrialState.COMPLETE else (float("inf"), [sign * float("inf")])
                   for trial in trials]
         return values.reshape(-1, len(names)), scores
 

@@ -1,23 +1,26 @@
 #!/usr/bin/env python3
-"""Searches the codes with a sampler of Optuna, at triseg's budget and by triseg's rules, and prints the outcome as JSON.
+"""Searches the codes with a sampler of Optuna, at triseg's budget and by triseg's rules, and prints the outcome as
+JSON.
 
     optuna_search.py --program build/cpu/bin/triseg --sampler tpe --episodes 2000 --seed 1 [-- options of triseg search]
 
-What is the same as in `triseg search`: calibration, the images of each iteration, its size, the start (--warm-start best) and as
-the reference on every iteration's images that start, the gain over it as what is maximized, the finalists (those of largest gain
-with distinct codes, all analytic starts, and for cma-es, as for triseg's strategies, what it holds best at the end: the mean of the
-better half of its last population), their choice on validation, the one report on test.
+What is the same as in `triseg search`: calibration, the images of each iteration, its size, the start (--warm-start
+best) and as the reference on every iteration's images that start, the gain over it as what is maximized, the finalists
+(those of largest gain with distinct codes, all analytic starts, and for cma-es, as for triseg's strategies, what it
+holds best at the end: the mean of the better half of its last population), their choice on validation, the one report
+on test.
 
-Search space: four integers in 1..tmax-2 a site, which sorted are (t1, v1-1, t2-1, v2-2). So every draw is legal, every legal draw
-has its place, and the space is static, as CMA-ES needs it. The start is told as a finished trial of gain 0; then each
-iteration asks for all its trials before it tells one.
+Search space: four integers in 1..tmax-2 a site, which sorted are (t1, v1-1, t2-1, v2-2). So every draw is legal, every
+legal draw has its place, and the space is static, as CMA-ES needs it. The start is told as a finished trial of gain 0;
+then each iteration asks for all its trials before it tells one.
 
-  tpe       TPESampler(constant_liar=True), its other options Optuna's defaults; --multivariate. With Optuna 3.1 and SciPy, parts of
-            it are computed faster (fast_tpe.py): 10,000 episodes multivariate within minutes instead of hours
-  cma-es    CmaEsSampler(x0=the start, sigma0=2 codes, popsize=an iteration's episodes, with_margin=True); --sigma0 [codes],
-            --no-margin, --separable. Optuna's own sigma0, a sixth of the smallest range, is worse here: with it a search of 1000
-            episodes of LeNet-5 (seed 1) ended at 0.94 times the MSE optimum's KD instead of 0.87, and where nothing passes at 1.00
-            instead of 0.81
+  tpe       TPESampler(constant_liar=True), its other options Optuna's defaults; --multivariate. With Optuna 3.1 and
+            SciPy, parts of it are computed faster (fast_tpe.py): 10,000 episodes multivariate within minutes instead of
+            hours
+  cma-es    CmaEsSampler(x0=the start, sigma0=2 codes, popsize=an iteration's episodes, with_margin=True);
+            --sigma0 [codes], --no-margin, --separable. Optuna's own sigma0, a sixth of the smallest range, is worse
+            here: with it a search of 1000 episodes of LeNet-5 (seed 1) ended at 0.94 times the MSE optimum's KD instead
+            of 0.87, and where nothing passes at 1.00 instead of 0.81
 
 Needs Optuna 3.1 (Debian's python3-optuna; see README.md).
 """
@@ -31,7 +34,8 @@ import warnings
 try:
     import optuna
 except ModuleNotFoundError as error:
-    print(f"needs {error.name}: install Debian's package python3-optuna, or see bench/quality/README.md", file=sys.stderr)
+    print(f"needs {error.name}: install Debian's package python3-optuna, or see bench/quality/README.md",
+          file=sys.stderr)
     sys.exit(2)
 
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "analysis"))
@@ -62,8 +66,9 @@ def make_sampler(o, start, population):
             fast_tpe.install()
         return optuna.samplers.TPESampler(seed=o.seed, constant_liar=True, multivariate=o.multivariate)
     sigma0 = 2.0 if o.sigma0 is None else o.sigma0
-    return optuna.samplers.CmaEsSampler(x0=start, sigma0=sigma0, popsize=population, seed=o.seed, use_separable_cma=o.separable,
-                                        with_margin=not (o.no_margin or o.separable), warn_independent_sampling=False)
+    return optuna.samplers.CmaEsSampler(x0=start, sigma0=sigma0, popsize=population, seed=o.seed,
+                                        use_separable_cma=o.separable, with_margin=not (o.no_margin or o.separable),
+                                        warn_independent_sampling=False)
 
 
 def make_study(o, sites, population):
@@ -108,15 +113,17 @@ def outcome(o, scorer):
     episodes, sampler_seconds = search(o, scorer)
     sites = scorer.problem["sites"]
     mse = [site["mse"] for site in sites]
-    finalists = best_distinct(episodes, scorer.problem["top_k"]) + [start["codes"] for start in scorer.problem["starts"]]
+    finalists = (best_distinct(episodes, scorer.problem["top_k"]) +
+                 [start["codes"] for start in scorer.problem["starts"]])
     if o.sampler == "cma-es" and episodes:
         finalists.append(last_mean(episodes, sites, scorer.problem["episodes_per_update"]))
     codes = choose(finalists, scorer.split("validation", finalists), scorer.problem["max_acc_drop"])
     test = scorer.split("test", [codes, mse])
     return {"kd": test["kd"][0], "kd_mse_codes": test["kd"][1], "acc_teacher": test["teacher_accuracy"][0],
             "acc_student": test["student_accuracy"][0], "acc_mse_codes": test["student_accuracy"][1],
-            "acc_drop": test["accuracy_drop"][0], "student_images": scorer.student_images, "sampler_seconds": sampler_seconds,
-            "optuna": optuna.__version__, "codes": {site["name"]: c for site, c in zip(sites, codes)}}
+            "acc_drop": test["accuracy_drop"][0], "student_images": scorer.student_images,
+            "sampler_seconds": sampler_seconds, "optuna": optuna.__version__,
+            "codes": {site["name"]: c for site, c in zip(sites, codes)}}
 
 
 def main():

@@ -4,10 +4,11 @@
     bench/quality/plot.py budgets RUNS [RUNS ...] --out budgets.svg
     bench/quality/plot.py fronts NAME=RUN.h5 [NAME=RUN.h5 ...] --out fronts.svg
 
-RUNS is a folder of run.py or the CSV file that table.py made of one. budgets: test KD of the selected codes against episodes, one
-panel a model and mode, a line a searcher (all, or those of --searchers): means over seeds, with 95 % intervals of Student's t; the
-MSE optimum is dotted. fronts: KD and accuracy on validation against the share of activations that pass through, of the finalists
-that no other beats in coverage and KD. Needs matplotlib (Debian's python3-matplotlib) and for fronts h5py and pandas.
+RUNS is a folder of run.py or the CSV file that table.py made of one. budgets: test KD of the selected codes against
+episodes, one panel a model and mode, a line a searcher (all, or those of --searchers): means over seeds, with 95 %
+intervals of Student's t; the MSE optimum is dotted. fronts: KD and accuracy on validation against the share of
+activations that pass through, of the finalists that no other beats in coverage and KD. Needs matplotlib (Debian's
+python3-matplotlib) and for fronts h5py and pandas.
 """
 import sys
 
@@ -24,7 +25,8 @@ from triseg import command_line
 from triseg.score import mean_and_half_95
 
 matplotlib.use("svg")
-matplotlib.rcParams |= {"svg.hashsalt": "triseg", "svg.fonttype": "none", "font.size": 8, "axes.grid": True, "grid.alpha": 0.3}
+matplotlib.rcParams |= {"svg.hashsalt": "triseg", "svg.fonttype": "none", "font.size": 8, "axes.grid": True,
+                        "grid.alpha": 0.3}
 from matplotlib import pyplot, ticker  # noqa: E402  after use()
 
 
@@ -48,11 +50,13 @@ def draw_budgets(o):
         for i, name in enumerate(names):
             own = [b for b in budgets if name in runs[b]]
             shift = 1.03 ** (i - (len(names) - 1) / 2)  # equal results would hide each other
-            means, halves = zip(*(mean_and_half_95(table.column(runs[b][name], "kd")) for b in own)) if own else ((), ())
-            axis.errorbar([b * shift for b in own], means, [h or 0 for h in halves], color=f"C{i % 10}", linestyle=("-", "--")[i // 10 % 2],
-                          marker="o", markersize=3, capsize=2, linewidth=1,
+            means, halves = (zip(*(mean_and_half_95(table.column(runs[b][name], "kd")) for b in own))
+                             if own else ((), ()))
+            axis.errorbar([b * shift for b in own], means, [h or 0 for h in halves], color=f"C{i % 10}",
+                          linestyle=("-", "--")[i // 10 % 2], marker="o", markersize=3, capsize=2, linewidth=1,
                           label="best analytic start (mse)" if name == "mse" else name)
-        mse = [run["kd_mse_codes"] for searchers in runs.values() for of_seeds in searchers.values() for run in of_seeds.values()]
+        mse = [run["kd_mse_codes"] for searchers in runs.values() for of_seeds in searchers.values()
+               for run in of_seeds.values()]
         axis.axhline(np.mean(mse), color="black", linestyle=":", linewidth=1, label="MSE optimum")
         axis.set(xscale="log", yscale="log", xlabel="episodes", title=f"{panel[0]}, {panel[1]}")
         axis.set_xticks(budgets, [f"{budget:,}" for budget in budgets])
@@ -66,8 +70,8 @@ def draw_budgets(o):
 
 
 def front_of(path):
-    """Rows (share that passes [percent], KD, accuracy [percent]) of /top, scored on all images, that no other beats in coverage
-    and KD, by share."""
+    """Rows (share that passes [percent], KD, accuracy [percent]) of /top, scored on all images, that no other beats in
+    coverage and KD, by share."""
     top = triseg.Run(path).frame("top", codes="none")
     best = top[top.validation_images == top.validation_images.max()]
     if best.empty:

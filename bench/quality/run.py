@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
-"""Runs triseg's strategies and Optuna's samplers at equal budgets, a JSON file a run; then prints the table of table.py.
+"""Runs triseg's strategies and Optuna's samplers at equal budgets, a JSON file a run; then prints the table of
+table.py.
 
-    bench/quality/run.py --out FOLDER [--build build/cpu] [--jobs 2] [--threads 1] [--models alexnet lenet5] [--modes ...]
-                         [--budgets 2000 10000] [--seeds 1 2 3 4 5] [--searchers ppo cma-es ...] [-- options of triseg search]
+    bench/quality/run.py --out FOLDER [--build build/cpu] [--jobs 2] [--threads 1] [--models alexnet lenet5]
+                         [--modes ...] [--budgets 2000 10000] [--seeds 1 2 3 4 5] [--searchers ppo cma-es ...]
+                         [-- options of triseg search]
 
-The matrix is every model x mode x budget x seed x searcher. Finished runs are skipped and searches of triseg that were interrupted
-continue, so the same command goes on where it stopped, and another one may add to the same folder. A new searcher is a line in
-the tables below. What follows `--` is passed to every search; --seed, --episodes, --strategy, --threads and what the searcher's own
-line has are run.py's.
+The matrix is every model x mode x budget x seed x searcher. Finished runs are skipped and searches of triseg that were
+interrupted continue, so the same command goes on where it stopped, and another one may add to the same folder. A new
+searcher is a line in the tables below. What follows `--` is passed to every search; --seed, --episodes, --strategy,
+--threads and what the searcher's own line has are run.py's.
 """
 import concurrent.futures
 import importlib.util
@@ -34,18 +36,19 @@ TRISEG = {
     "coordinate": ["--strategy", "coordinate"],
     "random": ["--strategy", "random"],
     "mse": ["--strategy", "mse"],
-    "ppo-original": ["--strategy", "ppo", "--warm-start", "none", "--lr", "3e-4", "--clip", "0.2", "--entropy-coef", "0.01"],
+    "ppo-original": ["--strategy", "ppo", "--warm-start", "none", "--lr", "3e-4", "--clip", "0.2",
+                     "--entropy-coef", "0.01"],
 }
-# Searches with more than codes to choose, which run only if they are named. A searched tmax is for mode percentile, whose share of
-# activations is what may pass.
+# Searches with more than codes to choose, which run only if they are named. A searched tmax is for mode percentile,
+# whose share of activations is what may pass.
 VARIANTS = {
     "ppo-moments-layer": [*TRISEG["ppo"], "--repair", "layer"],
     "ppo-moments-channel": [*TRISEG["ppo"], "--repair", "channel"],
     "ppo-tmax": [*TRISEG["ppo"], "--tmax-mode", "search"],
     "cma-es-tmax": [*TRISEG["cma-es"], "--tmax-mode", "search"],
 }
-# Searchers that are a search of triseg and then `triseg repair` of its result: the search, and options of the repair beside its
-# seed. The repair sees far more images than the budget, so these run only if they are named.
+# Searchers that are a search of triseg and then `triseg repair` of its result: the search, and options of the repair
+# beside its seed. The repair sees far more images than the budget, so these run only if they are named.
 REPAIRED = {
     "ppo-repaired": ("ppo", []),
     "ppo-repaired-layer": ("ppo", ["--repair", "layer"]),
@@ -114,7 +117,8 @@ class Run:
         return ["search", *SEARCHES[searcher], "--eval-every", "0", *self.budget, *self.problem]
 
     def finished(self):
-        """True if its file is there. Throws Failure if that file is of other options, whose outcome must not pass for this one's."""
+        """True if its file is there. Throws Failure if that file is of other options, whose outcome must not pass for
+        this one's."""
         try:
             with open_input(self.path) as file:
                 found = json.load(file)["options"]
@@ -123,14 +127,16 @@ class Run:
         except (OSError, ValueError, KeyError, TypeError):
             raise triseg.Error(f"{self.path} is not a result of run.py: remove it or give another --out") from None
         if found != self.options():
-            raise triseg.Error(f"{self.path} was made with other options ({' '.join(found)}): remove it or give another --out")
+            raise triseg.Error(f"{self.path} was made with other options ({' '.join(found)}): remove it or give "
+                               "another --out")
         return True
 
     def commands(self):
         searcher = self.key["searcher"]
         if searcher in OPTUNA:
             script, *options = self.options()
-            return [[sys.executable, "-B", os.path.join(HERE, script), "--program", self.program, *options, *self.placement]]
+            return [[sys.executable, "-B", os.path.join(HERE, script), "--program", self.program, *options,
+                     *self.placement]]
         base, repair = REPAIRED.get(searcher, (searcher, []))
         commands = [[self.program, *self.search_options(base), *self.placement, "--out", self.runs,
                      "--result-file", self.name + ".json"]]
@@ -145,7 +151,8 @@ class Run:
     def execute(self):
         """Runs it and writes its file. The reason in one line if it failed."""
         start = time.monotonic()
-        environment = {name: str(1) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}  # numpy's; triseg has --threads
+        # numpy's; triseg has --threads
+        environment = {name: str(1) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
         for command in self.commands():
             if stopped.is_set():
                 return "stopped"
@@ -197,16 +204,18 @@ def arguments():
 def main():
     o = arguments()
     if not os.path.exists(os.path.join(o.build, "bin", "triseg")):
-        print(f"{o.build}/bin/triseg is missing: run scripts/build.sh first, or name another build by --build", file=sys.stderr)
+        print(f"{o.build}/bin/triseg is missing: run scripts/build.sh first, or name another build by --build",
+              file=sys.stderr)
         return 2
     if any(s in OPTUNA for s in o.searchers) and not importlib.util.find_spec("optuna"):
         print("needs optuna for " + ", ".join(s for s in o.searchers if s in OPTUNA) +
-              ": install Debian's package python3-optuna, see bench/quality/README.md, or leave them out by --searchers",
-              file=sys.stderr)
+              ": install Debian's package python3-optuna, see bench/quality/README.md, or leave them out by "
+              "--searchers", file=sys.stderr)
         return 2
     with_mode = [s for s in o.searchers if "--tmax-mode" in SEARCHES.get(s, [])]
     if with_mode and o.modes != ["percentile"]:
-        print(f"run.py: error: {', '.join(with_mode)}: a searched tmax is for --modes percentile alone", file=sys.stderr)
+        print(f"run.py: error: {', '.join(with_mode)}: a searched tmax is for --modes percentile alone",
+              file=sys.stderr)
         return 2
     try:
         os.makedirs(os.path.join(o.out, "runs"), exist_ok=True)

@@ -4,12 +4,12 @@
     bench/quality/table.py FOLDER [--baseline ppo] [--searchers NAME ...] [--csv RUNS.csv]
     bench/quality/table.py RUNS.csv [--baseline ppo] [--searchers NAME ...]
 
-KD and accuracies are means over seeds of the selected codes on the test split; +- is half a 95 % interval of Student's t over the
-seeds. "/ MSE" is the KD over that of the MSE optimum, the mean of each run's ratio, or "-" where that KD is 0. "against" is the KD
-less the baseline's on the same seeds, and the interval of that paired difference: searchers whose interval leaves out 0 differ.
-Student images are those of the search, in thousands (and of a repair); seconds are wall clock of the whole process, the final
-scoring included. --csv also writes the runs as one file of comma-separated values, a row a run, which table.py and plot.py read like
-the folder.
+KD and accuracies are means over seeds of the selected codes on the test split; +- is half a 95 % interval of Student's
+t over the seeds. "/ MSE" is the KD over that of the MSE optimum, the mean of each run's ratio, or "-" where that KD is
+0. "against" is the KD less the baseline's on the same seeds, and the interval of that paired difference: searchers
+whose interval leaves out 0 differ. Student images are those of the search, in thousands (and of a repair); seconds are
+wall clock of the whole process, the final scoring included. --csv also writes the runs as one file of comma-separated
+values, a row a run, which table.py and plot.py read like the folder.
 """
 import csv
 import glob
@@ -32,8 +32,9 @@ from triseg.score import mean_and_half_95  # noqa: E402
 BASELINE = "ppo"
 KEY = ("model", "mode", "budget", "searcher", "seed")
 # The columns of a CSV file. A run's file has its options and codes, too.
-COLUMNS = {"model": str, "mode": str, "budget": int, "searcher": str, "seed": int, "kd": float, "kd_mse_codes": float, "acc_teacher": float,
-           "acc_student": float, "acc_mse_codes": float, "acc_drop": float, "student_images": int, "seconds": float}
+COLUMNS = {"model": str, "mode": str, "budget": int, "searcher": str, "seed": int, "kd": float, "kd_mse_codes": float,
+           "acc_teacher": float, "acc_student": float, "acc_mse_codes": float, "acc_drop": float, "student_images": int,
+           "seconds": float}
 
 
 def shown(values, digits, sign=""):
@@ -52,8 +53,8 @@ def run_of(values, where):
 
 
 def runs_of(path):
-    """The runs of a folder or of a CSV file. Throws ValueError naming the file and what is wrong with it, OSError and triseg.Error
-    if it cannot be opened."""
+    """The runs of a folder or of a CSV file. Throws ValueError naming the file and what is wrong with it, OSError and
+    triseg.Error if it cannot be opened."""
     runs = []
     if path.endswith(".csv"):
         with open_input(path, newline="", errors="replace") as file:
@@ -88,7 +89,8 @@ def write_csv(path, runs):
 
 
 def load(path):
-    """The runs of a folder or of a CSV file, by (model, mode, budget), then searcher, then seed. Throws as runs_of() does."""
+    """The runs of a folder or of a CSV file, by (model, mode, budget), then searcher, then seed. Throws as runs_of()
+    does."""
     groups = {}
     for run in runs_of(path):
         group = groups.setdefault((run["model"], run["mode"], run["budget"]), {})
@@ -99,12 +101,14 @@ def load(path):
 
 
 def of_one_problem(key, runs, path):
-    """Throws ValueError if runs of a group have not the same teacher and MSE optimum: searches of different problems do not compare."""
+    """Throws ValueError if runs of a group have not the same teacher and MSE optimum: searches of different problems do
+    not compare."""
     for name in ("acc_teacher", "kd_mse_codes"):
         least, most = (pick(runs, key=lambda run: run[name]) for pick in (min, max))
         if most[name] - least[name] > 1e-4 * most[name]:
-            raise ValueError(f"{path}: runs of {', '.join(map(str, key))} are of different problems: {name} is {least[name]:.6g} for "
-                             f"{least['searcher']}, seed {least['seed']}, and {most[name]:.6g} for {most['searcher']}, seed {most['seed']}")
+            raise ValueError(f"{path}: runs of {', '.join(map(str, key))} are of different problems: {name} is "
+                             f"{least[name]:.6g} for {least['searcher']}, seed {least['seed']}, and {most[name]:.6g} "
+                             f"for {most['searcher']}, seed {most['seed']}")
 
 
 def searchers_of(groups):
@@ -139,13 +143,15 @@ def print_table(groups, baseline=BASELINE, named=None):
         if not searchers:
             continue
         every = [run for runs in searchers.values() for run in runs.values()]
-        mse = {name: sum(run[name] for run in every) / len(every) for name in ("kd_mse_codes", "acc_teacher", "acc_mse_codes")}
+        mse = {name: sum(run[name] for run in every) / len(every)
+               for name in ("kd_mse_codes", "acc_teacher", "acc_mse_codes")}
         print(f"**{model}, {mode}, {budget} episodes** (teacher {mse['acc_teacher']:.2f} %)\n")
-        print(f"| searcher | seeds | KD | / MSE | student % | drop | against {baseline} | 1000 images | s |\n" + "|---" * 9 + "|")
+        print(f"| searcher | seeds | KD | / MSE | student % | drop | against {baseline} | 1000 images | s |\n" +
+              "|---" * 9 + "|")
         for searcher, runs in sorted(searchers.items(), key=lambda item: np.mean(column(item[1], "kd"))):
             print(row(searcher, runs, found.get(baseline, {})))
-        print(f"| MSE optimum | | {mse['kd_mse_codes']:.4f} | {'1.000' if mse['kd_mse_codes'] else '-'} | {mse['acc_mse_codes']:.2f} | "
-              f"{mse['acc_teacher'] - mse['acc_mse_codes']:.2f} | | 0 | |\n")
+        print(f"| MSE optimum | | {mse['kd_mse_codes']:.4f} | {'1.000' if mse['kd_mse_codes'] else '-'} | "
+              f"{mse['acc_mse_codes']:.2f} | {mse['acc_teacher'] - mse['acc_mse_codes']:.2f} | | 0 | |\n")
 
 
 def main():
@@ -166,7 +172,8 @@ def main():
         problem = "holds no results of run.py" if os.path.isdir(o.runs) else "no such folder, and no CSV file"
         print(f"{o.runs}: {problem}", file=sys.stderr)
         return 2
-    unknown = [name for name in [o.baseline, *(o.searchers or [])] if name not in searchers_of(groups) and name != BASELINE]
+    unknown = [name for name in [o.baseline, *(o.searchers or [])]
+               if name not in searchers_of(groups) and name != BASELINE]
     if unknown:
         command_line.report(f"{o.runs} has no runs of {', '.join(unknown)}, only of {', '.join(searchers_of(groups))}")
         return 2

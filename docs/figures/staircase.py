@@ -24,7 +24,8 @@ def main(path, site):
     if "xmlns=" not in svg:
         svg = svg.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
     style = re.sub(r"\s+", " ", style)
-    print(re.sub(r"<svg([^>]*)>", lambda found: f'<svg{found[1]} width="660"><style>.plot {{ font-family: sans-serif; }} {style}</style>', svg, count=1))
+    print(re.sub(r"<svg([^>]*)>", lambda found: f'<svg{found[1]} width="660"><style>.plot {{ font-family: sans-serif; '
+                 f'}} {style}</style>', svg, count=1))
 
 
 if __name__ == "__main__":

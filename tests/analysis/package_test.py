@@ -1,4 +1,5 @@
-"""The Python package triseg: its docstrings' examples, on files that the program and h5py have written, and what it refuses."""
+"""The Python package triseg: its docstrings' examples, on files that the program and h5py have written, and what it
+refuses."""
 import doctest
 import fcntl
 import importlib
@@ -22,12 +23,15 @@ import triseg  # noqa: E402  behind its folder
 from program import quick, sweep_base  # noqa: E402
 
 MODULES = ("codes", "model", "result", "run", "score", "scorer", "sweep")
-SWEEP = ("seeds = 2\n" + sweep_base(quick("--episodes", "32", "--episodes-per-update", "16", "--calib-batches", "2", "--eval-every", "0")) +
+SWEEP = ("seeds = 2\n" +
+         sweep_base(quick("--episodes", "32", "--episodes-per-update", "16", "--calib-batches", "2",
+                          "--eval-every", "0")) +
          '[grid]\nstrategy = ["mse", "random"]\n')
 
 
 def program(*arguments):
-    return subprocess.run([PROGRAM, *arguments], env=os.environ | {"TRISEG_MODELS": FEW}, capture_output=True, text=True, timeout=60)
+    return subprocess.run([PROGRAM, *arguments], env=os.environ | {"TRISEG_MODELS": FEW}, capture_output=True,
+                          text=True, timeout=60)
 
 
 class Package(unittest.TestCase):
@@ -35,12 +39,14 @@ class Package(unittest.TestCase):
     def setUpClass(cls):
         cls.folder = tempfile.mkdtemp(prefix="triseg-test-")
         cls.addClassCleanup(shutil.rmtree, cls.folder)
-        writer, documentation = (os.path.join(SOURCE, name) for name in ("tests/learner/files/write_run.py", "docs/run-file.md"))
+        writer, documentation = (os.path.join(SOURCE, name)
+                                 for name in ("tests/learner/files/write_run.py", "docs/run-file.md"))
         subprocess.run([sys.executable, "-B", writer, documentation, cls.at("run.h5")], check=True)
         shutil.copy(os.path.join(FEW, "lenet5-few.h5"), cls.at("model.h5"))
         with open(cls.at("sweep.toml"), "w") as file:
             file.write(SWEEP)
-        for arguments in (["sweep", cls.at("sweep.toml"), "--out", cls.at("sweep")], ["sweep", "collect", cls.at("sweep")]):
+        for arguments in (["sweep", cls.at("sweep.toml"), "--out", cls.at("sweep")],
+                          ["sweep", "collect", cls.at("sweep")]):
             done = program(*arguments)
             if done.returncode != 0:
                 raise AssertionError(done.stderr)
@@ -67,7 +73,8 @@ class Package(unittest.TestCase):
         self.assertGreater(count, 30)
 
     def test_a_run_is_what_h5py_reads(self):
-        for path in (self.at("run.h5"), self.run_file, os.path.join(SOURCE, "tests/runner/files/version-5-finished.h5")):
+        for path in (self.at("run.h5"), self.run_file,
+                     os.path.join(SOURCE, "tests/runner/files/version-5-finished.h5")):
             run = triseg.Run(path)
             with h5py.File(path) as file:
                 for group in ("episodes", "updates", "evaluations", "finalists", "top", "pareto"):
@@ -78,7 +85,8 @@ class Package(unittest.TestCase):
                             numpy.testing.assert_array_equal(frame[name].to_numpy(), values, f"{group}/{name}")
                     if "codes" not in file[group]:
                         continue
-                    codes, tmax, sites = file[group]["codes"][()], file[group]["tmax"][()], file["sites/name"].asstr()[:]
+                    codes, tmax = file[group]["codes"][()], file[group]["tmax"][()]
+                    sites = file["sites/name"].asstr()[:]
                     for i, site in enumerate(sites):
                         for j, code in enumerate(("t1", "v1", "t2", "v2")):
                             self.assertEqual(frame[f"{site}.{code}"].tolist(), codes[:, i, j].tolist())
@@ -92,8 +100,9 @@ class Package(unittest.TestCase):
                 numpy.testing.assert_array_equal(selected["codes"][:, :4], file["selected/codes"])
                 for name in ("kd", "attention"):
                     self.assertEqual(selected["test"][name], file[f"selected/test_{name}"][()])
-                for ours, its in (("accuracy", "student"), ("accuracy_low", "student_low"), ("accuracy_high", "student_high"),
-                                  ("accuracy_teacher", "teacher"), ("accuracy_drop_high", "drop_high")):
+                for ours, its in (("accuracy", "student"), ("accuracy_low", "student_low"),
+                                  ("accuracy_high", "student_high"), ("accuracy_teacher", "teacher"),
+                                  ("accuracy_drop_high", "drop_high")):
                     self.assertAlmostEqual(selected["test"][ours], file[f"selected/test_accuracy_{its}"][()], places=9)
 
     def test_the_result_is_the_selected_candidate(self):
@@ -109,14 +118,16 @@ class Package(unittest.TestCase):
     def test_older_versions(self):
         files = os.path.join(SOURCE, "tests", "runner", "files")
         old, stopped = (triseg.Run(os.path.join(files, f"version-4-{name}.h5")) for name in ("finished", "stopped"))
-        self.assertEqual((old.schema_version, old.problem.network, len(old.updates.branch)), (4, None, len(old.updates)))
+        self.assertEqual((old.schema_version, old.problem.network, len(old.updates.branch)),
+                         (4, None, len(old.updates)))
         self.assertEqual((old.finished, stopped.finished, len(stopped.top)), (True, False, 0))
         self.assertEqual(list(stopped.top.columns), list(old.top.columns))
         with self.assertRaisesRegex(triseg.Error, "version-4-stopped.h5: the run is not finished"):
             stopped.selected
 
     def test_a_run_goes_on_while_it_is_locked(self):
-        path = shutil.copy(os.path.join(SOURCE, "tests", "runner", "files", "version-4-stopped.h5"), self.at("stopped.h5"))
+        path = shutil.copy(os.path.join(SOURCE, "tests", "runner", "files", "version-4-stopped.h5"),
+                           self.at("stopped.h5"))
         self.assertEqual(triseg.Run(path).status, "stopped")
         lock = self.at(".stopped.h5.lock")
         with open(lock, "w") as file:
@@ -127,7 +138,8 @@ class Package(unittest.TestCase):
 
     def test_what_a_run_does_not_have(self):
         run = triseg.Run(self.at("run.h5"))
-        for what, message in ((lambda: run["top/no_such"], "/top/no_such is missing"), (lambda: run["@no_such"], "/@no_such is missing"),
+        for what, message in ((lambda: run["top/no_such"], "/top/no_such is missing"),
+                              (lambda: run["@no_such"], "/@no_such is missing"),
                               (lambda: run.frame("selected"), "/selected is no table"),
                               (lambda: run.codes("updates"), "the rows of /updates have no codes")):
             with self.assertRaises(triseg.Error) as raised:
@@ -157,8 +169,10 @@ class Package(unittest.TestCase):
             for name in ["/", *names]:
                 for attribute, value in old[name].attrs.items():
                     if attribute not in may_differ:
-                        self.assertEqual((new[name].attrs[attribute], new[name].attrs[attribute].dtype), (value, value.dtype)
-                                         if isinstance(value, numpy.generic) else (value, new[name].attrs[attribute].dtype), attribute)
+                        self.assertEqual((new[name].attrs[attribute], new[name].attrs[attribute].dtype),
+                                         (value, value.dtype)
+                                         if isinstance(value, numpy.generic) else
+                                         (value, new[name].attrs[attribute].dtype), attribute)
                 if isinstance(old[name], h5py.Dataset):
                     self.assertEqual((new[name].dtype, new[name][()].tobytes(), new[name].chunks is None),
                                      (old[name].dtype, old[name][()].tobytes(), False), name)
@@ -166,8 +180,8 @@ class Package(unittest.TestCase):
         evaluated = [program("evaluate", self.at("result.json"), "--format", "json", *more) for more in ([], arguments)]
         reports = [json.loads(done.stdout) if done.returncode == 0 else done.stderr for done in evaluated]
         self.assertEqual(reports[1]["kd"], reports[0]["kd"])
-        searched = program("search", *arguments, "--episodes", "16", "--episodes-per-update", "16", "--calib-batches", "2", "--top-k", "1",
-                           "--out", self.at("searched"))
+        searched = program("search", *arguments, "--episodes", "16", "--episodes-per-update", "16",
+                           "--calib-batches", "2", "--top-k", "1", "--out", self.at("searched"))
         self.assertEqual(searched.returncode, 0, searched.stderr)
         model.nodes["fc3"].bias = model.nodes["fc3"].bias + 0.5
         with self.assertRaisesRegex(triseg.Error, "cannot write .*: expected values of type int32"):
@@ -198,8 +212,8 @@ class Package(unittest.TestCase):
         result = triseg.Result({})
         result.codes = right  # columns count by their names
         self.assertEqual(result.codes.loc["conv1"].tolist(), [7, 14, 21, 28, 35])
-        for codes in ({"conv1": [7, 14, 21, 28, 35, 99]}, {"conv1": [7, 14]}, {"conv1": None}, {"conv1": 5}, [1], pandas.concat([right] * 2),
-                      right.rename(columns={"t1": "t3"}), right.assign(extra=1)):
+        for codes in ({"conv1": [7, 14, 21, 28, 35, 99]}, {"conv1": [7, 14]}, {"conv1": None}, {"conv1": 5}, [1],
+                      pandas.concat([right] * 2), right.rename(columns={"t1": "t3"}), right.assign(extra=1)):
             with self.assertRaises(triseg.Error):
                 result.codes = codes
             self.assertEqual(result.codes.loc["conv1"].tolist(), [7, 14, 21, 28, 35])
@@ -217,9 +231,11 @@ class Package(unittest.TestCase):
         self.assertFalse(os.path.exists(self.at("none.json")))
 
     def test_models_that_are_none_are_not_written(self):
-        for change in (lambda m: setattr(m, "seed", -1), lambda m: setattr(m, "epochs", 2**40), lambda m: setattr(m, "epochs", 1.7),
-                       lambda m: setattr(m.nodes["fc1"], "output_zero_point", 3.7), lambda m: setattr(m.nodes["fc1"], "output_scale", [0.5, 1]),
-                       lambda m: setattr(m.nodes["fc1"], "weights", 3), lambda m: setattr(m.nodes["fc1"], "bias", [1.5]),
+        for change in (lambda m: setattr(m, "seed", -1), lambda m: setattr(m, "epochs", 2**40),
+                       lambda m: setattr(m, "epochs", 1.7), lambda m: setattr(m.nodes["fc1"], "output_zero_point", 3.7),
+                       lambda m: setattr(m.nodes["fc1"], "output_scale", [0.5, 1]),
+                       lambda m: setattr(m.nodes["fc1"], "weights", 3),
+                       lambda m: setattr(m.nodes["fc1"], "bias", [1.5]),
                        lambda m: setattr(m, "command_line", "x" * 70_000), lambda m: setattr(m, "float_accuracy", None),
                        lambda m: m.nodes.update({"a/b": m.nodes["fc1"]})):
             model = triseg.Model.read(self.at("model.h5"))
@@ -232,8 +248,9 @@ class Package(unittest.TestCase):
         codes = {"t1_code": 1, "v1_code": 2, "t2_code": 3, "v2_code": 4, "tmax_code": 5}
         layers = lambda **changed: json.dumps({"layers": {"conv1": codes | changed}})
         for text, fragment in (("{", "expected JSON"), ("[]", "top level"), ("{}", "layers: expected an object"),
-                               ('{"layers": {}, "layers": {}}', "the key 'layers' is given twice"), ('{"x": NaN}', "NaN is no number"),
-                               ("[" * 100000, "expected JSON"), (layers(t2_code=300), "conv1.t2_code: expected an integer 0..255, found 300"),
+                               ('{"layers": {}, "layers": {}}', "the key 'layers' is given twice"),
+                               ('{"x": NaN}', "NaN is no number"), ("[" * 100000, "expected JSON"),
+                               (layers(t2_code=300), "conv1.t2_code: expected an integer 0..255, found 300"),
                                (layers(t1_code=1.5), "found 1.5"), (layers(t1_code=True), "found true"),
                                (layers(v1_code=9), "v1=9, t2=3, v2=4, tmax=5 make no monotone staircase")):
             with open(self.at("wrong.json"), "w") as file:
@@ -295,16 +312,20 @@ class Package(unittest.TestCase):
             triseg.Scorer("no-such-program", [])
         with self.assertRaisesRegex(triseg.Error, "lenet6"):
             triseg.Scorer(PROGRAM, ["--model", "lenet6"])
-        with triseg.Scorer(PROGRAM, ["--model", "lenet5", "--data", os.path.join(FEW, "few"), "--teacher", os.path.join(FEW, "lenet5-few.h5"),
-                                     "--calib-batches", "1"]) as scorer, self.assertRaises(triseg.Error):
+        with triseg.Scorer(PROGRAM,
+                           ["--model", "lenet5", "--data", os.path.join(FEW, "few"),
+                            "--teacher", os.path.join(FEW, "lenet5-few.h5"),
+                            "--calib-batches", "1"]) as scorer, self.assertRaises(triseg.Error):
             scorer.iteration(0, [[[9, 2, 3, 4]] * 4])
 
     def test_a_scorer_takes_numbers_of_numpy_and_says_when_it_has_ended(self):
         for arguments in ((["/bin/echo", []], [PROGRAM, ["--help"]])):
             with self.assertRaises(triseg.Error):
                 triseg.Scorer(*arguments)
-        scorer = triseg.Scorer(PROGRAM, ["--model", "lenet5", "--data", os.path.join(FEW, "few"), "--teacher", os.path.join(FEW, "lenet5-few.h5"),
-                                         "--calib-batches", "2"])
+        scorer = triseg.Scorer(PROGRAM,
+                               ["--model", "lenet5", "--data", os.path.join(FEW, "few"),
+                                "--teacher", os.path.join(FEW, "lenet5-few.h5"),
+                                "--calib-batches", "2"])
         start = [site["start"] for site in scorer.problem["sites"]]
         self.assertEqual(scorer.iteration(numpy.int64(0), numpy.array([start])), scorer.iteration(0, [start]))
         with self.assertRaises(triseg.Error):

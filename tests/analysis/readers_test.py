@@ -1,4 +1,5 @@
-"""Readers of HDF5 that are not ours: docs/reading-runs.md as it stands, on a run file. Those that are not installed are skipped."""
+"""Readers of HDF5 that are not ours: docs/reading-runs.md as it stands, on a run file. Those that are not installed are
+skipped."""
 import os
 import re
 import shutil
@@ -20,7 +21,8 @@ def examples(language):
 
 
 def has_rhdf5():
-    return shutil.which("Rscript") and subprocess.run(["Rscript", "-e", "library(rhdf5)"], capture_output=True).returncode == 0
+    return shutil.which("Rscript") and subprocess.run(["Rscript", "-e", "library(rhdf5)"],
+                                                      capture_output=True).returncode == 0
 
 
 class Readers(RunFile):
@@ -39,7 +41,8 @@ class Readers(RunFile):
 
     def numbers(self, text):
         """Lines "NAME: numbers" as arrays by name."""
-        return {name: numpy.array(values.split(), dtype=float) for name, values in re.findall(r"(?m)^(\w+):(.*)$", text)}
+        return {name: numpy.array(values.split(), dtype=float)
+                for name, values in re.findall(r"(?m)^(\w+):(.*)$", text)}
 
     def assert_read(self, text):
         """kd, codes, t1, selected as column-major readers print them."""
@@ -62,14 +65,16 @@ class Readers(RunFile):
         self.assertEqual(len(blocks), 2)
         for block in blocks:
             lines = [line for line in block.splitlines() if plots or ".plot." not in line]
-            self.output(sys.executable, "-B", "-", more="\n".join([*lines, 'assert len(best) and "kd" in dir()' if "h5py" in block else
-                                                                  "assert codes.shape[2] == 5 and best.kd == run.episodes.kd.min()"]))
+            self.output(sys.executable, "-B", "-",
+                        more="\n".join([*lines, 'assert len(best) and "kd" in dir()' if "h5py" in block else
+                                       "assert codes.shape[2] == 5 and best.kd == run.episodes.kd.min()"]))
 
     @unittest.skipUnless(shutil.which("octave") and shutil.which("h5copy"), "octave or hdf5-tools is not installed")
     def test_octave(self):
         block, = examples("octave")
         text = self.output("octave", "--no-gui", "--norc", "--quiet", more=block + r"""
-            printf('kd:'); printf(' %.17g', kd); printf('\nshape:'); printf(' %d', size(codes)); printf('\ncodes:'); printf(' %d', codes);
+            printf('kd:'); printf(' %.17g', kd); printf('\nshape:'); printf(' %d', size(codes));
+            printf('\ncodes:'); printf(' %d', codes);
             printf('\nt1:'); printf(' %d', t1); printf('\nselected:'); printf(' %d', selected.codes);
             printf('\nhistogram:'); printf(' %d', selected.histogram);
             printf('\nclip:'); printf(' %.17g', run.updates.clip_fraction); printf('\n');""")
@@ -82,8 +87,8 @@ class Readers(RunFile):
         block, = examples("r")
         text = self.output("Rscript", "-", more=block + r"""
             line <- function(name, x) cat(name, ": ", paste(format(x, digits = 17), collapse = " "), "\n", sep = "")
-            line("kd", episodes$kd); line("shape", dim(codes)); line("codes", as.vector(codes)); line("t1", episodes$conv1.t1)
-            line("selected", as.vector(selected)); cat("text", model, names)""")
+            line("kd", episodes$kd); line("shape", dim(codes)); line("codes", as.vector(codes))
+            line("t1", episodes$conv1.t1); line("selected", as.vector(selected)); cat("text", model, names)""")
         self.assert_read(text)
         self.assertTrue(text.endswith("text lenet5 conv1 conv2 fc1 fc2"), text)
 
@@ -92,13 +97,15 @@ class Readers(RunFile):
         block = examples("sh")[-1]
         text = self.output("bash", "-e", more=block)
         with open(os.path.join(self.folder, "kd.txt")) as file:
-            numpy.testing.assert_allclose([float(x.strip(",")) for x in file.read().split()], self.kd, rtol=1e-5)  # six digits
+            numpy.testing.assert_allclose([float(x.strip(",")) for x in file.read().split()], self.kd,
+                                          rtol=1e-5)  # six digits
         with open(os.path.join(self.folder, "codes.txt")) as file:
             self.assertEqual([int(x.strip(",")) for x in file.read().split()], self.codes[0].ravel().tolist())
         self.assertIn("episodes-per-update = 2", text)
         self.assertRegex(text, r"/selected/top_index +Dataset")
         dumped = text.split('DATASET "/selected/codes"')[1].split("DATASET")[0]
-        self.assertEqual([int(x) for row in re.findall(r"\(\d+,0\): ([\d, ]+)", dumped) for x in row.strip(", ").split(", ")],
+        self.assertEqual([int(x) for row in re.findall(r"\(\d+,0\): ([\d, ]+)", dumped)
+                          for x in row.strip(", ").split(", ")],
                          self.selected.ravel().tolist())
 
 

@@ -12,23 +12,27 @@ from program import quick, sweep_base
 import triseg
 
 PROGRAM, REPORT, FEW = (os.environ[name] for name in ("TRISEG_PROGRAM", "TRISEG_REPORT", "TRISEG_FEW_IMAGES"))
-SEARCH = quick("--episodes-per-update", "16", "--calib-batches", "2", "--top-k", "5", "--eval-every", "4", "--final-scoring", "all",
-               "--result-file", "run.json")
-SWEEP = "seeds = 2\n" + sweep_base(quick("--episodes", "48", "--episodes-per-update", "16", "--calib-batches", "2", "--eval-every", "1")) + """
+SEARCH = quick("--episodes-per-update", "16", "--calib-batches", "2", "--top-k", "5", "--eval-every", "4",
+               "--final-scoring", "all", "--result-file", "run.json")
+SWEEP = ("seeds = 2\n" +
+         sweep_base(quick("--episodes", "48", "--episodes-per-update", "16", "--calib-batches", "2",
+                          "--eval-every", "1")) + """
 [[zip]]
 strategy = ["ppo", "random"]
 tmax-percentile = [80, 95]
-"""
+""")
 # The figures of a run, site by site in the place of *.
-FIGURES = ["accuracy", "test-kd", "candidates", "reward", "gain", "kd", "attention", "validation-kd", "validation-accuracy", "policy-loss", "value-loss",
-           "entropy", "approx-kl", "clip-fraction", "shares", "site-*", "wander-*", "top-spread", "sensitivity-kd", "sensitivity-drop", "sensitivity-saved", "front-energy",
-           "front-accuracy", "energy", "seconds"]
+FIGURES = ["accuracy", "test-kd", "candidates", "reward", "gain", "kd", "attention", "validation-kd",
+           "validation-accuracy", "policy-loss", "value-loss", "entropy", "approx-kl", "clip-fraction", "shares",
+           "site-*", "wander-*", "top-spread", "sensitivity-kd", "sensitivity-drop", "sensitivity-saved",
+           "front-energy", "front-accuracy", "energy", "seconds"]
 SITES = ("conv1", "conv2", "fc1", "fc2")
 COMPARED = ["board-validation-kd", "board-kd", "board-drop", "parallel", "heat", "budget-gain", "budget-kd"]
 
 
 def program(*arguments):
-    done = subprocess.run([PROGRAM, *arguments], env=os.environ | {"TRISEG_MODELS": FEW}, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([PROGRAM, *arguments], env=os.environ | {"TRISEG_MODELS": FEW}, capture_output=True,
+                          text=True, timeout=60)
     if done.returncode != 0:
         raise AssertionError(done.stderr)
 
@@ -95,7 +99,8 @@ class Pages(unittest.TestCase):
     def _make(cls):
         program(*SEARCH, "--out", cls.at("out"))
         cls.run_file = cls.at("out/tri_ppo_int_codes/run.h5")
-        program("sensitivity", cls.run_file.replace(".h5", ".json"), "--out", cls.run_file.replace(".h5", ".sensitivity.json"))
+        program("sensitivity", cls.run_file.replace(".h5", ".json"),
+                "--out", cls.run_file.replace(".h5", ".sensitivity.json"))
         with open(cls.at("sweep.toml"), "w") as file:
             file.write(SWEEP)
         program("sweep", cls.at("sweep.toml"), "--out", cls.at("sweep"))

@@ -1,5 +1,5 @@
-"""Pages of triseg report: what they hold, by parsing them; and in Chromium, where every figure is to be seen, at two widths, light and
-dark, and the pointer reads and zooms."""
+"""Pages of triseg report: what they hold, by parsing them; and in Chromium, where every figure is to be seen, at two
+widths, light and dark, and the pointer reads and zooms."""
 import dataclasses
 import doctest
 import html
@@ -16,7 +16,8 @@ import unittest.mock
 import h5py
 import numpy
 
-from report_runs import COMPARED, FEW, FIGURES, PROGRAM, REPORT, SEARCH, SITES, Page, Pages, figures_of, program, version_file
+from report_runs import (COMPARED, FEW, FIGURES, PROGRAM, REPORT, SEARCH, SITES, Page, Pages, figures_of, program,
+                         version_file)
 from scripts import run_copied, seal
 import triseg
 from triseg import report, table
@@ -24,14 +25,16 @@ from triseg.report import browser, compare, sensitivity, series
 
 
 SEEN = """[...document.querySelectorAll("figure")].map(figure => {
-  const [plot, view, caption] = [".plot", ".marks", "figcaption"].map(name => figure.querySelector(name).getBoundingClientRect());
+  const [plot, view, caption] = [".plot", ".marks", "figcaption"].map(
+      name => figure.querySelector(name).getBoundingClientRect());
   const marks = [...figure.querySelectorAll(".marks path, .marks rect")].filter(mark => {
     const style = getComputedStyle(mark);
     return style.stroke !== "none" || style.fill !== "none";
   });
   const texts = [...figure.querySelectorAll(".plot text")].map(text => text.getBoundingClientRect());
-  return {id: figure.id, plot: [plot.left, plot.right, plot.width, plot.height], view: [view.width, view.height], caption: caption.height,
-          marks: marks.length, visible: figure.checkVisibility({opacityProperty: true, visibilityProperty: true}),
+  return {id: figure.id, plot: [plot.left, plot.right, plot.width, plot.height], view: [view.width, view.height],
+          caption: caption.height, marks: marks.length,
+          visible: figure.checkVisibility({opacityProperty: true, visibilityProperty: true}),
           size: Math.min(...texts.map(text => Math.min(text.height, text.width ? 99 : 0))),
           outside: texts.filter(text => text.left < plot.left - 2 || text.right > plot.right + 2).length};
 })"""
@@ -52,7 +55,8 @@ class Report(Pages):
         self.whole(page)
 
     def whole(self, page):
-        """What holds of all pages: links lead somewhere on the page and nowhere else, ids are unique, no number is none."""
+        """What holds of all pages: links lead somewhere on the page and nowhere else, ids are unique, no number is
+        none."""
         self.assertEqual(len(page.ids), len(set(page.ids)))
         for link in page.links:
             self.assertTrue(link == "data:," or link.startswith("#") and link[1:] in page.ids, link)
@@ -64,10 +68,12 @@ class Report(Pages):
 
     def test_what_came_out(self):
         text, s = Page(self.run_page).text, self.the_run.selected
-        for expected in (f"the selected student is right on {s['test']['accuracy']:.2f} %, the teacher on {s['test']['accuracy_teacher']:.2f} %",
+        for expected in (f"the selected student is right on {s['test']['accuracy']:.2f} %, the teacher on "
+                         f"{s['test']['accuracy_teacher']:.2f} %",
                          f"a drop of {s['test']['accuracy_drop']:.2f} points", f"its KD is {s['test']['kd']:.4f} nats",
-                         f"Its staircases replace {100 * s['cost']['coverage']:.1f} % of all activations", "strategy ppo tried 192 sets of codes",
-                         "KD, the distillation term, says how far", self.the_run.start_command, self.the_run.digest):
+                         f"Its staircases replace {100 * s['cost']['coverage']:.1f} % of all activations",
+                         "strategy ppo tried 192 sets of codes", "KD, the distillation term, says how far",
+                         self.the_run.start_command, self.the_run.digest):
             self.assertIn(expected, text)
 
     def test_figures_have_the_numbers_of_the_run(self):
@@ -78,10 +84,12 @@ class Report(Pages):
             counts, codes = file["sites/histogram"][0], file["episodes/codes"][:, 0, 1]
             validation = file["evaluations/validation_kd"][:]
         each = lambda values: values.reshape(-1, 16)
-        close = lambda found, expected: numpy.testing.assert_allclose(numpy.array(found, dtype=float), expected, rtol=1e-4, atol=1e-9)
+        close = lambda found, expected: numpy.testing.assert_allclose(numpy.array(found, dtype=float), expected,
+                                                                      rtol=1e-4, atol=1e-9)
         close(page.row("reward", "mean"), each(reward).mean(axis=1))
         close(page.row("reward", "start"), reference)
-        close(page.row("reward", "best so far"), numpy.maximum.accumulate(reward)[(each(numpy.arange(192)).mean(axis=1)).round().astype(int)])
+        close(page.row("reward", "best so far"),
+              numpy.maximum.accumulate(reward)[(each(numpy.arange(192)).mean(axis=1)).round().astype(int)])
         close(page.row("gain", "mean"), each(reward - reference[iteration]).mean(axis=1))
         close(page.row("kd", "90 % are below"), numpy.quantile(each(kd), 0.9, axis=1))
         close(page.row("policy-loss", "Policy loss"), loss)
@@ -99,12 +107,14 @@ class Report(Pages):
         self.assertEqual(len(tips), len(run.top))
         self.assertIn(f"KD {run.top.validation_kd[0]:.4f}", tips[0])
         found = run.top.validation_difference[1:][run.top.origin[1:] == "mse"].iloc[0]
-        self.assertTrue(any(tip.startswith(f"MSE optimum: {found:.5f} ± ") for tip in page.tips["candidates"]), page.tips["candidates"])
+        self.assertTrue(any(tip.startswith(f"MSE optimum: {found:.5f} ± ") for tip in page.tips["candidates"]),
+                        page.tips["candidates"])
 
     def test_the_command_does_the_same_search(self):
         command = re.search(r'<pre class="command"><code>(.*?)</code>', Page(self.run_page).source, re.S)[1]
-        done = subprocess.run(["bash", "-c", html.unescape(command)], cwd=self.folder, capture_output=True, text=True, timeout=60,
-                              env=os.environ | {"TRISEG_MODELS": FEW, "PATH": os.path.dirname(PROGRAM) + ":" + os.environ["PATH"]})
+        done = subprocess.run(["bash", "-c", html.unescape(command)], cwd=self.folder, capture_output=True, text=True,
+                              timeout=60, env=os.environ |
+                              {"TRISEG_MODELS": FEW, "PATH": os.path.dirname(PROGRAM) + ":" + os.environ["PATH"]})
         self.assertEqual(done.returncode, 0, done.stderr)
         same = run_copied("analysis/compare_runs.py", self.run_file, self.at("again/tri_ppo_int_codes/lenet5.h5"))
         self.assertEqual(same.returncode, 0, same.stdout + same.stderr)
@@ -114,20 +124,28 @@ class Report(Pages):
         without = [key for key in FIGURES if not key.startswith("sensitivity")]
         figures = set(figures_of(COMPARED, "all-"))
         self.assertLessEqual(figures, set(page.figures))
-        self.assertLessEqual(set(page.figures) - figures, set(figures_of(without + ["front-coverage"], "best-")), "one run has a chapter")
+        self.assertLessEqual(set(page.figures) - figures, set(figures_of(without + ["front-coverage"], "best-")),
+                             "one run has a chapter")
         self.whole(page)
         means = table.means(table.tabulate([table.entry(run) for run in runs])).sort_values("validation-kd")
-        rows = re.findall(r'<th scope="row">(\d+)</th><td>(strategy \w+, tmax-percentile \d+)</td><td>2</td><td>([\d.]+) ', page.source)
+        rows = re.findall(r'<th scope="row">(\d+)</th><td>(strategy \w+, tmax-percentile '
+                          r'\d+)</td><td>2</td><td>([\d.]+) ', page.source)
         self.assertEqual([(int(place), "lenet5, 4 sites, " + setting, kd) for place, setting, kd in rows],
-                         [(i, row.run, f"{row['validation-kd']:.4f}") for i, (_, row) in enumerate(means.iterrows(), 1)])
+                         [(i, row.run, f"{row['validation-kd']:.4f}")
+                          for i, (_, row) in enumerate(means.iterrows(), 1)])
         for run in runs:
             strategy, percentile = (run.config[name] for name in ("strategy", "tmax-percentile"))
             kd = run.selected["validation"]["kd"]
-            self.assertIn(f"strategy {strategy}, tmax-percentile {percentile}, seed {run['@seed']}: KD {kd:.4f}", page.tips["all-parallel"])
-        of = [run.selected["validation"]["kd"] for run in runs if run.config["strategy"] == "random" and run.config["tmax-percentile"] == 95]
-        self.assertTrue(any("random" in tip and "95" in tip and f"mean KD {numpy.mean(of):.4f} of 2 runs" in tip for tip in page.tips["all-heat"]))
-        last = [series.gain(run).max() for run in runs if run.config["strategy"] == "ppo" and run.config["tmax-percentile"] == 80]
-        self.assertAlmostEqual(page.row("all-budget-gain", "strategy ppo, tmax-percentile 80")[-1], numpy.mean(last), places=4)
+            self.assertIn(f"strategy {strategy}, tmax-percentile {percentile}, seed {run['@seed']}: KD {kd:.4f}",
+                          page.tips["all-parallel"])
+        of = [run.selected["validation"]["kd"] for run in runs
+              if run.config["strategy"] == "random" and run.config["tmax-percentile"] == 95]
+        self.assertTrue(any("random" in tip and "95" in tip and f"mean KD {numpy.mean(of):.4f} of 2 runs" in tip
+                            for tip in page.tips["all-heat"]))
+        last = [series.gain(run).max() for run in runs
+                if run.config["strategy"] == "ppo" and run.config["tmax-percentile"] == 80]
+        self.assertAlmostEqual(page.row("all-budget-gain", "strategy ppo, tmax-percentile 80")[-1], numpy.mean(last),
+                               places=4)
 
     def test_of_one_setting_and_seed_the_first_file_counts(self):
         found = compare.members(list(self.sweep))
@@ -162,8 +180,9 @@ class Report(Pages):
         kd = {run["@seed"]: run.selected["validation"]["kd"] for run in runs}
         low, high = (f(kd, key=kd.get) for f in (min, max))
         page, _ = self.report(*(run.path for run in runs))
-        self.assertIn(f"There is no other setting to compare it with; over its 2 seeds KD on validation goes from {kd[low]:.4f} (seed {low}) to "
-                      f"{kd[high]:.4f} (seed {high}), with a standard deviation of {(kd[high] - kd[low]) / 2 ** 0.5:.4f}.", page.text)
+        self.assertIn("There is no other setting to compare it with; over its 2 seeds KD on validation goes from "
+                      f"{kd[low]:.4f} (seed {low}) to {kd[high]:.4f} (seed {high}), with a standard deviation of "
+                      f"{(kd[high] - kd[low]) / 2 ** 0.5:.4f}.", page.text)
         self.assertIn("has the one setting; its students", page.text)
 
     def test_several_files_have_a_chapter_each(self):
@@ -176,7 +195,8 @@ class Report(Pages):
     def test_more_than_eight_files_have_one_chapter(self):
         runs = [self.the_run] * 9
         title, content = report.body(runs, False, None)
-        self.assertEqual((title, content.count('class="chapter"'), content.count("run-")), ("LeNet-5 on few: 9 runs", 2, 0))
+        self.assertEqual((title, content.count('class="chapter"'), content.count("run-")),
+                         ("LeNet-5 on few: 9 runs", 2, 0))
         self.assertEqual(report.body(runs[:8], False, None)[1].count('class="chapter"'), 9)
 
     def test_runs_of_all_kinds(self):
@@ -194,8 +214,8 @@ class Report(Pages):
         with h5py.File(path, "r+") as file:
             for group, count in rows.items():
                 for name, dataset in file[group].items():
-                    values = numpy.arange(count) // (16 if group == "episodes" else 1) if name == "iteration" else numpy.resize(
-                        dataset[()], (count, *dataset.shape[1:]))
+                    values = (numpy.arange(count) // (16 if group == "episodes" else 1) if name == "iteration" else
+                              numpy.resize(dataset[()], (count, *dataset.shape[1:])))
                     attributes = dict(dataset.attrs)
                     del file[group][name]
                     file[group].create_dataset(name, data=values.astype(dataset.dtype)).attrs.update(attributes)
@@ -218,16 +238,21 @@ class Report(Pages):
             text = file.read()
         tips = Page(self.run_page).tips
         for site in json.loads(text)["sites"]:
-            for figure, name, label in (("kd", "kd_alone", ", alone"), ("drop", "acc_drop_without", ", all but this site"), ("saved", "kd_saved", "")):
-                self.assertIn("{}{}: {:.4g} [{:.4g}, {:.4g}]".format(site["site"], label, *(site[name][end] for end in ("value", "low", "high"))),
+            for figure, name, label in (("kd", "kd_alone", ", alone"),
+                                        ("drop", "acc_drop_without", ", all but this site"), ("saved", "kd_saved", "")):
+                ends = (site[name][end] for end in ("value", "low", "high"))
+                self.assertIn("{}{}: {:.4g} [{:.4g}, {:.4g}]".format(site["site"], label, *ends),
                               tips[f"sensitivity-{figure}"])
-        problem, another = self.the_run.problem, f"it is of another student than the selected one of {self.run_file}: other "
+        problem = self.the_run.problem
+        another = f"it is of another student than the selected one of {self.run_file}: other "
         for old, new, said in (("triseg-sensitivity", "another", "expected a file of triseg sensitivity --out"),
-                               ('"value"', '"other"', "'value'"), ("{", "", "expected a file of triseg"), ('"t2"', '"t3"', "'t2'"),
-                               ('"conv1"', '"conv9"', another + "codes; "), ('"v1": ', '"v1": 1', another + "codes; "),
+                               ('"value"', '"other"', "'value'"), ("{", "", "expected a file of triseg"),
+                               ('"t2"', '"t3"', "'t2'"), ('"conv1"', '"conv9"', another + "codes; "),
+                               ('"v1": ', '"v1": 1', another + "codes; "),
                                ('"temperature": ', '"temperature": 1', another + "temperature; "),
                                ('"repair": "none"', '"repair": "layer"', another + "repair; "),
-                               (problem.data_sha256, "f" * 64, another + "images; "), (problem.model_sha256, "f" * 64, another + "teacher; ")):
+                               (problem.data_sha256, "f" * 64, another + "images; "),
+                               (problem.model_sha256, "f" * 64, another + "teacher; ")):
             self.assertIn(old, text)
             with open(self.at("wrong.json"), "w") as file:
                 file.write(text.replace(old, new))
@@ -240,15 +265,17 @@ class Report(Pages):
     def test_a_measurement_of_an_earlier_result_is_left_out(self):
         path = self.at("earlier/tri_ppo_int_codes/run.h5")
         beside = path.replace(".h5", ".sensitivity.json")
-        search = lambda episodes: program(*(episodes if word == "192" else word for word in SEARCH), "--out", self.at("earlier"))
+        search = lambda episodes: program(*(episodes if word == "192" else word for word in SEARCH),
+                                          "--out", self.at("earlier"))
         search("32")  # selects an analytic start
         program("sensitivity", path.replace(".h5", ".json"), "--out", beside)
         self.assertIn("sensitivity-kd", self.report(path)[0].figures)
         search("96")  # selects the policy's codes
         page, done = self.report(path)
         self.assertNotIn("sensitivity-kd", page.figures)
-        self.assertEqual((done.returncode, done.stderr), (0, f"triseg-report: left out: {beside}: it is of another student than the selected one of "
-                                                             f"{path}: other codes; measure that with triseg sensitivity RESULT.json --out FILE\n"))
+        self.assertEqual((done.returncode, done.stderr),
+                         (0, f"triseg-report: left out: {beside}: it is of another student than the selected one of "
+                             f"{path}: other codes; measure that with triseg sensitivity RESULT.json --out FILE\n"))
 
     def refused(self, start, said, *arguments):
         _, done = self.report(*arguments)
@@ -267,13 +294,16 @@ class Report(Pages):
         self.assertEqual((unwritable.returncode, unwritable.stderr.count("\n")), (1, 1))
         self.assertIn("cannot write", unwritable.stderr)
         done = run_copied(REPORT, damaged, self.run_file, "-o", self.at("one.html"))
-        self.assertEqual((done.returncode, Page(self.at("one.html")).figures[0]), (1, "accuracy"), "what can be read is shown")
+        self.assertEqual((done.returncode, Page(self.at("one.html")).figures[0]), (1, "accuracy"),
+                         "what can be read is shown")
 
     def test_without_chromium(self):
         with unittest.mock.patch.dict(os.environ, PATH=self.folder):
             done = run_copied(REPORT, self.run_file, "-o", self.at("plain.html"), "--pdf", self.at("x.pdf"))
-        self.assertEqual((done.returncode, done.stderr), (1, "triseg-report: error: Chromium: it is not there (Debian package chromium)\n"))
-        self.assertEqual(Page(self.at("plain.html")).figures, Page(self.run_page).figures, "the page is there all the same")
+        self.assertEqual((done.returncode, done.stderr),
+                         (1, "triseg-report: error: Chromium: it is not there (Debian package chromium)\n"))
+        self.assertEqual(Page(self.at("plain.html")).figures, Page(self.run_page).figures,
+                         "the page is there all the same")
 
     def test_names_of_files_and_runs_are_text(self):
         path = shutil.copy(self.run_file, self.at("<b>&'.h5"))
@@ -288,10 +318,12 @@ class Report(Pages):
 
     def test_the_installation_has_all_it_needs(self):
         build = os.path.dirname(os.path.dirname(REPORT))
-        done = subprocess.run(["cmake", "--install", build, "--prefix", self.at("installed"), "--component", "triseg"], capture_output=True, text=True)
+        done = subprocess.run(["cmake", "--install", build, "--prefix", self.at("installed"), "--component", "triseg"],
+                              capture_output=True, text=True)
         self.assertEqual(done.returncode, 0, done.stderr)
         path = self.at("installed/page.html")
-        done = subprocess.run([self.at("installed/bin/triseg-report"), self.run_file, "-o", path], capture_output=True, text=True, timeout=60)
+        done = subprocess.run([self.at("installed/bin/triseg-report"), self.run_file, "-o", path], capture_output=True,
+                              text=True, timeout=60)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertEqual(Page(path).source, Page(self.run_page).source)
 
@@ -309,18 +341,22 @@ class Chromium(Pages):
 
     def test_every_figure_is_seen(self):
         sweep = set(figures_of(COMPARED, "all-"))
-        for page, expected, windows in ((self.run_page, set(figures_of(FIGURES)), ((1280, "light", ""), (390, "dark", ""), (700, "dark", "print"))),
-                                        (self.sweep_page, sweep, ((390, "light", ""), (1280, "dark", ""), (700, "light", "print")))):
+        for page, expected, windows in ((self.run_page, set(figures_of(FIGURES)),
+                                         ((1280, "light", ""), (390, "dark", ""), (700, "dark", "print"))),
+                                        (self.sweep_page, sweep,
+                                         ((390, "light", ""), (1280, "dark", ""), (700, "light", "print")))):
             for width, scheme, media in windows:
                 with self.subTest(os.path.basename(page), width=width, scheme=scheme, media=media):
                     self.chromium.open(page, width, 900, scheme, media)
-                    self.assertEqual(self.chromium.evaluate("document.documentElement.scrollWidth"), width, "the page is not wider than its window")
+                    self.assertEqual(self.chromium.evaluate("document.documentElement.scrollWidth"), width,
+                                     "the page is not wider than its window")
                     seen = {figure["id"]: figure for figure in self.chromium.evaluate(SEEN)}
                     self.assertLessEqual(expected, set(seen))
                     for key, figure in seen.items():
                         self.figure_is_seen(key, figure, width)
                     background = self.chromium.evaluate("getComputedStyle(document.body).backgroundColor")
-                    self.assertEqual(background, "rgb(21, 24, 27)" if scheme == "dark" and not media else "rgb(255, 255, 255)")
+                    self.assertEqual(background, "rgb(21, 24, 27)"
+                                     if scheme == "dark" and not media else "rgb(255, 255, 255)")
                     self.assertEqual(self.chromium.problems, [])
 
     def figure_is_seen(self, key, figure, width):
@@ -334,7 +370,8 @@ class Chromium(Pages):
 
     def box(self, selector):
         """x, y, width and height of an element in the window, once it is in view and the scrolling for it is over."""
-        return self.chromium.evaluate(f"""(async () => {{ const e = document.querySelector("{selector}"); e.scrollIntoView({{block: "center"}});
+        return self.chromium.evaluate(f"""(async () => {{
+            const e = document.querySelector("{selector}"); e.scrollIntoView({{block: "center"}});
             await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
             const b = e.getBoundingClientRect(); return [b.x, b.y, b.width, b.height]; }})()""")
 
@@ -346,28 +383,38 @@ class Chromium(Pages):
     def read(self, x, y):
         """What the page says with the pointer there; None if nothing."""
         self.chromium.mouse("mouseMoved", x, y)
-        return self.chromium.evaluate("""(() => { const r = document.querySelector(".readout"); const b = r.getBoundingClientRect();
-            return r.hidden || b.left < 0 || b.right > innerWidth || b.bottom > innerHeight ? null : r.innerText; })()""")
+        return self.chromium.evaluate("""(() => {
+            const r = document.querySelector(".readout"), b = r.getBoundingClientRect();
+            return r.hidden || b.left < 0 || b.right > innerWidth || b.bottom > innerHeight ? null : r.innerText;
+            })()""")
 
     def test_the_pointer_reads_every_figure(self):
         for page, figures in ((self.run_page, "figure"), (self.sweep_page, "figure[id^=all]")):
             self.chromium.open(page)
-            across = self.chromium.evaluate("""[...document.querySelectorAll("%s script.data")].filter(s => JSON.parse(s.text).readout?.kind === "across")
+            across = self.chromium.evaluate("""[...document.querySelectorAll("%s script.data")]
+                .filter(s => JSON.parse(s.text).readout?.kind === "across")
                 .map(s => s.closest("figure").id)""" % figures)
             self.assertGreater(len(across), 1)
             for key in across:
-                rows = self.chromium.evaluate(f'JSON.parse(document.querySelector("#{key} script.data").text).readout.rows.map(row => row.name)')
+                rows = self.chromium.evaluate(f'JSON.parse(document.querySelector("#{key} '
+                                              'script.data").text).readout.rows.map(row => row.name)')
                 said = self.read(*self.middle(f"#{key} .view"))
                 for row in rows:
                     self.assertIn(f"{row}: ", said or "", key)
-            others = self.chromium.evaluate("""[...new Set([...document.querySelectorAll("%s [data-tip]")].map(e => e.closest("figure").id))]""" % figures)
+            others = self.chromium.evaluate(
+                """[...new Set([...document.querySelectorAll("%s [data-tip]")].map(e => e.closest("figure").id))]""" %
+                figures)
             self.assertGreater(len(others), 4)
             for key in others:
-                tips = self.chromium.evaluate(f'[...document.querySelectorAll("#{key} [data-tip]")].map(e => e.dataset.tip)')
+                tips = self.chromium.evaluate(f'[...document.querySelectorAll("#{key} [data-tip]")].map(e => '
+                                              'e.dataset.tip)')
                 self.box(f"#{key}")
-                x, y = self.chromium.evaluate(f"""(() => {{ const e = document.querySelector("#{key} [data-tip]"), line = e.querySelector("path:last-child");
-                    if (!line) {{ const b = e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; }}
-                    const p = line.getPointAtLength(0.98 * line.getTotalLength()).matrixTransform(line.getScreenCTM()); return [p.x, p.y]; }})()""")
+                x, y = self.chromium.evaluate(f"""(() => {{
+                    const e = document.querySelector("#{key} [data-tip]"), line = e.querySelector("path:last-child");
+                    const b = e.getBoundingClientRect();
+                    if (!line) return [b.x + b.width / 2, b.y + b.height / 2];
+                    const p = line.getPointAtLength(0.98 * line.getTotalLength()).matrixTransform(line.getScreenCTM());
+                    return [p.x, p.y]; }})()""")
                 self.assertIn(self.read(x, y), tips, key)
         self.assertEqual(self.chromium.problems, [])
 
@@ -376,11 +423,13 @@ class Chromium(Pages):
         data = Page(self.run_page).data["front-energy"]
         left, top, width, height = self.box("#front-energy .view")
         share = lambda name: (data["readout"][name][0] - data["axes"][name][0]) / numpy.ptp(data["axes"][name])
-        self.assertEqual(self.read(left + width * share("x") + 1, top + height * (1 - share("y")) + 1), data["readout"]["tips"][0])
+        self.assertEqual(self.read(left + width * share("x") + 1, top + height * (1 - share("y")) + 1),
+                         data["readout"]["tips"][0])
 
     def test_dragging_zooms_and_the_button_shows_all_again(self):
         self.chromium.open(self.run_page)
-        ticks = lambda: self.chromium.evaluate("""[...document.querySelectorAll("#reward .axis.x .tick text")].map(t => t.textContent)""")
+        ticks = lambda: self.chromium.evaluate(
+            """[...document.querySelectorAll("#reward .axis.x .tick text")].map(t => t.textContent)""")
         whole = ticks()
         (x0, y), (x1, _) = self.middle("#reward .view", 0.25), self.middle("#reward .view", 0.5)
         self.chromium.mouse("mousePressed", x0, y, button="left", buttons=1, clickCount=1)
@@ -410,13 +459,16 @@ class Chromium(Pages):
             with open(self.at("problem.html"), "w") as file:
                 file.write(source.replace("</body>", f"<script>{script}</script></body>"))
             self.chromium.open(self.at("problem.html"))
-            self.assertTrue(any(said in problem for problem in self.chromium.problems), f"{script}: {self.chromium.problems}")
+            self.assertTrue(any(said in problem for problem in self.chromium.problems),
+                            f"{script}: {self.chromium.problems}")
             self.chromium.problems.clear()
 
     def test_pictures_and_pdf(self):
-        done = run_copied(REPORT, version_file("version-4-stopped.h5"), "-o", self.at("few.html"), "--png", self.at("png/new"), "--pdf", self.at("run.pdf"))
+        done = run_copied(REPORT, version_file("version-4-stopped.h5"), "-o", self.at("few.html"),
+                          "--png", self.at("png/new"), "--pdf", self.at("run.pdf"))
         self.assertEqual((done.returncode, done.stderr), (0, ""))
-        self.assertEqual(sorted(os.listdir(self.at("png/new"))), sorted(f"{key}.png" for key in Page(self.at("few.html")).figures))
+        self.assertEqual(sorted(os.listdir(self.at("png/new"))),
+                         sorted(f"{key}.png" for key in Page(self.at("few.html")).figures))
         for name in os.listdir(self.at("png/new")):
             with open(self.at(f"png/new/{name}"), "rb") as file:
                 head = file.read(24)
@@ -425,7 +477,8 @@ class Chromium(Pages):
             self.assertTrue(600 < width < 1400 and height > 200, f"{name}: {width} x {height}")
         with open(self.at("run.pdf"), "rb") as file:
             pdf = file.read()
-        self.assertTrue(pdf.startswith(b"%PDF-") and 3 <= pdf.count(b"/Type /Page\n") <= 20, pdf.count(b"/Type /Page\n"))
+        self.assertTrue(pdf.startswith(b"%PDF-") and 3 <= pdf.count(b"/Type /Page\n") <= 20,
+                        pdf.count(b"/Type /Page\n"))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ import numpy
 SOURCE = os.environ["TRISEG_SOURCE_DIR"]
 TABLE = os.environ["TRISEG_TABLE"]
 sys.dont_write_bytecode = True
-sys.path += [os.path.join(SOURCE, *folder) for folder in (["analysis"], ["tests", "learner", "files"], ["tests", "runner"])]
+sys.path += [os.path.join(SOURCE, *folder)
+             for folder in (["analysis"], ["tests", "learner", "files"], ["tests", "runner"])]
 from content_digest import run_digest  # noqa: E402  the tests' own
 import triseg.table  # noqa: E402, F401  with pandas, once for all copies of this process
 
@@ -28,7 +29,8 @@ def run(script, *arguments, python=(sys.executable, "-B"), **options):
 
 
 def run_copied(script, *arguments):
-    """The same in a copy of this process, which has h5py and pandas already: most of what a script takes is to load them."""
+    """The same in a copy of this process, which has h5py and pandas already: most of what a script takes is to load
+    them."""
     path = os.path.join(SOURCE, script)
     with tempfile.TemporaryFile("w+", newline="") as output, tempfile.TemporaryFile("w+", newline="") as errors:
         sys.stdout.flush()

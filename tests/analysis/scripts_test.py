@@ -120,7 +120,8 @@ class Refusals(RunFile):
         for script, (count, _) in OPENERS.items():
             with self.subTest(script):
                 done = run(script, *[self.run_file] * count, python=bare)
-                self.assertRegex(done.stderr, r"^needs (\w+): run with /usr/bin/python3 \(Debian package python3-\1\)\n$")
+                self.assertRegex(done.stderr,
+                                 r"^needs (\w+): run with /usr/bin/python3 \(Debian package python3-\1\)\n$")
                 self.assert_refused(done, 2)
         self.assert_refused(run("bench/end_to_end.py", python=bare), 2, "needs ")
 
@@ -134,7 +135,9 @@ class CommandLine(RunFile):
         for script in [*OPENERS, *BENCHMARKS]:
             with self.subTest(script):
                 for option in ("--help",) if script.startswith("bench") else ("-h", "--help"):
-                    self.assertTrue(self.read(script, option, by=run if script.startswith("bench") else run_copied).startswith(f"usage: {os.path.basename(script)} "))
+                    self.assertTrue(self.read(script, option,
+                                              by=run if script.startswith("bench") else
+                                              run_copied).startswith(f"usage: {os.path.basename(script)} "))
                 wrong = (run if script.startswith("bench") else run_copied)(script, "--no-such-option")
                 self.assertEqual((wrong.returncode, wrong.stdout), (2, ""))
                 self.assertRegex(wrong.stderr, rf"^{os.path.basename(script)}: error: [^\n]+\n$")
@@ -192,7 +195,8 @@ class CommandLine(RunFile):
         for script, (count, status) in READERS.items():
             with self.subTest(script):
                 self.assert_refused(run_copied(script, *[odd] * count), status, f"error: {spelled}: No such file")
-                self.assertIn(f"unrecognized arguments: --{spelled}", run_copied(script, *[path] * count, "--" + odd).stderr)
+                self.assertIn(f"unrecognized arguments: --{spelled}",
+                              run_copied(script, *[path] * count, "--" + odd).stderr)
         summary, table = self.read("analysis/read_run.py", path), self.read(TABLE, "--each", path)
         self.assertIn(f"{spelled} on {spelled}, ", summary)
         self.assertIn(r"  k\x1b ", summary)
@@ -200,7 +204,8 @@ class CommandLine(RunFile):
         self.assertIn(f"/{spelled}.h5 |", table)
         with h5py.File(path, "r+") as file:
             file.create_dataset(odd, data=1)
-        self.assertIn(f"/{spelled}: only in the first file", run("analysis/compare_runs.py", path, self.run_file).stdout)
+        self.assertIn(f"/{spelled}: only in the first file",
+                      run("analysis/compare_runs.py", path, self.run_file).stdout)
 
     def test_text_that_is_no_utf_8(self):
         path = self.variant("latin.h5", "f.attrs['config'] = numpy.bytes_(b'data = \"/data/caf\\xe9\"')",
@@ -228,7 +233,8 @@ class Schema(RunFile):
 
     def test_versions_4_and_5(self):
         files = os.path.join(SOURCE, "tests", "runner", "files")
-        for path in (self.run_file, os.path.join(files, "version-4-finished.h5"), os.path.join(files, "version-4-stopped.h5")):
+        for path in (self.run_file, os.path.join(files, "version-4-finished.h5"),
+                     os.path.join(files, "version-4-stopped.h5")):
             with self.subTest(path=path):
                 self.assertEqual(run_copied("analysis/read_run.py", path).returncode, 0)
                 self.assertEqual(run_copied("analysis/compare_runs.py", path, path).stdout, "equal\n")

@@ -17,18 +17,19 @@ FEW = os.environ["TRISEG_FEW_IMAGES"]
 BUILD = os.path.dirname(os.path.dirname(PROGRAM))
 SMALL = ["--models", "lenet5", "--modes", "percentile", "--budgets", "128", "--seeds", "1", "2"]
 CALIBRATION = 4 * 16  # images
-QUICK = ["--", "--data", os.path.join(FEW, "few"), "--teacher", os.path.join(FEW, "lenet5-few.h5"), "--top-k", "2", "--calib-batches", "4",
-         "--batch-size", "16"]
+QUICK = ["--", "--data", os.path.join(FEW, "few"), "--teacher", os.path.join(FEW, "lenet5-few.h5"), "--top-k", "2",
+         "--calib-batches", "4", "--batch-size", "16"]
 
 
 def script(name, *arguments):
-    return subprocess.run([sys.executable, "-B", os.path.join(QUALITY, name), *arguments], capture_output=True, text=True,
-                          timeout=280)
+    return subprocess.run([sys.executable, "-B", os.path.join(QUALITY, name), *arguments], capture_output=True,
+                          text=True, timeout=280)
 
 
 def rows(table):
     """Cells by the name of the row."""
-    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines() if line.startswith("| ")]
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()
+             if line.startswith("| ")]
     return {cells[0]: cells for cells in lines[1:]}
 
 
@@ -57,10 +58,12 @@ class Matrix(Folder):
         for searcher in ("ppo", "random"):
             runs = [self.result(searcher, seed) for seed in (1, 2)]
             for run in runs:
-                self.assertEqual(run["student_images"], (128 + 2) * 16 + 6 * CALIBRATION, "episodes, the references of two iterations, six starts")
+                self.assertEqual(run["student_images"], (128 + 2) * 16 + 6 * CALIBRATION,
+                                 "episodes, the references of two iterations, six starts")
                 self.assertLess(run["kd"], 1.1 * run["kd_mse_codes"])
                 self.assertAlmostEqual(run["acc_drop"], run["acc_teacher"] - run["acc_student"])
-            self.assertTrue(table[searcher][2].startswith(f"{(runs[0]['kd'] + runs[1]['kd']) / 2:.4f} ± "), table[searcher])
+            self.assertTrue(table[searcher][2].startswith(f"{(runs[0]['kd'] + runs[1]['kd']) / 2:.4f} ± "),
+                            table[searcher])
         self.assertEqual(table["ppo"][6], "")
         self.assertRegex(table["random"][6], r"^[+-]\d\.\d{4} ± \d\.\d{4}$")
 
@@ -100,7 +103,8 @@ class Matrix(Folder):
             remove(path)
         os.symlink("nowhere", os.path.join(self.folder, "other.json"))
         done = self.matrix("--seeds", "1", "--searchers", "mse", expect=1)
-        self.assertRegex(done.stderr, r"finished\nrun.py: error: .*No such file.*other.json': remove it or give another --out\n$")
+        self.assertRegex(done.stderr,
+                         r"finished\nrun.py: error: .*No such file.*other.json': remove it or give another --out\n$")
 
     def test_what_cannot_run_is_refused_before_anything_runs(self):
         done = script("run.py", "--build", BUILD, "--out", self.folder, "--searchers", "ppo", "cma-es-tmax")
@@ -108,8 +112,9 @@ class Matrix(Folder):
         self.assertIn("cma-es-tmax: a searched tmax is for --modes percentile alone", done.stderr)
 
     def test_ctrl_c_stops_it_all(self):
-        process = subprocess.Popen([sys.executable, "-B", os.path.join(QUALITY, "run.py"), "--build", BUILD, "--out", self.folder, *SMALL,
-                                    "--budgets", "1000000", "--jobs", "1", "--searchers", "ppo", "cma-es", "random", *QUICK], stdout=subprocess.PIPE,
+        process = subprocess.Popen([sys.executable, "-B", os.path.join(QUALITY, "run.py"), "--build", BUILD,
+                                    "--out", self.folder, *SMALL, "--budgets", "1000000", "--jobs", "1",
+                                    "--searchers", "ppo", "cma-es", "random", *QUICK], stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, text=True, start_new_session=True)
         while not os.path.exists(os.path.join(self.folder, "runs", "tri_ppo_int_codes")) and process.poll() is None:
             time.sleep(0.05)
@@ -120,7 +125,8 @@ class Matrix(Folder):
         self.assertFalse([name for name in os.listdir(self.folder) if name.endswith(".json")])
 
     def test_variants(self):
-        self.matrix("--seeds", "1", "--searchers", "ppo", "ppo-moments-layer", "cma-es-tmax", quick=[*QUICK, "--warm-start", "init"])
+        self.matrix("--seeds", "1", "--searchers", "ppo", "ppo-moments-layer", "cma-es-tmax",
+                    quick=[*QUICK, "--warm-start", "init"])
         kds = [self.result(searcher, 1)["kd"] for searcher in ("ppo", "ppo-moments-layer", "cma-es-tmax")]
         self.assertEqual(len(set(kds)), 3, "all are searched for, differently")
 
@@ -161,8 +167,9 @@ class Table(Results):
         path = os.path.join(self.folder, "runs.csv")
         made = script("table.py", self.folder, "--csv", path)
         with open(path) as file:
-            self.assertEqual([line.split(",")[:6] for line in file][1:3], [["m", "percentile", "10", "other", "1", "0.1"],
-                                                                          ["m", "percentile", "10", "other", "2", "0.1"]])
+            self.assertEqual([line.split(",")[:6] for line in file][1:3],
+                             [["m", "percentile", "10", "other", "1", "0.1"],
+                              ["m", "percentile", "10", "other", "2", "0.1"]])
         again = script("table.py", path)
         self.assertEqual((again.returncode, again.stdout), (0, made.stdout))
         with open(path, "a") as file:
@@ -177,14 +184,16 @@ class Table(Results):
             with open(os.path.join(self.folder, "other.json"), "w") as file:
                 file.write(content)
             other = script("table.py", self.folder)
-            self.assertEqual((other.returncode, other.stderr), (2, f"table.py: error: {self.folder}/other.json is not a result of run.py\n"))
+            self.assertEqual((other.returncode, other.stderr),
+                             (2, f"table.py: error: {self.folder}/other.json is not a result of run.py\n"))
 
     def test_runs_of_different_problems_do_not_compare(self):
         self.write("ppo", 1, 0.1)
         self.write("other", 1, 0.1, mse=0.3)
         done = script("table.py", self.folder)
         self.assertEqual((done.returncode, done.stdout), (2, ""))
-        self.assertIn("of different problems: kd_mse_codes is 0.2 for ppo, seed 1, and 0.3 for other, seed 1", done.stderr)
+        self.assertIn("of different problems: kd_mse_codes is 0.2 for ppo, seed 1, and 0.3 for other, seed 1",
+                      done.stderr)
 
     def test_searchers_that_are_not_there(self):
         self.write("ppo", 1, 0.1)
@@ -193,14 +202,16 @@ class Table(Results):
             self.assertEqual((done.returncode, done.stdout), (2, ""))
             self.assertIn("no runs of pop, only of ppo", done.stderr)
         self.write("other", 1, 0.1)
-        self.assertEqual(list(rows(script("table.py", self.folder, "--searchers", "other").stdout)), ["other", "MSE optimum"])
+        self.assertEqual(list(rows(script("table.py", self.folder, "--searchers", "other").stdout)),
+                         ["other", "MSE optimum"])
         shutil.copy(os.path.join(self.folder, "ppo-10-1.json"), os.path.join(self.folder, "copy.json"))
         self.assertIn("the run m, percentile, 10, ppo, 1 is there twice", script("table.py", self.folder).stderr)
 
     def test_recorded_tables_are_those_of_the_recorded_runs(self):
         with open(os.path.join(SOURCE, "bench", "results", "quality-cuda.md")) as file:
             recorded = file.read()
-        commands = [line.split()[1:] for line in recorded.splitlines() if line.startswith("bench/quality/table.py bench/results/")]
+        commands = [line.split()[1:] for line in recorded.splitlines()
+                    if line.startswith("bench/quality/table.py bench/results/")]
         self.assertGreater(len(commands), 3)
         for runs, *options in commands:
             made = script("table.py", os.path.join(SOURCE, runs), *options)
@@ -213,7 +224,8 @@ class Table(Results):
             make(path)
             done = script("table.py", self.folder if name.endswith("json") else path)
             shown = path.replace("\x1b", r"\x1b").replace("\r", r"\x0d")
-            self.assertEqual((done.returncode, done.stdout, done.stderr), (1, "", f"table.py: error: {shown}: not a regular file\n"))
+            self.assertEqual((done.returncode, done.stdout, done.stderr),
+                             (1, "", f"table.py: error: {shown}: not a regular file\n"))
 
     def test_a_multiple_of_nothing_is_not_defined(self):
         self.write("ppo", 1, 0.0, mse=0.0)
@@ -225,10 +237,12 @@ class Table(Results):
         self.write("ppo", 1, 0.1)
         for arguments in ([], ["--csv", "/dev/full"]):
             with open("/dev/full", "w") as full:
-                done = subprocess.run([sys.executable, "-B", os.path.join(QUALITY, "table.py"), self.folder, *arguments],
+                done = subprocess.run([sys.executable, "-B", os.path.join(QUALITY, "table.py"), self.folder,
+                                       *arguments],
                                       stdout=full, stderr=subprocess.PIPE, text=True)
             where = "/dev/full" if arguments else "standard output"
-            self.assertEqual((done.returncode, done.stderr), (1, f"table.py: error: {where}: No space left on device\n"))
+            self.assertEqual((done.returncode, done.stderr),
+                             (1, f"table.py: error: {where}: No space left on device\n"))
 
     def test_text_that_is_no_utf_8(self):
         path = os.path.join(self.folder, "runs.csv")
@@ -285,12 +299,13 @@ class Plot(Results):
         import h5py
         import numpy
         path = os.path.join(self.folder, "run.h5")
-        writer, documentation = (os.path.join(SOURCE, name) for name in ("tests/learner/files/write_run.py", "docs/run-file.md"))
+        writer, documentation = (os.path.join(SOURCE, name)
+                                 for name in ("tests/learner/files/write_run.py", "docs/run-file.md"))
         subprocess.run([sys.executable, "-B", writer, documentation, path], check=True)
         # Coverage 0.8 is beaten by 0.9, which has a lower KD; the last one is of fewer images.
         images, kd = numpy.array([100, 100, 100, 50]), [0.1, 0.3, 0.2, 0]
-        columns = {"coverage": [0.9, 1, 0.8, 1], "validation_kd_sum": kd * images, "validation_both_right": [92, 90, 91, 50],
-                   "validation_student_only": 0, "validation_images": images}
+        columns = {"coverage": [0.9, 1, 0.8, 1], "validation_kd_sum": kd * images,
+                   "validation_both_right": [92, 90, 91, 50], "validation_student_only": 0, "validation_images": images}
         sys.path.insert(0, os.path.join(SOURCE, "analysis"))
         import triseg
         with h5py.File(path, "r+") as file:
@@ -326,7 +341,8 @@ if sys.argv[2] == "fast":
     fast_tpe.install()
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 study = optuna.create_study(direction="maximize",
-                            sampler=optuna.samplers.TPESampler(seed=3, constant_liar=True, multivariate=sys.argv[3] == "multivariate"))
+                            sampler=optuna.samplers.TPESampler(seed=3, constant_liar=True,
+                                                               multivariate=sys.argv[3] == "multivariate"))
 space = {f"x{i}": optuna.distributions.IntDistribution(1, 30 + i) for i in range(5)}
 abandoned = study.ask(space)
 for _ in range(8):

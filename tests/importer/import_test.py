@@ -1,5 +1,5 @@
-"""triseg import on files of every construct: the logit codes of the model file, by the reference engine, are those of the ONNX file,
-which onnx_net evaluates on its own."""
+"""triseg import on files of every construct: the logit codes of the model file, by the reference engine, are those of
+the ONNX file, which onnx_net evaluates on its own."""
 
 import os
 import subprocess
@@ -20,7 +20,8 @@ def pixels(shape=(3, 8, 8), images=IMAGES, seed=3):
     random = np.random.default_rng(seed)
     c, h, w = shape
     y, x = np.mgrid[0:h, 0:w]
-    waves = [np.sin(random.uniform(0.2, 1.5) * y + random.uniform(0.2, 1.5) * x + random.uniform(0, 6)) for _ in range(images * c)]
+    waves = [np.sin(random.uniform(0.2, 1.5) * y + random.uniform(0.2, 1.5) * x + random.uniform(0, 6))
+             for _ in range(images * c)]
     noise = random.normal(size=(images, c, h, w)) * 0.2
     return np.clip(128 + 100 * (np.reshape(waves, (images, c, h, w)) + noise), 0, 255).astype(np.uint8)
 
@@ -66,7 +67,8 @@ class Importing(unittest.TestCase):
         self.assertGreater(len(np.unique(expected)), 20)
         found = scale * (np.float64(codes) - zero)
         if exact:
-            self.assertLess(np.abs(found - expected).max(), scale / 4, f"codes differ: {np.sum(np.abs(found - expected) > scale / 4)}")
+            self.assertLess(np.abs(found - expected).max(), scale / 4,
+                            f"codes differ: {np.sum(np.abs(found - expected) > scale / 4)}")
         return scale, found - expected, said
 
     def net(self, shape=(3, 8, 8), mean=0.0, deviation=1.0, nhwc=False, **how):
@@ -222,7 +224,8 @@ class Qdq(Importing):
 
     def test_averages(self):
         for wrapped in True, False:
-            for operator in "GlobalAveragePool", "AveragePool", "ReduceMean", "ReduceMean 18", "ReduceMean without axes kept":
+            for operator in ("GlobalAveragePool", "AveragePool", "ReduceMean", "ReduceMean 18",
+                             "ReduceMean without axes kept"):
                 n = self.net(opset=18 if operator.endswith("18") else 13)
                 x = n.qdq(n.add("Relu", [n.conv(n.qdq("image"), 6)]))
                 if operator == "GlobalAveragePool":
@@ -242,7 +245,8 @@ class Qdq(Importing):
         """Before a window of one position the convolution takes them in; before others they are rounded to codes."""
         for size, relu in (1, False), (1, True), (3, False):
             n = self.net(shape=(3, 12, 12))
-            x = n.add("AveragePool", [self.first(n)], kernel_shape=[2, 3], strides=[2, 2], pads=[1, 0, 1, 0], count_include_pad=1)
+            x = n.add("AveragePool", [self.first(n)], kernel_shape=[2, 3], strides=[2, 2], pads=[1, 0, 1, 0],
+                      count_include_pad=1)
             x = n.add("Relu", [x]) if relu else x
             y = n.qdq(n.classifier(n.qdq(n.add("Relu", [n.conv(x, 6, size)]))))
             exact = size == 1 and not relu
@@ -258,8 +262,9 @@ class Qdq(Importing):
         self.check(n, n.qdq(n.classifier(n.qdq(n.add("Add", [a, b])))))
 
     def test_pools(self):
-        for operator, how in (("MaxPool", {"pads": [1, 0, 0, 1]}), ("MaxPool", {"ceil_mode": 1}), ("MaxPool", {"dilations": [2, 2]}),
-                              ("AveragePool", {"pads": [1, 0, 0, 1]}), ("AveragePool", {"pads": [1, 1, 0, 0], "count_include_pad": 1}),
+        for operator, how in (("MaxPool", {"pads": [1, 0, 0, 1]}), ("MaxPool", {"ceil_mode": 1}),
+                              ("MaxPool", {"dilations": [2, 2]}), ("AveragePool", {"pads": [1, 0, 0, 1]}),
+                              ("AveragePool", {"pads": [1, 1, 0, 0], "count_include_pad": 1}),
                               ("AveragePool", {"ceil_mode": 1}), ("MaxPool", {"auto_pad": "SAME_LOWER"})):
             n = self.net()
             x = n.qdq(n.conv(self.first(n), 6, pads=[1, 1, 1, 1]))
@@ -278,8 +283,8 @@ class Qdq(Importing):
         self.check(n, n.qdq(n.classifier(x)))
 
     def test_windows(self):
-        for how in ({"pads": [0, 1, 2, 0]}, {"strides": [2, 1]}, {"dilations": [2, 1]}, {"group": 3}, {"auto_pad": "SAME_UPPER"},
-                    {"auto_pad": "SAME_LOWER", "strides": [2, 2]}, {"auto_pad": "VALID"}):
+        for how in ({"pads": [0, 1, 2, 0]}, {"strides": [2, 1]}, {"dilations": [2, 1]}, {"group": 3},
+                    {"auto_pad": "SAME_UPPER"}, {"auto_pad": "SAME_LOWER", "strides": [2, 2]}, {"auto_pad": "VALID"}):
             n = self.net()
             x = n.qdq(n.conv(self.first(n, 3), 6, **how))
             with self.subTest(how=how):
@@ -307,8 +312,9 @@ class Qdq(Importing):
             n = self.net()
             y = n.conv(n.qdq("image"), 6)
             scale = np.float32(n.random.uniform(0.5, 2, 6) * (np.where(np.arange(6) % 2, -1, 1) if negative else 1))
-            x = n.add("BatchNormalization", [y, scale, np.float32(n.random.normal(size=6)), np.float32(n.random.normal(size=6)),
-                                             np.float32(n.random.uniform(0.5, 2, 6))], epsilon=1e-3)
+            x = n.add("BatchNormalization",
+                      [y, scale, np.float32(n.random.normal(size=6)), np.float32(n.random.normal(size=6)),
+                       np.float32(n.random.uniform(0.5, 2, 6))], epsilon=1e-3)
             with self.subTest(negative=negative):
                 self.check(n, n.qdq(n.classifier(n.qdq(n.add("Relu", [x])))))
 
@@ -325,8 +331,9 @@ class Qdq(Importing):
     def test_batch_normalization_before_a_convolution(self):
         n = self.net()
         x = n.qdq(n.conv(self.first(n), 6))
-        x = n.add("BatchNormalization", [x, np.float32(n.random.uniform(0.5, 2, 6)), np.float32(n.random.normal(size=6)),
-                                         np.float32(n.random.normal(size=6)), np.float32(n.random.uniform(0.5, 2, 6))])
+        x = n.add("BatchNormalization",
+                  [x, np.float32(n.random.uniform(0.5, 2, 6)), np.float32(n.random.normal(size=6)),
+                   np.float32(n.random.normal(size=6)), np.float32(n.random.uniform(0.5, 2, 6))])
         self.check(n, n.qdq(n.classifier(n.qdq(n.add("Relu", [x])))))
 
     def test_channels_last(self):
@@ -396,8 +403,8 @@ class Qdq(Importing):
         self.assertEqual(len(self.sites(said)), 2)
 
     def test_tables(self):
-        for operator, how in (("Sigmoid", {}), ("HardSigmoid", {"alpha": 0.3, "beta": 0.4}), ("LeakyRelu", {"alpha": 0.1}), ("Tanh", {}),
-                              ("HardSwish", {})):
+        for operator, how in (("Sigmoid", {}), ("HardSigmoid", {"alpha": 0.3, "beta": 0.4}),
+                              ("LeakyRelu", {"alpha": 0.1}), ("Tanh", {}), ("HardSwish", {})):
             for kind in "u8", "s8":
                 n = self.net(opset=14)
                 x = n.qdq(n.conv(self.first(n, kind=kind), 6), kind)
@@ -418,7 +425,8 @@ class Qdq(Importing):
     def test_hard_swish_in_parts(self):
         n = self.net()
         x = n.qdq(n.conv(self.first(n), 6))
-        s = n.add("Div", [n.add("Clip", [n.add("Add", [x, np.float32(3)]), np.float32(0), np.float32(6)]), np.float32(6)])
+        s = n.add("Div", [n.add("Clip", [n.add("Add", [x, np.float32(3)]), np.float32(0), np.float32(6)]),
+                          np.float32(6)])
         self.check(n, n.qdq(n.classifier(n.qdq(n.add("Mul", [x, s])))))
 
     def test_one_scale_behind_another(self):
@@ -430,7 +438,8 @@ class Qdq(Importing):
     def test_constant_operand(self):
         n = self.net()
         x = n.qdq(n.classifier(n.qdq(n.add("Relu", [n.conv(n.qdq("image"), 6)]))))
-        constant = n.add("DequantizeLinear", [np.array([3, 90, 200, 17, 255], np.uint8), np.float32(0.01), np.uint8(119)])
+        constant = n.add("DequantizeLinear",
+                         [np.array([3, 90, 200, 17, 255], np.uint8), np.float32(0.01), np.uint8(119)])
         self.check(n, n.qdq(n.add("Add", [x, constant])))
 
     def test_last_layer_without_a_scale(self):
@@ -483,7 +492,8 @@ class Qdq(Importing):
     def test_preprocessing(self):
         for name, mean, deviation in (("imagenet", [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
                                       ("cifar10", [0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]),
-                                      ("0..255", 0, 1 / 255), ("0.5,0.4,0.3/0.25,0.5,0.75", [0.5, 0.4, 0.3], [0.25, 0.5, 0.75])):
+                                      ("0..255", 0, 1 / 255),
+                                      ("0.5,0.4,0.3/0.25,0.5,0.75", [0.5, 0.4, 0.3], [0.25, 0.5, 0.75])):
             n = self.net(mean=mean, deviation=deviation)
             x = n.qdq(n.add("Relu", [n.conv(n.qdq("image"), 6)]))
             with self.subTest(name=name):
@@ -532,8 +542,8 @@ class Qonnx(Importing):
         x = n.quant("image", 1 / 255, signed=0)
         w = n.real_weights((6, 3, 3, 3))
         scale = n.weight_scale(w, 0).reshape(6, 1, 1, 1)
-        w = n.add("Quant", [w, scale, np.float32(0), np.float32(8)], domain="qonnx.custom_op.general", signed=1, narrow=1,
-                  rounding_mode="ROUND")
+        w = n.add("Quant", [w, scale, np.float32(0), np.float32(8)], domain="qonnx.custom_op.general", signed=1,
+                  narrow=1, rounding_mode="ROUND")
         x = n.quant(n.add("Relu", [n.add("Conv", [x, w])]), 1 / 60, signed=0)
         flat = n.add("Flatten", [x])
         w = n.quant(n.real_weights((n.values[flat].shape[1], 5)), 1 / 100)
@@ -563,7 +573,8 @@ class Qonnx(Importing):
         n = self.net(mean=0.5, deviation=0.5)
 
         def clipped(tensor, scale, low, high):
-            c = n.add("Clip", [n.add("QuantizeLinear", [tensor, np.float32(scale), np.int8(0)]), np.int8(low), np.int8(high)])
+            c = n.add("Clip", [n.add("QuantizeLinear", [tensor, np.float32(scale), np.int8(0)]), np.int8(low),
+                               np.int8(high)])
             return n.add("DequantizeLinear", [c, np.float32(scale), np.int8(0)])
 
         x = clipped("image", 1 / 127, -127, 127)
@@ -593,7 +604,8 @@ class Integers(Importing):
                 b = quantized(np.float32(n.random.normal(size=channels) * 0.3), xs * ws, 0, "s32", 0)
                 float_net = Net(np.zeros((1, 1, 1, 1)))
                 float_net.values["x"] = (np.float64(n.values[x]) - xz) * xs
-                y = float_net.add("Conv", ["x", np.float64(w) * ws.reshape(-1, 1, 1, 1), np.float64(b) * xs * ws], **how)
+                y = float_net.add("Conv", ["x", np.float64(w) * ws.reshape(-1, 1, 1, 1), np.float64(b) * xs * ws],
+                                  **how)
                 y = float_net.values[y]
                 ys, yz = scaled(np.maximum(y, 0) if relu else y)
                 return n.add("QLinearConv", [x, xs, xz, w, ws, np.zeros(channels, np.int8), ys, yz, b], **how), ys, yz
@@ -663,9 +675,11 @@ class Refusals(Importing):
 
     def test_operators(self):
         for operator, domain, part in (("MatMulInteger", "", "statically"), ("DynamicQuantizeLinear", "", "statically"),
-                                       ("ConvInteger", "", "statically"), ("Resize", "", "enlarge"), ("LSTM", "", "ecurrent"),
+                                       ("ConvInteger", "", "statically"), ("Resize", "", "enlarge"),
+                                       ("LSTM", "", "ecurrent"),
                                        ("MultiThreshold", "finn.custom_op.general", "MultiThreshold"),
-                                       ("RequantShift", "PACTOps", "RequantShift"), ("RequantShift", "", "RequantShift")):
+                                       ("RequantShift", "PACTOps", "RequantShift"),
+                                       ("RequantShift", "", "RequantShift")):
             n, x = self.start()
             y = n.add(operator, [x], domain=domain, evaluate=False)
             with self.subTest(operator=operator):

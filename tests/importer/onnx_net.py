@@ -1,5 +1,6 @@
-"""ONNX files made a node at a time, each evaluated as it is added: what its tensors are follows from the ONNX specification alone,
-in double precision on dequantized numbers. So a test has a file and, independent of the importer, its outputs."""
+"""ONNX files made a node at a time, each evaluated as it is added: what its tensors are follows from the ONNX
+specification alone, in double precision on dequantized numbers. So a test has a file and, independent of the importer,
+its outputs."""
 
 import numpy as np
 from onnx import TensorProto, checker, helper, numpy_helper
@@ -36,7 +37,8 @@ def windows(x, kernel, strides, dilations, fill):
     for i in range(kernel[0]):
         for j in range(kernel[1]):
             y, z = i * dilations[0], j * dilations[1]
-            out[..., i, j] = x[:, :, y:y + (rows - 1) * strides[0] + 1:strides[0], z:z + (columns - 1) * strides[1] + 1:strides[1]]
+            out[..., i, j] = x[:, :, y:y + (rows - 1) * strides[0] + 1:strides[0],
+                               z:z + (columns - 1) * strides[1] + 1:strides[1]]
     return out
 
 
@@ -64,7 +66,8 @@ def pads_of(a, shape, kernel):
 
 def padded(x, pads, over, fill):
     top, left, bottom, right = pads
-    return np.pad(np.float64(x), ((0, 0), (0, 0), (top, bottom + over[0]), (left, right + over[1])), constant_values=fill)
+    return np.pad(np.float64(x), ((0, 0), (0, 0), (top, bottom + over[0]), (left, right + over[1])),
+                  constant_values=fill)
 
 
 def conv(x, w, b=None, **a):
@@ -72,7 +75,8 @@ def conv(x, w, b=None, **a):
     groups = a.get("group", 1)
     view = windows(padded(x, pads, over, 0), w.shape[2:], strides, dilations, 0)
     outputs, inputs = w.shape[0] // groups, w.shape[1]
-    parts = [np.einsum("ncyxij,ocij->noyx", view[:, g * inputs:(g + 1) * inputs], np.float64(w[g * outputs:(g + 1) * outputs]))
+    parts = [np.einsum("ncyxij,ocij->noyx", view[:, g * inputs:(g + 1) * inputs],
+                       np.float64(w[g * outputs:(g + 1) * outputs]))
              for g in range(groups)]
     y = np.concatenate(parts, 1)
     return y if b is None else y + np.float64(b).reshape(1, -1, 1, 1)
@@ -196,15 +200,17 @@ def softmax(x, axis=-1, **_):
 OPERATORS = {
     "QuantizeLinear": q_linear, "DequantizeLinear": dq_linear, "Quant": quant, "Conv": conv, "MaxPool": max_pool,
     "AveragePool": average_pool, "GlobalAveragePool": lambda x: x.mean((2, 3), keepdims=True), "Gemm": gemm,
-    "MatMul": lambda a, b: np.float64(a) @ np.float64(b), "Relu": lambda x: np.maximum(x, 0), "Clip": clip, "Sigmoid": sigmoid,
-    "Tanh": np.tanh, "HardSigmoid": hard_sigmoid, "HardSwish": lambda x: x * hard_sigmoid(x, 1 / 6, 0.5),
-    "LeakyRelu": lambda x, alpha=0.01: np.where(x < 0, alpha * x, x), "Add": lambda a, b: a + b, "Sub": lambda a, b: a - b,
-    "Mul": lambda a, b: a * b, "Div": lambda a, b: a / b, "BatchNormalization": batch_norm, "Identity": lambda x: x,
-    "Concat": lambda *parts, axis: np.concatenate(parts, axis), "Flatten": lambda x, axis=1: x.reshape(len(x), -1),
+    "MatMul": lambda a, b: np.float64(a) @ np.float64(b), "Relu": lambda x: np.maximum(x, 0), "Clip": clip,
+    "Sigmoid": sigmoid, "Tanh": np.tanh, "HardSigmoid": hard_sigmoid,
+    "HardSwish": lambda x: x * hard_sigmoid(x, 1 / 6, 0.5),
+    "LeakyRelu": lambda x, alpha=0.01: np.where(x < 0, alpha * x, x), "Add": lambda a, b: a + b,
+    "Sub": lambda a, b: a - b, "Mul": lambda a, b: a * b, "Div": lambda a, b: a / b, "BatchNormalization": batch_norm,
+    "Identity": lambda x: x, "Concat": lambda *parts, axis: np.concatenate(parts, axis),
+    "Flatten": lambda x, axis=1: x.reshape(len(x), -1),
     "Reshape": reshape, "Squeeze": squeeze, "Unsqueeze": unsqueeze, "Transpose": lambda x, perm: x.transpose(perm),
     "ReduceMean": mean, "Pad": pad, "Softmax": softmax, "Shape": lambda x: np.array(x.shape, np.int64),
-    "Gather": lambda x, i, axis=0: np.take(x, i, axis), "QLinearConv": q_conv, "QLinearMatMul": q_matmul, "QGemm": q_gemm,
-    "QLinearAdd": q_binary(np.add), "QLinearMul": q_binary(np.multiply), "QLinearConcat": q_concat,
+    "Gather": lambda x, i, axis=0: np.take(x, i, axis), "QLinearConv": q_conv, "QLinearMatMul": q_matmul,
+    "QGemm": q_gemm, "QLinearAdd": q_binary(np.add), "QLinearMul": q_binary(np.multiply), "QLinearConcat": q_concat,
     "QLinearGlobalAveragePool": q_unary(lambda x, channels_last=0: x.mean((2, 3), keepdims=True)),
     "QLinearAveragePool": q_unary(average_pool), "QLinearSigmoid": q_unary(sigmoid),
     "QLinearLeakyRelu": q_unary(lambda x, alpha=0.01: np.where(x < 0, alpha * x, x)),
@@ -232,7 +238,8 @@ class Net:
             array = array.astype(np.float32)
         self.values[name] = array
         if node:
-            self.nodes.append(helper.make_node("Constant", [], [name], name=name, value=numpy_helper.from_array(array, name)))
+            self.nodes.append(helper.make_node("Constant", [], [name], name=name,
+                                               value=numpy_helper.from_array(array, name)))
         else:
             self.constants[name] = array
         return name
@@ -242,7 +249,8 @@ class Net:
         inputs = ["" if i is None else i if isinstance(i, str) else self.constant(i) for i in inputs]
         output = name or f"{operator.lower()}{len(self.nodes)}"
         self.domains.add(domain)
-        self.nodes.append(helper.make_node(operator, inputs, [output], name=f"/{output}/{operator}", domain=domain, **attributes))
+        self.nodes.append(helper.make_node(operator, inputs, [output], name=f"/{output}/{operator}", domain=domain,
+                                           **attributes))
         if evaluate:
             given = [self.values[i] if i else None for i in inputs]
             self.values[output] = OPERATORS[operator](*given, **attributes)
@@ -272,8 +280,8 @@ class Net:
         return self.add("DequantizeLinear", [codes, scale, zero])
 
     def quant(self, tensor, scale, bits=8, signed=1, narrow=0, domain="qonnx.custom_op.general"):
-        return self.add("Quant", [tensor, np.float32(scale), np.float32(0), np.float32(bits)], domain=domain, signed=signed,
-                        narrow=narrow, rounding_mode="ROUND")
+        return self.add("Quant", [tensor, np.float32(scale), np.float32(0), np.float32(bits)], domain=domain,
+                        signed=signed, narrow=narrow, rounding_mode="ROUND")
 
     def real_weights(self, shape):
         return np.float32(self.random.normal(size=shape) / np.sqrt(np.prod(shape[1:])))
@@ -285,8 +293,8 @@ class Net:
         return np.float32(np.abs(weights).max(others) / 127)
 
     def weights(self, shape, axis=0, form="int8", zero=0):
-        """A dequantized constant. form: int8 (DequantizeLinear of integers), float (QuantizeLinear of numbers before it), uint8
-        (integers with zero point 128)."""
+        """A dequantized constant. form: int8 (DequantizeLinear of integers), float (QuantizeLinear of numbers before
+        it), uint8 (integers with zero point 128)."""
         real = self.real_weights(shape)
         scale = self.weight_scale(real, axis)
         kind = "u8" if form == "uint8" else "s8"
@@ -304,8 +312,8 @@ class Net:
         return self.add("Conv", [tensor, weights] + self.bias(channels, bias, tensor, weights), **attributes)
 
     def bias(self, channels, form, tensor, weights):
-        """A bias for weights that were dequantized. form: units (numbers that are multiples of the accumulator's), s32 (the same as
-        integers), float (any numbers), s8 (integers with a scale of their own), none."""
+        """A bias for weights that were dequantized. form: units (numbers that are multiples of the accumulator's), s32
+        (the same as integers), float (any numbers), s8 (integers with a scale of their own), none."""
         real = np.float32(self.random.normal(size=channels) * 0.3)
         if form == "none":
             return []
@@ -335,11 +343,13 @@ class Net:
             inputs.append(helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype)
                                                         if hasattr(helper, "np_dtype_to_tensor_dtype")
                                                         else numpy_helper.from_array(array).data_type, array.shape))
-        outputs = [helper.make_tensor_value_info(o, TensorProto.FLOAT, ["M"] + list(np.shape(self.values.get(o, [0]))[1:]))
+        outputs = [helper.make_tensor_value_info(o, TensorProto.FLOAT,
+                                                 ["M"] + list(np.shape(self.values.get(o, [0]))[1:]))
                    for o in output.split()]
         initializers = [numpy_helper.from_array(array, name) for name, array in self.constants.items()]
         graph = helper.make_graph(self.nodes, "net", inputs, outputs, initializers)
-        imports = [helper.make_opsetid("", self.opset)] + [helper.make_opsetid(d, 1) for d in sorted(self.domains - {""})]
+        imports = [helper.make_opsetid("", self.opset)] + [helper.make_opsetid(d, 1)
+                                                           for d in sorted(self.domains - {""})]
         model = helper.make_model(graph, opset_imports=imports, producer_name="tests")
         model.ir_version = 8
         if check and self.opset <= 17 and self.domains <= {""}:

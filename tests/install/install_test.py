@@ -43,25 +43,30 @@ class Installed(FolderTest):
 
     def triseg(self, *arguments):
         """The installed program, in a folder of its own and with no variable that leads to models."""
-        variables = {k: v for k, v in os.environ.items() if k != "TRISEG_MODELS" and not k.startswith("PYTHON")} | MPI_ENVIRONMENT
+        variables = {k: v for k, v in os.environ.items()
+                     if k != "TRISEG_MODELS" and not k.startswith("PYTHON")} | MPI_ENVIRONMENT
         return done([self.at("moved", "bin", "triseg"), *arguments], self.folder, variables)
 
     def test_programs_models_configurations_and_documents_are_there(self):
-        for path in ("bin/triseg-train", "share/man/man1/triseg.1.gz", "share/man/man1/triseg-train.1.gz", "share/man/man1/triseg-report.1.gz",
-                     "share/man/man1/triseg-table.1.gz", "share/doc/triseg/LICENSE", "share/doc/triseg/README.md",
+        for path in ("bin/triseg-train", "share/man/man1/triseg.1.gz", "share/man/man1/triseg-train.1.gz",
+                     "share/man/man1/triseg-report.1.gz", "share/man/man1/triseg-table.1.gz",
+                     "share/doc/triseg/LICENSE", "share/doc/triseg/README.md",
                      "share/doc/triseg/docs/search.md", "share/triseg/python/triseg/report/d3/d3.min.js"):
             self.assertTrue(os.path.isfile(self.at("moved", path)), path)
         for folder in ("models", "configs", "networks"):
             names = os.listdir(os.path.join(SOURCE, folder))
-            same, *others = filecmp.cmpfiles(os.path.join(SOURCE, folder), os.path.join(self.share, folder), names, shallow=False)
+            same, *others = filecmp.cmpfiles(os.path.join(SOURCE, folder), os.path.join(self.share, folder), names,
+                                             shallow=False)
             self.assertEqual((sorted(same), others), (sorted(names), [[], []]))
         with gzip.open(self.at("moved/share/man/man1/triseg.1.gz"), "rt") as file:
             self.assertIn("--warm-start-tolerance", file.read().replace("\\-", "-"))
         for name in ("triseg", "triseg-train", "triseg-table", "triseg-report"):
             with gzip.open(self.at(f"moved/share/man/man1/{name}.1.gz"), "rt") as file:
                 page = file.read().replace("\\-", "-")
-            self.assertIn(f".SH SYNOPSIS\n.nf\n{'triseg train [OPTIONS]' if name == 'triseg-train' else name + ' ['}", page)
-            self.assertEqual([page.count(f"\n.SH {section}\n") for section in ("NAME", "SYNOPSIS", "DESCRIPTION", "FILES", "SEE ALSO")], [1] * 5)
+            self.assertIn(f".SH SYNOPSIS\n.nf\n{'triseg train [OPTIONS]' if name == 'triseg-train' else name + ' ['}",
+                          page)
+            self.assertEqual([page.count(f"\n.SH {section}\n")
+                              for section in ("NAME", "SYNOPSIS", "DESCRIPTION", "FILES", "SEE ALSO")], [1] * 5)
 
     def test_it_searches_without_the_sources(self):
         with open(self.at("moved", "bin", "triseg"), "rb") as file:
@@ -78,7 +83,8 @@ class Installed(FolderTest):
 
     def test_another_project_builds_on_it(self):
         source, build = os.path.join(SOURCE, "tests", "install", "consumer"), self.at("consumer")
-        done(["cmake", "-G", "Ninja", "-S", source, "-B", build, f"-DCMAKE_PREFIX_PATH={self.at('moved')}"], self.folder)
+        done(["cmake", "-G", "Ninja", "-S", source, "-B", build, f"-DCMAKE_PREFIX_PATH={self.at('moved')}"],
+             self.folder)
         done(["cmake", "--build", build], self.folder)
         model = os.path.join(self.share, "models", "lenet5-fashion-mnist.h5")
         lines = done([os.path.join(build, "consumer"), model], self.folder).splitlines()
@@ -97,7 +103,8 @@ class Recipes(unittest.TestCase):
         known = set(re.findall(r"\b(?:set|option)\((TRISEG_\w+)", "".join(map(text, cmake))))
         spack = os.path.join(SOURCE, "packaging", "spack", "packages", "triseg", "package.py")
         compile(text(spack), spack, "exec")
-        for path in (spack, os.path.join(SOURCE, "slurm", "triseg.def"), *glob.glob(os.path.join(SOURCE, "scripts", "*.sh"))):
+        for path in (spack, os.path.join(SOURCE, "slurm", "triseg.def"),
+                     *glob.glob(os.path.join(SOURCE, "scripts", "*.sh"))):
             named = set(re.findall(r"(?:-D|\")(TRISEG_\w+)", text(path)))
             self.assertLessEqual(named, known, path)
             if not path.endswith(".sh"):
@@ -105,7 +112,8 @@ class Recipes(unittest.TestCase):
 
     def test_what_is_demanded_is_not_left_out(self):
         def part(option):
-            script = f'set(TRISEG_PART {option})\ntriseg_part(built TRISEG_PART "" "the part")\nmessage("built: ${{built}}")\n'
+            script = (f'set(TRISEG_PART {option})\ntriseg_part(built TRISEG_PART "" "the part")\n'
+                      'message("built: ${built}")\n')
             with tempfile.NamedTemporaryFile("w", suffix=".cmake") as file:
                 file.write(f"include({SOURCE}/cmake/TrisegPart.cmake)\n{script}")
                 file.flush()
@@ -121,13 +129,16 @@ class Recipes(unittest.TestCase):
 class Wheel(FolderTest):
     def test_it_opens_a_run_in_a_venv(self):
         """Without a network; from a copy of the sources, beside which setuptools builds."""
-        shutil.copytree(os.path.join(SOURCE, "analysis"), self.at("analysis"), ignore=shutil.ignore_patterns("build", "*.egg-info"))
+        shutil.copytree(os.path.join(SOURCE, "analysis"), self.at("analysis"),
+                        ignore=shutil.ignore_patterns("build", "*.egg-info"))
         pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
-        done([*pip, "wheel", "--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir", self.at("dist"), "./analysis"], self.folder)
+        done([*pip, "wheel", "--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir", self.at("dist"),
+              "./analysis"], self.folder)
         wheel, = os.listdir(self.at("dist"))
         self.assertRegex(wheel, r"^triseg-\d+\.\d+\.\d+-py3-none-any\.whl$")
         done([sys.executable, "-m", "venv", "--system-site-packages", "--without-pip", self.at("venv")], self.folder)
-        done([*pip, "--python", self.at("venv/bin/python"), "install", "--no-index", "--no-deps", self.at("dist", wheel)], self.folder)
+        done([*pip, "--python", self.at("venv/bin/python"), "install", "--no-index",
+              "--no-deps", self.at("dist", wheel)], self.folder)
         done([os.environ["TRISEG_PROGRAM"], *quick("--out", self.at("out"))], self.folder, environment())
         shutil.rmtree(self.at("analysis"))
         variables = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}

@@ -10,7 +10,8 @@ import unittest
 import h5py
 import numpy
 
-from program import (FEW_DATA, FEW_TEACHER, SOURCE, TEST_IMAGES, VALIDATION_IMAGES, ProgramTest, quick, result_file, run, run_file)
+from program import (FEW_DATA, FEW_TEACHER, SOURCE, TEST_IMAGES, VALIDATION_IMAGES, ProgramTest, quick, result_file,
+                     run, run_file)
 
 sys.path.append(os.path.join(SOURCE, "tests", "learner", "files"))
 from content_digest import run_digest  # noqa: E402  the tests' own
@@ -29,8 +30,10 @@ class Analysis(ProgramTest):
         cls.runs = tempfile.mkdtemp(prefix="triseg-test-")
         cls.addClassCleanup(shutil.rmtree, cls.runs)
         cls.folders = {}
-        starts = ["--strategy", "mse", "--attention-weight", "0", "--final-scoring", "all", "--calib-batches", "13"]  # no episodes
-        for name, more in (("a", []), ("b", ["--seed", "2", "--lr", "0.01"]), ("repaired", ["--repair", "layer", "--repair-images", "200"]),
+        starts = ["--strategy", "mse", "--attention-weight", "0", "--final-scoring", "all",
+                  "--calib-batches", "13"]  # no episodes
+        for name, more in (("a", []), ("b", ["--seed", "2", "--lr", "0.01"]),
+                           ("repaired", ["--repair", "layer", "--repair-images", "200"]),
                            ("start", starts), ("lower-tmax", [*starts, "--tmax-percentile", "80"])):
             cls.folders[name] = os.path.join(cls.runs, name)
             done = run(quick("--out", cls.folders[name], *more))
@@ -61,7 +64,8 @@ class Analysis(ProgramTest):
         self.assertEqual(done.returncode, 0, done.stderr)
         with open(self.out("s.json"), encoding="utf-8") as file:
             found = json.load(file)
-        self.assertEqual((found["format"], found["split"], found["images"]), ("triseg-sensitivity", "validation", VALIDATION_IMAGES))
+        self.assertEqual((found["format"], found["split"], found["images"]),
+                         ("triseg-sensitivity", "validation", VALIDATION_IMAGES))
         with open(self.result, encoding="utf-8") as file:
             whole = json.load(file)
         self.assertEqual(found["kd"]["value"], whole["selected"]["kd"])
@@ -70,12 +74,14 @@ class Analysis(ProgramTest):
         self.assertEqual(sorted(site["site"] for site in found["sites"]), ["conv1", "conv2", "fc1", "fc2"])
         for site in found["sites"]:
             self.assertEqual({f"{name}_code": code for name, code in site["codes"].items()},
-                             {name: code for name, code in whole["layers"][site["site"]].items() if name != "record_key"})
+                             {name: code for name, code in whole["layers"][site["site"]].items()
+                              if name != "record_key"})
         shown = [line.split()[0] for line in done.stdout.splitlines()[2:]]
         self.assertEqual(shown, ["all"] + [site["site"] for site in found["sites"]])
         for site in (found["sites"][0], found["sites"][-1]):
             for which, keep in (("alone", lambda key: key.endswith("." + site["site"])  # noqa: B023
-                                 or key == site["site"]), ("without", lambda key: not key.split(".")[-1] == site["site"])):  # noqa: B023
+                                 or key == site["site"]),
+                                ("without", lambda key: not key.split(".")[-1] == site["site"])):  # noqa: B023
                 part = whole | {"layers": {key: codes for key, codes in whole["layers"].items()
                                            if keep(codes["record_key"].replace(".out", ""))}}
                 with open(self.out("part.json"), "w", encoding="utf-8") as file:
@@ -94,11 +100,14 @@ class Analysis(ProgramTest):
         expected = self.json("evaluate", result, "--split", "validation", "--repair", "layer", "--repair-images", "200")
         self.assertEqual(fitted["kd"]["value"], expected["kd"])
         self.assertNotEqual(fitted["kd"], self.json("sensitivity", result)["kd"])
-        self.assert_one_line_error(run(["sensitivity", result, "--repair-images", "200"]), "--repair-images", "--repair layer or channel")
+        self.assert_one_line_error(run(["sensitivity", result, "--repair-images", "200"]), "--repair-images",
+                                   "--repair layer or channel")
 
     def test_percentiles_are_those_of_the_run_s_histograms(self):
-        for run_of, images in (("a", 4 * 16), ("start", 13 * 16)):  # less than a record of 125 images, and one and a part
-            found = self.json("analyze", "percentiles", "--data", FEW_DATA, "--teacher", FEW_TEACHER, "--images", str(images))
+        # Less than a record of 125 images, and one and a part.
+        for run_of, images in (("a", 4 * 16), ("start", 13 * 16)):
+            found = self.json("analyze", "percentiles", "--data", FEW_DATA, "--teacher", FEW_TEACHER,
+                              "--images", str(images))
             with h5py.File(run_file(self.folders[run_of])) as file:
                 names, histograms = file["/sites/name"].asstr()[:], file["/sites/histogram"][()]
             for name, counts in zip(names, histograms):
@@ -109,10 +118,13 @@ class Analysis(ProgramTest):
                         self.assertEqual(site[which][f"p{percent:g}"], expected, (images, name, which, percent))
                 self.assertEqual(site["largest"], counts.nonzero()[0].max())
                 self.assertAlmostEqual(site["zero"], 100 * counts[0] / counts.sum(), 9)
-        self.assertIn("codes above 0", self.text("analyze", "percentiles", "--data", FEW_DATA, "--teacher", FEW_TEACHER, "--images", "8"))
+        self.assertIn("codes above 0",
+                      self.text("analyze", "percentiles", "--data", FEW_DATA, "--teacher", FEW_TEACHER,
+                                "--images", "8"))
 
     def test_variances_are_those_of_weights_and_histograms(self):
-        found = self.json("analyze", "variance", "--by-channel", "--data", FEW_DATA, "--teacher", FEW_TEACHER, "--images", "208")
+        found = self.json("analyze", "variance", "--by-channel", "--data", FEW_DATA, "--teacher", FEW_TEACHER,
+                          "--images", "208")
         with h5py.File(run_file(self.folders["start"])) as file, h5py.File(FEW_TEACHER) as model:
             for i, name in enumerate(file["/sites/name"].asstr()[:]):
                 layer, counts, scale = found["layers"][name], file["/sites/histogram"][i], file["/sites/scale"][i]
@@ -128,7 +140,8 @@ class Analysis(ProgramTest):
                 self.assertAlmostEqual(layer["channels"][3]["weights"]["variance"], real[3].var(), 9)
                 self.assertEqual(len(layer["channels"]), len(weights))
             # A pool has the values of a maximum, and no weights.
-            self.assertGreater(found["layers"]["conv1.pool"]["activations"]["mean"], found["layers"]["conv1"]["activations"]["mean"])
+            self.assertGreater(found["layers"]["conv1.pool"]["activations"]["mean"],
+                               found["layers"]["conv1"]["activations"]["mean"])
             self.assertNotIn("weights", found["layers"]["conv1.pool"])
 
     def test_coverage_is_what_does_not_pass(self):
@@ -143,11 +156,14 @@ class Analysis(ProgramTest):
         shown = self.text("verify", self.run_file, "--all")
         self.assertIn("equal  192 of 192 episodes, in 6 of 6 iterations\n", shown)
         self.assertIn(f"on {VALIDATION_IMAGES} validation images", shown)
-        self.assertIn("equal  64 of 192 episodes", self.text("verify", self.run_file, "--episodes", "48"), "two whole iterations of 32")
-        self.assertIn("192 of 192", self.text("verify", run_file(self.folders["repaired"]), "--all", "--engine", "reference"))
+        self.assertIn("equal  64 of 192 episodes", self.text("verify", self.run_file, "--episodes", "48"),
+                      "two whole iterations of 32")
+        self.assertIn("192 of 192",
+                      self.text("verify", run_file(self.folders["repaired"]), "--all", "--engine", "reference"))
 
         self.assert_one_line_error(run(["verify", self.run_file, "--data", "shapes"]), "other images", "--data")
-        self.assert_one_line_error(run(["verify", self.run_file, "--teacher", os.path.join(SOURCE, "models", "alexnet-fashion-mnist.h5")]),
+        self.assert_one_line_error(run(["verify", self.run_file,
+                                        "--teacher", os.path.join(SOURCE, "models", "alexnet-fashion-mnist.h5")]),
                                    "alexnet")
 
     def test_verify_finds_an_edit_of_every_group(self):
@@ -155,7 +171,8 @@ class Analysis(ProgramTest):
         with h5py.File(self.run_file) as file:
             selected = int(file["/selected/top_index"][()])
         other = selected + 1 if selected == 0 else selected - 1
-        in_records = lambda row: {("/top/validation_record_rewards", (row, 0)): 1, ("/top/validation_record_rewards", (row, 1)): -1}
+        in_records = lambda row: {("/top/validation_record_rewards", (row, 0)): 1,
+                                  ("/top/validation_record_rewards", (row, 1)): -1}
         for said, edits in (
                 ("episode 191: both_right", {("/episodes/both_right", 191): -1, ("/episodes/teacher_only", 191): 1}),
                 ("episode 100: kd_sum", {("/episodes/kd_sum", 100): 1, ("/episodes/reward", 100): -1 / 16}),
@@ -175,14 +192,16 @@ class Analysis(ProgramTest):
                 ("the MSE optimum on the test split: teacher_only", {("/selected/test_mse_teacher_only", ()): 1})):
             def add(file):
                 for (dataset, place), number in edits.items():  # noqa: B023
-                    file[dataset][place] = numpy.add(file[dataset][place], number, casting="unsafe", dtype=file[dataset].dtype)
+                    file[dataset][place] = numpy.add(file[dataset][place], number, casting="unsafe",
+                                                     dtype=file[dataset].dtype)
             with self.subTest(said):
                 shown = self.text("verify", self.edited(add), "--all", expect=DIFFERENT)
                 self.assertRegex(shown, rf"(?m)^different  {said} is .* in the file, and .* here$")
 
     def test_verify_finds_an_edit_of_what_follows_from_other_fields(self):
         for field, change in (("/episodes/kd", lambda kd: kd * 0.1), ("/selected/test_kd", lambda kd: kd * 0.1),
-                              ("/top/energy", lambda energy: energy / 2), ("/selected/codes", lambda codes: codes[::-1])):
+                              ("/top/energy", lambda energy: energy / 2),
+                              ("/selected/codes", lambda codes: codes[::-1])):
             def edit(file):
                 file[field][()] = change(file[field][()])  # noqa: B023
             with self.subTest(field):
@@ -197,7 +216,8 @@ class Analysis(ProgramTest):
             for _ in range(3000):
                 group = group.create_group("g")
         for command in ("validate", "verify", "show"):
-            self.assert_one_line_error(run([command, path], timeout=10), "deep.h5: its groups are nested more than 32 deep")
+            self.assert_one_line_error(run([command, path], timeout=10),
+                                       "deep.h5: its groups are nested more than 32 deep")
 
     def test_validate_names_a_damaged_file_once(self):
         path = shutil.copy(self.run_file, self.out("damaged.h5"))
@@ -214,13 +234,15 @@ class Analysis(ProgramTest):
     def test_replay_has_the_terms_of_an_episode(self):
         found = self.json("replay", self.run_file, "100")
         with h5py.File(self.run_file) as file:
-            codes, kd, iteration = file["/episodes/codes"][100], file["/episodes/kd"][100], file["/episodes/iteration"][100]
+            codes, kd, iteration = file["/episodes/codes"][100], file["/episodes/kd"][100], file["/episodes/iteration"][
+                100]
         self.assertEqual((found["equal"], found["iteration"], found["kd"]), (True, iteration, kd))
         self.assertEqual([[site[code] for code in CODES[:4]] for site in found["codes"].values()], codes.tolist())
         self.assertEqual(len(found["images"]), 16)
         with open(os.path.join(FEW_DATA, "train-labels-idx1-ubyte"), "rb") as file:
             labels = file.read()[8:]
-        self.assertEqual([image["label"] for image in found["images"]], [labels[image["image"]] for image in found["images"]])
+        self.assertEqual([image["label"] for image in found["images"]],
+                         [labels[image["image"]] for image in found["images"]])
         self.assertAlmostEqual(sum(image["kd"] for image in found["images"]) / 16, kd, 12)
         self.assertIn("equal to the file", self.text("replay", self.run_file, "0"))
         self.assert_one_line_error(run(["replay", self.run_file, "192"]), "192 episodes", "found 192")
@@ -231,7 +253,8 @@ class Analysis(ProgramTest):
         first = shown.split("\n\n")[1].splitlines()
         self.assertEqual(first[0], "options that differ (A, B)")
         self.assertEqual([line.split() for line in first[1:]], [["lr", "0.0003", "0.01"], ["seed", "1", "2"]])
-        drops = [self.json("evaluate", path, "--split", "validation") for path in (self.result, result_file(self.folders["b"]))]
+        drops = [self.json("evaluate", path, "--split", "validation")
+                 for path in (self.result, result_file(self.folders["b"]))]
         row = next(line.split() for line in shown.splitlines() if line.startswith("  KD [nats]"))
         self.assertAlmostEqual(float(row[4]), drops[1]["kd"] - drops[0]["kd"], 5)
         self.assertRegex(shown, r"content: different in \d+ fields; --all lists them")
@@ -250,14 +273,17 @@ class Analysis(ProgramTest):
         sums = []
         for path in paths:
             with h5py.File(path) as file:
-                sums.append(-file["/top/validation_record_rewards"][file["/selected/top_index"][()]])  # of KD: attention has no weight
+                # Of KD: attention has no weight.
+                sums.append(-file["/top/validation_record_rewards"][file["/selected/top_index"][()]])
         images = numpy.array([125, 125, 125, VALIDATION_IMAGES - 375])
         difference = sums[1] - sums[0]
         mean = difference.sum() / VALIDATION_IMAGES
         records = len(images)
         error = numpy.sqrt(((difference - images * mean) ** 2).sum() * records / (records - 1)) / VALIDATION_IMAGES
-        row = re.search(r"(?m)^  KD \[nats\] +(\S+) +(\S+) +(\S+)  \[(\S+), (\S+)\]$", self.text("compare", *paths, expect=DIFFERENT))
-        expected = [*(each.sum() / VALIDATION_IMAGES for each in sums), mean, mean - STUDENT_3 * error, mean + STUDENT_3 * error]
+        row = re.search(r"(?m)^  KD \[nats\] +(\S+) +(\S+) +(\S+)  \[(\S+), (\S+)\]$",
+                        self.text("compare", *paths, expect=DIFFERENT))
+        expected = [*(each.sum() / VALIDATION_IMAGES for each in sums), mean, mean - STUDENT_3 * error,
+                    mean + STUDENT_3 * error]
         numpy.testing.assert_allclose([float(value) for value in row.groups()], expected, rtol=1e-5)
 
     def test_compare_takes_results_too(self):
@@ -281,7 +307,8 @@ class Analysis(ProgramTest):
             last = int(re.search(r"  0\.\.(\d+)", shown)[1])
             columns = min(last + 1, 64)
             starts = [-(-column * (last + 1) // columns) for column in range(columns)]
-            self.assertIn("".join("0" if q <= t1 else "1" if q <= t2 else "2" if q <= tmax else "/" for q in starts) + " ", shown)
+            self.assertIn("".join("0" if q <= t1 else "1" if q <= t2 else "2" if q <= tmax else "/" for q in starts) +
+                          " ", shown)
         self.assertIn("█", self.text("show", self.run_file))
         self.assertEqual(self.text("show", self.folders["a"]), self.text("show", self.run_file))
         self.assert_one_line_error(run(["show", self.runs]), "is a folder without a search's files")

@@ -15,7 +15,8 @@ class ConfigFiles(ProgramTest):
 
     def refused(self, text, *fragments):
         with self.subTest(text=text):
-            self.assert_one_line_error(run(["search", "--config", self.config(text)]), "--config: " + self.out("c.toml"), *fragments)
+            self.assert_one_line_error(run(["search", "--config", self.config(text)]),
+                                       "--config: " + self.out("c.toml"), *fragments)
 
     def test_refusals(self):
         for text, fragments in (
@@ -41,7 +42,8 @@ class ConfigFiles(ProgramTest):
                 ('lr = "0.1"\n', ["key 'lr': expected a number, found the text '0.1'"]),
                 ("model = 5\n", ["key 'model': expected a text in quotes, found the number 5"]),
                 ("dedicated-learner = 1\n", ["key 'dedicated-learner': expected true or false, found the number 1"]),
-                ('strategy = "luck"\n', ["key 'strategy'", "expected one of ppo, cma-es, coordinate, random, mse, found 'luck'"]),
+                ('strategy = "luck"\n',
+                 ["key 'strategy'", "expected one of ppo, cma-es, coordinate, random, mse, found 'luck'"]),
                 ("sites = []\n", ["key 'sites': expected a text or a list of texts or numbers, found a list of 0"]),
                 ("sites = [true]\n", ["key 'sites': expected a text or a list"]),
                 ('out = "~/x"\n', ["key 'out'", "folder called ~"]),
@@ -51,21 +53,28 @@ class ConfigFiles(ProgramTest):
 
     def test_what_is_nested_too_deep_for_its_reader_is_refused(self):
         path = ".".join("a" * 100_000)
-        for text in (f"{path} = 1\n", f"[{path}]\n", f"[[{path}]]\n", f"x = {{{path} = 1}}\n", "x = " + 100_000 * "[" + "\n", "x = " + 100_000 * "{a=" + "\n"):
+        for text in (f"{path} = 1\n", f"[{path}]\n", f"[[{path}]]\n", f"x = {{{path} = 1}}\n",
+                     "x = " + 100_000 * "[" + "\n", "x = " + 100_000 * "{a=" + "\n"):
             with self.subTest(text[:20]):
-                self.assert_one_line_error(run(["search", "--config", self.config("seed = 1\n" + text)]), "--config: " + self.out("c.toml"),
-                                           "line 2: nested deeper than 64", "no sections and no dotted keys")
-                self.assert_one_line_error(run(["search", "--model", "lenet5", "--out", self.out("a"), "--energy-table", self.config(text)]),
-                                           "--energy-table: " + self.out("c.toml"), "line 1: nested deeper than 64: expected lines name = pJ alone")
+                self.assert_one_line_error(run(["search", "--config", self.config("seed = 1\n" + text)]),
+                                           "--config: " + self.out("c.toml"), "line 2: nested deeper than 64",
+                                           "no sections and no dotted keys")
+                self.assert_one_line_error(run(["search", "--model", "lenet5", "--out", self.out("a"),
+                                                "--energy-table", self.config(text)]),
+                                           "--energy-table: " + self.out("c.toml"),
+                                           "line 1: nested deeper than 64: expected lines name = pJ alone")
         many = 100 * "[{."
-        for text in (f"strategy = '{many}'\n", f'strategy = "{many}\\""\n', f'strategy = """{many}\n"""\n', f"strategy = '''{many}'''\n", f"# {many}\nstrategy = '{many}'\n"):
+        for text in (f"strategy = '{many}'\n", f'strategy = "{many}\\""\n', f'strategy = """{many}\n"""\n',
+                     f"strategy = '''{many}'''\n", f"# {many}\nstrategy = '{many}'\n"):
             self.refused(text, "key 'strategy'", "expected one of ppo, ")
         self.refused('data = "a\\u0000b"\n', "key 'data': expected", "a text without NUL")
 
     def test_values_arrive_as_they_stand(self):
-        # A number sign, blanks, quotes and escapes in a name; comments; a list of sites; numbers in TOML's own spellings.
+        # A number sign, blanks, quotes and escapes in a name; comments; a list of sites; numbers in TOML's own
+        # spellings.
         folder = self.out('a #1 "b" \\ c')
-        text = (f"out = '{folder}' # where\n" + 'result-file = "quick.json"\nmodel = "lenet5"\nsites = ["conv1", "fc1"]\nepisodes = 6_4\n'
+        text = (f"out = '{folder}' # where\n" +
+                'result-file = "quick.json"\nmodel = "lenet5"\nsites = ["conv1", "fc1"]\nepisodes = 6_4\n'
                 "episodes-per-update = 0x20\nbatch-size = 16\ncalib-batches = 4\ntop-k = 2\nlr = 1e-3\nkd-T = 3\n"
                 "seed = \"18446744073709551615\"\ndedicated-learner = false\n")
         done = run(["search", "--config", self.config(text)])
@@ -96,10 +105,13 @@ class ConfigFiles(ProgramTest):
 
     def test_energy_tables(self):
         table = self.out("energy.toml")
-        for text, fragments in (("add8 = 0.1\nadd8 = 0.2\n", ["cannot be read as TOML"]), ("add9 = 1\n", ["unknown key 'add9'"]),
+        for text, fragments in (("add8 = 0.1\nadd8 = 0.2\n", ["cannot be read as TOML"]),
+                                ("add9 = 1\n", ["unknown key 'add9'"]),
                                 ('add8 = "cheap"\n', ["key 'add8': expected a number of pJ", "the text 'cheap'"]),
-                                ("add8 = 0\n", ["key 'add8': expected a number of pJ"]), ("add8 = [1]\n", ["a list of 1"])):
+                                ("add8 = 0\n", ["key 'add8': expected a number of pJ"]),
+                                ("add8 = [1]\n", ["a list of 1"])):
             with self.subTest(text=text):
                 with open(table, "w") as file:
                     file.write(text)
-                self.assert_one_line_error(run(quick("--out", self.out("a"), "--energy-table", table)), "--energy-table: " + table, *fragments)
+                self.assert_one_line_error(run(quick("--out", self.out("a"), "--energy-table", table)),
+                                           "--energy-table: " + table, *fragments)

@@ -45,20 +45,22 @@ class Data(ProgramTest):
         self.write_other_images("fashion-mnist")
         for teacher in ([], ["--teacher", MODEL]):
             done = run(quick("--data", self.out("fashion-mnist"), "--out", self.out("a"), *teacher))
-            self.assert_one_line_error(done, f"{MODEL} was trained on fashion-mnist (sha256 9fc08bde62ec...), not on the data in "
+            self.assert_one_line_error(done, f"{MODEL} was trained on fashion-mnist (sha256 9fc08bde62ec...), not on "
+                                       "the data in "
                                        + self.out("fashion-mnist"), "triseg train", "--teacher")
         self.assertFalse(os.path.exists(self.out("a")))
 
     def test_a_model_trained_on_a_folder_goes_with_its_images(self):
         self.write_other_images("fashion-mnist")
         model = self.out("mine.h5")
-        trained = run(["train", "--model", "lenet5", "--data", self.out("fashion-mnist"), "--epochs", "1", "--qat-epochs", "0", "--out",
-                       model])
+        trained = run(["train", "--model", "lenet5", "--data", self.out("fashion-mnist"), "--epochs", "1",
+                       "--qat-epochs", "0", "--out", model])
         self.assertEqual(trained.returncode, 0, trained.stderr)
         os.rename(self.out("fashion-mnist"), self.out("moved"))
         self.search("a", "--data", self.out("moved"), "--teacher", model)
         self.assert_one_line_error(run(quick("--data", "fashion-mnist", "--out", self.out("b"), "--teacher", model)),
-                                   f"{model} was trained on fashion-mnist (sha256 ", "not on fashion-mnist (sha256 9fc08bde62ec...)")
+                                   f"{model} was trained on fashion-mnist (sha256 ",
+                                   "not on fashion-mnist (sha256 9fc08bde62ec...)")
 
     def test_models_without_a_digest_go_by_the_name(self):
         old = self.write_model_without_digest()
@@ -71,7 +73,8 @@ class Data(ProgramTest):
         numbers = itertools.count()
         write_few_images(self.out("fashion-mnist"), 600, 100, relabel=lambda label: next(numbers) % 600 // 60)
         model = self.write_model_without_digest()
-        expected = ["the search split of fashion-mnist has no image of class 9: are the training images sorted by class?",
+        expected = ["the search split of fashion-mnist has no image of class 9: are the training images sorted by "
+                    "class?",
                     "the validation split of fashion-mnist has no image of the classes 0, 1, 2, 3, 4, 5, 6, 7: are the",
                     "the test split of fashion-mnist has no image of the classes 2, 3, 4, 5, 6, 7, 8, 9"]
         searched = self.search("a", "--data", self.out("fashion-mnist"), "--teacher", model, ranks=2)
@@ -92,7 +95,8 @@ class Data(ProgramTest):
         self.assertEqual(evaluated.returncode, 0, evaluated.stderr)
         self.assertIn(f"LeNet-5 on {self.out('fashion-mnist')} (fbgemm)", evaluated.stdout)
         os.rename(self.out("fashion-mnist"), self.out("moved"))
-        self.assert_one_line_error(run(["evaluate", result]), self.out("fashion-mnist"), "give its folder or file with --data")
+        self.assert_one_line_error(run(["evaluate", result]), self.out("fashion-mnist"),
+                                   "give its folder or file with --data")
         moved = run(["evaluate", result, "--data", self.out("moved")])
         self.assertEqual((moved.returncode, moved.stderr), (0, ""))
         self.write_other_images("fashion-mnist")

@@ -5,8 +5,8 @@ import signal
 import tempfile
 import unittest
 
-from program import (ProgramTest, children, episodes_in, end, errors_in, quick, rank_of, run, run_file, run_with_one_broken_rank, start,
-                     wait_for_episodes)
+from program import (ProgramTest, children, episodes_in, end, errors_in, quick, rank_of, run, run_file,
+                     run_with_one_broken_rank, start, wait_for_episodes)
 
 
 def gpus():
@@ -28,9 +28,11 @@ class Doctor(ProgramTest):
     def test_says_what_a_search_would_run_on(self):
         done = self.doctor()
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        self.assertRegex(done.stdout, r"CUDA: (compiled with [\d.]+, (no driver|driver for [\d.]+)|not in this build); NCCL: ")
+        self.assertRegex(done.stdout,
+                         r"CUDA: (compiled with [\d.]+, (no driver|driver for [\d.]+)|not in this build); NCCL: ")
         self.assertRegex(done.stdout, r"ok +engine +\w+ \(auto: ")
-        for fragment in ("triseg 0.", "LibTorch ", "HDF5 1.", "rank 0: host ", "self-test passed", "A search would start."):
+        for fragment in ("triseg 0.", "LibTorch ", "HDF5 1.", "rank 0: host ", "self-test passed",
+                         "A search would start."):
             self.assertIn(fragment, done.stdout)
         self.assertRegex(done.stdout, r"(?m)^ok +transport +local$")
         self.assertNotIn("problem", done.stdout)
@@ -44,8 +46,10 @@ class Doctor(ProgramTest):
         self.assertEqual(done.stdout.count("A search would start."), 1)
 
     def test_finds_what_would_stop_a_search(self):
-        for arguments, fragment in ((["--out", "/proc/nowhere"], "/proc/nowhere"), (["--teacher", "missing.h5"], "missing.h5"),
-                                    (["--data", self.out("nowhere")], self.out("nowhere")), (["--batch-size", "999999"], "--batch-size")):
+        for arguments, fragment in ((["--out", "/proc/nowhere"], "/proc/nowhere"),
+                                    (["--teacher", "missing.h5"], "missing.h5"),
+                                    (["--data", self.out("nowhere")], self.out("nowhere")),
+                                    (["--batch-size", "999999"], "--batch-size")):
             with self.subTest(arguments=arguments):
                 out = [] if "--out" in arguments else ["--out", self.out("results")]
                 done = run(["doctor", "--model", "lenet5", *out, *arguments])
@@ -118,7 +122,8 @@ class OneGpu(ProgramTest):
         self.assert_same_run(self.out("alone"), self.out("both"))
         for broken in (0, 1):
             with self.subTest(broken=broken):
-                done = run_with_one_broken_rank(quick("--out", self.out(f"b{broken}")), broken, {"CUDA_VISIBLE_DEVICES": ""})
+                done = run_with_one_broken_rank(quick("--out", self.out(f"b{broken}")), broken,
+                                                {"CUDA_VISIBLE_DEVICES": ""})
                 self.assertEqual(done.returncode, 0, done.stderr)
                 self.assert_same_run(self.out("alone"), self.out(f"b{broken}"))
         refused = run(quick("--out", self.out("c"), "--engine", "cuda", "--transport", "nccl"), 2)
@@ -147,8 +152,9 @@ class TwoGpus(ProgramTest):
         self.assertIn("A search would start.", done.stdout)
 
     def test_a_rank_that_hangs_ends_all_with_a_line_that_names_it(self):
-        process = start(quick("--out", self.out("a"), "--episodes", "10000000", "--checkpoint-every", "0", "--engine", "cuda",
-                              "--transport", "nccl", "--eval-every", "0", "--rank-timeout", "20"), 2)
+        process = start(quick("--out", self.out("a"), "--episodes", "10000000", "--checkpoint-every", "0",
+                              "--engine", "cuda", "--transport", "nccl", "--eval-every", "0", "--rank-timeout", "20"),
+                        2)
         wait_for_episodes(run_file(self.out("a")), 32, process)
         hanging = next(pid for pid in children(process.pid) if rank_of(pid) == 1)
         self.addCleanup(end, hanging)
@@ -156,7 +162,8 @@ class TwoGpus(ProgramTest):
         _, log = process.communicate(timeout=120)
         self.assertEqual(process.returncode, 1, log)
         self.assertEqual(len(errors_in(log)), 1, log)
-        self.assertRegex(errors_in(log)[0], r"(MPI|NCCL): \w+: (rank 1 on host \S+|another rank) did not answer within 20 s \(iteration \d+\)")
+        self.assertRegex(errors_in(log)[0], r"(MPI|NCCL): \w+: (rank 1 on host \S+|another rank) did not answer within "
+                         r"20 s \(iteration \d+\)")
         self.assertGreater(episodes_in(run_file(self.out("a"))), 0)
 
 

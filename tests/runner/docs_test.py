@@ -25,7 +25,8 @@ def blocks(page):
 
 
 def pattern_of(line, number=r"\S+"):
-    """Matches a line with other numbers, or with `number` None the same, and anything for "..."; blanks of any length."""
+    """Matches a line with other numbers, or with `number` None the same, and anything for "..."; blanks of any
+    length."""
     def word(text):
         return re.escape(text) if number is None else number.join(map(re.escape, NUMBER.split(text)))
     parts = [r"\s+".join(map(word, part.split())) for part in line.split("...")]
@@ -50,9 +51,10 @@ class Tutorial(Shown):
         """On the images and with the teacher that whoever reads it has."""
         page = blocks(text_of(os.path.join(SOURCE, "docs", "tutorial.md")))
         at = next(i for i, (_, text, _) in enumerate(page) if text.startswith("triseg search "))
-        variables = environment() | {"TRISEG_MODELS": os.path.join(SOURCE, "models"), "TRISEG_FASHION_MNIST": FASHION_MNIST}
-        done = subprocess.run([PROGRAM, *shlex.split(page[at][1])[1:]], cwd=self.folder, env=variables, text=True, timeout=300,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        variables = environment() | {"TRISEG_MODELS": os.path.join(SOURCE, "models"),
+                                     "TRISEG_FASHION_MNIST": FASHION_MNIST}
+        done = subprocess.run([PROGRAM, *shlex.split(page[at][1])[1:]], cwd=self.folder, env=variables, text=True,
+                              timeout=300, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.assertEqual(done.returncode, 0, done.stdout)
         self.assertGreater(self.assert_shown(page[at + 1][1], done.stdout, number=None), 12)
 
@@ -64,7 +66,8 @@ class Pages(Shown):
         bin_folder = self.out("bin")
         os.mkdir(bin_folder)
         for program in ("", "-train", "-report", "-table"):
-            os.symlink(os.path.join(os.path.dirname(PROGRAM), "triseg" + program), os.path.join(bin_folder, "triseg" + program))
+            os.symlink(os.path.join(os.path.dirname(PROGRAM), "triseg" + program),
+                       os.path.join(bin_folder, "triseg" + program))
         work = self.out("work")
         os.mkdir(work)
         variables = environment() | {"PATH": f"{bin_folder}:{os.environ['PATH']}", "TRISEG_FASHION_MNIST": FEW_DATA,
@@ -118,14 +121,16 @@ def messages():
 
 @functools.cache
 def is_said(line):
-    """Whether a line of a page is a message of the program as a whole, with something filled in, which is a message in its turn
-    if it is longer than three words. "..." in the line is something that is filled in, and at its end the rest of a message."""
+    """Whether a line of a page is a message of the program as a whole, with something filled in, which is a message in
+    its turn if it is longer than three words. "..." in the line is something that is filled in, and at its end the rest
+    of a message."""
     for message, its in messages().items():
         if len(its & set(words(line))) < min(3, len(its)):
             continue
         starts = [message]
         if line.endswith("..."):
-            starts += [message[:end.end()] + "..." for end in re.finditer(" ", message) if len(words(message[:end.end()])) > 2]
+            starts += [message[:end.end()] + "..." for end in re.finditer(" ", message)
+                       if len(words(message[:end.end()])) > 2]
         for start in starts:
             found = re.fullmatch("(.*)".join(map(re.escape, PLACE.split(start))), line)
             if found and all(len(part.split()) < 4 or is_said(part.strip(" ;.")) for part in found.groups()):
@@ -137,7 +142,8 @@ def is_said(line):
 def options_of(subcommand):
     """The options in the help of a command, None if there is no such command."""
     done = run([*subcommand, "--help-all" if subcommand in (("search",), ("doctor",)) else "--help"])
-    return set(re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", done.stdout)) | {"--help", "--help-all"} if done.returncode == 0 else None
+    return (set(re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", done.stdout)) | {"--help", "--help-all"}
+            if done.returncode == 0 else None)
 
 
 @functools.cache
@@ -162,13 +168,15 @@ def commands_in(page):
 class Docs(unittest.TestCase):
     def test_the_lines_of_the_faq_are_those_of_the_program(self):
         page = " ".join(re.findall(r"\*\*(.*?)\*\*", text_of(os.path.join(SOURCE, "docs/faq.md")), re.DOTALL))
-        quoted = [line for line in re.findall("`([^`]*)`", page) if len(words(line)) > 3 and not line.startswith(OF_OPEN_MPI)]
+        quoted = [line for line in re.findall("`([^`]*)`", page)
+                  if len(words(line)) > 3 and not line.startswith(OF_OPEN_MPI)]
         self.assertGreater(len(quoted), 22)
         for line in quoted:
             with self.subTest(line=line):
                 self.assertTrue(is_said(re.sub(r"^(triseg: error: |problem +\w+ +)", "", line)))
-        for line in ("... was found with another teacher than ...: give its model file with --teacher", "... is there but belongs to no other file",
-                     "... is there but belongs to no run at the same place: move it away or choose another --result-file"):
+        for line in ("... was found with another teacher than ...: give its model file with --teacher",
+                     "... is there but belongs to no other file", "... is there but belongs to no run at the same "
+                     "place: move it away or choose another --result-file"):
             self.assertFalse(is_said(line), line)
 
     def test_every_command_of_every_page_exists(self):

@@ -25,23 +25,25 @@ class Output(ProgramTest):
                 with self.subTest(arguments=arguments[:2], redirection=redirection):
                     if os.path.exists(self.out("picked.json")):
                         os.remove(self.out("picked.json"))
-                    done = subprocess.run(["sh", "-c", f'exec "$@" {redirection}', "sh", PROGRAM] + arguments, env=environment(),
-                                          capture_output=True, text=True, timeout=120)
+                    done = subprocess.run(["sh", "-c", f'exec "$@" {redirection}', "sh", PROGRAM] + arguments,
+                                          env=environment(), capture_output=True, text=True, timeout=120)
                     self.assertEqual(done.returncode, 1, done.stderr)
                     self.assertIn("triseg: error: cannot write to standard output: ", done.stderr)
                     self.assertNotIn("Traceback", done.stderr)
 
     def test_score_ends_when_nobody_can_read_its_answers(self):
-        done = subprocess.run(f"exec {PROGRAM} score --model lenet5 --batch-size 16 --calib-batches 4 > /dev/full < /dev/null", shell=True,
+        done = subprocess.run(f"exec {PROGRAM} score --model lenet5 --batch-size 16 --calib-batches 4 > /dev/full < "
+                              "/dev/null", shell=True,
                               env=environment(), capture_output=True, text=True, timeout=120)
         self.assertEqual(done.returncode, 1, done.stderr)
         self.assertIn("cannot write to standard output: No space left on device", done.stderr)
 
     def test_a_closed_standard_error_is_no_file_of_ours(self):
-        done = subprocess.run(["sh", "-c", 'exec "$@" 2>&-', "sh", PROGRAM] + quick("--out", self.out("b")), env=environment(),
-                              capture_output=True, text=True, timeout=120)
+        done = subprocess.run(["sh", "-c", 'exec "$@" 2>&-', "sh", PROGRAM] + quick("--out", self.out("b")),
+                              env=environment(), capture_output=True, text=True, timeout=120)
         self.assertEqual(done.returncode, 0)
-        self.assertEqual(sorted(os.listdir(os.path.dirname(self.run_file))), sorted(os.listdir(self.out("b") + "/tri_ppo_int_codes")))
+        self.assertEqual(sorted(os.listdir(os.path.dirname(self.run_file))),
+                         sorted(os.listdir(self.out("b") + "/tri_ppo_int_codes")))
         self.assertEqual(run(["validate", run_file(self.out("b"))]).returncode, 0)
 
     def test_what_is_there_and_not_its_own_is_not_overwritten(self):
@@ -57,8 +59,10 @@ class Output(ProgramTest):
         for arguments, named in ((["sensitivity", self.result, "--out", self.result], self.result),
                                  (["sensitivity", self.result, "--out", self.run_file], self.run_file),
                                  (["report", self.run_file, "-o", self.run_file], self.run_file),
-                                 (["report", self.run_file, "-o", self.out("x.html"), "--pdf", self.result], self.result),
-                                 (["report", self.run_file, "-o", pipe], pipe), (["report", self.run_file, "-o", link], link),
+                                 (["report", self.run_file, "-o", self.out("x.html"), "--pdf", self.result],
+                                  self.result),
+                                 (["report", self.run_file, "-o", pipe], pipe),
+                                 (["report", self.run_file, "-o", link], link),
                                  (quick("--out", self.out("b"), "--log-json", self.run_file), self.run_file),
                                  (quick("--out", self.out("b"), "--log-json", pipe), pipe),
                                  (quick("--out", self.out("c")), lock)):
@@ -68,7 +72,8 @@ class Output(ProgramTest):
                 self.assertRegex(done.stderr, rf"^triseg(-report)?: error: [^\n]*{re.escape(named)}[^\n]*\n$")
                 self.assertEqual(before, {path: content(path) for path in before})
                 self.assertTrue(stat.S_ISFIFO(os.stat(pipe).st_mode) and os.path.islink(link))
-        for arguments in (["sensitivity", self.result, "--out", self.out("s.json")], ["report", self.run_file, "-o", self.out("r.html")],
+        for arguments in (["sensitivity", self.result, "--out", self.out("s.json")],
+                          ["report", self.run_file, "-o", self.out("r.html")],
                           quick("--out", self.out("d"), "--log-json", self.out("log"))):
             for _ in range(2):  # what it wrote itself it writes again
                 self.assertEqual(run(arguments).returncode, 0)
@@ -100,8 +105,10 @@ class Output(ProgramTest):
         before = sorted(os.listdir(folder))
         subprocess.run(["chmod", "a-w", folder], check=True)
         # Root may write everywhere: a mount of its own that may not be written to shows it.
-        mounted = subprocess.run(["unshare", "--mount", "sh", "-c", f"mount --bind '{folder}' '{folder}' && mount -o remount,ro,bind '{folder}' && exec \"$@\"",
-                                  "sh", PROGRAM] + quick("--out", self.out("a")), env=environment(), capture_output=True, text=True)
+        mounted = subprocess.run(["unshare", "--mount", "sh", "-c", f"mount --bind '{folder}' '{folder}' && mount -o "
+                                  f"remount,ro,bind '{folder}' && exec \"$@\"",
+                                  "sh", PROGRAM] + quick("--out", self.out("a")), env=environment(),
+                                 capture_output=True, text=True)
         if "unshare" in mounted.stderr or "mount:" in mounted.stderr:  # not allowed here
             mounted = run(quick("--out", self.out("a")))
         subprocess.run(["chmod", "u+w", folder], check=True)
@@ -114,8 +121,9 @@ class Output(ProgramTest):
 class Paths(ProgramTest):
     def test_what_no_shell_has_replaced_is_refused(self):
         for arguments in (quick("--out", "~/results"), quick("--out", "$SCRATCH/results"), quick("--out", "${SCRATCH}"),
-                          quick("--teacher", "~/t.h5"), quick("--data", "$HOME/cifar"), ["evaluate", "~/r.json"], ["validate", "~/r.h5"],
-                          ["evaluate", "r.json", "--teacher", "$X/t.h5"], ["train", "--out", "~/m.h5"], ["repair", "r.json", "--out", "$X/r.json"]):
+                          quick("--teacher", "~/t.h5"), quick("--data", "$HOME/cifar"), ["evaluate", "~/r.json"],
+                          ["validate", "~/r.h5"], ["evaluate", "r.json", "--teacher", "$X/t.h5"],
+                          ["train", "--out", "~/m.h5"], ["repair", "r.json", "--out", "$X/r.json"]):
             with self.subTest(arguments=arguments):
                 done = run(arguments, cwd=self.folder)
                 self.assertEqual(done.returncode, 2, done.stderr)

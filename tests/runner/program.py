@@ -28,7 +28,8 @@ SEARCH_IMAGES, VALIDATION_IMAGES, TEST_IMAGES = 2167, 433, 300
 
 # A search of half a second: LeNet-5, few episodes, few candidates to score again.
 QUICK = ["search", "--model", "lenet5", "--data", FEW_DATA, "--episodes", "192", "--episodes-per-update", "32",
-         "--batch-size", "16", "--calib-batches", "4", "--top-k", "2", "--eval-every", "3", "--result-file", "quick.json"]
+         "--batch-size", "16", "--calib-batches", "4", "--top-k", "2", "--eval-every", "3",
+         "--result-file", "quick.json"]
 
 
 def quick(*more):
@@ -41,10 +42,11 @@ def quick(*more):
 
 
 def sweep_base(arguments):
-    """The section [base] of a sweep's file: the options of a search like quick(), each with a value. The result file is left
-    out, which a sweep names itself."""
+    """The section [base] of a sweep's file: the options of a search like quick(), each with a value. The result file is
+    left out, which a sweep names itself."""
     options = {name[2:]: value for name, value in zip(arguments[1::2], arguments[2::2]) if name != "--result-file"}
-    return "[base]\n" + "".join(f"{name} = {value if value.isdigit() else json.dumps(value)}\n" for name, value in options.items())
+    return "[base]\n" + "".join(f"{name} = {value if value.isdigit() else json.dumps(value)}\n"
+                                for name, value in options.items())
 
 
 MPI_ENVIRONMENT = {"OMPI_MCA_rmaps_base_oversubscribe": "1", "OMPI_MCA_hwloc_base_binding_policy": "none",
@@ -66,7 +68,8 @@ def environment():
 
 
 def run(arguments, ranks=None, cwd=None, timeout=280):
-    return subprocess.run(command(arguments, ranks), cwd=cwd, env=environment(), capture_output=True, text=True, errors="backslashreplace", timeout=timeout)
+    return subprocess.run(command(arguments, ranks), cwd=cwd, env=environment(), capture_output=True, text=True,
+                          errors="backslashreplace", timeout=timeout)
 
 
 def run_with_one_broken_rank(arguments, broken, variables, more=()):
@@ -75,7 +78,8 @@ def run_with_one_broken_rank(arguments, broken, variables, more=()):
     for rank in (0, 1):
         settings = [x for k, v in variables.items() for x in ("-x", f"{k}={v}")] if rank == broken else []
         parts.append(["-n", "1"] + settings + [PROGRAM] + arguments + (list(more) if rank == broken else []))
-    return subprocess.run(["mpirun"] + parts[0] + [":"] + parts[1], env=environment(), capture_output=True, text=True, timeout=60)
+    return subprocess.run(["mpirun"] + parts[0] + [":"] + parts[1], env=environment(), capture_output=True, text=True,
+                          timeout=60)
 
 
 def default_signals():
@@ -180,8 +184,10 @@ def wait_for_episodes(path, count, process, seconds=120):
 
 
 def held(begin, ready, unfinished):
-    """A process of begin() and those of its ranks, stopped where ready() and unfinished() are true, however busy the machine
-    is: one that has got further by then is ended, and another begun. A signal that is sent to it surely meets it at work."""
+    """A process of begin() and those of its ranks, stopped where ready() and unfinished() are true, however busy the
+    machine
+    is: one that has got further by then is ended, and another begun. A signal that is sent to it surely meets it at
+    work."""
     for _ in range(20):
         process = begin()
         while not ready():
@@ -236,13 +242,15 @@ class ProgramTest(unittest.TestCase):
         return done
 
     def hold(self, name, after, total, *more, ranks=None):
-        """A quick search (held) whose file holds `after` episodes or more, and has an iteration and more to go until `total`."""
+        """A quick search (held) whose file holds `after` episodes or more, and has an iteration and more to go until
+        `total`."""
         path = run_file(self.out(name))
 
         def begin():
             shutil.rmtree(self.out(name), ignore_errors=True)
             return start(quick("--out", self.out(name), *more), ranks)
-        return held(begin, lambda: os.path.exists(path) and episodes_in(path) >= after, lambda: episodes_in(path) < total - 32)
+        return held(begin, lambda: os.path.exists(path) and episodes_in(path) >= after,
+                    lambda: episodes_in(path) < total - 32)
 
     def results_of(self, name):
         """The bytes of a quick search's results and fronts, by their names."""

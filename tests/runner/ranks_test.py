@@ -1,4 +1,5 @@
-"""Ranks of the real program: what one that hangs, one of another build, and processes that are no ranks at all do to the others."""
+"""Ranks of the real program: what one that hangs, one of another build, and processes that are no ranks at all do to
+the others."""
 import os
 import re
 import signal
@@ -31,8 +32,8 @@ def failing_mpi(folder, *functions):
 class Watchdog(ProgramTest):
     def hang(self, name, rank):
         """Exit code and log of a run of three ranks, one of which is stopped in the middle of it."""
-        process = start(quick("--out", self.out(name), "--episodes", "10000000", "--checkpoint-every", "0", "--eval-every", "0",
-                              "--transport", "mpi", "--rank-timeout", "3"), 3)
+        process = start(quick("--out", self.out(name), "--episodes", "10000000", "--checkpoint-every", "0",
+                              "--eval-every", "0", "--transport", "mpi", "--rank-timeout", "3"), 3)
         wait_for_episodes(run_file(self.out(name)), 32, process)
         ranks = {rank_of(pid): pid for pid in children(process.pid)}
         self.assertEqual(sorted(ranks), [0, 1, 2])
@@ -52,14 +53,16 @@ class Watchdog(ProgramTest):
             with self.subTest(rank=rank):
                 code, log = self.hang(f"rank{rank}", rank)
                 self.assertEqual(code, 1, log)
-                # On a busy machine mpirun may take longer to end the others than these wait for one that has ended before them.
-                self.assertRegex(errors_in(log)[0], rf"MPI: (gather|broadcast): rank {rank} on host \S+ did not answer within {seconds} s "
-                                                    r"\(iteration \d+\)$")
+                # On a busy machine mpirun may take longer to end the others than these wait for one that has ended
+                # before them.
+                self.assertRegex(errors_in(log)[0], rf"MPI: (gather|broadcast): rank {rank} on host \S+ did not answer "
+                                 rf"within {seconds} s \(iteration \d+\)$")
 
 
     def test_a_run_that_was_stopped_as_a_whole_goes_on(self):
-        process, held = self.hold("a", 32, 10**7, "--episodes", "10000000", "--checkpoint-every", "0", "--eval-every", "0", "--transport", "mpi",
-                                  "--rank-timeout", "2", "--dedicated-learner", ranks=2)  # rank 0 waits nearly always
+        process, held = self.hold("a", 32, 10**7, "--episodes", "10000000", "--checkpoint-every", "0",
+                                  "--eval-every", "0", "--transport", "mpi", "--rank-timeout", "2",
+                                  "--dedicated-learner", ranks=2)  # rank 0 waits nearly always
         self.addCleanup(end, process.pid)
         time.sleep(4)
         episodes = episodes_in(run_file(self.out("a")))
@@ -86,13 +89,14 @@ class Builds(ProgramTest):
         failing = failing_mpi(self.folder, "MPI_Comm_split_type", "MPI_Get_processor_name")
         for programs, odd in (((PROGRAM, other, PROGRAM), 1), ((PROGRAM, PROGRAM, other), 2)):
             # Nothing else has been said by then: what the odd one cannot do is not missed.
-            parts = [["-n", "1", *(["-x", f"LD_PRELOAD={failing}"] if program == other else []), program] + arguments for program in programs]
-            done = subprocess.run(["mpirun"] + parts[0] + [":"] + parts[1] + [":"] + parts[2], env=environment(), capture_output=True, text=True,
-                                  errors="replace", timeout=300)
+            parts = [["-n", "1", *(["-x", f"LD_PRELOAD={failing}"] if program == other else []), program] + arguments
+                     for program in programs]
+            done = subprocess.run(["mpirun"] + parts[0] + [":"] + parts[1] + [":"] + parts[2], env=environment(),
+                                  capture_output=True, text=True, errors="replace", timeout=300)
             self.assertNotEqual(done.returncode, 0)
             self.assertEqual(len(errors_in(done.stderr)), 1, done.stderr)
-            self.assertRegex(errors_in(done.stderr)[0], rf"rank {odd} runs another build of triseg \([\d.]+, build {other_build}, .* than rank 0 "
-                                                        rf"\([\d.]+, build {build}")
+            self.assertRegex(errors_in(done.stderr)[0], rf"rank {odd} runs another build of triseg \([\d.]+, build "
+                             rf"{other_build}, .* than rank 0 \([\d.]+, build {build}")
             self.assertFalse(os.path.exists(run_file(self.out("a"))))
 
 
@@ -116,11 +120,12 @@ class Tasks(ProgramTest):
     """Processes that a launcher has started and that do not work together."""
 
     def launch(self, line, ranks=2):
-        return subprocess.run(["mpirun", "-n", str(ranks), "bash", "-c", line], env=environment() | {"TRISEG": PROGRAM}, cwd=self.folder,
-                              capture_output=True, text=True, timeout=280)
+        return subprocess.run(["mpirun", "-n", str(ranks), "bash", "-c", line], env=environment() | {"TRISEG": PROGRAM},
+                              cwd=self.folder, capture_output=True, text=True, timeout=280)
 
     def test_searches_of_their_own(self):
-        words = " ".join(quick("--transport", "local", "--strategy", "random", "--episodes", "32", "--threads", "1", "--seed"))
+        words = " ".join(quick("--transport", "local", "--strategy", "random", "--episodes", "32", "--threads", "1",
+                               "--seed"))
         done = self.launch(f'"$TRISEG" {words} $OMPI_COMM_WORLD_RANK --out task$OMPI_COMM_WORLD_RANK')
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(done.stderr.count("transport local: 1 rank x 1 thread\n"), 2, done.stderr)
@@ -133,9 +138,11 @@ class Tasks(ProgramTest):
     def test_commands_of_one_process(self):
         self.search("a")
         result, file = result_file(self.out("a")), run_file(self.out("a"))
-        for words, what in ((f"evaluate {result}", "test images"), (f"validate {file}", file), ("score --model lenet5 < /dev/null", '"sites"'),
+        for words, what in ((f"evaluate {result}", "test images"), (f"validate {file}", file),
+                            ("score --model lenet5 < /dev/null", '"sites"'),
                             (f"pick {file} 0 --out pick$OMPI_COMM_WORLD_RANK.json", ""),
-                            ("doctor --transport local --model lenet5 --out doctor$OMPI_COMM_WORLD_RANK", "A search would start.")):
+                            ("doctor --transport local --model lenet5 --out doctor$OMPI_COMM_WORLD_RANK",
+                             "A search would start.")):
             with self.subTest(words):
                 done = self.launch('"$TRISEG" ' + words)
                 self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
@@ -157,12 +164,15 @@ class Errors(ProgramTest):
 
     def test_a_process_that_joins_no_others_says_what_is_wrong(self):
         missing = self.out("nosuch")
-        for arguments in (["validate", missing], ["evaluate", missing], ["pick", missing, "0"], ["repair", missing], ["search", "--nosuch"],
-                          ["search", "--teacher", missing, "--transport", "local", "--out", self.out("a")], ["score", "--teacher", missing],
-                          ["train", "--data", missing, "--out", self.out("m.h5")], ["nosuch"], []):
+        for arguments in (["validate", missing], ["evaluate", missing], ["pick", missing, "0"], ["repair", missing],
+                          ["search", "--nosuch"],
+                          ["search", "--teacher", missing, "--transport", "local", "--out", self.out("a")],
+                          ["score", "--teacher", missing], ["train", "--data", missing, "--out", self.out("m.h5")],
+                          ["nosuch"], []):
             with self.subTest(arguments):
-                done = subprocess.run([PROGRAM] + arguments, capture_output=True, text=True, cwd=self.folder, timeout=60,
-                                      env=environment() | {"OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": "2", "PMIX_RANK": "1"})
+                done = subprocess.run([PROGRAM] + arguments, capture_output=True, text=True, cwd=self.folder,
+                                      timeout=60, env=environment() |
+                                      {"OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": "2", "PMIX_RANK": "1"})
                 self.assert_one_line_error(done)
 
     def test_processes_that_another_mpi_started_are_refused(self):

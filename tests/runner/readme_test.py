@@ -105,10 +105,12 @@ class Readme(unittest.TestCase):
 
     def test_every_option_that_is_named_is_declared(self):
         known = {"--help", "--help-all", "--version"}
-        for command in ("search", "evaluate", "repair", "train", "pick", "validate", "score", "sensitivity", "verify", "replay", "compare"):
+        for command in ("search", "evaluate", "repair", "train", "pick", "validate", "score", "sensitivity", "verify",
+                        "replay", "compare"):
             known |= declared(command).keys()
         for line in self.readme.splitlines():
-            if re.search(r"triseg |\| `--", line) and not re.search(r"cmake|scripts/|sbatch|srun|mpirun -n [12] --bind", line):
+            if re.search(r"triseg |\| `--", line) and not re.search(r"cmake|scripts/|sbatch|srun|mpirun -n [12] --bind",
+                                                                    line):
                 for name in re.findall(r"(?<![\w-])--[a-z][\w-]*", line):
                     with self.subTest(line=line[:60], option=name):
                         self.assertIn(name, known)

@@ -6,7 +6,8 @@ import signal
 import tempfile
 import unittest
 
-from program import FEW_DATA, FEW_TEACHER, SEARCH_IMAGES, ProgramTest, held, let_go, quick, result_file, run, run_file, start
+from program import (FEW_DATA, FEW_TEACHER, SEARCH_IMAGES, ProgramTest, held, let_go, quick, result_file, run,
+                     run_file, start)
 
 
 def load(path):
@@ -44,7 +45,8 @@ class OnTheShippedModel(ProgramTest):
         with open(self.out("foreign.json"), "w") as file:
             json.dump(before | {"model_sha256": "0" * 64}, file)
         for command in ("evaluate", "repair"):
-            self.assert_one_line_error(run([command, self.out("foreign.json")]), "foreign.json", "another teacher", "--teacher")
+            self.assert_one_line_error(run([command, self.out("foreign.json")]), "foreign.json", "another teacher",
+                                       "--teacher")
         for name in ("gap", "acc_drop_95", "mcnemar_p", "acc_student_95"):
             self.assertIn(name, after["metrics"])
         self.assertFalse(os.path.exists(out + ".checkpoint"))
@@ -94,8 +96,9 @@ class OnFewImages(ProgramTest):
     def test_every_option_that_changes_results_does(self):
         self.repair("plain.json")
         plain = load(self.out("plain.json"))["repair"]["layers"]
-        for name, options in enumerate((["--repair", "layer"], ["--epochs", "2"], ["--batch-size", "100"], ["--lr", "0.002"],
-                                        ["--bias-lr", "0.05"], ["--smoothing", "0.4"], ["--shift", "0"], ["--no-flip"], ["--seed", "9"],
+        for name, options in enumerate((["--repair", "layer"], ["--epochs", "2"], ["--batch-size", "100"],
+                                        ["--lr", "0.002"], ["--bias-lr", "0.05"], ["--smoothing", "0.4"],
+                                        ["--shift", "0"], ["--no-flip"], ["--seed", "9"],
                                         ["--kd-T", "4"])):
             with self.subTest(options):
                 self.repair(f"{name}.json", *options)
@@ -105,7 +108,8 @@ class OnFewImages(ProgramTest):
         for layer, fitted in shared["repair"]["layers"].items():
             with self.subTest(layer):
                 channel = plain[layer]["multiplier"]
-                self.assertNotAlmostEqual(fitted["multiplier"][0] / channel[0], fitted["multiplier"][1] / channel[1], places=6)
+                self.assertNotAlmostEqual(fitted["multiplier"][0] / channel[0], fitted["multiplier"][1] / channel[1],
+                                          places=6)
 
     def test_a_killed_repair_goes_on_to_the_same_result(self):
         long = ["--epochs", "3"]
@@ -132,7 +136,8 @@ class OnFewImages(ProgramTest):
                 shutil.copy(kept, checkpoint)
             started[:] = [start(self.command("killed.json", *long))]
             return started[0]
-        process, _ = held(go_on, lambda: started[0].stderr.readline(), lambda: os.path.exists(checkpoint))  # it scores or trains
+        # It scores or trains.
+        process, _ = held(go_on, lambda: started[0].stderr.readline(), lambda: os.path.exists(checkpoint))
         process.send_signal(signal.SIGTERM)
         let_go([process.pid])
         text = process.communicate()[1]
@@ -230,8 +235,9 @@ class OnFewImages(ProgramTest):
         self.result = original
         self.repair("repaired.json", "--data", FEW_DATA)
         repaired = load(self.out("repaired.json"))
-        self.assertEqual(sorted(repaired), ["attention_layers", "backend", "data", "data_sha256", "layers", "metrics", "model",
-                                            "model_sha256", "repair", "temperature"])
+        self.assertEqual(sorted(repaired),
+                         ["attention_layers", "backend", "data", "data_sha256", "layers", "metrics", "model",
+                          "model_sha256", "repair", "temperature"])
         self.assert_evaluates_to_its_metrics("repaired.json")
 
     def test_what_cannot_be_is_refused_in_one_line(self):
@@ -244,7 +250,8 @@ class OnFewImages(ProgramTest):
         for options, fragments in ((["--out", self.result], ["--out", "the result itself"]),
                                    (["--checkpoint", self.result], ["--checkpoint", "result file"]),
                                    (["--checkpoint", self.folder], ["--checkpoint", "folder"]),
-                                   (["--checkpoint", os.path.relpath(self.out("x.json"))], ["--checkpoint", "result file"]),
+                                   (["--checkpoint", os.path.relpath(self.out("x.json"))],
+                                    ["--checkpoint", "result file"]),
                                    (["--batch-size", str(SEARCH_IMAGES + 1)], ["--batch-size", str(SEARCH_IMAGES)]),
                                    (["--shift", "32"], ["--shift", "0 to 31"]),
                                    (["--device", "tpu"], ["--device", "tpu"])):
@@ -255,7 +262,8 @@ class OnFewImages(ProgramTest):
                 self.assertFalse(os.path.exists(self.out("x.json")))
         whole = ["--epochs", "1", "--batch-size", str(SEARCH_IMAGES)]
         for options, fragment in ((["--lr", "2", *whole], "no gain on validation"),
-                                  (["--lr", "1e12"], "error: the repair "), (["--bias-lr", "1e12"], "the repair diverged")):
+                                  (["--lr", "1e12"], "error: the repair "),
+                                  (["--bias-lr", "1e12"], "the repair diverged")):
             with self.subTest(options):
                 done = self.repair("x.json", *options, expect=1)
                 self.assertEqual(done.stderr.count("error:"), 1, done.stderr)

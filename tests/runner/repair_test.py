@@ -4,7 +4,8 @@ import unittest
 
 import h5py
 
-from program import (FEW_DATA, SEARCH_IMAGES, TEST_IMAGES, VALIDATION_IMAGES, ProgramTest, quick, result_file, run, run_file)
+from program import (FEW_DATA, SEARCH_IMAGES, TEST_IMAGES, VALIDATION_IMAGES, ProgramTest, quick, result_file, run,
+                     run_file)
 
 
 class Repair(ProgramTest):
@@ -42,7 +43,8 @@ class Repair(ProgramTest):
             self.assertLess(repaired, 0.95 * mse, mode)
         self.search("none", "--warm-start", "mse")
         with h5py.File(run_file(self.out("none"))) as file:
-            self.assertEqual(file["/selected/test_mse_kd"][()], mse, "the MSE optimum is also reported without a repair")
+            self.assertEqual(file["/selected/test_mse_kd"][()], mse,
+                             "the MSE optimum is also reported without a repair")
             unrepaired = file["/top/validation_kd"][:][file["/top/origin"].asstr()[:] == "mse"][0]
         self.assertLess(kd[origins == "mse"][0], 0.95 * unrepaired, "finalists have the start's repair")
 
@@ -69,26 +71,31 @@ class Repair(ProgramTest):
             metrics = json.load(file)["metrics"]
         evaluate = lambda *more: json.loads(run(["evaluate", result, "--format", "json", *more]).stdout)
         stored = evaluate()
-        self.assertEqual((stored["kd"], stored["attention"], stored["repair"]), (metrics["kd"], metrics["attention"], "channel"))
+        self.assertEqual((stored["kd"], stored["attention"], stored["repair"]),
+                         (metrics["kd"], metrics["attention"], "channel"))
         none, layer, channel = (evaluate("--repair", mode) for mode in ("none", "layer", "channel"))
         self.assertEqual((none["repair"], layer["repair"], channel["repair"]), ("none", "layer", "channel"))
-        self.assertEqual(len({each["kd"] for each in (stored, none, layer, channel)}), 4, "the stored one is the start's")
+        self.assertEqual(len({each["kd"] for each in (stored, none, layer, channel)}), 4,
+                         "the stored one is the start's")
 
         with open(result) as file:
             content = json.load(file)
         with h5py.File(run_file(self.out("a"))) as file:
             for layer, codes in zip(content["layers"].values(), file["/sites/mse_codes"][()]):
-                layer.update({name: int(code) for name, code in zip(("t1_code", "v1_code", "t2_code", "v2_code"), codes)})
+                layer.update({name: int(code)
+                              for name, code in zip(("t1_code", "v1_code", "t2_code", "v2_code"), codes)})
         with open(result, "w") as file:
             json.dump(content, file)
-        self.assertEqual(evaluate("--repair", "channel", "--repair-images", "500")["kd"], metrics["kd_mse_codes_repaired"])
+        self.assertEqual(evaluate("--repair", "channel", "--repair-images", "500")["kd"],
+                         metrics["kd_mse_codes_repaired"])
         self.assertEqual(evaluate("--repair", "none")["kd"], metrics["kd_mse_codes"])
 
     def test_what_it_cannot_do_is_refused(self):
         self.assert_one_line_error(run(quick("--out", self.out("a"), "--repair", "glue")),
                                    "--repair: expected one of none, layer, channel, found 'glue'")
         done = run(quick("--out", self.out("a"), "--repair", "layer", "--repair-images", str(SEARCH_IMAGES + 1)))
-        self.assert_one_line_error(done, f"--repair-images: {SEARCH_IMAGES + 1} images, but the search split of {FEW_DATA} "
+        self.assert_one_line_error(done,
+                                   f"--repair-images: {SEARCH_IMAGES + 1} images, but the search split of {FEW_DATA} "
                                          f"has {SEARCH_IMAGES}")
 
 

@@ -12,8 +12,8 @@ import unittest
 import h5py
 import numpy
 
-from program import (VALIDATION_IMAGES, ProgramTest, children, command, environment, episodes_in, held, let_go, quick, result_file,
-                     run, run_file, start, wait_for_episodes)
+from program import (VALIDATION_IMAGES, ProgramTest, children, command, environment, episodes_in, held, let_go, quick,
+                     result_file, run, run_file, start, wait_for_episodes)
 
 
 LONG = ["--episodes", "960", "--checkpoint-every", "0"]
@@ -127,7 +127,8 @@ class Resume(ProgramTest):
         for ranks in (None, 2):
             with self.subTest(ranks=ranks):
                 name = f"a{ranks}"
-                process = start(quick("--out", self.out(name), "--episodes", "100000", "--checkpoint-every", "0"), ranks)
+                process = start(quick("--out", self.out(name), "--episodes", "100000", "--checkpoint-every", "0"),
+                                ranks)
                 wait_for_episodes(run_file(self.out(name)), 32, process)
                 writer = process.pid if ranks is None else children(process.pid)[0]
                 for more in ([], ["--seed", "2"]):
@@ -144,11 +145,13 @@ class Resume(ProgramTest):
 
     def test_a_file_system_without_locks_is_no_obstacle(self):
         with open(self.out("flock.c"), "w") as file:
-            file.write("#include <errno.h>\nint flock(int fd, int how) { (void)fd; (void)how; errno = ENOLCK; return -1; }\n")
+            file.write("#include <errno.h>\nint flock(int fd, int how) { (void)fd; (void)how; errno = ENOLCK; return "
+                       "-1; }\n")
         subprocess.run(["cc", "-shared", "-fPIC", "-o", self.out("flock.so"), self.out("flock.c")], check=True)
         preloaded = {"LD_PRELOAD": self.out("flock.so"),
                      "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
-        done = subprocess.run(command(quick("--out", self.out("a")), None), env=environment() | preloaded, capture_output=True, text=True)
+        done = subprocess.run(command(quick("--out", self.out("a")), None), env=environment() | preloaded,
+                              capture_output=True, text=True)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("cannot be locked", done.stderr)
 
@@ -158,7 +161,8 @@ class Resume(ProgramTest):
         for expected in ("belongs to no run beside it", "belongs to another run than the one beside it"):
             with open(result_file(self.out("a")), "w") as file:
                 file.write(foreign)
-            self.assert_one_line_error(run(quick("--out", self.out("a"))), result_file(self.out("a")), expected, "--result-file")
+            self.assert_one_line_error(run(quick("--out", self.out("a"))), result_file(self.out("a")), expected,
+                                       "--result-file")
             with open(result_file(self.out("a"))) as file:
                 self.assertEqual(file.read(), foreign)
             os.remove(result_file(self.out("a")))
@@ -183,7 +187,8 @@ class Resume(ProgramTest):
         os.makedirs(os.path.dirname(pareto))
         with open(pareto, "w") as file:
             file.write("mine\n")
-        self.assert_one_line_error(run(quick("--out", self.out("a"))), pareto, "no finished run beside it", "--result-file")
+        self.assert_one_line_error(run(quick("--out", self.out("a"))), pareto, "no finished run beside it",
+                                   "--result-file")
         self.assertEqual(os.listdir(os.path.dirname(pareto)), [os.path.basename(pareto)])
 
     def test_a_finished_run_is_left_alone(self):
@@ -207,7 +212,8 @@ class Resume(ProgramTest):
         with open(run_file(self.out("a")), "rb") as file:
             before = file.read()
         done = run(quick("--out", self.out("a"), "--lr", "0.01", "--seed", "4"))
-        self.assert_one_line_error(done, "--lr (0.0003 instead of 0.01)", "--seed (1 instead of 4)", run_file(self.out("a")))
+        self.assert_one_line_error(done, "--lr (0.0003 instead of 0.01)",
+                                   "--seed (1 instead of 4)", run_file(self.out("a")))
         self.assertNotIn("--episodes", done.stderr)
         with open(run_file(self.out("a")), "rb") as file:
             self.assertEqual(file.read(), before)
@@ -243,9 +249,12 @@ class Longer(ProgramTest):
         self.assert_one_line_error(done, "--episodes (192 instead of 96)")
 
     def test_a_stopped_search_is_finished_where_it_is(self):
-        """By --finish, or by --episodes that it has not gone beyond: to the bytes of a run that had them from the start."""
-        for name, more, ranks in (("ppo", [], None), ("lag", ["--lag", "1"], 2), ("cma-es", ["--strategy", "cma-es"], None),
-                                  ("tmax", ["--tmax-mode", "search", "--objective", "pareto", "--pass-shares", "0,1"], None)):
+        """By --finish, or by --episodes that it has not gone beyond: to the bytes of a run that had them from the
+        start."""
+        for name, more, ranks in (("ppo", [], None), ("lag", ["--lag", "1"], 2),
+                                  ("cma-es", ["--strategy", "cma-es"], None),
+                                  ("tmax", ["--tmax-mode", "search", "--objective", "pareto", "--pass-shares", "0,1"],
+                                   None)):
             with self.subTest(name):
                 long = [*more, "--episodes", "64000", "--time-limit", "0.5"]
                 self.search(name, *long, expect=85, ranks=ranks)
@@ -260,7 +269,8 @@ class Longer(ProgramTest):
                 for other in ("-lower", "-whole"):
                     self.assert_same_run(self.out(name), self.out(name + other))
                 self.assertIn("nothing to do", self.search(name, *long, "--finish").stderr)
-        self.assert_one_line_error(run(quick("--out", self.out("none"), "--finish")), "--finish: ", "quick.h5 is not there")
+        self.assert_one_line_error(run(quick("--out", self.out("none"), "--finish")),
+                                   "--finish: ", "quick.h5 is not there")
 
     def test_what_a_longer_run_would_not_have_come_to_is_refused(self):
         for name, episodes, more, expected in (("part", "100", [], "100 episodes and ends within an iteration of 32"),
@@ -292,19 +302,23 @@ class Longer(ProgramTest):
             result = json.load(file)
         selected = result["selected"]
         with h5py.File(path) as file:
-            gain = file["/episodes/reward"][()] - file["/updates/reference_reward"][()][file["/episodes/iteration"][()].astype(int)]
+            gain = file["/episodes/reward"][()] - file["/updates/reference_reward"][()][
+                file["/episodes/iteration"][()].astype(int)]
             if selected["origin"] == "episode":
                 self.assertGreaterEqual(gain[selected["episode"]], numpy.unique(gain)[-8])
                 codes = file["/episodes/codes"][selected["episode"]]
             else:
-                codes = file["/evaluations/codes"][file["/evaluations/iteration"][()].tolist().index(selected["iteration"])]
-        self.assertEqual([[site[f"{code}_code"] for code in ("t1", "v1", "t2", "v2")] for site in result["layers"].values()], codes.tolist())
+                codes = file["/evaluations/codes"][file["/evaluations/iteration"][()].tolist().index(
+                    selected["iteration"])]
+        self.assertEqual([[site[f"{code}_code"] for code in ("t1", "v1", "t2", "v2")]
+                          for site in result["layers"].values()], codes.tolist())
         for name, changed in (("kd", {}), ("kd_start", self.start_codes(path, result))):
             with open(self.out("judged.json"), "w", encoding="utf-8") as file:
                 json.dump(result | changed, file)
             judged = run(["evaluate", self.out("judged.json"), "--split", "validation", "--format", "json"])
             self.assertEqual((judged.returncode, json.loads(judged.stdout)["kd"]), (0, selected[name]), judged.stderr)
-        self.assertIn(f"KD {selected['kd']:.5f}; the start has {selected['kd_start']:.5f} on the same images\n", done.stdout)
+        self.assertIn(f"KD {selected['kd']:.5f}; the start has {selected['kd_start']:.5f} on the same images\n",
+                      done.stdout)
         self.assertEqual("no better than the start" in done.stderr, selected["kd"] >= selected["kd_start"])
 
     @staticmethod
@@ -328,18 +342,21 @@ class Longer(ProgramTest):
         self.assertIn("episode", origins)
 
         with h5py.File(path) as file:
-            gain = file["/episodes/reward"][()] - file["/updates/reference_reward"][()][file["/episodes/iteration"][()].astype(int)]
+            gain = file["/episodes/reward"][()] - file["/updates/reference_reward"][()][
+                file["/episodes/iteration"][()].astype(int)]
         worst = run(["pick", path, "--episode", str(gain.argmin())])
         self.assertEqual(worst.returncode, 0)
         self.assertIn("no better than the start", worst.stderr)
-        self.assert_one_line_error(run(["pick", path, "--data", "shapes", "--out", self.out("x.json")]), "other images", "--data")
+        self.assert_one_line_error(run(["pick", path, "--data", "shapes", "--out", self.out("x.json")]), "other images",
+                                   "--data")
 
     def test_a_result_is_a_start(self):
         self.search("a", "--repair", "layer", "--repair-images", "200")
         start = ["--start", result_file(self.out("a")), "--repair-images", "200", "--final-scoring", "all"]
         done = self.search("b", *start)
         for option, value in (("--tmax-percentile", "80"), ("--warm-start", "init")):
-            self.assert_one_line_error(run(quick("--out", self.out("x"), *start, option, value)), f"{option}: has no effect here")
+            self.assert_one_line_error(run(quick("--out", self.out("x"), *start, option, value)),
+                                       f"{option}: has no effect here")
         with h5py.File(run_file(self.out("a"))) as a, h5py.File(run_file(self.out("b"))) as b:
             self.assertEqual(b["/sites/start_codes"][()].tolist(), a["/selected/codes"][()].tolist())
             self.assertEqual(b["/sites/tmax"][()].tolist(), a["/sites/tmax"][()].tolist())
@@ -349,11 +366,13 @@ class Longer(ProgramTest):
             self.assertIn(b"start", b["/top/origin"][()].tolist())
             chosen = a["/selected/top_index"][()]
             of_start = b["/top/origin"][()].tolist().index(b"start")
-            self.assertEqual([file["/top/validation_images"][row] for file, row in ((a, chosen), (b, of_start))], [VALIDATION_IMAGES] * 2)
+            self.assertEqual([file["/top/validation_images"][row] for file, row in ((a, chosen), (b, of_start))],
+                             [VALIDATION_IMAGES] * 2)
             self.assertEqual(b["/top/validation_kd"][of_start], a["/top/validation_kd"][chosen])
         self.search("two", *start, ranks=2)
         self.assert_same_run(self.out("b"), self.out("two"))
-        self.assert_one_line_error(run(quick("--out", self.out("x"), "--start", run_file(self.out("a")))), "--start: ", "NAME.json", "triseg pick")
+        self.assert_one_line_error(run(quick("--out", self.out("x"), "--start", run_file(self.out("a")))),
+                                   "--start: ", "NAME.json", "triseg pick")
 
         other = self.out("other.json")
         with open(result_file(self.out("a")), encoding="utf-8") as file:
@@ -361,15 +380,18 @@ class Longer(ProgramTest):
         result["layers"]["conv1"]["t1_code"] = 1
         with open(other, "w", encoding="utf-8") as file:
             json.dump(result, file)
-        self.assert_one_line_error(run(quick("--out", self.out("b"), "--start", other, *start[2:])), "--start (other codes or another repair)")
+        self.assert_one_line_error(run(quick("--out", self.out("b"), "--start", other, *start[2:])),
+                                   "--start (other codes or another repair)")
         result["layers"]["conv1"]["t1_code"] = 0
         with open(other, "w", encoding="utf-8") as file:
             json.dump(result, file)
         self.assert_one_line_error(run(quick("--out", self.out("c"), "--start", other)), "codes of conv1 are not legal")
         for more, expected in ((["--sites", "conv"], "give the same with --sites"),
-                               (["--tmax-mode", "search"], "--tmax-mode search looks for"), (["--warm-start", "none"], "--warm-start: has no effect here"),
+                               (["--tmax-mode", "search"], "--tmax-mode search looks for"),
+                               (["--warm-start", "none"], "--warm-start: has no effect here"),
                                (["--repair", "channel"], "a repair of mode layer")):
-            self.assert_one_line_error(run(quick("--out", self.out("c"), "--start", result_file(self.out("a")), *more)), "--", expected)
+            self.assert_one_line_error(run(quick("--out", self.out("c"), "--start", result_file(self.out("a")), *more)),
+                                       "--", expected)
 
 
 class Stopping(ProgramTest):
@@ -377,14 +399,18 @@ class Stopping(ProgramTest):
         self.search("whole", *LONG)
         own = lambda p: p.pid
         resumed = ("term", "rank1", "mpirun")  # the others take the same way
-        for name, number, ranks, target, notices in (("term", signal.SIGTERM, None, own, 1), ("int", signal.SIGINT, None, own, 1),
-                                                     ("usr1", signal.SIGUSR1, None, own, 1), ("usr2", signal.SIGUSR2, None, own, 1),
-                                                     ("hup", signal.SIGHUP, None, own, 1), ("xcpu", signal.SIGXCPU, None, own, 1),
+        for name, number, ranks, target, notices in (("term", signal.SIGTERM, None, own, 1),
+                                                     ("int", signal.SIGINT, None, own, 1),
+                                                     ("usr1", signal.SIGUSR1, None, own, 1),
+                                                     ("usr2", signal.SIGUSR2, None, own, 1),
+                                                     ("hup", signal.SIGHUP, None, own, 1),
+                                                     ("xcpu", signal.SIGXCPU, None, own, 1),
                                                      ("rank1", signal.SIGUSR2, 2, lambda p: children(p.pid)[-1], 0),
                                                      ("mpirun", signal.SIGUSR2, 3, own, 1)):
             with self.subTest(name):
                 # The last checkpoint is the first one here: what comes later was committed because of the signal.
-                process, held = self.hold(name, 0, 960, "--episodes", "960", "--checkpoint-every", "1000000", ranks=ranks)
+                process, held = self.hold(name, 0, 960, "--episodes", "960", "--checkpoint-every", "1000000",
+                                          ranks=ranks)
                 os.kill(target(process), number)
                 time.sleep(0.1 if ranks else 0)  # mpirun passes it on
                 let_go(held)
@@ -398,8 +424,8 @@ class Stopping(ProgramTest):
 
     def long_iteration(self, name, **more):
         """A search whose first iteration has begun and takes minutes, and a function that waits for the next notice."""
-        process = start(quick("--episodes", "40000", "--episodes-per-update", "20000", "--batch-size", "64", "--threads", "1", "--out",
-                              self.out(name)), **more)
+        process = start(quick("--episodes", "40000", "--episodes-per-update", "20000", "--batch-size", "64",
+                              "--threads", "1", "--out", self.out(name)), **more)
         self.addCleanup(process.communicate)
         self.addCleanup(process.kill)
         for line in process.stderr:
@@ -427,13 +453,15 @@ class Stopping(ProgramTest):
     def test_a_signal_that_is_ignored_from_the_start_stays_ignored(self):
         process, _ = self.long_iteration("a", prepare=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
         with open(f"/proc/{process.pid}/status") as file:
-            masks = {line.split()[0]: int(line.split()[1], 16) for line in file if line.startswith("Sig") and "/" not in line}
+            masks = {line.split()[0]: int(line.split()[1], 16) for line in file
+                     if line.startswith("Sig") and "/" not in line}
         caught = [s for s in signal.Signals if masks["SigCgt:"] >> (s - 1) & 1 and s < signal.SIGRTMIN]
         self.assertEqual(set(caught), {signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU, signal.SIGINT})
         self.assertTrue(masks["SigIgn:"] >> (signal.SIGHUP - 1) & 1)
 
     def test_ctrl_c_at_mpirun_commits_though_mpirun_ends_with_a_code_of_its_own(self):
-        arguments = quick("--episodes", "40000", "--checkpoint-every", "1000000", "--eval-every", "0", "--out", self.out("a"))
+        arguments = quick("--episodes", "40000", "--checkpoint-every", "1000000", "--eval-every", "0",
+                          "--out", self.out("a"))
         process = start(arguments, 2)
         while not os.path.exists(run_file(self.out("a"))) and process.poll() is None:
             time.sleep(0.01)
@@ -447,10 +475,12 @@ class Stopping(ProgramTest):
         resumed = start(arguments, 2)
         self.addCleanup(resumed.communicate)
         self.addCleanup(resumed.kill)
-        self.assertTrue(any(f"at episode {stopped[1]} of 40000" in line for line in resumed.stderr), "it continues there")
+        self.assertTrue(any(f"at episode {stopped[1]} of 40000" in line for line in resumed.stderr),
+                        "it continues there")
 
     def test_a_stop_during_the_final_scoring_keeps_what_is_scored_unless_more_episodes_come(self):
-        many = ["--data", "fashion-mnist", "--episodes", "64", "--top-k", "3", "--threads", "1", "--checkpoint-every", "0"]
+        many = ["--data", "fashion-mnist", "--episodes", "64", "--top-k", "3", "--threads", "1",
+                "--checkpoint-every", "0"]
         self.search("whole", *many, ranks=2)
 
         def begin():
@@ -468,7 +498,8 @@ class Stopping(ProgramTest):
         with h5py.File(path) as file:
             scored = file["/finalists/images"][()]
             self.assertEqual(scored.shape, (10,))
-        done = re.search(r"Scoring 10 candidates on 10000 validation images, (\d+) of 100000 student images done", self.search("a", *many).stderr)
+        done = re.search(r"Scoring 10 candidates on 10000 validation images, (\d+) of 100000 student images done",
+                         self.search("a", *many).stderr)
         self.assertEqual(int(done[1]), scored.sum())
         self.assertGreater(int(done[1]), 0)
         self.assert_same_run(self.out("whole"), self.out("a"))

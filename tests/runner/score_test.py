@@ -33,12 +33,15 @@ class Score(ProgramTest):
             references = file["/updates/reference_reward"][()]
             sites = {k: file["/sites/" + k][()] for k in ("name", "tmax", "init_codes", "mse_codes", "start_codes")}
         asked = (0, 5, 2)
-        problem, answers = self.score(*[{"iteration": i, "codes": [*codes[iterations == i].tolist(), sites["start_codes"].tolist()]}
+        problem, answers = self.score(*[{"iteration": i,
+                                         "codes": [*codes[iterations == i].tolist(), sites["start_codes"].tolist()]}
                                         for i in asked])
-        self.assertEqual(problem["sites"], [{"name": n.decode(), "tmax": t, "init": i.tolist(), "mse": m.tolist(), "start": s.tolist()}
-                                            for n, t, i, m, s in zip(*sites.values())])
+        self.assertEqual(problem["sites"],
+                         [{"name": n.decode(), "tmax": t, "init": i.tolist(), "mse": m.tolist(), "start": s.tolist()}
+                          for n, t, i, m, s in zip(*sites.values())])
         starts = {start["name"]: start["codes"] for start in problem["starts"]}
-        self.assertEqual((len(starts), starts["init"], starts["mse"]), (6, sites["init_codes"].tolist(), sites["mse_codes"].tolist()))
+        self.assertEqual((len(starts), starts["init"], starts["mse"]),
+                         (6, sites["init_codes"].tolist(), sites["mse_codes"].tolist()))
         self.assertIn(sites["start_codes"].tolist(), starts.values())
         self.assertEqual([problem[k] for k in ("seed", "batch_size", "episodes_per_update", "top_k")], [3, 16, 32, 2])
         for iteration, answer in zip(asked, answers):
@@ -55,7 +58,8 @@ class Score(ProgramTest):
         four = [[c[k] for k in ("t1_code", "v1_code", "t2_code", "v2_code")] for c in result["layers"].values()]
         five = [[*codes, c["tmax_code"]] for codes, c in zip(four, result["layers"].values())]
         longer = [[*codes, c["tmax_code"] + 40] for codes, c in zip(four, result["layers"].values())]
-        _, (answer, validation) = self.score({"split": "test", "codes": [four, five, longer]}, {"split": "validation", "codes": [four]})
+        _, (answer, validation) = self.score({"split": "test", "codes": [four, five, longer]},
+                                             {"split": "validation", "codes": [four]})
         evaluated = json.loads(run(["evaluate", result_file(self.out("a")), "--format", "json"]).stdout)
         for column, key in (("kd", "kd"), ("attention", "attention"), ("teacher_accuracy", "acc_teacher"),
                             ("student_accuracy", "acc_student"), ("accuracy_drop", "acc_drop")):
@@ -75,15 +79,21 @@ class Score(ProgramTest):
             "[1]": ["expected the keys", "[1]"],
             '{"codes": []}': ["expected the keys"],
             '{"iteration": 0, "split": "test", "codes": []}': ["expected the keys"],
-            '{"iteration": -1, "codes": [[[1,2,3,4],[1,2,3,4],[1,2,3,4],[1,2,3,4]]]}': ["iteration: expected a whole number from 0, found -1"],
+            '{"iteration": -1, "codes": [[[1,2,3,4],[1,2,3,4],[1,2,3,4],[1,2,3,4]]]}': ["iteration: expected a whole "
+                                                                                        "number from 0, found -1"],
             '{"split": "search", "codes": []}': ["split: expected", "validation", '"search"'],
             '{"iteration": 0, "codes": []}': ["codes: expected candidates, found []"],
             '{"iteration": 0, "codes": [[[1,2,3,4]]]}': ["candidate 0: expected those of 4 sites"],
-            json.dumps({"iteration": 0, "codes": [good["codes"][0], late]}): ["candidate 1, site fc1", "t1=9, v1=5, t2=16", "not legal"],
-            json.dumps({"iteration": 0, "codes": [[[1, 2, 3, 4, 3]] * 4]}): ["candidate 0, site conv1", "tmax=3", "not legal"],
-            json.dumps({"iteration": 0, "codes": [[[1, 2, 3, 256]] * 4]}): ["site conv1: expected whole numbers 0..255"],
-            json.dumps({"iteration": 0, "codes": [[[1, 2, 3, 4.5]] * 4]}): ["site conv1: expected whole numbers 0..255"],
-            json.dumps({"iteration": 0, "codes": [[[1, 2, 3]] * 4]}): ["site conv1: expected t1, v1, t2, v2 and perhaps tmax"],
+            json.dumps({"iteration": 0, "codes": [good["codes"][0], late]}): ["candidate 1, site fc1",
+                                                                              "t1=9, v1=5, t2=16", "not legal"],
+            json.dumps({"iteration": 0, "codes": [[[1, 2, 3, 4, 3]] * 4]}): ["candidate 0, site conv1", "tmax=3",
+                                                                             "not legal"],
+            json.dumps({"iteration": 0,
+                        "codes": [[[1, 2, 3, 256]] * 4]}): ["site conv1: expected whole numbers 0..255"],
+            json.dumps({"iteration": 0,
+                        "codes": [[[1, 2, 3, 4.5]] * 4]}): ["site conv1: expected whole numbers 0..255"],
+            json.dumps({"iteration": 0,
+                        "codes": [[[1, 2, 3]] * 4]}): ["site conv1: expected t1, v1, t2, v2 and perhaps tmax"],
         }
         _, answers = self.score(*(line for request in bad for line in (request, good)))
         for (request, fragments), answer, next_answer in zip(bad.items(), answers[::2], answers[1::2]):
@@ -96,7 +106,8 @@ class Score(ProgramTest):
 
     def test_what_it_does_not_do_is_no_option_of_it(self):
         named = run(["score", "--help"]).stdout
-        for option, value in (("--repair", "layer"), ("--transport", "local"), ("--lr", "1"), ("--out", "x"), ("--strategy", "ppo")):
+        for option, value in (("--repair", "layer"), ("--transport", "local"), ("--lr", "1"), ("--out", "x"),
+                              ("--strategy", "ppo")):
             with self.subTest(option):
                 done = run(["score", option, value])
                 self.assert_one_line_error(done, f"unknown option '{option}'")
@@ -107,7 +118,8 @@ class Score(ProgramTest):
         config = self.out("c.toml")
         with open(config, "w") as file:
             file.write('model = "lenet5"\nseed = 9\nlr = 0.1\nstrategy = "mse"\nout = "elsewhere"\n')
-        done = subprocess.run(command(["score", "--config", config], None), input="", env=environment(), capture_output=True, text=True)
+        done = subprocess.run(command(["score", "--config", config], None), input="", env=environment(),
+                              capture_output=True, text=True)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         problem = json.loads(done.stdout)
         self.assertEqual(problem["seed"], 9)

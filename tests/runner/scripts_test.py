@@ -14,7 +14,8 @@ class Quickstart(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.folder)
         os.makedirs(os.path.join(self.folder, "bin"))
         shutil.copytree(os.path.join(SOURCE, "scripts"), os.path.join(self.folder, "scripts"))
-        for name, text in (("scripts/install-dependencies.sh", "true"), ("bin/cmake", 'echo "$@" >> cmake.txt'), ("bin/ctest", "true"), ("bin/mpirun", 'printf "%s\\n" "$@"')):
+        for name, text in (("scripts/install-dependencies.sh", "true"), ("bin/cmake", 'echo "$@" >> cmake.txt'),
+                           ("bin/ctest", "true"), ("bin/mpirun", 'printf "%s\\n" "$@"')):
             with open(os.path.join(self.folder, name), "w") as file:
                 file.write("#!/bin/bash\n" + text + "\n")
             os.chmod(os.path.join(self.folder, name), 0o755)
@@ -43,8 +44,10 @@ class Quickstart(unittest.TestCase):
 
     def test_its_configuration_gives_way_to_another(self):
         self.assertEqual(self.searched_with(), ["search", "--config", "configs/alexnet.toml"])
-        self.assertEqual(self.searched_with("--seed", "2"), ["search", "--config", "configs/alexnet.toml", "--seed", "2"])
-        self.assertEqual(self.searched_with("--config", "a b.toml", "--seed", "2"), ["search", "--config", "a b.toml", "--seed", "2"])
+        self.assertEqual(self.searched_with("--seed", "2"),
+                         ["search", "--config", "configs/alexnet.toml", "--seed", "2"])
+        self.assertEqual(self.searched_with("--config", "a b.toml", "--seed", "2"),
+                         ["search", "--config", "a b.toml", "--seed", "2"])
         self.assertEqual(self.searched_with("--config=a.toml"), ["search", "--config=a.toml"])
 
 

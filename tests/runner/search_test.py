@@ -33,7 +33,8 @@ class Files(ProgramTest):
                                  list(file["/selected/codes"][i]))
                 self.assertEqual(codes["tmax_code"], file["/sites/tmax"][i])
             self.assertTrue((file["/episodes/tmax"][()] == file["/sites/tmax"][()]).all())
-            self.assertLess(abs(file["/updates/pass_share"][()] - passed(file, file["/sites/tmax"][()])[0]).max(), 1e-12)
+            self.assertLess(abs(file["/updates/pass_share"][()] - passed(file, file["/sites/tmax"][()])[0]).max(),
+                            1e-12)
             codes, tmax = file["/episodes/codes"][()].astype(int), file["/sites/tmax"][()]
             t1, v1, t2, v2 = (codes[..., k] for k in range(4))
             self.assertTrue(((1 <= t1) & (t1 < v1) & (v1 <= t2) & (t2 < v2) & (v2 <= tmax)).all())
@@ -92,7 +93,9 @@ class Files(ProgramTest):
             accuracy = file["/top/validation_accuracy"][()]
             self.assertIn(kd.argmin(), front)
             for i in front:
-                self.assertFalse(((coverage > coverage[i]) & (kd < kd[i]) & (accuracy > accuracy[i]) & (energy < energy[i])).any())
+                self.assertFalse(((coverage > coverage[i]) & (kd < kd[i]) & (accuracy > accuracy[i]) & (energy <
+                                                                                                        energy[
+                                                                                                            i])).any())
         with open(os.path.join(self.out("a"), "tri_ppo_int_codes", "quick.pareto.csv")) as file:
             rows = list(csv.DictReader(file))
         self.assertEqual([int(row["top_index"]) for row in rows], front)
@@ -100,9 +103,11 @@ class Files(ProgramTest):
 
     def test_analysis_scripts_read_it(self):
         self.search("a")
-        summary = subprocess.run([sys.executable, os.path.join(SOURCE, "analysis", "read_run.py"), run_file(self.out("a"))],
+        summary = subprocess.run([sys.executable, os.path.join(SOURCE, "analysis", "read_run.py"),
+                                  run_file(self.out("a"))],
                                  capture_output=True, text=True)
-        for done, fragment in ((summary, "conv2"), (run(["table", run_file(self.out("a"))]), "| lenet5, 4 sites | 1 |")):
+        for done, fragment in ((summary, "conv2"),
+                               (run(["table", run_file(self.out("a"))]), "| lenet5, 4 sites | 1 |")):
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertIn(fragment, done.stdout)
 
@@ -114,16 +119,19 @@ class Files(ProgramTest):
             metrics = json.load(file)["metrics"]
         for key in ("acc_teacher", "acc_student", "acc_drop"):
             self.assertAlmostEqual(evaluated[key], metrics[key], places=9)
-        self.assertEqual((evaluated["kd"], evaluated["attention"]), (metrics["kd"], metrics["attention"]), "to the last bit")
+        self.assertEqual((evaluated["kd"], evaluated["attention"]), (metrics["kd"], metrics["attention"]),
+                         "to the last bit")
         for shares in evaluated["shares"].values():
             self.assertAlmostEqual(sum(shares.values()), 100.0, places=6)
         table = run(["evaluate", result, "--split", "validation"])
         self.assertEqual(table.returncode, 0, table.stderr)
         self.assertEqual(table.stderr, "")
-        self.assertEqual(table.stdout.splitlines()[0], f"LeNet-5 on {FEW_DATA} (fbgemm), teacher {FEW_TEACHER}, split validation")
+        self.assertEqual(table.stdout.splitlines()[0],
+                         f"LeNet-5 on {FEW_DATA} (fbgemm), teacher {FEW_TEACHER}, split validation")
         with open(FEW_TEACHER, "rb") as file:
             digest = hashlib.sha256(file.read()).hexdigest()
-        self.assertEqual([evaluated[k] for k in ("backend", "teacher", "teacher_sha256")], ["fbgemm", FEW_TEACHER, digest])
+        self.assertEqual([evaluated[k] for k in ("backend", "teacher", "teacher_sha256")],
+                         ["fbgemm", FEW_TEACHER, digest])
         self.assertIn(f"{VALIDATION_IMAGES} validation images", table.stdout)
 
     def test_evaluate_says_what_it_takes_where_the_result_names_no_model(self):
@@ -147,8 +155,9 @@ class Files(ProgramTest):
 
 class Log(ProgramTest):
     def test_says_network_sites_and_attention(self):
-        arguments = ["search", "--episodes", "2", "--episodes-per-update", "2", "--batch-size", "2", "--calib-batches", "2",
-                     "--top-k", "1", "--eval-every", "0", "--out", self.out("a"), "--result-file", "a.json"]
+        arguments = ["search", "--episodes", "2", "--episodes-per-update", "2", "--batch-size", "2",
+                     "--calib-batches", "2", "--top-k", "1", "--eval-every", "0", "--out", self.out("a"),
+                     "--result-file", "a.json"]
         process = start(arguments)
         try:
             wait_for_episodes(run_file(self.out("a"), "a"), 2, process)
@@ -195,17 +204,20 @@ class Log(ProgramTest):
             self.assertEqual([end[name] for name in ("reason", "exit_code", "episodes", "run_file", "result_file")],
                              ["finished", 0, 192, run_file(self.out("a")), result_file(self.out("a"))])
             self.assertEqual([end[name] for name in ("top_index", "kd", "kd_mse", "accuracy_student")],
-                             [selected[name][()] for name in ("top_index", "test_kd", "test_mse_kd", "test_accuracy_student")])
+                             [selected[name][()] for name in
+                              ("top_index", "test_kd", "test_mse_kd", "test_accuracy_student")])
             for event in iterations:
                 self.assertTrue(0 <= event["least_rank_use"] <= event["rank_use"] <= 1)
             self.assertGreater(max(event["rank_use"] for event in iterations), 0)
             self.assertEqual([event["validation_kd"] for event in iterations if "validation_kd" in event],
                              file["/evaluations/validation_kd"][()].tolist())
-        self.assert_one_line_error(run(quick("--out", self.out("b"), "--log-json", "/nowhere/log.json")), "--log-json", "/nowhere/log.json")
+        self.assert_one_line_error(run(quick("--out", self.out("b"), "--log-json", "/nowhere/log.json")),
+                                   "--log-json", "/nowhere/log.json")
 
     def test_the_log_as_json_says_how_a_quiet_search_ends(self):
         long = ["--quiet", "--episodes", "64000", "--time-limit", "0.5"]
-        for name, more, code, expected in (("finished", ["--quiet"], 0, ["finished", 0]), ("stopped", long, 85, ["time-limit", 85]),
+        for name, more, code, expected in (("finished", ["--quiet"], 0, ["finished", 0]),
+                                           ("stopped", long, 85, ["time-limit", 85]),
                                            ("stopped", [*long, "--lr", "0.01"], 1, ["failed", 1])):
             done = run(quick("--out", self.out(name), "--log-json", self.out(name + ".log"), *more))
             self.assertEqual(done.returncode, code, done.stderr)
@@ -235,7 +247,8 @@ class Options(ProgramTest):
                 self.search(strategy + "-killed", "--strategy", strategy, "--checkpoint-every", "0", ranks=2)
                 self.assert_same_run(self.out(strategy), self.out(strategy + "-killed"))
         self.assertEqual(len(set(codes.values())), 4)
-        self.assert_one_line_error(run(quick("--out", self.out("ppo"), "--strategy", "random")), "--strategy (ppo instead of random)")
+        self.assert_one_line_error(run(quick("--out", self.out("ppo"), "--strategy", "random")),
+                                   "--strategy (ppo instead of random)")
 
     def test_the_mse_optimum_needs_no_episode(self):
         done = self.search("a", "--strategy", "mse", "--threads", "1")
@@ -245,11 +258,14 @@ class Options(ProgramTest):
             self.assertEqual((file.attrs["episodes_total"], file.attrs["student_images"]), (0, 0))
             self.assertEqual((len(file["/episodes/reward"]), len(file["/updates/iteration"])), (0, 0))
             origins = list(file["/top/origin"])
-            self.assertEqual(sorted(origins), [b"balanced-1", b"balanced-10", b"balanced-3", b"balanced-30", b"init", b"mse"])
-            self.assertEqual(file["/top/codes"][()][origins.index(b"mse")].tobytes(), file["/sites/mse_codes"][()].tobytes())
+            self.assertEqual(sorted(origins),
+                             [b"balanced-1", b"balanced-10", b"balanced-3", b"balanced-30", b"init", b"mse"])
+            self.assertEqual(file["/top/codes"][()][origins.index(b"mse")].tobytes(),
+                             file["/sites/mse_codes"][()].tobytes())
         self.assertEqual(run(["validate", run_file(self.out("a"))]).returncode, 0)
         self.assertIn("nothing to do", self.search("a", "--strategy", "mse").stderr)
-        summary = subprocess.run([sys.executable, os.path.join(SOURCE, "analysis", "read_run.py"), run_file(self.out("a"))],
+        summary = subprocess.run([sys.executable, os.path.join(SOURCE, "analysis", "read_run.py"),
+                                  run_file(self.out("a"))],
                                  capture_output=True, text=True)
         for read in (summary, run(["table", run_file(self.out("a"))])):
             self.assertEqual((read.returncode, read.stderr), (0, ""))
@@ -262,11 +278,13 @@ class Options(ProgramTest):
         self.assert_same_run(self.out("a"), self.out("b"))
 
     # Every option that changes results, with a value that must show in the run file.
-    CHANGES = [("--sites", "conv"), ("--seed", "2"), ("--episodes", "160"), ("--episodes-per-update", "48"), ("--batch-size", "8"),
-               ("--calib-batches", "2"), ("--kd-T", "4"), ("--attention-layers", "conv2"), ("--attention-weight", "1"),
-               ("--tmax-mode", "fixed"), ("--tmax-percentile", "50"), ("--tmax-offset", "20"), ("--warm-start", "init"),
+    CHANGES = [("--sites", "conv"), ("--seed", "2"), ("--episodes", "160"), ("--episodes-per-update", "48"),
+               ("--batch-size", "8"), ("--calib-batches", "2"), ("--kd-T", "4"), ("--attention-layers", "conv2"),
+               ("--attention-weight", "1"), ("--tmax-mode", "fixed"), ("--tmax-percentile", "50"),
+               ("--tmax-offset", "20"), ("--warm-start", "init"),
                ("--warm-start", "none"), ("--warm-start-tolerance", "2"), ("--mean-rate", "0.1"),
-               ("--width-rate", "0.1"), ("--lr", "0.01"), ("--ppo-epochs", "2"), ("--clip", "0.001"), ("--gamma", "0.5"), ("--value-coef", "0"), ("--entropy-coef", "1"), ("--lag", "1"), ("--top-k", "1"),
+               ("--width-rate", "0.1"), ("--lr", "0.01"), ("--ppo-epochs", "2"), ("--clip", "0.001"),
+               ("--gamma", "0.5"), ("--value-coef", "0"), ("--entropy-coef", "1"), ("--lag", "1"), ("--top-k", "1"),
                ("--tmax-mode", "search"), ("--eval-every", "1"), ("--repair", "layer"), ("--repair", "channel")]
 
     def content(self, name):
@@ -309,22 +327,28 @@ class Options(ProgramTest):
         self.search("a", *few)
         self.search("b", *few, "--energy-table", table)
         with h5py.File(run_file(self.out("a"))) as a, h5py.File(run_file(self.out("b"))) as b:
-            self.assertEqual((a.attrs["energy_multiply8"], b.attrs["energy_multiply8"], b.attrs["energy_add32"]), (0.2, 3.5, 0.1))
+            self.assertEqual((a.attrs["energy_multiply8"], b.attrs["energy_multiply8"], b.attrs["energy_add32"]),
+                             (0.2, 3.5, 0.1))
             multiplications = b["/selected/multiplications"][()]
-            self.assertAlmostEqual(b["/selected/energy_exact"][()] - a["/selected/energy_exact"][()], 3.3 * multiplications, places=2)
+            self.assertAlmostEqual(b["/selected/energy_exact"][()] - a["/selected/energy_exact"][()],
+                                   3.3 * multiplications, places=2)
             self.assertGreater(b["/selected/energy"][()], a["/selected/energy"][()])
         self.assertIn("nothing to do", self.search("b", *few, "--energy-table", other).stderr)
         self.assert_one_line_error(run(quick("--out", self.out("b"), *few)), "--energy-table (other energies)")
-        for text, fragment in (("multiply16 = 1", "unknown key 'multiply16'"), ("add8 = -1", "key 'add8': expected a number of pJ"),
-                               ("[x]\nadd8 = 1", "key 'x': expected lines name = pJ alone"), ("add8 = [1, 2]", "found a list of 2"), ("add8 =", "cannot be read as TOML")):
+        for text, fragment in (("multiply16 = 1", "unknown key 'multiply16'"),
+                               ("add8 = -1", "key 'add8': expected a number of pJ"),
+                               ("[x]\nadd8 = 1", "key 'x': expected lines name = pJ alone"),
+                               ("add8 = [1, 2]", "found a list of 2"), ("add8 =", "cannot be read as TOML")):
             with open(table, "w") as file:
                 file.write(text)
-            self.assert_one_line_error(run(quick("--out", self.out("c"), "--energy-table", table)), "--energy-table: " + table, fragment)
+            self.assert_one_line_error(run(quick("--out", self.out("c"), "--energy-table", table)),
+                                       "--energy-table: " + table, fragment)
         self.assert_one_line_error(run(quick("--out", self.out("c"), "--energy-table", self.out("no.toml"))), "no.toml")
 
     def test_fixed_tmax_and_update_timestep(self):
         arguments = [a for a in QUICK if a not in ("--episodes-per-update", "32")]
-        done = run(arguments + ["--tmax-mode", "fixed", "--tmax-fixed", "255", "--update-timestep", "127", "--out", self.out("a")])
+        done = run(arguments +
+                   ["--tmax-mode", "fixed", "--tmax-fixed", "255", "--update-timestep", "127", "--out", self.out("a")])
         self.assertEqual(done.returncode, 0, done.stderr)
         with h5py.File(run_file(self.out("a"))) as file:
             self.assertEqual(list(file["/sites/tmax"]), [255] * 4)
@@ -341,7 +365,8 @@ class Options(ProgramTest):
     def test_config_file_and_precedence_of_the_command_line(self):
         config = self.out("c.toml")
         with open(config, "w") as file:
-            file.write(f'# a comment\nmodel = "lenet5"\ndata = "{FEW_DATA}"\nepisodes = 64\nbatch-size = 16\ncalib-batches = 4\ntop-k = 1\nseed = 9\n')
+            file.write(f'# a comment\nmodel = "lenet5"\ndata = "{FEW_DATA}"\nepisodes = 64\nbatch-size = '
+                       '16\ncalib-batches = 4\ntop-k = 1\nseed = 9\n')
         done = run(["search", "--config", config, "--seed", "5", "--out", self.out("a"), "--result-file", "quick.json"])
         self.assertEqual(done.returncode, 0, done.stderr)
         with h5py.File(run_file(self.out("a"))) as file:

@@ -8,14 +8,15 @@ import unittest
 
 from program import PROGRAM, ProgramTest, environment, run
 
-OWN = "search, sweep, evaluate, sensitivity, analyze, score, train, repair, import, pick, validate, verify, replay, compare, show, doctor, completion"
+OWN = ("search, sweep, evaluate, sensitivity, analyze, score, train, repair, import, pick, validate, verify, replay, "
+       "compare, show, doctor, completion")
 
 
 
 class Subcommands(ProgramTest):
     def test_an_unknown_one_is_an_error_whatever_follows(self):
-        for arguments in (["export"], ["export", "--help"], ["export", "-h"], ["export", "--version"], ["Search", "--help"],
-                          ["", "--help"], ["export", "search", "--help"]):
+        for arguments in (["export"], ["export", "--help"], ["export", "-h"], ["export", "--version"],
+                          ["Search", "--help"], ["", "--help"], ["export", "search", "--help"]):
             with self.subTest(arguments):
                 done = run(arguments)
                 self.assertEqual((done.returncode, done.stdout), (2, ""))
@@ -24,8 +25,8 @@ class Subcommands(ProgramTest):
     def test_the_version_says_which_build_it_is(self):
         done = run(["--version"])
         self.assertEqual((done.returncode, done.stderr), (0, ""))
-        self.assertRegex(done.stdout, r"^triseg [\d.]+, build [0-9a-f]{16}, little-endian; commit ([0-9a-f]{12}|unknown); \w+ [\d.]+; "
-                                      r"engines (\w+, )*reference\n$")
+        self.assertRegex(done.stdout, r"^triseg [\d.]+, build [0-9a-f]{16}, little-endian; commit "
+                         r"([0-9a-f]{12}|unknown); \w+ [\d.]+; engines (\w+, )*reference\n$")
 
     def test_help_is_a_word_too(self):
         for words in ([], ["search"], ["sweep", "status"], ["train"]):
@@ -37,9 +38,12 @@ class Subcommands(ProgramTest):
         for arguments, fragments in ((["sweep", "statis"], ["'statis'", "did you mean 'status'?"]),
                                      (["sweep", "statis", "."], ["'statis'", "did you mean 'status'?"]),
                                      (["--verison"], ["unknown option '--verison': did you mean '--version'?"]),
-                                     (["evaluate", "a.json", "--format", "xml"], ["--format: expected one of table, json, found 'xml'"]),
-                                     (["compare", "a.h5", "b.h5", "--split", "foo"], ["--split: expected one of search, validation, test, found 'foo'"]),
-                                     (["analyze", "coverage", "a.json", "--split", "foo"], ["--split: expected one of search"]),
+                                     (["evaluate", "a.json", "--format", "xml"],
+                                      ["--format: expected one of table, json, found 'xml'"]),
+                                     (["compare", "a.h5", "b.h5", "--split", "foo"],
+                                      ["--split: expected one of search, validation, test, found 'foo'"]),
+                                     (["analyze", "coverage", "a.json", "--split", "foo"],
+                                      ["--split: expected one of search"]),
                                      (["replay", "a.h5", "0", "--format", "xml"], ["--format: expected one of"]),
                                      (["sensitivity", "a.json", "--format", "xml"], ["--format: expected one of"])):
             with self.subTest(arguments):
@@ -48,7 +52,8 @@ class Subcommands(ProgramTest):
                 self.assert_one_line_error(done, *fragments)
 
     def test_help_fits_a_screen_and_has_examples(self):
-        names = [name for name in OWN.split(", ")] + ["sweep status", "sweep top", "sweep collect", "analyze percentiles", "analyze variance", "analyze coverage"]
+        names = [name for name in OWN.split(", ")] + ["sweep status", "sweep top", "sweep collect",
+                                                      "analyze percentiles", "analyze variance", "analyze coverage"]
         for name in names:
             with self.subTest(name):
                 done = run([*name.split(), "--help"])
@@ -61,7 +66,8 @@ class Subcommands(ProgramTest):
                 for example in examples:
                     words = example.partition("triseg ")[2].split()
                     command = list(itertools.takewhile(str.isalpha, words))
-                    shown = run([*command, "--help-all" if command[:1] in (["search"], ["doctor"]) else "--help"]).stdout
+                    shown = run([*command,
+                                 "--help-all" if command[:1] in (["search"], ["doctor"]) else "--help"]).stdout
                     for option in filter(lambda word: word.startswith("--"), words):
                         self.assertRegex(shown, rf"(?m)^  {option}\b")
         everything = run(["search", "--help-all"]).stdout
@@ -118,7 +124,8 @@ class Companions(ProgramTest):
         for name in ("train", "repair"):
             done = self.triseg(name, "--help")
             self.assertEqual(done.returncode, 1)
-            self.assert_one_line_error(done, f"there is no {self.out('triseg-train')}", "scripts/install-dependencies.sh --for-training")
+            self.assert_one_line_error(done, f"there is no {self.out('triseg-train')}",
+                                       "scripts/install-dependencies.sh --for-training")
         self.place("triseg-train")
         self.assertEqual(self.triseg("repair", "--seed", "3").stdout, "repair\n--seed\n3\n")
 

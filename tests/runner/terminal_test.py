@@ -30,8 +30,8 @@ class Terminal:
         self.parent, child = pty.openpty()
         set_size(child, columns)
         self.text = b""
-        self.process = subprocess.Popen(words, env=environment() | AT_A_TERMINAL | (variables or {}), stderr=child, cwd=cwd,
-                                        stdin=child if interactive else subprocess.DEVNULL,
+        self.process = subprocess.Popen(words, env=environment() | AT_A_TERMINAL | (variables or {}), stderr=child,
+                                        cwd=cwd, stdin=child if interactive else subprocess.DEVNULL,
                                         stdout=child if interactive else subprocess.DEVNULL, start_new_session=True)
         os.close(child)
 
@@ -125,7 +125,8 @@ class LiveView(ProgramTest):
                 self.assertGreater(len(searches), 1)
                 for view in searches:
                     self.assertRegex(view[0], r"^\[#*\.*\] \d+ %, \d+/640 episodes$")
-                    self.assertRegex(", ".join(view[1:]), r"^[\d.]+ episodes/s, ETA \d+:\d\d \+ final scoring, gain [+-][\d.]+, "
+                    self.assertRegex(", ".join(view[1:]),
+                                     r"^[\d.]+ episodes/s, ETA \d+:\d\d \+ final scoring, gain [+-][\d.]+, "
                                      r"best [+-][\d.]+, (validation KD [\d.]+, )?scoring \d+ %, learning \d+ %$")
                 self.assertIn("validation KD", ", ".join(searches[-1]))
                 self.assertEqual(masked(screen.lines()), masked(plain.stderr.splitlines()))
@@ -155,7 +156,8 @@ class LiveView(ProgramTest):
         lines = screen.lines()
         at = lines.index("triseg: stopping after this iteration; Ctrl-C ends it at once")
         self.assertRegex("\n".join(masked(lines[at + 1:])),
-                         r"^episodes: 0/0, 0 episodes/s, ETA 0 \+ final scoring, .*\n0 Seconds: .*\n0 Stopped by a signal at episode 0 of 0;.*$")
+                         r"^episodes: 0/0, 0 episodes/s, ETA 0 \+ final scoring, .*\n0 Seconds: .*\n0 Stopped by a "
+                         r"signal at episode 0 of 0;.*$")
         self.assertNotIn("[#", "\n".join(lines))
 
     def test_there_is_none_where_the_terminal_is_dumb_or_nothing_is_to_be_said(self):
@@ -181,14 +183,16 @@ class LiveView(ProgramTest):
             for name, value in zip(words[::2], words[1::2]):
                 if name != "--result-file":
                     file.write(f"{name[2:]} = " + (value if value.isdigit() else f'"{value}"') + "\n")
-        terminal = Terminal([PROGRAM, "sweep", self.out("s.toml"), "--out", self.out("sweep"), "--runs-at-once", "2"], 60)
+        terminal = Terminal([PROGRAM, "sweep", self.out("s.toml"), "--out", self.out("sweep"), "--runs-at-once", "2"],
+                            60)
         screen = Screen(terminal.rest())
         self.assertEqual(terminal.exit_code, 0, screen.lines())
         self.assert_fits(screen.views, 60)
         shown = [" ".join(view) for view in screen.views]
         self.assertRegex(shown[0], r"^\[\.+\] 0 %, 0/4 runs 0 running, ETA \?$")
         self.assertTrue(any("0/4 runs 2 running" in view for view in shown), shown)
-        self.assertTrue(any(re.search(r"#\.+\] 50 %, 2/4 runs [012] running, ETA \d+:\d\d$", view) for view in shown), shown)
+        self.assertTrue(any(re.search(r"#\.+\] 50 %, 2/4 runs [012] running, ETA \d+:\d\d$", view) for view in shown),
+                        shown)
         lines = "\n".join(screen.lines())
         self.assertEqual(sorted(re.findall(r"\[(\d)/4\]", lines)), ["1", "2", "3", "4"])
         self.assertRegex(lines.splitlines()[-1], r"Sweep .*: 4 of 4 runs finished$")
@@ -207,7 +211,8 @@ class Colours(ProgramTest):
                 with self.subTest(words, variables=variables):
                     text = Terminal([PROGRAM, *arguments], 100, variables).rest()
                     self.assertIn(words, text)
-                    self.assertEqual(re.search(rf"\x1b\[{code}m[^\x1b]*{words}[^\x1b\n]*\x1b\[0m", text) is not None, wanted, text)
+                    self.assertEqual(re.search(rf"\x1b\[{code}m[^\x1b]*{words}[^\x1b\n]*\x1b\[0m", text) is not None,
+                                     wanted, text)
                     self.assertEqual(f"{ESCAPE}[{code}m" in text, wanted)
             self.assertNotIn(ESCAPE, run(arguments).stderr)
 
@@ -222,9 +227,10 @@ class Completion(ProgramTest):
         script = f'source <("{PROGRAM}" completion bash)\n'
         for words in lines:
             quoted = " ".join("'" + word + "'" for word in words)
-            script += f"COMP_WORDS=('{PROGRAM}' {quoted}); COMP_CWORD={len(words)}; _triseg; printf '%s\\n' \"${{COMPREPLY[@]}}\" ---\n"
-        done = subprocess.run(["bash", "--norc", "--noprofile", "-c", script], cwd=self.folder, env=environment(), capture_output=True,
-                              text=True, timeout=60)
+            script += (f"COMP_WORDS=('{PROGRAM}' {quoted}); COMP_CWORD={len(words)}; _triseg; "
+                       "printf '%s\\n' \"${COMPREPLY[@]}\" ---\n")
+        done = subprocess.run(["bash", "--norc", "--noprofile", "-c", script], cwd=self.folder, env=environment(),
+                              capture_output=True, text=True, timeout=60)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         return [set(filter(None, block.split("\n"))) for block in done.stdout.split("---\n")[:-1]]
 
@@ -232,21 +238,26 @@ class Completion(ProgramTest):
         os.mkdir(self.out("data"))
         open(self.out("dots.toml"), "w").close()
         names = re.findall(r"^  ([a-z]+) ", run(["--help"]).stdout.split("Subcommands:")[1], re.MULTILINE)
-        commands = [[name] for name in names if name not in ("train", "report", "table")] + [["sweep", "top"], ["analyze", "variance"]]
-        strategies, engines = (re.search("expected one of ([^;]*), found", run(["search", option, "nope"]).stderr)[1].split(", ")
+        commands = [[name] for name in names if name not in ("train", "report", "table")] + [["sweep", "top"],
+                                                                                             ["analyze", "variance"]]
+        strategies, engines = (re.search("expected one of ([^;]*), found",
+                                         run(["search", option, "nope"]).stderr)[1].split(", ")
                                for option in ("--strategy", "--engine"))
         cases = {
             ("",): set(names), ("sea",): {"search"}, ("search", "--strat"): {"--strategy"},
             ("search", "--seed", "1", "--strategy", ""): set(strategies), ("search", "--engine", "=", ""): set(engines),
             ("search", "--engine", "=", "ref"): {"reference"}, ("search", "--seed", ""): set(), ("search", ""): set(),
             ("search", "--out", "d"): {"data", "dots.toml"}, ("search", "--config", "=", "do"): {"dots.toml"},
-            ("search", "--config", "configs/a"): {f"configs/alexnet{rest}.toml" for rest in ("", "-quick", "-five-sites")},
-            ("search", "--data", ""): {"fashion-mnist", "shapes", "data", "dots.toml"}, ("search", "--model", "lene"): {"lenet5"},
-            ("sweep", ""): {"status", "top", "collect", "data", "dots.toml"}, ("sweep", "dots.toml", "sta"): set(),
-            ("sweep", "status", "da"): {"data"}, ("sweep", "top", "data", "--sort", "k"): {"kd"},
-            ("pick", "dots.toml", ""): set(), ("validate", "dots.toml", "do"): {"dots.toml"}, ("table", "do"): {"dots.toml"},
-            ("evaluate", "dots.toml", "--split", "val"): {"validation"}, ("completion", ""): {"bash", "zsh"},
-            ("nothing", ""): set(), ("train", "--qat"): {"--qat-epochs", "--qat-lr"}, ("repair", "--repair", "="): {"channel", "layer"},
+            ("search", "--config", "configs/a"): {f"configs/alexnet{rest}.toml"
+                                                  for rest in ("", "-quick", "-five-sites")},
+            ("search", "--data", ""): {"fashion-mnist", "shapes", "data", "dots.toml"},
+            ("search", "--model", "lene"): {"lenet5"}, ("sweep", ""): {"status", "top", "collect", "data", "dots.toml"},
+            ("sweep", "dots.toml", "sta"): set(), ("sweep", "status", "da"): {"data"},
+            ("sweep", "top", "data", "--sort", "k"): {"kd"},
+            ("pick", "dots.toml", ""): set(), ("validate", "dots.toml", "do"): {"dots.toml"},
+            ("table", "do"): {"dots.toml"}, ("evaluate", "dots.toml", "--split", "val"): {"validation"},
+            ("completion", ""): {"bash", "zsh"}, ("nothing", ""): set(),
+            ("train", "--qat"): {"--qat-epochs", "--qat-lr"}, ("repair", "--repair", "="): {"channel", "layer"},
         }
         options = [(*command, "--") for command in commands if command != ["repair"]]
         found = self.bash(*cases, *options)
@@ -262,8 +273,8 @@ class Completion(ProgramTest):
 
     def completed(self, shell, prepare, typed):
         """The line that is typed into a shell of its own, after its Tabs."""
-        terminal = Terminal(shell, 200, {"PATH": f"{self.bin}:{os.environ['PATH']}", "PS1": "", "INPUTRC": "/dev/null"}, interactive=True,
-                            cwd=self.folder)
+        terminal = Terminal(shell, 200, {"PATH": f"{self.bin}:{os.environ['PATH']}", "PS1": "", "INPUTRC": "/dev/null"},
+                            interactive=True, cwd=self.folder)
         terminal.write(prepare + "; echo prepared''-here\n")
         self.assertTrue(terminal.read_until("prepared-here"))
         terminal.write(f"{typed}\x01echo '<' \x05 '>'\n")
@@ -274,12 +285,14 @@ class Completion(ProgramTest):
     def test_the_shells_complete_what_is_typed(self):
         open(self.out("some file.toml"), "w").close()
         shells = {"bash": (["bash", "--norc", "--noprofile", "-i"], "source <(triseg completion bash)"),
-                  "zsh": (["zsh", "-f", "-i"], "bindkey -e; autoload -Uz compinit; compinit -u -D; source <(triseg completion zsh)")}
+                  "zsh": (["zsh", "-f", "-i"],
+                          "bindkey -e; autoload -Uz compinit; compinit -u -D; source <(triseg completion zsh)")}
         for name, (shell, prepare) in shells.items():
             with self.subTest(name):
                 if not shutil.which(name):
                     self.skipTest(f"no {name}: scripts/install-dependencies.sh --for-tests")
-                self.assertEqual(self.completed(shell, prepare, "triseg sea\t--strategy cm\t--engine=refe\t--config so\t"),
+                self.assertEqual(self.completed(shell, prepare,
+                                                "triseg sea\t--strategy cm\t--engine=refe\t--config so\t"),
                                  "triseg search --strategy cma-es --engine=reference --config some file.toml")
 
 
@@ -288,9 +301,11 @@ class ExitCodes(ProgramTest):
         named = {}
         for command in ([], ["sweep"], ["compare"], ["validate"], ["verify"], ["doctor"]):
             text = run([*command, "--help"]).stdout
-            named[" ".join(command)] = re.findall(r"^  (\d+) +\S", text.split("Exit codes:\n")[1].split("\n\n")[0], re.MULTILINE)
-        self.assertEqual(named, {"": ["0", "1", "2", "3", "85"], "sweep": ["0", "1", "85"], "compare": ["0", "3"], "validate": ["0", "1"],
-                                 "verify": ["0", "3"], "doctor": ["0", "1"]})
+            named[" ".join(command)] = re.findall(r"^  (\d+) +\S", text.split("Exit codes:\n")[1].split("\n\n")[0],
+                                                  re.MULTILINE)
+        self.assertEqual(named,
+                         {"": ["0", "1", "2", "3", "85"], "sweep": ["0", "1", "85"], "compare": ["0", "3"],
+                          "validate": ["0", "1"], "verify": ["0", "3"], "doctor": ["0", "1"]})
         self.search("a", "--time-limit", "0.001", expect=85)
         self.search("a")
         self.search("a", "--data", self.out("nowhere"), expect=1)

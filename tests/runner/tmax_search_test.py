@@ -23,7 +23,8 @@ class TmaxSearch(ProgramTest):
                 self.assertLessEqual(share[own].max(), limit)
                 self.assertGreater(share[own].min(), 0.5 * limit - 1e-9)
                 if p:
-                    self.assertGreater(len({tuple(t - t[0]) for t in tmax[own].astype(int)}), 10, "sites are moved apart")
+                    self.assertGreater(len({tuple(t - t[0]) for t in tmax[own].astype(int)}), 10,
+                                       "sites are moved apart")
             self.assertEqual(list(file["/updates/pass_share"][()]), [*shares, *shares])
             self.assertLess(abs(file["/top/passed"][()] - passed(file, file["/top/tmax"][()])).max(), 1e-12)
             self.assertTrue((file["/sites/tmax_searched"][()] == 1).all())
@@ -65,7 +66,8 @@ class TmaxSearch(ProgramTest):
         del result["metrics"], result["selection"], result["selected"]["within_max_acc_drop"]
         self.assertEqual(picked, result)
         for arguments, fragments in (([run_file(self.out("a")), "9"], ["top_index from 0 to 8", "found 9"]),
-                                     ([run_file(self.out("a")), selected, "--out", self.out("same.json")], ["same.json", "--out"]),
+                                     ([run_file(self.out("a")), selected, "--out", self.out("same.json")],
+                                      ["same.json", "--out"]),
                                      ([result_file(self.out("a")), "0"], ["expected a run file"])):
             self.assert_one_line_error(run(["pick", *arguments]), *fragments)
 
@@ -95,7 +97,8 @@ class TmaxSearch(ProgramTest):
         self.search("a", "--tmax-mode", "search")
         with h5py.File(run_file(self.out("a"))) as file:
             self.assertEqual(set(file["/updates/branch"][()]), {0})
-            self.assertLessEqual(passed(file, file["/episodes/tmax"][()]).max(), passed(file, file["/sites/tmax"][()])[0] + 1e-12)
+            self.assertLessEqual(passed(file, file["/episodes/tmax"][()]).max(),
+                                 passed(file, file["/sites/tmax"][()])[0] + 1e-12)
 
     def test_nothing_selected_passes_more_than_it_may(self):
         """Also where a start at the calibrated tmax would be better and within the drop."""
@@ -118,10 +121,12 @@ class TmaxSearch(ProgramTest):
             calibrated = passed(file, file["/sites/tmax"][()])[0]
             self.assertEqual(list(part), list(range(8)))
             for p, factor in enumerate((0, 0.125, 0.25, 0.5, 1, 2, 4, 8)):
-                self.assertLessEqual(share[part[file["/episodes/iteration"][()]] == p].max(), factor * calibrated + 1e-12)
+                self.assertLessEqual(share[part[file["/episodes/iteration"][()]] == p].max(),
+                                     factor * calibrated + 1e-12)
 
     def test_kills_and_ranks_change_no_byte(self):
-        more = [*self.SEARCH, "--objective", "pareto", "--pass-shares", "0,2", "--episodes", "640", "--checkpoint-every", "0"]
+        more = [*self.SEARCH, "--objective", "pareto", "--pass-shares", "0,2", "--episodes", "640",
+                "--checkpoint-every", "0"]
         self.search("whole", *more)
         process, ranks = self.hold("killed", 96, 640, *more, ranks=2)
         process.kill()

@@ -18,8 +18,8 @@ class Train(ProgramTest):
         write_few_images(self.data, 1200, 100)
 
     def command(self, out, *more):
-        options = {"--model": "lenet5", "--data": self.data, "--epochs": "3", "--qat-epochs": "1", "--batch-size": "50", "--lr": "0.02",
-                   "--threads": "1", "--device": "cpu", "--out": self.out(out)}
+        options = {"--model": "lenet5", "--data": self.data, "--epochs": "3", "--qat-epochs": "1", "--batch-size": "50",
+                   "--lr": "0.02", "--threads": "1", "--device": "cpu", "--out": self.out(out)}
         return ["train", *more, *(x for pair in options.items() if pair[0] not in more for x in pair)]
 
     def train(self, out, *more, expect=0):
@@ -36,7 +36,8 @@ class Train(ProgramTest):
         def arrays(name):
             found = {}
             with h5py.File(self.out(name), "r") as file:
-                file.visititems(lambda key, item: found.update({key: item[()].tolist()}) if isinstance(item, h5py.Dataset) else None)
+                file.visititems(lambda key, item: found.update({key: item[()].tolist()})
+                                if isinstance(item, h5py.Dataset) else None)
             return found
         self.assertGreater(len(arrays(one)), 5)
         self.assertEqual(arrays(one), arrays(two))
@@ -69,23 +70,26 @@ class Train(ProgramTest):
         made = [other_name[0], *self.command("other.h5", "--epochs", "1", "--qat-epochs", "0")]
         subprocess.run(made, env=environment(), capture_output=True, timeout=60, check=True)
         self.assertIn("nothing to do", self.train("other.h5", "--epochs", "1", "--qat-epochs", "0").stderr)
-        self.assert_one_line_error(self.train("other.h5", "--qat-epochs", "2", expect=1), "other.h5", "another configuration: --epochs (1 "
+        self.assert_one_line_error(self.train("other.h5", "--qat-epochs", "2", expect=1), "other.h5",
+                                   "another configuration: --epochs (1 "
                                    "instead of 3), --qat-epochs (0 instead of 2); remove it")
         moved = self.out("moved")
         os.rename(self.data, moved)
         self.data = moved
         self.assertIn("nothing to do", self.train("it's a model.h5").stderr)
         self.alter_data()
-        self.assert_one_line_error(self.train("it's a model.h5", expect=1), "it's a model.h5", "--data (other images or labels)")
+        self.assert_one_line_error(self.train("it's a model.h5", expect=1), "it's a model.h5",
+                                   "--data (other images or labels)")
 
     def test_two_trainings_do_not_write_one_file(self):
         process = start(self.command("a.h5", "--epochs", "1000"))
         self.addCleanup(end, process.pid)
         while process.poll() is None and not os.path.exists(self.out("a.h5") + ".checkpoint"):
             time.sleep(0.01)
-        self.assert_one_line_error(run(self.command("a.h5")), "a.h5", "is being written by process ", "choose another --out")
-        self.assert_one_line_error(run(self.command("b.h5", "--checkpoint", self.out("a.h5") + ".checkpoint")), "a.h5.checkpoint",
-                                   "is being written by process ", "choose another --checkpoint")
+        self.assert_one_line_error(run(self.command("a.h5")), "a.h5", "is being written by process ",
+                                   "choose another --out")
+        self.assert_one_line_error(run(self.command("b.h5", "--checkpoint", self.out("a.h5") + ".checkpoint")),
+                                   "a.h5.checkpoint", "is being written by process ", "choose another --checkpoint")
         process.send_signal(signal.SIGTERM)
         self.assertEqual((process.communicate(timeout=60), process.returncode)[1], 85)
         self.assertFalse([name for name in os.listdir(self.out("")) if name.endswith(".lock")])
@@ -96,7 +100,8 @@ class Train(ProgramTest):
             with self.subTest(number):
                 text, code = self.stop("parts.h5", number)
                 self.assertEqual(code, 85, text)
-                self.assertRegex(text, "Stopped by a signal: .*parts.h5.checkpoint holds [0-9]+ of 13 epochs; the same command continues\n$")
+                self.assertRegex(text, "Stopped by a signal: .*parts.h5.checkpoint holds [0-9]+ of 13 epochs; the same "
+                                 "command continues\n$")
                 self.assertFalse(os.path.exists(self.out("parts.h5")))
         self.assertIn("Continuing", self.train("parts.h5", "--epochs", "12").stderr)
         self.assert_same_model("whole.h5", "parts.h5")
@@ -145,8 +150,8 @@ nodes = [
             self.assertEqual(list(file["/network/nodes/name"].asstr()),
                              ["conv1", "conv1.pool", "conv2", "block", "dw", "both", "pool", "fc"])
         self.assertIn("nothing to do", self.train("small.h5", "--model", recipe).stderr)
-        searched = run(["search", "--data", self.data, "--teacher", self.out("small.h5"), "--episodes", "64", "--calib-batches", "2",
-                        "--top-k", "4", "--out", self.out("a")])
+        searched = run(["search", "--data", self.data, "--teacher", self.out("small.h5"), "--episodes", "64",
+                        "--calib-batches", "2", "--top-k", "4", "--out", self.out("a")])
         self.assertEqual(searched.returncode, 0, searched.stderr)
         evaluated = run(["evaluate", result_file(self.out("a"), "small"), "--teacher", self.out("small.h5")])
         self.assertEqual(evaluated.returncode, 0, evaluated.stderr)
@@ -156,7 +161,8 @@ nodes = [
                                    "another configuration: --model (another network); remove it")
         with open(recipe, "w") as file:
             file.write(text.replace("kernel = 5", "kernal = 5"))
-        self.assert_one_line_error(self.train("b.h5", "--model", recipe, expect=1), "small.toml: node conv1: line 4: unknown key 'kernal'")
+        self.assert_one_line_error(self.train("b.h5", "--model", recipe, expect=1),
+                                   "small.toml: node conv1: line 4: unknown key 'kernal'")
 
     def loaded_kib(self):
         """The address space of the program with its libraries [KiB], of which a LibTorch with CUDA takes many GiB."""
@@ -173,15 +179,18 @@ nodes = [
         loaded = self.loaded_kib()
         for limit in (loaded + more for more in (500_000, 900_000, 1_300_000)):
             with self.subTest(limit):
-                done = subprocess.run(["bash", "-c", f'ulimit -v {limit}; exec "$@"', "bash", PROGRAM, *self.command("a.h5", "--threads", "64")],
+                done = subprocess.run(["bash", "-c", f'ulimit -v {limit}; exec "$@"', "bash", PROGRAM,
+                                       *self.command("a.h5", "--threads", "64")],
                                       env=environment(), capture_output=True, text=True, timeout=60)
                 self.assertEqual(done.returncode, 1, done.stderr)
-                self.assertRegex(done.stderr.splitlines()[-1], "^triseg: error: (cannot start 256 threads, only [0-9]+: |out of memory)")
+                self.assertRegex(done.stderr.splitlines()[-1],
+                                 "^triseg: error: (cannot start 256 threads, only [0-9]+: |out of memory)")
                 self.assertFalse(os.path.exists(self.out("a.h5")))
 
     def test_a_dead_training_ends_in_one_line_and_leaves_nothing_to_continue(self):
         done = self.train("a.h5", "--lr", "1000", expect=1)
-        self.assertRegex(done.stderr.splitlines()[-1], r"^triseg: error: training died in epoch \d: .*; choose a smaller --lr \(found 1000\)$")
+        self.assertRegex(done.stderr.splitlines()[-1],
+                         r"^triseg: error: training died in epoch \d: .*; choose a smaller --lr \(found 1000\)$")
         self.assertEqual(os.listdir(self.folder), [os.path.basename(self.data)])
 
 

@@ -1,4 +1,5 @@
-"""Files that versions before wrote: run files of schema 4, 5 and 6 and a result file with record keys, made by triseg 0.1.0."""
+"""Files that versions before wrote: run files of schema 4, 5 and 6 and a result file with record keys, made by triseg
+0.1.0."""
 import json
 import os
 import shutil
@@ -10,9 +11,10 @@ import h5py
 from program import SOURCE, ProgramTest, result_file, run, run_file
 
 FILES = os.path.join(SOURCE, "tests", "runner", "files")
-COMMON = ["search", "--model", "lenet5", "--episodes", "48", "--episodes-per-update", "8", "--batch-size", "16", "--calib-batches", "4",
-          "--top-k", "2", "--eval-every", "2", "--result-file", "version4.json"]
-SEARCH = COMMON + ["--tmax-mode", "search", "--objective", "pareto", "--pass-shares", "0.5,2", "--strategy", "coordinate"]
+COMMON = ["search", "--model", "lenet5", "--episodes", "48", "--episodes-per-update", "8", "--batch-size", "16",
+          "--calib-batches", "4", "--top-k", "2", "--eval-every", "2", "--result-file", "version4.json"]
+SEARCH = COMMON + ["--tmax-mode", "search", "--objective", "pareto", "--pass-shares", "0.5,2",
+                   "--strategy", "coordinate"]
 # By file: a checkpoint of several branches, and one of a policy, its optimizer and a repair.
 STOPPED = {"version-4-stopped.h5": SEARCH,
            "version-4-stopped-ppo.h5": COMMON + ["--strategy", "ppo", "--repair", "channel", "--repair-images", "64"],
@@ -32,7 +34,8 @@ class Versions(ProgramTest):
                 self.assertEqual(file.attrs["schema_version"], int(name.split("-")[1]))
             self.assertEqual(run(["validate", path]).stdout, path + ": valid\n")
         picked = self.out("picked.json")
-        self.assertEqual(run(["pick", os.path.join(FILES, "version-4-finished.h5"), "0", "--out", picked]).returncode, 0)
+        self.assertEqual(run(["pick", os.path.join(FILES, "version-4-finished.h5"), "0", "--out", picked]).returncode,
+                         0)
         with open(picked) as file:
             self.assertEqual(list(json.load(file)["layers"]), ["conv1", "conv2", "fc1", "fc2"])
 
@@ -61,12 +64,15 @@ class Versions(ProgramTest):
                 scoring = [] if "version-4" in name else ["--final-scoring", "all"]
                 self.copy(name, run_file(old, "version4"))
                 # Version 4 had no race, so that its runs end without one, whatever the default is now.
-                for out, said, more in ((old, "Continuing", scoring), (new, "Using LeNet-5", ["--final-scoring", "all"]), (old, "nothing to do", scoring)):
+                for out, said, more in ((old, "Continuing", scoring),
+                                        (new, "Using LeNet-5", ["--final-scoring", "all"]),
+                                        (old, "nothing to do", scoring)):
                     done = run(search + ["--out", out] + more)
                     self.assertEqual(done.returncode, 0, done.stderr)
                     self.assertIn(said, done.stderr)
-                compared = subprocess.run([sys.executable, os.path.join(SOURCE, "analysis", "compare_runs.py"), run_file(old, "version4"),
-                                           run_file(new, "version4")], capture_output=True, text=True)
+                compared = subprocess.run([sys.executable, os.path.join(SOURCE, "analysis", "compare_runs.py"),
+                                           run_file(old, "version4"), run_file(new, "version4")], capture_output=True,
+                                          text=True)
                 self.assertEqual(compared.stdout, "equal\n", compared.stderr)
         # The finished run of version 4 found the same.
         new = self.out("new-version-4-stopped.h5")

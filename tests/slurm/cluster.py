@@ -1,10 +1,11 @@
-"""A real Slurm for the tests of this folder: munged, slurmctld and slurmd, in a temporary folder and with ports of its own.
+"""A real Slurm for the tests of this folder: munged, slurmctld and slurmd, in a temporary folder and with ports of its
+own.
 
-Where this process may make namespaces, a cluster of two hosts has `one`, with the controller, and `two`. Each is a network, host
-name, mount and process namespace with its own munged and slurmd; a veth pair joins them. Nothing of it is to be seen
-outside, so its addresses clash with none, and the kernel ends all processes of a host with its first one, which ends as soon
-as its standard input does: no host outlives the test, however that ends. Elsewhere a cluster has one host, this machine, on
-loopback; it works as any user and ends only the processes that it started.
+Where this process may make namespaces, a cluster of two hosts has `one`, with the controller, and `two`. Each is a
+network, host name, mount and process namespace with its own munged and slurmd; a veth pair joins them. Nothing of it is
+to be seen outside, so its addresses clash with none, and the kernel ends all processes of a host with its first one,
+which ends as soon as its standard input does: no host outlives the test, however that ends. Elsewhere a cluster has one
+host, this machine, on loopback; it works as any user and ends only the processes that it started.
 """
 import contextlib
 import os
@@ -22,7 +23,8 @@ from program import FEW, PROGRAM, SOURCE, ProgramTest, episodes_in, let_go, quic
 DAEMONS = ("munged", "slurmctld", "slurmd")
 ADDRESSES = {"one": "10.77.0.1", "two": "10.77.0.2"}
 
-# No control groups (proctrack/linuxproc, task/none): they would need systemd, or the right to write to the machine's own.
+# No control groups (proctrack/linuxproc, task/none): they would need systemd, or the right to write to the machine's
+# own.
 # More cores than there may be: a job must not wait for another one to end.
 CONFIGURATION = """
 ClusterName=triseg
@@ -71,8 +73,9 @@ class ThisMachine:
 
     def start(self, words, log):
         with open(log, "ab") as file:
-            self.processes.append(subprocess.Popen(self.command(["setpriv", "--pdeathsig", "TERM", *words]),  # ends with the test
-                                                   stdin=subprocess.DEVNULL, stdout=file, stderr=file))
+            ends_with_the_test = self.command(["setpriv", "--pdeathsig", "TERM", *words])
+            self.processes.append(subprocess.Popen(ends_with_the_test, stdin=subprocess.DEVNULL, stdout=file,
+                                                   stderr=file))
 
     def stop(self):
         for process in reversed(self.processes):
@@ -92,22 +95,25 @@ class Namespaces(ThisMachine):
         os.mkdir(f"{folder}/{name}")
         script = (f"mount --bind '{folder}/{name}' '{folder}/host' && mount --bind '{folder}/hosts' /etc/hosts && "
                   f"echo {name} > /proc/sys/kernel/hostname && ip link set lo up && echo ready && read -r")
-        self.unshare = subprocess.Popen(["unshare", "--net", "--uts", "--mount", "--pid", "--fork", "--mount-proc", "bash", "-c",
-                                         script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.unshare = subprocess.Popen(["unshare", "--net", "--uts", "--mount", "--pid", "--fork",
+                                         "--mount-proc", "bash", "-c", script], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         if self.unshare.stdout.readline() != "ready\n":
             raise OSError(self.unshare.communicate()[1].strip())
         with open(f"/proc/{self.unshare.pid}/task/{self.unshare.pid}/children") as file:
             self.first_process = file.read().strip()
 
     def command(self, words):
-        return ["nsenter", "--target", self.first_process, "--net", "--uts", "--mount", "--pid", "--", *super().command(words)]
+        return ["nsenter", "--target", self.first_process, "--net", "--uts", "--mount", "--pid",
+                "--", *super().command(words)]
 
     def has(self, pid):
         return os.readlink(f"/proc/{pid}/ns/net") == os.readlink(f"/proc/{self.first_process}/ns/net")
 
     def ip(self, *words):
         """ip in this host's network, where a process has the number that it has for the test."""
-        subprocess.run(["nsenter", "--target", self.first_process, "--net", "ip", *words], check=True, capture_output=True, text=True)
+        subprocess.run(["nsenter", "--target", self.first_process, "--net", "ip", *words], check=True,
+                       capture_output=True, text=True)
 
     def stop(self):
         self.unshare.communicate()  # closes its standard input
@@ -135,13 +141,14 @@ def two_hosts(folder):
 
 
 class Cluster:
-    """hosts: the first one has the controller. one_host: why there is only one, where two were wanted. host_timeout: seconds
-    after which a host that does not answer is down."""
+    """hosts: the first one has the controller. one_host: why there is only one, where two were wanted. host_timeout:
+    seconds after which a host that does not answer is down."""
     def __init__(self, hosts_wanted, host_timeout):
         os.environ["PATH"] += ":/usr/sbin"
         missing = [daemon for daemon in DAEMONS if not shutil.which(daemon)]
         if missing:
-            raise AssertionError(f"not installed: {', '.join(missing)}; run scripts/install-dependencies.sh --for-tests")
+            raise AssertionError(
+                f"not installed: {', '.join(missing)}; run scripts/install-dependencies.sh --for-tests")
         self.folder = tempfile.mkdtemp(prefix="triseg-slurm-")
         os.chmod(self.folder, 0o755)
         for name in ("controller", "host"):
@@ -160,8 +167,9 @@ class Cluster:
         folder, first, port = self.folder, self.hosts[0], 20000 + os.getpid() % 10000 * 2
         nodes = "\n".join(f"NodeName={h.name} NodeAddr={h.address} CPUs=4 State=UNKNOWN" for h in self.hosts)
         files = {"slurm.conf": CONFIGURATION.format(
-                     folder=folder, user=pwd.getpwuid(os.getuid()).pw_name, controller=f"{first.name}({first.address})", port=port,
-                     slurmd_port=port + 1, host_timeout=self.host_timeout, nodes=nodes),
+                     folder=folder, user=pwd.getpwuid(os.getuid()).pw_name,
+                     controller=f"{first.name}({first.address})", port=port, slurmd_port=port + 1,
+                     host_timeout=self.host_timeout, nodes=nodes),
                  "cgroup.conf": "CgroupPlugin=cgroup/v1\n",  # not used, but slurmd wants one: v2 needs systemd to start
                  "mpi.conf": f"PMIxCliTmpDirBase={folder}/host\n"}  # in /tmp, which they share, the hosts would meet
         for name, content in files.items():
@@ -182,7 +190,8 @@ class Cluster:
         for host in self.hosts:
             host.start(["slurmd", "-D"], log)
         self.running = True
-        wait_for(90, "idle nodes", lambda: self.run("sinfo", "--noheader", "--Node", "--format=%T", check=False).split() ==
+        wait_for(90, "idle nodes",
+                 lambda: self.run("sinfo", "--noheader", "--Node", "--format=%T", check=False).split() ==
                  ["idle"] * len(self.hosts))
 
     def stop(self):
@@ -266,9 +275,9 @@ class SlurmTest(ProgramTest):
     @classmethod
     def submit(cls, name, *options, search=(), **environment):
         """The number of a job, with options of sbatch, that searches into out(NAME) and logs to NAME.log."""
-        return cls.cluster.run("env", *(f"{k}={v}" for k, v in ({"TRISEG": PROGRAM} | environment).items()), "sbatch", "--parsable",
-                               "--time=30", f"--output={cls.out(name)}.log", *options, "slurm/search.sbatch",
-                               *quick(*SEARCH, "--out", cls.out(name), *search)[1:])
+        return cls.cluster.run("env", *(f"{k}={v}" for k, v in ({"TRISEG": PROGRAM} | environment).items()), "sbatch",
+                               "--parsable", "--time=30", f"--output={cls.out(name)}.log", *options,
+                               "slurm/search.sbatch", *quick(*SEARCH, "--out", cls.out(name), *search)[1:])
 
     def ranks(self, job):
         """The running ranks of a job: a process and the name of its host each."""
@@ -305,8 +314,8 @@ class SlurmTest(ProgramTest):
                  lambda: (self.cluster.field(job, "JobState"), self.cluster.field(job, "Restarts")) == ("PENDING", "1"))
 
     def restart(self, job):
-        """Starts a job that goes back to the queue, its first time, sooner than the two minutes that Slurm lets it wait, but not
-        in the second in which its node still revokes the credential of the start before."""
+        """Starts a job that goes back to the queue, its first time, sooner than the two minutes that Slurm lets it
+        wait, but not in the second in which its node still revokes the credential of the start before."""
         self.wait_for_requeue(job)
         time.sleep(3)
         self.cluster.run("scontrol", "update", f"JobId={job}", "StartTime=now")

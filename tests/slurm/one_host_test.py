@@ -10,7 +10,8 @@ class OneHost(SlurmTest):
     def setUpClass(cls):
         super().setUpClass()
         # A limit of one minute, the shortest there is, leaves a quarter of it for the commit.
-        cls.short = cls.submit_stand_in("short", 'trap "echo stopped; exit 85" USR2; while true; do sleep 0.1; echo working; done',
+        cls.short = cls.submit_stand_in("short", 'trap "echo stopped; exit 85" USR2; while true; do sleep 0.1; echo '
+                                        'working; done',
                                         "--time=1")
 
     @classmethod
@@ -39,8 +40,10 @@ class OneHost(SlurmTest):
         self.assert_plain("whole")
 
     def test_a_container_runs_the_ranks(self):
-        self.stand_in("apptainer", f'[[ "$1 $2 $3" == "exec tri seg.sif triseg" ]] || exit 1; shift 3; "{PROGRAM}" "$@"')
-        job = self.submit("container", "--ntasks=2", TRISEG_IMAGE="tri seg.sif", PATH=self.cluster.folder + ":" + os.environ["PATH"])
+        self.stand_in("apptainer",
+                      f'[[ "$1 $2 $3" == "exec tri seg.sif triseg" ]] || exit 1; shift 3; "{PROGRAM}" "$@"')
+        job = self.submit("container", "--ntasks=2", TRISEG_IMAGE="tri seg.sif",
+                          PATH=self.cluster.folder + ":" + os.environ["PATH"])
         self.assert_completes(job, "container")
         self.assertIn("transport mpi: 2 ranks", self.log("container"))
         self.assert_plain("container")
@@ -72,7 +75,8 @@ class OneHost(SlurmTest):
         self.assertRegex(self.log(tasks[requeued]), r"Continuing .* at episode [0-9]")
 
     def test_requeues_have_an_end(self):
-        job = self.submit_stand_in("endless", 'echo "12:00:00 Continuing x at episode $RANDOM$RANDOM of 9" >&2; exit 85',
+        job = self.submit_stand_in("endless",
+                                   'echo "12:00:00 Continuing x at episode $RANDOM$RANDOM of 9" >&2; exit 85',
                                    TRISEG_MAX_REQUEUES=1)
         self.restart(job)
         self.assertEqual(self.wait_for_end(job), "FAILED")

@@ -129,16 +129,19 @@ class TwoHosts(HostsTest):
         again = re.match(r"Job ([0-9]+): ", self.cluster.run(PROGRAM, *command))[1]
         self.assertEqual(self.wait_for_end(f"{again}_1"), "COMPLETED")
         with open(os.path.join(out, "slurm", "2.log")) as log:
-            self.assertRegex(log.read(), "Committed; job .* goes back to the queue(?s:.*)Continuing .*: 0 of 1 run finished, [1-9][0-9]* episodes")
+            self.assertRegex(log.read(), "Committed; job .* goes back to the queue(?s:.*)Continuing .*: 0 of 1 run "
+                             "finished, [1-9][0-9]* episodes")
         # One allocation in two groups.
-        self.assertEqual(self.wait_for_end(self.by_hand("groups", "--ntasks=2", file, "--out", alone), 180), "COMPLETED", self.log("groups"))
+        self.assertEqual(self.wait_for_end(self.by_hand("groups", "--ntasks=2", file, "--out", alone), 180),
+                         "COMPLETED", self.log("groups"))
         self.assertIn("2 groups of ranks", self.log("groups"))
         for index in range(8):
             self.assert_equal_files(path(out, index), path(alone, index))
         self.halving()
 
     def by_hand(self, name, tasks, file, *arguments):
-        return self.cluster.run("env", f"TRISEG={PROGRAM}", "sbatch", "--parsable", "--time=30", f"--output={self.out(name)}.log", *tasks.split(),
+        return self.cluster.run("env", f"TRISEG={PROGRAM}", "sbatch", "--parsable",
+                                "--time=30", f"--output={self.out(name)}.log", *tasks.split(),
                                 "slurm/sweep.sbatch", file, *arguments)
 
     def halving(self):
@@ -146,8 +149,10 @@ class TwoHosts(HostsTest):
         file, out = self.out("halving.toml"), self.out("halved")
         self.write_sweep(file, "[halving]\nrungs = [64]\n[grid]\nseed = [1, 2, 3, 4]\n", "--episodes", "192")
         array = self.by_hand("by-hand", "--ntasks=1 --array=0-0", file, "--out", out, "--index-step", "2")
-        self.assertEqual(self.wait_for_end(f"{array}_0"), "COMPLETED", self.log("by-hand"))  # two of the four: none goes on yet
-        said = self.cluster.run(PROGRAM, "sweep", file, "--submit", "--out", out, "--tasks", "2", "--ranks-per-run", "2", "--rank-timeout", "77")
+        # Two of the four: none goes on yet.
+        self.assertEqual(self.wait_for_end(f"{array}_0"), "COMPLETED", self.log("by-hand"))
+        said = self.cluster.run(PROGRAM, "sweep", file, "--submit", "--out", out, "--tasks", "2",
+                                "--ranks-per-run", "2", "--rank-timeout", "77")
         first, second = re.findall("Job ([0-9]+): ", said)
         for task in range(2):
             self.assertEqual(self.wait_for_end(f"{second}_{task}"), "COMPLETED")
@@ -176,8 +181,10 @@ class CutOff(LosingAHost):
     def test_a_rank_on_a_host_that_is_cut_off_ends_the_job_which_then_continues(self):
         waiting = ["--rank-timeout", "3"]
         job = self.cut_off("cut", *self.spread, search=waiting)
-        wait_for(60, "the end of the job on the first host", lambda: self.cluster.field(job, "JobState") in ("COMPLETING", "FAILED"))
-        self.assertIn("triseg: error: rank 0: MPI: gather: rank 1 on host two did not answer within 3 s", self.log("cut"))
+        wait_for(60, "the end of the job on the first host",
+                 lambda: self.cluster.field(job, "JobState") in ("COMPLETING", "FAILED"))
+        self.assertIn("triseg: error: rank 0: MPI: gather: rank 1 on host two did not answer within 3 s",
+                      self.log("cut"))
         self.assertEqual(self.cluster.field(job, "ExitCode"), "1:0")
         # What is left of the cluster continues it.
         self.assert_completes(self.submit("cut", "--nodelist=one", "--ntasks=2", search=waiting), "cut")

@@ -240,7 +240,8 @@ def budgets(found, board):
         return None
     few = f" The best {len(shown)} of {len(order)} settings are drawn." if len(shown) < len(order) else ""
     legend = tuple(zip(COLOURS, shown))
-    band = "lines are means over the seeds, bands go from the worst seed to the best, both as far as every seed has come." + few
+    band = ("lines are means over the seeds, bands go from the worst seed to the best, both as far as every seed has "
+            "come." + few)
     gain = budget_plot(found, shown, gains, "best gain so far")
     figures = [Figure("budget-gain", "What a budget buys: gain", gain.svg("Best gain so far over episodes, by setting"),
                       "Best reward so far less that of the start on the same images, higher is better: of one batch of "

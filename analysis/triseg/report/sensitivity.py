@@ -26,8 +26,10 @@ def read(path, run):
         entries = [values[all_] for *_, all_ in FIGURES]
         entries += [site[name] for site in values["sites"] for *_, alone, without, _ in FIGURES
                     for name in (alone, without, "kd_saved")]
-        if not all(isinstance(entry[end], (int, float)) and math.isfinite(entry[end]) for entry in entries for end in ENDS):
-            raise ValueError("a number is not finite, as the bounds of intervals from a single record of images are not")
+        if not all(isinstance(entry[end], (int, float)) and math.isfinite(entry[end]) for entry in entries
+                   for end in ENDS):
+            raise ValueError(
+                "a number is not finite, as the bounds of intervals from a single record of images are not")
         if not all(isinstance(values[name], str) for name in ("split", "repair", "result")):
             raise ValueError("a name is no text")
         codes = {site["site"]: [site["codes"][code] for code in CODES] for site in values["sites"]}
@@ -100,5 +102,6 @@ def saved(values):
         value, low, high = (entry[end] for end in ENDS)
         plot.whisker(i, value, low, high, "c-green", f"{names[i]}: {value:.4g} [{low:.4g}, {high:.4g}]")
     return Figure("sensitivity-saved", "KD saved by leaving a site exact", plot.svg("KD saved by leaving a site exact"),
-                  "KD with all staircases less KD with all but this one, paired over records of 125 images; lines are 95 % "
-                  "intervals. Right of 0 the site's staircase costs KD; left of 0 its errors cancel those of others.")
+                  "KD with all staircases less KD with all but this one, paired over records of 125 images; lines are "
+                  "95 % intervals. Right of 0 the site's staircase costs KD; left of 0 its errors cancel those of "
+                  "others.")

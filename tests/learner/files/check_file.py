@@ -1,8 +1,8 @@
 """Reads every dataset and attribute of an HDF5 file with h5py and compares them with expected ones.
 
 Usage: check_file.py FILE EXPECTED.json SKIPPED
-EXPECTED maps "/group/dataset", "@root_attribute" and "/group@attribute" to {"dtype", "values"}; SKIPPED names entries, separated
-by commas, that must exist but may hold anything. Exits with 1 and names what differs.
+EXPECTED maps "/group/dataset", "@root_attribute" and "/group@attribute" to {"dtype", "values"}; SKIPPED names entries,
+separated by commas, that must exist but may hold anything. Exits with 1 and names what differs.
 """
 import json
 import sys

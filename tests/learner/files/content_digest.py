@@ -2,8 +2,8 @@
 
     content_digest.py RUN.h5
 
-Prints the digest of a run file, computed anew. Exit status: 0 if the file stores the same, 1 if it stores another, 2 if it
-cannot be read.
+Prints the digest of a run file, computed anew. Exit status: 0 if the file stores the same, 1 if it stores another, 2 if
+it cannot be read.
 """
 import hashlib
 import os

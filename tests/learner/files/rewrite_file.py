@@ -14,10 +14,11 @@ def repack(name, *options):
 
 
 def copy(name, libver, userblock_size=0, **options):
-    """A copy by h5py in a format from `libver` to that of HDF5 1.10, for what h5py's HDF5 knows beyond it triseg's need not read.
-    More than eight attributes of an object lie in dense storage where the format has it."""
+    """A copy by h5py in a format from `libver` to that of HDF5 1.10, for what h5py's HDF5 knows beyond it triseg's need
+    not read. More than eight attributes of an object lie in dense storage where the format has it."""
     path = os.path.join(folder, f"h5py-{name}.h5")
-    with h5py.File(source, "r") as old, h5py.File(path, "w", libver=(libver, "v110"), userblock_size=userblock_size) as new:
+    with h5py.File(source, "r") as old, h5py.File(path, "w", libver=(libver, "v110"),
+                                                  userblock_size=userblock_size) as new:
         def visit(path, of):
             if isinstance(of, h5py.Group):
                 to = new.require_group(path)

@@ -9,10 +9,11 @@ import numpy
 from content_digest import ContentDigest
 
 SIDES = ["input_channels", "input_height", "input_width", "classes"]
-COLUMNS = ["name", "operation", "inputs", "channels", "height", "width", "window_height", "window_width", "stride_y", "stride_x",
-           "dilation_y", "dilation_x", "pad_top", "pad_left", "pad_bottom", "pad_right", "ceil", "groups", "count_padding", "relu"]
-ROOT = ["network", "backend", "data", "data_sha256", "creator", "creator_version", "file_time", "command_line", "seed", "epochs",
-        "float_accuracy", "int8_test_accuracy"]
+COLUMNS = ["name", "operation", "inputs", "channels", "height", "width", "window_height", "window_width", "stride_y",
+           "stride_x", "dilation_y", "dilation_x", "pad_top", "pad_left", "pad_bottom", "pad_right", "ceil", "groups",
+           "count_padding", "relu"]
+ROOT = ["network", "backend", "data", "data_sha256", "creator", "creator_version", "file_time", "command_line", "seed",
+        "epochs", "float_accuracy", "int8_test_accuracy"]
 GROUP = ["index", "output_scale", "output_zero_point", "lowest", "highest"]
 PARTS = {"convolution": ["weights", "weight_scale", "bias", "multiplier"], "table": ["@map_count", "maps"],
          "concatenate": ["@map_count", "maps"], "constant": ["codes"]}
@@ -67,8 +68,8 @@ def layers_of(old):
             fc = at["window_height"] == side and at["pad_top"] == 0
             layers.append({"node": name.decode(), "name": name, "kind": b"fc" if fc else b"conv",
                            "in_channels": channels * side * side if fc else channels, "out_channels": at["channels"],
-                           "kernel": 1 if fc else at["window_height"], "stride": at["stride_y"], "padding": at["pad_top"],
-                           "pool": 1, "relu": at["relu"]})
+                           "kernel": 1 if fc else at["window_height"], "stride": at["stride_y"],
+                           "padding": at["pad_top"], "pool": 1, "relu": at["relu"]})
         channels, side = at["channels"], at["height"]
     return layers
 
@@ -117,7 +118,8 @@ with h5py.File(sys.argv[1], "r") as old, h5py.File(sys.argv[2], "w") as file:
             for column in COLUMNS:
                 new.dataset(f"/network/nodes/{column}", old[f"network/nodes/{column}"][()])
         else:
-            for side, name_now in (("input_channels", "input_channels"), ("input_side", "input_height"), ("classes", "classes")):
+            for side, name_now in (("input_channels", "input_channels"), ("input_side", "input_height"),
+                                   ("classes", "classes")):
                 new.attribute("/network", side, old["network"].attrs[name_now])
             new.dataset("/network/default_attention", old["network/default_attention"][()])
             layers = layers_of(old)

@@ -9,15 +9,17 @@ from content_digest import ContentDigest, tables
 TYPES = {"u8": "u1", "s8": "i1", "s32": "i4", "u64": "u8", "f32": "f4", "f64": "f8"}
 L, N, U, E, F, K, R, P = 4, 6, 3, 1, 0, 2, 1, 1
 REPAIRED = {"conv2": 16, "fc1": 120, "fc2": 84, "fc3": 10}
-SIZES = {"Y": 7, "I": 1, "A": 0, "L": L, "N": N, "U": U, "E": E, "F": F, "K": K, "R": R, "P": P, "M": len(REPAIRED), "C": sum(REPAIRED.values())}
+SIZES = {"Y": 7, "I": 1, "A": 0, "L": L, "N": N, "U": U, "E": E, "F": F, "K": K, "R": R, "P": P, "M": len(REPAIRED),
+         "C": sum(REPAIRED.values())}
 SITES = ["conv1", "conv2", "fc1", "fc2"]
 IMAGES, RIGHT, TEACHER, STUDENT = 32, 20, 5, 3
 EPISODE_KD = [(i + 1) / 3 for i in range(N)]
 
 codes = numpy.array([[[1 + i + s, 2 + i + s, 3 + i + s, 4 + i + s] for s in range(L)] for i in range(N)], "u1")
 special = {
-    "/@format": "triseg-run", "/@status": "finished", "/@model": "lenet5", "/@model_display_name": "LeNet-5", "/@seed": 2**63,
-    "/@schema_version": 7, "/@repair": "layer", "/@attention_layers": "conv1,conv2", "/@config": "episodes-per-update = 2\n", "/@episodes_total": N, "/@attention_weight": 0.0,
+    "/@format": "triseg-run", "/@status": "finished", "/@model": "lenet5", "/@model_display_name": "LeNet-5",
+    "/@seed": 2**63, "/@schema_version": 7, "/@repair": "layer", "/@attention_layers": "conv1,conv2",
+    "/@config": "episodes-per-update = 2\n", "/@episodes_total": N, "/@attention_weight": 0.0,
     "/network/input_channels": 3, "/network/input_height": 32, "/network/input_width": 32, "/network/classes": 10,
     "/network/nodes/name": ["conv1", "conv1.pool", "conv2", "conv2.pool", "fc1", "fc2", "fc3"],
     "/network/nodes/operation": ["convolution", "maximum"] * 2 + ["convolution"] * 3,
@@ -29,15 +31,16 @@ special = {
     "/network/nodes/relu": [1, 0, 1, 0, 1, 1, 0],
     "/sites/name": SITES, "/sites/kind": ["conv", "conv", "fc", "fc"], "/sites/scale": 0.25, "/sites/zero_point": 0,
     "/sites/record_key": [f"block_output.{s}" if s[0] == "c" else f"classifier.{s}.out" for s in SITES],
-    "/sites/tmax": 40, "/episodes/tmax": 40, "/evaluations/tmax": 40, "/top/tmax": 40, "/sites/init_codes": codes[0], "/sites/mse_codes": codes[1], "/sites/start_codes": codes[1],
+    "/sites/tmax": 40, "/episodes/tmax": 40, "/evaluations/tmax": 40, "/top/tmax": 40, "/sites/init_codes": codes[0],
+    "/sites/mse_codes": codes[1], "/sites/start_codes": codes[1],
     "/sites/histogram": numpy.arange(L * 256).reshape(L, 256),
     "/episodes/iteration": [i // 2 for i in range(N)], "/episodes/codes": codes, "/episodes/kd_sum": EPISODE_KD,
     "/episodes/kd": [x / IMAGES for x in EPISODE_KD], "/episodes/reward": [-x / IMAGES for x in EPISODE_KD],
     "/updates/iteration": [0, 1, 2], "/updates/clip_fraction": 0.25, "/evaluations/codes": codes[:E],
     "/top/origin": ["episode", "init"], "/top/episode": [3, 0], "/top/codes": codes[[3, 0]],
-    "/top/reward": [-EPISODE_KD[3] / IMAGES, -1], "/selected/top_index": 1, "/selected/codes": codes[0], "/selected/tmax": 40,
-    "/top/validation_record_rewards": -8.0, "/selected/test_mcnemar_p": 0.7265625, "/selected/within_error_of_best": 2,
-    "/selected/gap_kd": 0.0, "/selected/gap_accuracy_student": 0.0,
+    "/top/reward": [-EPISODE_KD[3] / IMAGES, -1], "/selected/top_index": 1, "/selected/codes": codes[0],
+    "/selected/tmax": 40, "/top/validation_record_rewards": -8.0, "/selected/test_mcnemar_p": 0.7265625,
+    "/selected/within_error_of_best": 2, "/selected/gap_kd": 0.0, "/selected/gap_accuracy_student": 0.0,
     "/selected/repair_layer": list(REPAIRED), "/selected/repair_channels": list(REPAIRED.values()),
     "/selected/repair_multiplier": 0.5, "/selected/repair_bias": -7,
     "/checkpoint/next_iteration": 3,
@@ -69,20 +72,22 @@ def drop(b, c, n):
     return [-100 * largest_drop(c, b, n), 100 * largest_drop(b, c, n)]
 
 
-intervals = {"test_accuracy_student": wilson(RIGHT + STUDENT, IMAGES), "test_accuracy_teacher": wilson(RIGHT + TEACHER, IMAGES),
+intervals = {"test_accuracy_student": wilson(RIGHT + STUDENT, IMAGES),
+             "test_accuracy_teacher": wilson(RIGHT + TEACHER, IMAGES),
              "test_accuracy_drop": drop(TEACHER, STUDENT, IMAGES)}
 
 
 # The layers of LeNet-5: side and channels of the input, channels of the output, kernel, side of the output. None pads.
 LENET = [(32, 3, 6, 5, 28), (14, 6, 16, 5, 10), (1, 400, 120, 1, 1), (1, 120, 84, 1, 1), (1, 84, 10, 1, 1)]
 ADD8, ADD32, MULTIPLY8, MULTIPLY32, SRAM64 = ENERGIES = 1.0, 2.0, 4.0, 8.0, 64.0
-special |= {f"/@energy_{name}": energy for name, energy in zip(("add8", "add32", "multiply8", "multiply32", "sram_read64"), ENERGIES)}
+special |= {f"/@energy_{name}": energy
+            for name, energy in zip(("add8", "add32", "multiply8", "multiply32", "sram_read64"), ENERGIES)}
 
 
 def cost(rows):
     """The cost model of docs/cost-model.md for codes (L, 4): figures by the names they have in the file."""
-    total = dict.fromkeys(("covered", "activations", "entropy_bits", "coded_bits", "multiplications", "skipped", "constant", "energy",
-                           "energy_exact", "energy_exact_skipping"), 0.0)
+    total = dict.fromkeys(("covered", "activations", "entropy_bits", "coded_bits", "multiplications", "skipped",
+                           "constant", "energy", "energy_exact", "energy_exact_skipping"), 0.0)
     site = {}
     for i, (side, inputs, outputs, kernel, out_side) in enumerate(LENET):
         m = out_side**2 * outputs * inputs * kernel**2
@@ -101,8 +106,10 @@ def cost(rows):
             made = LENET[i - 1][4]**2 * LENET[i - 1][2]
             skipping = m * (1 - shares["exact_zero"]) * (MULTIPLY8 + ADD32) + 8 * read + weights
             staircase = (m * ((shares["v1"] + shares["v2"]) * ADD32 + passed * (MULTIPLY8 + ADD32))
-                         + out_side**2 * outputs * 2 * (MULTIPLY32 + ADD32) + made * 3 * ADD8 + bits["coded_bits"] * read + weights)
-            for name, value in (shares | bits | {"multiplications": m, "energy": staircase, "energy_exact": exact}).items():
+                         + out_side**2 * outputs * 2 * (MULTIPLY32 + ADD32) + made * 3 * ADD8 +
+                         bits["coded_bits"] * read + weights)
+            for name, value in (shares | bits |
+                                {"multiplications": m, "energy": staircase, "energy_exact": exact}).items():
                 site.setdefault("site_" + name, []).append(value)
             total["activations"] += made
             total["covered"] += made * (1 - passed)
@@ -110,7 +117,8 @@ def cost(rows):
             total["constant"] += m * (shares["v1"] + shares["v2"])
             for name, value in bits.items():
                 total[name] += made * value
-        for name, value in (("multiplications", m), ("energy", staircase), ("energy_exact", exact), ("energy_exact_skipping", skipping)):
+        for name, value in (("multiplications", m), ("energy", staircase), ("energy_exact", exact),
+                            ("energy_exact_skipping", skipping)):
             total[name] += value
     total["coverage"] = total.pop("covered") / total["activations"]
     for name in ("entropy_bits", "coded_bits"):
@@ -126,7 +134,8 @@ for column in ("coverage", "energy"):
     special["/top/" + column] = [cost(row)[column] for row in special["/top/codes"]]
 # Both rows of /top pass as much and score alike, so the one of less energy is the front.
 best = min(range(K), key=lambda row: special["/top/energy"][row])
-special |= {"/pareto/top_index": best, "/pareto/coverage": special["/top/coverage"][best], "/pareto/energy": special["/top/energy"][best]}
+special |= {"/pareto/top_index": best, "/pareto/coverage": special["/top/coverage"][best],
+            "/pareto/energy": special["/top/energy"][best]}
 
 
 def value_of(path):
@@ -137,9 +146,10 @@ def value_of(path):
     if bound:
         return intervals[bound[1]][bound[2] == "high"]
     # The columns of a score, whatever their prefix.
-    for end, value in {"kd_sum": 8.0, "attention_sum": 0.0, "both_right": RIGHT, "teacher_only": TEACHER, "student_only": STUDENT,
-                       "student_images": 1, "images": IMAGES, "kd": 8.0 / IMAGES, "attention": 0.0,
-                       "accuracy_teacher": 100 * (RIGHT + TEACHER) / IMAGES, "accuracy": 100 * (RIGHT + STUDENT) / IMAGES,
+    for end, value in {"kd_sum": 8.0, "attention_sum": 0.0, "both_right": RIGHT, "teacher_only": TEACHER,
+                       "student_only": STUDENT, "student_images": 1, "images": IMAGES, "kd": 8.0 / IMAGES,
+                       "attention": 0.0, "accuracy_teacher": 100 * (RIGHT + TEACHER) / IMAGES,
+                       "accuracy": 100 * (RIGHT + STUDENT) / IMAGES,
                        "accuracy_student": 100 * (RIGHT + STUDENT) / IMAGES}.items():
         if name.endswith(end):
             return value

@@ -1,5 +1,5 @@
-"""triseg for Spack, from the checkout that this file lies in: `spack repo add packaging/spack && spack install triseg`. It has not been
-run: no Spack was at hand. Versions are the oldest that triseg is built with, Debian 12's."""
+"""triseg for Spack, from the checkout that this file lies in: `spack repo add packaging/spack && spack install triseg`.
+It has not been run: no Spack was at hand. Versions are the oldest that triseg is built with, Debian 12's."""
 from pathlib import Path
 
 from spack.package import *
