@@ -30,12 +30,12 @@ struct Fixture {
   QuantizedNetwork& model = problem.model;
   std::vector<Codes> codes;
 
-  Fixture(const std::string& name, Scheme scheme) : network(make_recipe(name).network) {
+  Fixture(const std::string& name, Scheme scheme, int steps = 12) : network(make_recipe(name).network) {
     set_training_threads(1);
     training = lay_out(network, data, Split::search);
     const PixelStatistics statistics = pixel_statistics(training);
     TrainableNetwork trainable(make_recipe(name), scheme, statistics.mean, statistics.standard_deviation, 1, "cpu");
-    for (int i = 0; i < 12; ++i)
+    for (int i = 0; i < steps; ++i)
       trainable.step(pixels(i % 4), std::span(training.labels).subspan((i % 4) * batch, batch),
                      {.learning_rate = 0.02});
     trainable.fold();
@@ -78,7 +78,7 @@ void expect_the_distillation_of_the_int8_engine(const Fixture& f) {
   EXPECT_NEAR(f.make().step(f.pixels(0), still), f.kd({}), 1e-5 * (1 + f.kd({})));
 
   RepairNetwork moved = f.make();
-  for (int i = 0; i < 5; ++i) moved.step(f.pixels(i % 4), {.multiplier_rate = 0.02, .bias_rate = 0.5});
+  for (int i = 0; i < 3; ++i) moved.step(f.pixels(i % 4), {.multiplier_rate = 0.02, .bias_rate = 0.5});
   const Repair repair = moved.repair();
   EXPECT_NE(f.kd(repair), f.kd({}));
   EXPECT_NEAR(f.make(repair).step(f.pixels(1), still), f.kd(repair, 1), 1e-5 * (1 + f.kd(repair, 1)));
@@ -87,13 +87,13 @@ void expect_the_distillation_of_the_int8_engine(const Fixture& f) {
 TEST(RepairNetwork, ComputesTheDistillationOfTheInt8Engine) {
   for (Scheme scheme : {Scheme::fbgemm, Scheme::qnnpack})
     expect_the_distillation_of_the_int8_engine(Fixture("lenet5", scheme));
-  expect_the_distillation_of_the_int8_engine(Fixture("alexnet", Scheme::fbgemm));
+  expect_the_distillation_of_the_int8_engine(Fixture("alexnet", Scheme::fbgemm, 4));
 }
 
 TEST(RepairNetwork, ComputesTheDistillationOfBranchesAdditionsAndConcatenations) {
-  expect_the_distillation_of_the_int8_engine(Fixture("resnet8", Scheme::fbgemm));
-  expect_the_distillation_of_the_int8_engine(Fixture("resnet8", Scheme::qnnpack));
-  expect_the_distillation_of_the_int8_engine(Fixture("squeezenet", Scheme::fbgemm));
+  expect_the_distillation_of_the_int8_engine(Fixture("resnet8", Scheme::fbgemm, 4));
+  expect_the_distillation_of_the_int8_engine(Fixture("resnet8", Scheme::qnnpack, 4));
+  expect_the_distillation_of_the_int8_engine(Fixture("squeezenet", Scheme::fbgemm, 4));
 }
 
 /// Random images of a network's input.
@@ -251,7 +251,7 @@ TEST(RepairNetwork, WhatPassesIsHeldAtWhatWasObserved) {
   const auto after = [&](bool held) {
     RepairNetwork network = f.make();
     for (int i = 0; held && i < 4; ++i) network.observe(f.pixels(i));
-    for (int i = 0; i < 400; ++i) network.step(f.pixels(i % 4), {.multiplier_rate = 0.01, .bias_rate = 0.2});
+    for (int i = 0; i < 250; ++i) network.step(f.pixels(i % 4), {.multiplier_rate = 0.01, .bias_rate = 0.2});
     return passed(network.repair());
   };
   const double before = passed({});
