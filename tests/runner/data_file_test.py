@@ -89,7 +89,7 @@ class DataFile(ProgramTest):
 
     def test_memory_does_not_grow_with_the_data_set(self):
         teacher, sizes = self.model_for("old.h5"), []
-        for count in (23000, 75000):  # 71 MB, 230 MB
+        for count in (23000, 45000):  # 71 MB, 138 MB
             self.write_large("fashion-mnist.h5", count)
             arguments = quick("--data", self.out("fashion-mnist.h5"), "--teacher", teacher, "--out",
                               self.out(str(count)), "--episodes", "64", "--threads", "1")
