@@ -19,7 +19,7 @@ class ImportedSearch(Importing):
     def triseg(self, *words):
         done = subprocess.run([PROGRAM, *map(str, words)], capture_output=True, text=True, timeout=120, cwd=self.folder)
         self.assertEqual(done.returncode, 0, done.stderr)
-        return done.stdout + done.stderr
+        return done
 
     def test_search_and_evaluation(self):
         images = pixels((3, 12, 12), TRAIN + TEST)
@@ -41,12 +41,12 @@ class ImportedSearch(Importing):
             for split, rows in ("train", slice(0, TRAIN)), ("test", slice(TRAIN, None)):
                 file[f"{split}/images"], file[f"{split}/labels"] = images[rows], labels[rows].astype(np.uint8)
 
-        said = self.triseg("search", "--teacher", "net.h5", "--data", "waves.h5", "--episodes", 64, "--calib-batches", 2,
+        done = self.triseg("search", "--teacher", "net.h5", "--data", "waves.h5", "--episodes", 64, "--calib-batches", 2,
                            "--batch-size", 16, "--top-k", 4, "--out", "out")
-        self.assertIn(f"net.h5 does not say which images it was trained on: those of {self.folder}/waves.h5 are taken", said)
+        self.assertIn(f"net.h5 does not say which images it was trained on: those of {self.folder}/waves.h5 are taken", done.stderr)
         result = self.folder / "out" / "tri_ppo_int_codes" / "net.json"
         self.assertEqual(len(json.loads(result.read_text())["layers"]), 3)
-        scores = json.loads(self.triseg("evaluate", result, "--teacher", "net.h5", "--format", "json"))
+        scores = json.loads(self.triseg("evaluate", result, "--teacher", "net.h5", "--format", "json").stdout)
         self.assertEqual(scores["acc_teacher"], 100.0)
 
 
