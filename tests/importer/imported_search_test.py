@@ -1,4 +1,5 @@
-"""An imported network from its ONNX file to a searched student, through the program, on images whose labels the ONNX file chose."""
+"""An imported network from its ONNX file to a searched student, through the program, on images whose labels the ONNX
+file chose."""
 
 import json
 import os
@@ -41,9 +42,10 @@ class ImportedSearch(Importing):
             for split, rows in ("train", slice(0, TRAIN)), ("test", slice(TRAIN, None)):
                 file[f"{split}/images"], file[f"{split}/labels"] = images[rows], labels[rows].astype(np.uint8)
 
-        done = self.triseg("search", "--teacher", "net.h5", "--data", "waves.h5", "--episodes", 64, "--calib-batches", 2,
-                           "--batch-size", 16, "--top-k", 4, "--out", "out")
-        self.assertIn(f"net.h5 does not say which images it was trained on: those of {self.folder}/waves.h5 are taken", done.stderr)
+        done = self.triseg("search", "--teacher", "net.h5", "--data", "waves.h5", "--episodes", 64,
+                           "--calib-batches", 2, "--batch-size", 16, "--top-k", 4, "--out", "out")
+        self.assertIn(f"net.h5 does not say which images it was trained on: those of {self.folder}/waves.h5 are taken",
+                      done.stderr)
         result = self.folder / "out" / "tri_ppo_int_codes" / "net.json"
         self.assertEqual(len(json.loads(result.read_text())["layers"]), 3)
         scores = json.loads(self.triseg("evaluate", result, "--teacher", "net.h5", "--format", "json").stdout)
