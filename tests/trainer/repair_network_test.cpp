@@ -251,7 +251,7 @@ TEST(RepairNetwork, WhatPassesIsHeldAtWhatWasObserved) {
   const auto after = [&](bool held) {
     RepairNetwork network = f.make();
     for (int i = 0; held && i < 4; ++i) network.observe(f.pixels(i));
-    for (int i = 0; i < 250; ++i) network.step(f.pixels(i % 4), {.multiplier_rate = 0.01, .bias_rate = 0.2});
+    for (int i = 0; i < 400; ++i) network.step(f.pixels(i % 4), {.multiplier_rate = 0.01, .bias_rate = 0.2});
     return passed(network.repair());
   };
   const double before = passed({});
