@@ -156,8 +156,8 @@ class LiveView(ProgramTest):
         lines = screen.lines()
         at = lines.index("triseg: stopping after this iteration; Ctrl-C ends it at once")
         self.assertRegex("\n".join(masked(lines[at + 1:])),
-                         r"^episodes: 0/0, 0 episodes/s, ETA 0 \+ final scoring, .*\n0 Seconds: .*\n0 Stopped by a "
-                         r"signal at episode 0 of 0;.*$")
+                         r"^episodes: 0/0, 0 episodes/s, ETA 0 \+ final scoring, .*\n0 Best gain of an episode: .*\n"
+                         r"0 Seconds: .*\n0 Stopped by a signal at episode 0 of 0;.*$")
         self.assertNotIn("[#", "\n".join(lines))
 
     def test_there_is_none_where_the_terminal_is_dumb_or_nothing_is_to_be_said(self):
