@@ -15,19 +15,21 @@ namespace triseg {
 /// In which order an ONNX tensor has the elements of a value (C, H, W).
 enum class Order { nchw, nhwc, flat_chw, flat_hwc };
 
-/// What a real function of one real number leaves of it, within bounds.
+/// The numbers that a function of one number makes of the codes of a value, within bounds.
 struct Tail {
-  std::function<float(float)> function;  ///< none: the number itself
+  std::vector<float> reals;  ///< (256) that of each code; none: the function is identity
+  double factor = 1;         ///< of a function that multiplies by a positive number; 0 of any other
   double lower = -std::numeric_limits<double>::infinity();
   double upper = std::numeric_limits<double>::infinity();
 
   bool bounded() const {
     return lower > -std::numeric_limits<double>::infinity() || upper < std::numeric_limits<double>::infinity();
   }
-  bool plain() const { return !function && !bounded(); }
-  float operator()(float x) const;
+  bool plain() const { return reals.empty() && !bounded(); }
+  /// What a code of a value of this scale becomes.
+  float operator()(const CodeScale& scale, int code) const;
   /// The tail of f behind this one.
-  Tail then(std::function<float(float)> f) const;
+  Tail then(const CodeScale& scale, const std::function<float(float)>& f) const;
 };
 
 /// A node whose output has no scale yet.

@@ -9,14 +9,16 @@
 
 namespace triseg {
 
-float Tail::operator()(float x) const {
-  const float y = function ? function(x) : x;
+float Tail::operator()(const CodeScale& scale, int code) const {
+  const float y = reals.empty() ? float(scale.scale) * float(code - scale.zero_point) : reals[code];
   return static_cast<float>(std::min(std::max(double(y), lower), upper));
 }
 
-Tail Tail::then(std::function<float(float)> f) const {
-  if (plain()) return {std::move(f)};
-  return {[before = *this, f = std::move(f)](float x) { return f(before(x)); }};
+Tail Tail::then(const CodeScale& scale, const std::function<float(float)>& f) const {
+  Tail result;
+  result.factor = 0;
+  for (int q = 0; q < 256; ++q) result.reals.push_back(f((*this)(scale, q)));
+  return result;
 }
 
 namespace {
@@ -54,7 +56,7 @@ std::uint8_t code(float real, const Codes& to) {
 
 CodeMap map_of(const CodeScale& from, const Tail& tail, const Codes& to) {
   CodeMap map{};
-  for (int q = 0; q < 256; ++q) map[q] = code(tail(float(from.scale) * float(q - from.zero_point)), to);
+  for (int q = 0; q < 256; ++q) map[q] = code(tail(from, q), to);
   return map;
 }
 
@@ -82,7 +84,9 @@ Shape Builder::shape_of(const OnnxNode& at, const Node& node, const std::vector<
     shape = nodes.back().shape;
   } catch (const Error& error) {
     nodes.resize(before);
-    graph_.refuse(at, "{}", error.what());
+    const std::string what = error.what();
+    const std::size_t start = what.find(": node it: ");
+    graph_.refuse(at, "{}", start == std::string::npos ? what : what.substr(start + 11));
   }
   nodes.resize(before);
   return shape;
@@ -92,14 +96,13 @@ int Builder::add(const OnnxNode& at, Node node, QuantizedNode numbers, const Onn
                  const std::vector<std::string>& sources) {
   const Shape shape = shape_of(at, node);
   node.shape = shape;
-  node.name = unique_name(node.name, [&](const std::string& name) {
-    return std::any_of(network.network.nodes.begin(), network.network.nodes.end(),
-                       [&](const Node& other) { return other.name == name; });
-  });
+  node.name = unique_name(node.name, names_);
   const std::string operation(operation_name(node.operation));
   const std::string made_of = sources.empty() ? label(at) : fmt::format("{}", fmt::join(sources, ", "));
-  notes.push_back(fmt::format("{} -> {}: {}{}, {} x {} x {}", made_of, node.name, operation,
-                              node.relu ? " with ReLU" : "", shape.channels, shape.height, shape.width));
+  notes.push_back(fmt::format("{} -> {}: {}{}, {} x {} x {}, codes {}..{}, scale {:.6g}, zero point {}", made_of,
+                              node.name, operation, node.relu ? " with ReLU" : "", shape.channels, shape.height,
+                              shape.width, numbers.lowest, numbers.highest, numbers.output.scale,
+                              numbers.output.zero_point));
   network.network.nodes.push_back(std::move(node));
   network.nodes.push_back(std::move(numbers));
   scales_.push_back(scale);
@@ -170,7 +173,7 @@ Activation Builder::start_from_codes(const OnnxNode& at, Activation image, const
 }
 
 bool Builder::folds(const Activation& input, const OnnxScale& scale) const {
-  if (input.value == image_value || input.tail.function || scale_of(input.value) != scale) return false;
+  if (input.value == image_value || !input.tail.reals.empty() || scale_of(input.value) != scale) return false;
   const Operation operation = network.network.nodes[input.value].operation;
   if (operation == Operation::maximum || operation == Operation::constant) return false;
   return input.sole && input.tail.lower == 0;
@@ -195,7 +198,7 @@ void Builder::fold_bounds(const Activation& input, const OnnxScale& scale) {
 
 int Builder::add_table(const OnnxNode& at, const Activation& input, const OnnxScale& scale) {
   const bool relu = input.tail.lower == 0;
-  const bool keeps_sign = !input.tail.function && nonnegative(input.value);
+  const bool keeps_sign = input.tail.factor > 0 && nonnegative(input.value);
   const Codes codes = codes_of(scale, input.tail, relu, keeps_sign);
   Node node;
   node.operation = Operation::table;
@@ -213,6 +216,11 @@ int Builder::add_table(const OnnxNode& at, const Activation& input, const OnnxSc
 void Builder::finish_convolution(const OnnxNode& at, const Draft& draft, QuantizedNode& numbers, int input) const {
   const double s_in = network.scale(input).scale, s_out = numbers.output.scale;
   const std::size_t channels = numbers.weight_scale.size(), fan_in = numbers.weights.size() / channels;
+  if (!numbers.requantization.multiplier.empty()) {  // of thresholds
+    for (std::size_t c = 0; c < channels; ++c)
+      numbers.weight_scale[c] = double(numbers.requantization.multiplier[c]) * s_out / s_in;
+    return;
+  }
   double largest = 0;
   for (const double s : numbers.weight_scale) largest = std::max(largest, s);
   for (std::size_t c = 0; c < channels; ++c) {
@@ -243,7 +251,7 @@ int Builder::finish(const OnnxNode& at, Draft& draft, const OnnxScale& scale, co
   bool keeps_sign = node.operation != Operation::convolution;
   if (keeps_sign) {
     for (std::size_t i = 0; i < node.inputs.size(); ++i)
-      keeps_sign = keeps_sign && ((nonnegative(node.inputs[i]) && (draft.tails.empty() || !draft.tails[i].function)) ||
+      keeps_sign = keeps_sign && ((nonnegative(node.inputs[i]) && (draft.tails.empty() || draft.tails[i].factor > 0)) ||
                                   (!draft.tails.empty() && draft.tails[i].lower >= 0));
   }
   // Values that are never negative make no new ReLU.
@@ -288,7 +296,7 @@ Activation Builder::quantize(const OnnxNode& at, Activation input, const OnnxSca
       break;
     case Activation::Kind::value: {
       const bool nothing =
-          input.tail.plain() || (!input.tail.function && input.tail.lower == 0 && input.tail.upper == Tail().upper &&
+          input.tail.plain() || (input.tail.reals.empty() && input.tail.lower == 0 && input.tail.upper == Tail().upper &&
                                  nonnegative(input.value) && network.network.nodes[input.value].relu);
       if (nothing && scale_of(input.value) == scale) break;
       if (folds(input, scale)) fold_bounds(input, scale);

@@ -3,6 +3,7 @@
 
 #include "importer/activation.hpp"
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -60,6 +61,7 @@ class Builder {
 
   const OnnxGraph& graph_;
   std::vector<OnnxScale> scales_{OnnxScale{}};  // by value + 1
+  std::map<std::string, int> names_;            // of nodes: how many wanted each
   bool image_quantized_ = false;
 };
 

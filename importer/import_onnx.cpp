@@ -105,11 +105,9 @@ std::string default_name(const std::string& path) {
 }  // namespace
 
 Imported import_onnx(const std::string& path, const ImportOptions& options) {
-  OnnxGraph graph = read_onnx(path);
-  if (graph.inputs.size() != 1) fail("{}: has {} inputs; expected one, the image", path, graph.inputs.size());
-  if (graph.outputs.size() != 1)
-    fail("{}: has {} outputs ({}); expected one, the logits; cut the network with onnx.utils.extract_model", path,
-         graph.outputs.size(), fmt::join(graph.outputs, ", "));
+  OnnxGraph graph = read_onnx(path, options.output);
+  if (graph.inputs.size() != 1)
+    fail("{}: its output '{}' depends on {} inputs; expected one, the image", path, graph.output, graph.inputs.size());
   Pass pass(graph);
   Builder& builder = pass.builder();
   QuantizedNetwork& n = builder.network;
@@ -133,7 +131,7 @@ Imported import_onnx(const std::string& path, const ImportOptions& options) {
   n.standard_deviation = for_channels(graph, options.deviation, image.shape.channels);
   pass.start(input.name, std::move(image));
   pass.run();
-  prune(n, pass.output(graph.outputs.front()).value);
+  prune(n, pass.output(graph.output).value);
   n.network.nodes.back().relu = false;
   n.network.classes = n.network.nodes.back().shape.size();
   n.scheme = scheme_of(n);
@@ -146,7 +144,11 @@ Imported import_onnx(const std::string& path, const ImportOptions& options) {
     n.network.default_attention = std::move(names);
   }
   connect(n.network);
-  check(n);
+  try {
+    check(n);
+  } catch (const Error& error) {
+    fail("{}: {}", path, error.what());
+  }
   return {std::move(n), std::move(builder.notes)};
 }
 

@@ -12,7 +12,8 @@ namespace triseg {
 enum class ImageLayout { automatic, nchw, nhwc };
 
 struct ImportOptions {
-  std::string name;  ///< of the network; empty: the file's without folder and ending
+  std::string name;    ///< of the network; empty: the file's without folder and ending
+  std::string output;  ///< the tensor that is the logits; empty: the graph's only output
   /// What the graph's input is made of pixels by: x = (pixel / 255 - mean) / deviation. One number, or one a channel.
   std::vector<double> mean{0}, deviation{1};
   ImageLayout layout = ImageLayout::automatic;  ///< automatic: 1, 3 or 4 channels come first, else last

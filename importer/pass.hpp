@@ -35,11 +35,16 @@ class Pass {
   /// The input as a value that has a scale and no tail.
   Activation value_input(const OnnxNode& node, std::size_t index);
   Activation as_value(const OnnxNode& node, Activation x);
+  /// The image of a graph that does not quantize it, whose pixels are codes.
+  Activation unquantized_image(const OnnxNode& node, Activation x);
   /// The input of a convolution with these weights: a value, or an average without a scale that becomes part of it.
   Activation convolution_input(const OnnxNode& node, const OnnxTensor& weights);
   void put(const OnnxNode& node, Activation result);
   void note(const OnnxNode& node, const std::string& what);
+  /// One reader has the node's output.
   bool sole(const OnnxNode& node) const;
+  /// That reader; null for several, and for the graph's output.
+  const OnnxNode* sole_reader(const OnnxNode& node) const;
 
   // windows (window_operators.cpp)
   Window window_of(const OnnxNode& node, const Activation& x, int height, int width) const;
@@ -60,6 +65,7 @@ class Pass {
   // element by element (element_operators.cpp)
   void relu(const OnnxNode& node);
   void clip(const OnnxNode& node);
+  void min_max(const OnnxNode& node);
   void function(const OnnxNode& node);
   void batch_normalization(const OnnxNode& node);
   void add(const OnnxNode& node);
@@ -69,10 +75,14 @@ class Pass {
   Activation binary(const OnnxNode& node, Operation operation, Activation a, Activation b);
   Activation with_constant(const OnnxNode& node, Operation operation, Activation x, const OnnxTensor& constant);
   Activation constant_value(const OnnxNode& node, const OnnxTensor& constant, const Activation& beside);
+  /// True of one number, and of one a channel.
+  bool is_per_channel(const OnnxTensor& tensor, const Activation& x) const;
   std::vector<double> per_channel(const OnnxNode& node, const OnnxTensor& tensor, const Activation& x) const;
   /// The depthwise convolution that multiplies each channel of a value and adds to it.
   Activation scaled_channels(const OnnxNode& node, Activation x, const std::vector<double>& factor,
                              const std::vector<double>& offset);
+  /// True where products and sums of the two are those of a convolution or the image, or a table of one value.
+  bool is_affine(const Activation& x, const OnnxTensor& constant) const;
   void affine(const OnnxNode& node, Activation x, const OnnxTensor& factor, const OnnxTensor& offset);
 
   // shapes (shape_operators.cpp)
@@ -91,6 +101,7 @@ class Pass {
   void quantize_linear(const OnnxNode& node);
   void dequantize_linear(const OnnxNode& node);
   void quant(const OnnxNode& node);
+  void multi_threshold(const OnnxNode& node);
   void qlinear_conv(const OnnxNode& node);
   void qlinear_matmul(const OnnxNode& node);
   void qgemm(const OnnxNode& node);

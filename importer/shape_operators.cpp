@@ -25,6 +25,23 @@ bool either(const Shape& s) { return s.channels == 1 || s.positions() == 1; }
 
 }  // namespace
 
+namespace {
+
+/// The pads of all axes, of those of some; none where they do not fit.
+Dims spread_pads(const Dims& pads, const Dims& axes, std::size_t rank) {
+  Dims result(2 * rank, 0);
+  if (pads.size() != 2 * axes.size()) return {};
+  for (std::size_t i = 0; i < axes.size(); ++i) {
+    const std::int64_t axis = axes[i] < 0 ? axes[i] + std::int64_t(rank) : axes[i];
+    if (axis < 0 || axis >= std::int64_t(rank)) return {};
+    result[axis] = pads[i];
+    result[axis + rank] = pads[i + axes.size()];
+  }
+  return result;
+}
+
+}  // namespace
+
 Activation Pass::viewed(const OnnxNode& node, Activation x, Dims dims) const {
   if (dims == x.dims) return x;
   const Shape& s = x.shape;
@@ -49,8 +66,11 @@ void Pass::identity(const OnnxNode& node) {
 
 void Pass::shape(const OnnxNode& node) {
   const Activation x = input(node, 0);
-  OnnxTensor result{{std::int64_t(x.dims.size())}, OnnxTensor::Type::int64, {}, std::nullopt};
-  result.values.assign(x.dims.begin(), x.dims.end());
+  const std::int64_t rank = std::int64_t(x.dims.size());
+  const auto within = [&](std::int64_t axis) { return std::clamp<std::int64_t>(axis < 0 ? axis + rank : axis, 0, rank); };
+  const std::int64_t start = within(node.integer("start", 0)), end = std::max(start, within(node.integer("end", rank)));
+  OnnxTensor result{{end - start}, OnnxTensor::Type::int64, {}, std::nullopt};
+  result.values.assign(x.dims.begin() + start, x.dims.begin() + end);
   graph_.constants[node.outputs.front()] = std::move(result);
 }
 
@@ -77,27 +97,7 @@ void Pass::reshape(const OnnxNode& node) {
 
 void Pass::squeeze(const OnnxNode& node) {
   Activation x = input(node, 0);
-  auto axes = integers_of(graph_, node, "axes", 1);
-  Dims dims;
-  if (node.operation == "Unsqueeze") {
-    if (!axes) graph_.refuse(node, "names no axes");
-    dims = x.dims;
-    for (std::int64_t& axis : *axes)
-      if (axis < 0) axis += std::int64_t(x.dims.size() + axes->size());
-    std::sort(axes->begin(), axes->end());
-    for (const std::int64_t axis : *axes) {
-      if (axis < 0 || axis > std::int64_t(dims.size())) graph_.refuse(node, "has no axis {}", axis);
-      dims.insert(dims.begin() + axis, 1);
-    }
-  } else {
-    for (std::int64_t d = 0; d < std::int64_t(x.dims.size()); ++d) {
-      const bool named =
-          axes ? std::any_of(axes->begin(), axes->end(),
-                             [&](std::int64_t a) { return a == d || a + std::int64_t(x.dims.size()) == d; })
-               : x.dims[d] == 1;
-      if (!named) dims.push_back(x.dims[d]);
-    }
-  }
+  Dims dims = squeezed(graph_, node, x.dims);
   put(node, viewed(node, std::move(x), std::move(dims)));
 }
 
@@ -106,13 +106,11 @@ void Pass::transpose(const OnnxNode& node) {
   Dims order(x.dims.size());
   std::iota(order.rbegin(), order.rend(), 0);
   order = node.integers("perm", order);
-  Dims dims;
-  for (const std::int64_t d : order) {
-    if (d < 0 || d >= std::int64_t(x.dims.size())) graph_.refuse(node, "has no axis {}", d);
-    dims.push_back(x.dims[d]);
-  }
-  Dims same(order.size());
+  Dims same(x.dims.size()), dims;
   std::iota(same.begin(), same.end(), 0);
+  if (!std::is_permutation(order.begin(), order.end(), same.begin(), same.end()))
+    graph_.refuse(node, "puts {} axes in the order [{}]", same.size(), fmt::join(order, ", "));
+  for (const std::int64_t d : order) dims.push_back(x.dims[d]);
   if (x.pad_top || x.pad_left || x.pad_bottom || x.pad_right) graph_.refuse(node, "stands behind a Pad");
   if (order == Dims{0, 3, 1, 2} && x.order == Order::nhwc) x.order = Order::nchw;
   else if (order == Dims{0, 2, 3, 1} && x.order == Order::nchw) x.order = Order::nhwc;
@@ -125,13 +123,13 @@ void Pass::transpose(const OnnxNode& node) {
 
 void Pass::pad(const OnnxNode& node) {
   Activation x = input(node, 0);
-  const auto pads = integers_of(graph_, node, "pads", 1);
+  auto pads = integers_of(graph_, node, "pads", 1);
+  if (pads && node.has_input(3)) pads = spread_pads(*pads, integers_of(graph_, node, "axes", 3).value(), x.dims.size());
   if (node.text("mode", "constant") != "constant") graph_.refuse(node, "pads with copies; only zeros can be imported");
   double filling = node.real("value", 0);
   if (node.has_input(2)) filling = needed_constant(graph_, node, 2, "value").real(0);
   if (x.codes) filling -= builder_.scale_of(x.value).zero_point;
-  const auto expected = node.has_input(3) ? Dims{} : Dims{8};
-  if (x.dims.size() != 4 || flat(x.order) || !pads || (expected.size() && pads->size() != 8) || node.has_input(3))
+  if (x.dims.size() != 4 || flat(x.order) || !pads || pads->size() != 8)
     graph_.refuse(node, "pads something else than a plane");
   if (filling != 0) graph_.refuse(node, "pads with {}; only zeros can be imported", filling);
   const int y = x.order == Order::nchw ? 2 : 1, c = x.order == Order::nchw ? 1 : 3;

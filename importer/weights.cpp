@@ -1,12 +1,133 @@
 #include "importer/weights.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <cstdlib>
+#include <limits>
 
 namespace triseg {
+namespace {
+
+/// Accumulators without bias that a channel can have, and those from which on its codes are 1, 2, ...
+struct Steps {
+  std::int64_t least = 0, most = 0;
+  std::vector<std::int64_t> first;  // ascending; above `most` where no accumulator reaches the code
+
+  int code(std::int64_t accumulator) const {
+    return int(std::upper_bound(first.begin(), first.end(), accumulator) - first.begin());
+  }
+};
+
+/// How many of the steps a multiplier and a bias miss; all where accumulators leave 32 bits.
+int missed(const Steps& steps, float multiplier, std::int64_t bias, int zero_point) {
+  const int highest = int(steps.first.size());
+  const double reach = double(std::max(std::abs(steps.least + bias), std::abs(steps.most + bias)));
+  if (!(multiplier >= std::numeric_limits<float>::min()) || reach > std::numeric_limits<std::int32_t>::max())
+    return highest;
+  const auto code = [&](std::int64_t accumulator) {
+    const float scaled = float(std::int32_t(accumulator + bias)) * multiplier;
+    return int(std::clamp(std::nearbyint(scaled) + float(zero_point), 0.0f, float(highest)));
+  };
+  int result = code(steps.least) != steps.code(steps.least) || code(steps.most) != steps.code(steps.most);
+  for (const std::int64_t first : steps.first)
+    if (first > steps.least && first <= steps.most)
+      result += code(first) != steps.code(first) || code(first - 1) != steps.code(first - 1);
+  return result;
+}
+
+struct Fit {
+  int missed = std::numeric_limits<int>::max();
+  float multiplier = 1;
+  std::int64_t bias = 0;
+};
+
+/// Code k begins at accumulator A where (A - 1 + bias) * m < k - zero_point - 1/2 <= (A + bias) * m. For a bias these are
+/// bounds of 1 / m; `start` and `slope` are a bias and 1 / m that are near.
+Fit fit(const Steps& steps, int zero_point, double start, double slope) {
+  Fit best;
+  const auto take = [&](double inverse, std::int64_t bias) {
+    const float multiplier = float(1 / inverse);
+    const int found = missed(steps, multiplier, bias, zero_point);
+    if (found < best.missed) best = {found, multiplier, bias};
+  };
+  const std::int64_t around = std::llround(start);
+  for (std::int64_t bias = around - 2; bias <= around + 2 && best.missed > 0; ++bias) {
+    double low = 0, high = std::numeric_limits<double>::infinity();
+    for (std::size_t k = 0; k < steps.first.size(); ++k) {
+      if (steps.first[k] <= steps.least || steps.first[k] > steps.most) continue;
+      const double step = double(k) + 0.5 - zero_point;
+      const double a = double(steps.first[k] - 1 + bias) / step, b = double(steps.first[k] + bias) / step;
+      low = std::max(low, std::min(a, b));
+      high = std::min(high, std::max(a, b));
+    }
+    take(slope, bias);
+    if (low <= high && std::isfinite(high) && high > 0)
+      for (const double part : {0.5, 0.25, 0.75, 0.02, 0.98, 0.0, 1.0}) take(low + part * (high - low), bias);
+  }
+  return best;
+}
+
+}  // namespace
+
+int set_thresholds(Draft& draft, const std::vector<std::vector<double>>& thresholds, double input, int zero_point,
+                   int least, int most) {
+  QuantizedNode& numbers = draft.numbers;
+  const std::size_t channels = draft.bias.size(), fan_in = numbers.weights.size() / channels;
+  int result = 0;
+  for (std::size_t c = 0; c < channels; ++c) {
+    std::int8_t* weights = numbers.weights.data() + c * fan_in;
+    int largest = 1;
+    for (std::size_t i = 0; i < fan_in; ++i) largest = std::max(largest, std::abs(int(weights[i])));
+    std::vector<double> sorted = thresholds[thresholds.size() == 1 ? 0 : c];
+    std::sort(sorted.begin(), sorted.end());
+    Fit best;
+    int finer = 1;
+    for (int factor = 1; factor * largest <= 127 && best.missed > 0; ++factor) {
+      Steps steps;
+      for (std::size_t i = 0; i < fan_in; ++i) {
+        const std::int64_t a = factor * weights[i] * least, b = factor * weights[i] * most;
+        steps.least += std::min(a, b);
+        steps.most += std::max(a, b);
+      }
+      const double unit = input * numbers.weight_scale[c] / factor, bias = draft.bias[c] * factor;
+      for (const double threshold : sorted) {
+        // What is an integer but for rounding of the file's numbers counts as one.
+        const double real = threshold / unit - bias, whole = std::nearbyint(real);
+        const double noise = 2e-7 * (std::abs(threshold / unit) + std::abs(bias));
+        const double first = std::abs(real - whole) <= std::min(noise, 0.01) ? whole : std::ceil(real);
+        const bool always = threshold <= draft.tail.lower, never = threshold > draft.tail.upper;
+        steps.first.push_back(always  ? steps.least
+                              : never ? steps.most + 1
+                                      : std::int64_t(std::clamp(first, double(steps.least), double(steps.most + 1))));
+      }
+      const double spread = sorted.back() - sorted.front();
+      const double slope = spread > 0 ? spread / unit / double(sorted.size() - 1) : std::max(1.0, sorted.back() / unit);
+      // The bias with which the middle step is where it belongs.
+      const std::size_t middle = sorted.size() / 2;
+      const double start = (double(middle) + 0.5 - zero_point) * slope - sorted[middle] / unit + bias;
+      const Fit found = steps.least == steps.most ? Fit{0, 1, steps.code(steps.least) - zero_point - steps.least}
+                                                  : fit(steps, zero_point, start, slope);
+      if (found.missed < best.missed) best = found, finer = factor;
+    }
+    result += best.missed;
+    for (std::size_t i = 0; i < fan_in; ++i) weights[i] = static_cast<std::int8_t>(finer * weights[i]);
+    numbers.requantization.multiplier.push_back(best.multiplier);
+    numbers.requantization.bias.push_back(static_cast<std::int32_t>(best.bias));
+  }
+  return result;
+}
 
 void set_weights(const OnnxGraph& graph, const OnnxNode& node, const OnnxTensor& weights, Draft& draft) {
-  if (!weights.quantized)
-    graph.refuse(node, "its weights are not quantized; put QuantizeLinear and DequantizeLinear, or Quant, behind them");
+  // Real numbers that are all whole are integers whose scale comes later, as FINN and Brevitas have them.
+  if (!weights.quantized) {
+    OnnxTensor whole = weights;
+    whole.quantized = ConstantScale{{1}, {0}, 0};
+    for (const double x : weights.values)
+      if (x != std::floor(x) || std::abs(x) > 127)
+        graph.refuse(node,
+                     "its weights are not quantized; put QuantizeLinear and DequantizeLinear, or Quant, behind them");
+    return set_weights(graph, node, whole, draft);
+  }
   if (weights.quantized->scale.size() > 1 && weights.quantized->axis != 0)
     graph.refuse(node, "its weights have a scale each along another axis than that of output channels");
   const std::size_t channels = weights.dims.front();
@@ -15,14 +136,18 @@ void set_weights(const OnnxGraph& graph, const OnnxNode& node, const OnnxTensor&
   numbers.weights.reserve(weights.values.size());
   for (std::size_t i = 0; i < weights.values.size(); ++i) {
     const double code = weights.values[i] - weights.quantized->zero_point[weights.slice(i)];
-    if (code < -128 || code > 127)
-      graph.refuse(node, "its weights are not symmetric: {} from their zero point; expected -128 to 127", code);
+    if (!(code >= -128 && code <= 127) || code != std::floor(code))
+      graph.refuse(node,
+                   "its weights are not symmetric: {} from their zero point; expected whole numbers from -128 to 127, "
+                   "as symmetric weights of type int8 have",
+                   code);
     numbers.weights.push_back(static_cast<std::int8_t>(code));
   }
   for (std::size_t c = 0; c < channels; ++c) {
     const auto& scale = weights.quantized->scale;
     numbers.weight_scale.push_back(scale[scale.size() == 1 ? 0 : c]);
-    if (!(numbers.weight_scale.back() > 0)) graph.refuse(node, "the scale of its weights is not positive");
+    if (!(numbers.weight_scale.back() > 0) || !std::isfinite(numbers.weight_scale.back()))
+      graph.refuse(node, "the scale of its weights is not positive");
   }
   draft.bias.assign(channels, 0);
 }

@@ -19,6 +19,14 @@ void add_bias(const OnnxGraph& graph, const OnnxNode& node, const OnnxTensor& bi
 /// Multiplies each output channel of a draft. Throws Error for a negative factor of weights that are -128.
 void multiply_channels(const OnnxGraph& graph, const OnnxNode& node, const std::vector<double>& factor, Draft& draft);
 
+/// Gives a convolution the multipliers and biases with which each output channel c has the code
+/// first + (number of thresholds[c] that are not above it), `input` being s_in and `zero_point` that of the output.
+/// `least` and `most` are the bounds of the input's codes less its zero point. Integer weights may be multiplied by
+/// one whole number a channel, for a finer unit of the bias. Returns how many thresholds no multiplier and bias hold: 0
+/// if it is done.
+int set_thresholds(Draft& draft, const std::vector<std::vector<double>>& thresholds, double input, int zero_point,
+                   int least, int most);
+
 /// Makes a convolution of the averages' input of one, with a window of 1 x 1, of averages. Its bias must not be set.
 void spread_weights(const Node& average, Draft& draft);
 

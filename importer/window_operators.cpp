@@ -78,6 +78,8 @@ Window Pass::window_of(const OnnxNode& node, const Activation& x, int height, in
     }
   } else if (automatic == "VALID") {
     pads = {0, 0, 0, 0};
+  } else if (automatic != "NOTSET" && !automatic.empty()) {
+    graph_.refuse(node, "pads by '{}'; expected NOTSET, SAME_UPPER, SAME_LOWER or VALID", automatic);
   }
   Window w;
   w.height = height, w.width = width;
@@ -101,7 +103,8 @@ Activation Pass::convolution_input(const OnnxNode& node, const OnnxTensor& weigh
   };
   const Window& w = x.draft.node.window;
   // Accumulators have 32 bits; half of them are left to the bias.
-  const bool fits = largest_sum(weights) * w.height * w.width < 1 << 30;
+  const double count = double(w.height) * w.width;
+  const bool fits = largest_sum(weights) * count < 1 << 30 && double(weights.size()) * count < 1 << 28;
   return point && fits && all("strides", 1) && all("pads", 0) ? x : value_input(node, 0);
 }
 
@@ -112,6 +115,8 @@ Activation Pass::convolution(const OnnxNode& node, Activation x, const OnnxTenso
   const auto& d = weights.dims;
   if (d[2] < 1 || d[3] < 1 || d[2] > largest || d[3] > largest || d[0] > (1 << 20))
     graph_.refuse(node, "has weights of [{}]", fmt::join(d, ", "));
+  if (const Dims kernel = node.integers("kernel_shape", {d[2], d[3]}); kernel != Dims{d[2], d[3]})
+    graph_.refuse(node, "has weights of [{}] for a window of [{}]", fmt::join(d, ", "), fmt::join(kernel, ", "));
   Draft draft;
   draft.node.operation = Operation::convolution;
   draft.node.name = node_name(node);
@@ -178,9 +183,12 @@ void Pass::gemm(const OnnxNode& node) {
   Activation result = full_plane(node, convolution_input(node, matrix), matrix);
   if (const double alpha = node.real("alpha", 1); alpha != 1) multiply_channels(graph_, node, {alpha}, result.draft);
   if (node.has_input(2)) {
-    if (node.real("beta", 1) != 1) graph_.refuse(node, "multiplies its bias (beta)");
-    add_bias(graph_, node, needed_constant(graph_, node, 2, "bias"),
-             builder_.network.scale(result.draft.node.inputs[0]).scale, result.draft);
+    OnnxTensor bias = needed_constant(graph_, node, 2, "bias");
+    if (const double beta = node.real("beta", 1); beta != 1) {
+      for (std::size_t i = 0; i < bias.values.size(); ++i) bias.values[i] = beta * bias.real(i);
+      bias.quantized.reset();
+    }
+    add_bias(graph_, node, bias, builder_.network.scale(result.draft.node.inputs[0]).scale, result.draft);
   }
   put(node, std::move(result));
 }
@@ -207,7 +215,7 @@ Activation Pass::maximum(const OnnxNode& node, Activation x, const Window& windo
   // Zeros around what is never negative cannot win but where all is 0.
   if (padded(x) && !builder_.nonnegative(x.value) && x.tail.lower != 0)
     graph_.refuse(node, "stands behind a Pad of values that may be negative");
-  if (x.tail.function)
+  if (!x.tail.reals.empty())
     graph_.refuse(node,
                   "the activation function before it has no scale; put QuantizeLinear and DequantizeLinear between");
   x.value = builder_.add_maximum(node, pool, x.value);

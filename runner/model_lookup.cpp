@@ -92,7 +92,8 @@ ModelFile load_teacher(const std::string& explicit_path, const std::string& mode
          scheme_name(*backend));
   check_fit(network.network, data);
   const bool has_digest = !network.data_sha256.empty();
-  if (has_digest ? network.data_sha256 != data.sha256 : network.data != data.name)
+  const bool known = has_digest || !network.data.empty();
+  if (known && (has_digest ? network.data_sha256 != data.sha256 : network.data != data.name))
     fail("{} was trained on {}{}, not on {} (sha256 {:.12}...): name its images with --data{}", path.string(),
          network.data, has_digest ? fmt::format(" (sha256 {:.12}...)", network.data_sha256) : "", described(data),
          data.sha256,

@@ -1,6 +1,7 @@
 // triseg import: a model file of a quantized network in an ONNX file.
 #include "core/atomic_file.hpp"
 #include "core/error.hpp"
+#include "core/text.hpp"
 #include "importer/import_onnx.hpp"
 #include "learner/files/model_file.hpp"
 #include "network/problem.hpp"
@@ -20,7 +21,7 @@ namespace triseg {
 namespace {
 
 struct ImportCommand {
-  std::string file, out, name, preprocessing, layout = "auto", input, attention_layers = "default";
+  std::string file, out, name, output, preprocessing, layout = "auto", input, attention_layers = "default";
   bool dry_run = false;
 };
 
@@ -42,6 +43,7 @@ Shape parse_shape(const std::string& text) {
 ImportOptions options_of(const ImportCommand& command) {
   ImportOptions options;
   options.name = command.name;
+  options.output = command.output;
   options.attention_layers = command.attention_layers;
   if (command.layout == "nchw") options.layout = ImageLayout::nchw;
   else if (command.layout == "nhwc") options.layout = ImageLayout::nhwc;
@@ -64,7 +66,7 @@ int run_import(const ImportCommand& command) {
   const Imported imported = import_onnx(command.file, options_of(command));
   const QuantizedNetwork& model = imported.network;
   const Network& n = model.network;
-  for (const std::string& note : imported.notes) fmt::print("{}\n", note);
+  for (const std::string& note : imported.notes) fmt::print("{}\n", printable(note));
   fmt::print("\n{}: {} nodes, {:.4g} million multiply-accumulates, image {} x {} x {}, {} classes, {}\n", n.name,
              n.nodes.size(), n.macs() / 1e6, n.input.channels, n.input.height, n.input.width, n.classes,
              scheme_name(model.scheme));
@@ -90,6 +92,8 @@ void setup_import(CLI::App& program, int& exit_code) {
       ->check(path_text("an ONNX file"));
   add(*app, "Options", "--out", command->out, "Model file to write")->check(path_text("a file"));
   add(*app, "Options", "--name", command->name, "Name of the network (default: the file's)");
+  add(*app, "Options", "--output", command->output,
+      "The tensor that is the logits, where the graph has several outputs or goes on behind it");
   add(*app, "Options", "--preprocessing", command->preprocessing,
       "How pixels become the graph's input: imagenet, cifar10, 0..1, 0..255 or MEAN/DEVIATION of pixels from 0 to 1, "
       "numbers of several channels separated by commas")
