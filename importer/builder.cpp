@@ -295,9 +295,9 @@ Activation Builder::quantize(const OnnxNode& at, Activation input, const OnnxSca
       input.value = image_value;
       break;
     case Activation::Kind::value: {
-      const bool nothing =
-          input.tail.plain() || (input.tail.reals.empty() && input.tail.lower == 0 && input.tail.upper == Tail().upper &&
-                                 nonnegative(input.value) && network.network.nodes[input.value].relu);
+      const bool nothing = input.tail.plain() ||
+                           (input.tail.reals.empty() && input.tail.lower == 0 && input.tail.upper == Tail().upper &&
+                            nonnegative(input.value) && network.network.nodes[input.value].relu);
       if (nothing && scale_of(input.value) == scale) break;
       if (folds(input, scale)) fold_bounds(input, scale);
       else input.value = add_table(at, input, scale);

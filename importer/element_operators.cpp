@@ -313,8 +313,7 @@ void Pass::add(const OnnxNode& node) {
     for (std::size_t i = 0; i < c.values.size(); ++i) c.values[i] = -c.real(i);
     c.quantized.reset();
   }
-  if (is_affine(x, c))
-    return affine(node, std::move(x), {{}, OnnxTensor::Type::real, {1}, std::nullopt}, c);
+  if (is_affine(x, c)) return affine(node, std::move(x), {{}, OnnxTensor::Type::real, {1}, std::nullopt}, c);
   put(node, with_constant(node, Operation::add, std::move(x), c));
 }
 
@@ -334,8 +333,7 @@ void Pass::multiply(const OnnxNode& node) {
     }
     c.quantized.reset();
   }
-  if (is_affine(x, c))
-    return affine(node, std::move(x), c, {{}, OnnxTensor::Type::real, {0}, std::nullopt});
+  if (is_affine(x, c)) return affine(node, std::move(x), c, {{}, OnnxTensor::Type::real, {0}, std::nullopt});
   put(node, with_constant(node, Operation::multiply, std::move(x), c));
 }
 

@@ -54,12 +54,14 @@ void Pass::multi_threshold(const OnnxNode& node) {
   double factor = 1;
   if (const OnnxNode* next = sole_reader(node); next && next->operation == "Mul")
     for (const std::size_t i : {0, 1})
-      if (const OnnxTensor* c = constant_input(graph_, *next, i); c && c->scalar() && c->real(0) > 0) factor = c->real(0);
+      if (const OnnxTensor* c = constant_input(graph_, *next, i); c && c->scalar() && c->real(0) > 0)
+        factor = c->real(0);
   const int highest = int(given.dims[1]);
   if (!(step > 0) || shift != std::floor(shift) || shift < 0 || shift > highest)
-    graph_.refuse(node, "has out_scale {} and out_bias {}; expected a scale above 0, and a code that stands for 0", step,
-                  node.real("out_bias", 0));
+    graph_.refuse(node, "has out_scale {} and out_bias {}; expected a scale above 0, and a code that stands for 0",
+                  step, node.real("out_bias", 0));
   const OnnxScale scale{double(float(step * factor)), int(shift), 0, highest};
+  if (x.kind == Activation::Kind::image) x = as_value(node, std::move(x));
   if (x.kind == Activation::Kind::value && !x.codes) {
     std::sort(thresholds[0].begin(), thresholds[0].end());
     for (auto& row : thresholds) {
@@ -80,9 +82,9 @@ void Pass::multi_threshold(const OnnxNode& node) {
     const int value = draft.node.inputs.front();
     const CodeScale& in = builder_.network.scale(value);
     const QuantizedNode* numbers = value == image_value ? nullptr : &builder_.network.nodes[value];
-    const int missed = set_thresholds(draft, thresholds, in.scale, scale.zero_point,
-                                      (numbers ? numbers->lowest : 0) - in.zero_point,
-                                      (numbers ? numbers->highest : 255) - in.zero_point);
+    const int missed =
+        set_thresholds(draft, thresholds, in.scale, scale.zero_point, (numbers ? numbers->lowest : 0) - in.zero_point,
+                       (numbers ? numbers->highest : 255) - in.zero_point);
     if (missed > 0)
       graph_.refuse(node,
                     "{} of its {} thresholds cannot be held: no multiplier and bias a channel have codes change at the "

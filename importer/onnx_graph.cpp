@@ -241,7 +241,8 @@ class Reader {
         fail("{}: two tensors are called '{}'", graph_.file, input.name);
 
     std::vector<std::vector<std::size_t>> readers(graph_.nodes.size());
-    std::vector<int> missing(graph_.nodes.size(), -1);  // inputs that are not made yet; -1: the output needs no such node
+    std::vector<int> missing(graph_.nodes.size(),
+                             -1);  // inputs that are not made yet; -1: the output needs no such node
     std::vector<std::size_t> found;
     const auto find = [&](const std::string& tensor) {
       const auto maker = makers.find(tensor);

@@ -67,7 +67,9 @@ void Pass::identity(const OnnxNode& node) {
 void Pass::shape(const OnnxNode& node) {
   const Activation x = input(node, 0);
   const std::int64_t rank = std::int64_t(x.dims.size());
-  const auto within = [&](std::int64_t axis) { return std::clamp<std::int64_t>(axis < 0 ? axis + rank : axis, 0, rank); };
+  const auto within = [&](std::int64_t axis) {
+    return std::clamp<std::int64_t>(axis < 0 ? axis + rank : axis, 0, rank);
+  };
   const std::int64_t start = within(node.integer("start", 0)), end = std::max(start, within(node.integer("end", rank)));
   OnnxTensor result{{end - start}, OnnxTensor::Type::int64, {}, std::nullopt};
   result.values.assign(x.dims.begin() + start, x.dims.begin() + end);

@@ -41,8 +41,8 @@ struct Fit {
   std::int64_t bias = 0;
 };
 
-/// Code k begins at accumulator A where (A - 1 + bias) * m < k - zero_point - 1/2 <= (A + bias) * m. For a bias these are
-/// bounds of 1 / m; `start` and `slope` are a bias and 1 / m that are near.
+/// Code k begins at accumulator A where (A - 1 + bias) * m < k - zero_point - 1/2 <= (A + bias) * m. For a bias these
+/// are bounds of 1 / m; `start` and `slope` are a bias and 1 / m that are near.
 Fit fit(const Steps& steps, int zero_point, double start, double slope) {
   Fit best;
   const auto take = [&](double inverse, std::int64_t bias) {

@@ -79,6 +79,45 @@ class Qonnx(Importing):
         _, _, said = self.check(n, n.qdq(n.classifier(x)), "--preprocessing", "0.5/0.5")
         self.assertEqual(len(self.sites(said)), 1)
 
+    def thresholds(self, n, tensor, scale, count=255, shift=0.0):
+        """(C, count) of a uniform quantizer whose step is `scale`."""
+        channels = n.values[tensor].shape[1]
+        return np.float32(np.broadcast_to((np.arange(count) + 0.5 + shift) * scale, (channels, count)))
+
+    def whole_weights(self, n, shape, most=15):
+        return np.float32(n.random.integers(-most, most + 1, shape))
+
+    def test_thresholds(self):
+        """As FINN writes them: whole weights, the image as it is, factors and biases, thresholds a channel, a factor behind."""
+        for count in 255, 15, 1:
+            n = self.net(opset=9)
+            x = n.add("Conv", ["image", self.whole_weights(n, (6, 3, 3, 3))])
+            x = n.add("Add", [n.add("Mul", [x, np.float32(1 / 64)]), np.float32(n.random.normal(size=(1, 6, 1, 1)))])
+            step = 4 / 255 / 64 * 200 / count  # a whole number of the sums' units
+            step = np.round(step * 255 * 64) / (255 * 64)
+            x = n.add("MultiThreshold", [x, self.thresholds(n, x, step, count)], domain="finn.custom_op.general", out_dtype="UINT8")
+            x = n.add("Mul", [x, np.float32(1 / 32)])
+            w = self.whole_weights(n, (5, 6, 6, 6))
+            x = n.add("Mul", [n.add("Conv", [x, w]), np.float32(1 / 512)])
+            top = np.abs(n.values[x]).max()
+            logits = n.quant(n.add("Flatten", [x]), top / 100)
+            with self.subTest(count=count):
+                _, _, said = self.check(n, logits)
+                self.assertEqual(len(self.sites(said)), 1)
+                self.assertIn(f"codes 0..{count}", said)
+
+    def test_thresholds_of_a_value(self):
+        """Any steps: they become a table."""
+        n = self.net()
+        x = n.quant("image", 1 / 255, signed=0)
+        w = n.quant(n.real_weights((6, 3, 3, 3)), 1 / 128, narrow=1)
+        x = n.quant(n.add("Relu", [n.add("Conv", [x, w])]), 1 / 100, signed=0)
+        steps = np.float32(np.sort(n.random.uniform(0, 2, (1, 60))))
+        x = n.add("MultiThreshold", [x, steps], domain="qonnx.custom_op.general", out_scale=0.25, out_bias=-1.0)
+        flat = n.add("Flatten", [x])
+        w = n.quant(n.real_weights((n.values[flat].shape[1], 5)), 1 / 100)
+        self.check(n, n.quant(n.add("MatMul", [flat, w]), 1 / 4))
+
 
 class Integers(Importing):
     """QLinearConv and its like."""

@@ -178,6 +178,81 @@ class Graph(Importing):
             x = n.add("Gemm", [x, n.weights((5, n.values[x].shape[1]), axis), np.zeros(5, np.float32)], transB=1)
             with self.subTest(opset=opset):
                 self.check(n, n.qdq(x))
+    def test_shape_arithmetic(self):
+        """How exporters write flattening of dynamic batches."""
+        for how in "Slice", "start and end", "end from the back":
+            n = self.net(opset=15)
+            x = n.qdq(n.add("Relu", [n.conv(n.qdq("image"), 6, 3)]))
+            if how == "Slice":
+                first = n.add("Slice", [n.add("Shape", [x]), np.array([0], np.int64), np.array([1], np.int64)])
+            else:
+                first = n.add("Shape", [x], **({"start": 0, "end": 1} if how == "start and end" else {"end": -3}))
+            flat = n.add("Reshape", [x, n.add("Concat", [first, np.array([-1], np.int64)], axis=0)])
+            x = n.add("Gemm", [flat, n.weights((5, n.values[flat].shape[1]), 0)], transB=1)
+            with self.subTest(how=how):
+                self.check(n, n.qdq(x))
+
+    def test_pads_of_some_axes(self):
+        n = self.net(opset=18)
+        x = n.add("Pad", [self.first(n), np.array([1, 2, 0, 1], np.int64), None, np.array([2, 3], np.int64)])
+        self.check(n, n.qdq(n.classifier(n.qdq(n.conv(x, 4)))))
+
+    def test_constants_a_channel_behind_a_value(self):
+        """They have no scale in the file and need none."""
+        n = self.net()
+        x = n.qdq(n.conv(self.first(n), 6))
+        x = n.add("Mul", [x, np.float32(n.random.uniform(-2, 2, (1, 6, 1, 1)))])
+        self.check(n, n.qdq(n.classifier(n.qdq(x))))
+        n = self.net()
+        x = n.qdq(n.conv(self.first(n), 6))
+        x = n.add("Add", [np.float32(n.random.normal(size=(6, 1, 1))), x])
+        scale, difference, _ = self.check(n, n.qdq(n.classifier(n.qdq(x))), exact=False)
+        self.assertLess(np.abs(difference).max(), 1.1 * scale)  # sums are rounded as biases are
+        self.assertLess(np.mean(np.abs(difference) > scale / 4), 0.05)
+
+    def test_constants_an_element_behind_a_value(self):
+        for operator in "Add", "Mul":
+            n = self.net()
+            x = n.qdq(n.conv(self.first(n), 6))
+            constant = np.float32(n.random.integers(-127, 128, (1,) + n.values[x].shape[1:]) * (1 / 127))
+            constant.flat[0] = 1  # so that the scale is that of the numbers
+            self.check(n, n.qdq(n.classifier(n.qdq(n.add(operator, [x, constant])))))
+
+    def test_multiple_of_a_value_without_a_scale(self):
+        n = self.net()
+        x = n.add("Mul", [self.first(n), np.float32(2.5)])
+        x = n.qdq(n.add("Relu", [n.conv(n.add("Div", [x, np.float32(3)]), 6)]))
+        self.check(n, n.qdq(n.classifier(x)))
+
+    def test_image_that_is_not_quantized(self):
+        for preprocessing, mean, deviation in ("0..1", 0, 1), ("0..255", 0, 1 / 255), ("0.2/0.5", 0.2, 0.5):
+            n = self.net(mean=mean, deviation=deviation)
+            n.scales["image"] = np.float32(1 / (255 * deviation))
+            x = n.qdq(n.add("Relu", [n.conv("image", 6)]))
+            with self.subTest(preprocessing=preprocessing):
+                _, _, said = self.check(n, n.qdq(n.classifier(x)), "--preprocessing", preprocessing)
+                self.assertIn("its pixels are its codes", said)
+
+    def test_more_tables(self):
+        for operator, domain, opset, inputs, how in (
+                ("PRelu", "", 16, [np.float32([0.2])], {}), ("Celu", "", 12, [], {"alpha": 0.7}), ("Selu", "", 13, [], {}),
+                ("Elu", "", 13, [], {"alpha": 0.8}), ("Softplus", "", 13, [], {}), ("Softsign", "", 13, [], {}), ("Erf", "", 13, [], {}),
+                ("Abs", "", 13, [], {}), ("Neg", "", 13, [], {}), ("Mish", "", 18, [], {}), ("Gelu", "", 20, [], {}),
+                ("QuickGelu", "com.microsoft", 13, [], {"alpha": 1.5}), ("Max", "", 13, [np.float32(-0.2)], {}),
+                ("Min", "", 13, [np.float32(0.3)], {})):
+            n = self.net(opset=opset)
+            x = n.qdq(n.conv(self.first(n), 6))
+            x = n.qdq(n.add(operator, [x] + inputs, domain=domain, **how))
+            with self.subTest(operator=operator):
+                self.check(n, n.qdq(n.classifier(x)))
+
+    def test_several_outputs(self):
+        n = self.net()
+        x = self.first(n)
+        y = n.qdq(n.classifier(x))
+        n.add("Resize", [x], evaluate=False)  # what the output does not depend on is not looked at
+        self.check(n, f"{x} {y}", "--preprocessing", "0..1", "--output", y, logits=y)
+        self.check(n, n.add("Mul", [y, np.float32(2)]), "--preprocessing", "0..1", "--output", y, logits=y)
 
 if __name__ == "__main__":
     unittest.main()

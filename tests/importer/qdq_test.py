@@ -4,6 +4,7 @@ by the reference engine, are those of the ONNX file, which onnx_net evaluates on
 import unittest
 
 import numpy as np
+from onnx import TensorProto, helper
 
 from importing import Importing
 from onnx_net import quantized
@@ -254,6 +255,30 @@ class Qdq(Importing):
         x = n.add("BatchNormalization", [x, np.float32(n.random.uniform(0.5, 2, 6)), np.float32(n.random.normal(size=6)),
                                          np.float32(n.random.normal(size=6)), np.float32(n.random.uniform(0.5, 2, 6))])
         self.check(n, n.qdq(n.classifier(n.qdq(n.add("Relu", [x])))))
+    def test_element_type_named_by_the_node(self):
+        """Operator set 21 leaves a zero point of 0 out and names its type."""
+        n = self.net(opset=21)
+        x = n.qdq("image")
+        y = n.add("Relu", [n.conv(x, 6)])
+        scale, _ = n.range_of(y, "s8", symmetric=True)
+        q = n.add("QuantizeLinear", [y, scale, np.int8(0)])
+        n.nodes[-1].input.pop()
+        n.nodes[-1].attribute.append(helper.make_attribute("output_dtype", TensorProto.INT8))
+        _, _, said = self.check(n, n.qdq(n.classifier(n.add("DequantizeLinear", [q, scale]))))
+        self.assertIn("codes 0..127", said)
+
+    def test_biases_that_are_multiplied(self):
+        n = self.net()
+        flat = n.add("Flatten", [self.first(n)])
+        w = n.weights((5, n.values[flat].shape[1]), 0)
+        self.check(n, n.qdq(n.add("Gemm", [flat, w] + n.bias(5, "units", flat, w), transB=1, beta=2.0)))
+
+    def test_pools_make_no_site(self):
+        for operator, how in ("AveragePool", {"kernel_shape": [2, 2]}), ("MaxPool", {"kernel_shape": [2, 2]}):
+            n = self.net()
+            x = n.qdq(n.add(operator, [self.first(n)], **how))
+            self.assertEqual(len(self.sites(self.check(n, n.qdq(n.classifier(x)))[2])), 1)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -14,13 +14,15 @@ class Refusals(Importing):
         y = n.add("Conv", [x, n.quant(n.real_weights((4, 3, 3, 3)), 1 / 128)])
         self.refused(n, n.add("Flatten", [n.quant(y, 1 / 32)]), "/quant0", "255 codes")
 
-    def refused(self, net, output, *parts, **saving):
+    def refused(self, net, output, *parts, options=(), **saving):
         onnx, model = self.folder / "net.onnx", self.folder / "net.h5"
         net.save(onnx, output, check=False, **saving)
-        done = self.run_import(onnx, "--out", model, "--preprocessing", "0..1")
+        if "--preprocessing" not in options:
+            options = ["--preprocessing", "0..1", *options]
+        done = self.run_import(onnx, "--out", model, *options)
         self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
         self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
-        for part in ("net.onnx",) + parts:
+        for part in parts + (() if "--output" in options else ("net.onnx",)):
             self.assertIn(part, done.stderr)
         self.assertFalse(model.exists())
 
@@ -31,7 +33,6 @@ class Refusals(Importing):
     def test_operators(self):
         for operator, domain, part in (("MatMulInteger", "", "statically"), ("DynamicQuantizeLinear", "", "statically"),
                                        ("ConvInteger", "", "statically"), ("Resize", "", "enlarge"), ("LSTM", "", "ecurrent"),
-                                       ("MultiThreshold", "finn.custom_op.general", "MultiThreshold"),
                                        ("RequantShift", "PACTOps", "RequantShift"), ("RequantShift", "", "RequantShift")):
             n, x = self.start()
             y = n.add(operator, [x], domain=domain, evaluate=False)
@@ -41,7 +42,32 @@ class Refusals(Importing):
     def test_several_outputs(self):
         n, x = self.start()
         y = n.qdq(n.classifier(x))
-        self.refused(n, f"{y} {x}", "2 outputs", "extract_model")
+        self.refused(n, f"{y} {x}", "2 outputs", x, "--output")
+
+    def test_output_that_is_none(self):
+        n, x = self.start()
+        y = n.qdq(n.classifier(x))
+        self.refused(n, y, "--output nothing", y, options=["--output", "nothing"])
+
+    def test_thresholds_that_no_multiplier_holds(self):
+        n = self.net()
+        x = n.quant("image", 1 / 255, signed=0)
+        x = n.add("Conv", [x, n.quant(n.real_weights((6, 3, 3, 3)), 1 / 128)])
+        steps = np.float32(np.sort(n.random.uniform(0, 1, (6, 20))))
+        x = n.add("MultiThreshold", [x, steps], domain="qonnx.custom_op.general")
+        self.refused(n, n.add("Flatten", [x]), "/multithreshold", "of its 120 thresholds", "Quant")
+
+    def test_sum_of_what_is_not_quantized(self):
+        """As FINN's residual blocks are: the sum has the accumulators of a convolution in it."""
+        n, x = self.start()
+        y = n.add("Add", [n.conv(x, 6, 1), x])
+        y = n.add("MultiThreshold", [y, np.float32([[0.5, 1.5]])], domain="qonnx.custom_op.general")
+        self.refused(n, n.add("Flatten", [y]), "/add", "not quantized")
+
+    def test_image_whose_pixels_are_no_codes(self):
+        n = self.net()
+        n.scales["image"] = np.float32(1 / 255)
+        self.refused(n, n.qdq(n.classifier(n.qdq(n.conv("image", 4)))), "/conv", "--preprocessing", options=["--preprocessing", "cifar10"])
 
     def test_convolution_of_one_dimension(self):
         n, x = self.start()

@@ -3,7 +3,7 @@
 # characters, which clang-format does not promise of comments. Mend with: clang-format -i FILE
 set -euo pipefail
 cd "$2"
-files=$(find core network data worker learner trainer runner bench tests -regex '.*\.\(cpp\|hpp\|cu\|inc\)')
+files=$(find core network data importer worker learner trainer runner bench tests -regex '.*\.\(cpp\|hpp\|cu\|inc\)')
 [[ $(wc -l <<< "$files") -gt 200 ]] || { echo "only these files found: $files"; exit 1; }
 xargs "$1" --style=file --dry-run -Werror <<< "$files"
 if xargs grep -nE '^.{121}' <<< "$files"; then
