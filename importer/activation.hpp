@@ -13,7 +13,15 @@
 namespace triseg {
 
 /// In which order an ONNX tensor has the elements of a value (C, H, W).
-enum class Order { nchw, nhwc, flat_chw, flat_hwc };
+/// grouped: (groups, C / groups, H, W), as channels are shuffled.
+enum class Order { nchw, nhwc, flat_chw, flat_hwc, grouped };
+
+/// Zeros around a plane.
+struct Pads {
+  int top = 0, left = 0, bottom = 0, right = 0;
+
+  bool any() const { return top || left || bottom || right; }
+};
 
 /// The numbers that a function of one number makes of the codes of a value, within bounds.
 struct Tail {
@@ -37,6 +45,7 @@ struct Draft {
   Node node;
   QuantizedNode numbers;     ///< of a convolution: weights and weight_scale
   std::vector<double> bias;  ///< of a convolution, in accumulators
+  bool one_weight = false;   ///< each output channel has one weight, 1 or -1, and reads one channel
   std::vector<Tail> tails;   ///< of concatenate: what happens to each input
   Tail tail;                 ///< bounds only
   std::vector<Node> pools;   ///< maxima that come behind it
@@ -53,13 +62,14 @@ struct Activation {
   Tail tail;
   Draft draft;
   std::vector<double> factor, offset;  ///< of kind image: (channels) the tensor is factor * image + offset
-  Shape shape;                         ///< of the value
+  Shape shape;                         ///< of the tensor
   std::vector<std::int64_t> dims;      ///< the tensor's, of one image
   Order order = Order::nchw;
-  int pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0;  ///< zeros that the next window sees around it
-  std::vector<std::string> sources;                              ///< ONNX nodes since the last scale
-  bool sole = false;                                             ///< no other tensor than this one reads the value
-  bool ended = false;                                            ///< a Softmax that is dropped stood before it
+  Pads pads;                         ///< that the next window sees around it; `shape` and `dims` have none
+  std::vector<int> channels;         ///< of kind value: those of the value that the tensor has; none: all, in order
+  std::vector<std::string> sources;  ///< ONNX nodes since the last scale
+  bool sole = false;                 ///< no other tensor than this one reads the value
+  bool ended = false;                ///< a Softmax that is dropped stood before it
 };
 
 }  // namespace triseg

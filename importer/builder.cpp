@@ -1,6 +1,7 @@
 #include "importer/builder.hpp"
 
 #include "importer/node_names.hpp"
+#include "importer/weights.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -122,6 +123,37 @@ int Builder::add_maximum(const OnnxNode& at, Node node, int value) {
   return add(at, std::move(node), std::move(numbers), OnnxScale(scale_of(value)));
 }
 
+Activation Builder::select(const OnnxNode& at, Activation x) {
+  const auto [found, added] = selected_.try_emplace({x.value, x.channels}, 0);
+  if (added) {
+    const int inputs = network.network.shape(x.value).channels;
+    const std::size_t outputs = x.channels.size();
+    if (outputs * inputs > std::size_t{1} << 26)
+      graph_.refuse(at, "reads {} of {} channels, which makes too large a convolution", outputs, inputs);
+    Node node;
+    node.operation = Operation::convolution;
+    node.name = node_name(at) + ".channels";
+    node.inputs = {x.value};
+    node.shape.channels = static_cast<int>(outputs);
+    QuantizedNode numbers;
+    numbers.output = network.scale(x.value);
+    if (x.value != image_value) {
+      numbers.lowest = network.nodes[x.value].lowest;
+      numbers.highest = network.nodes[x.value].highest;
+    }
+    numbers.weights.assign(outputs * inputs, 0);
+    for (std::size_t i = 0; i < outputs; ++i) numbers.weights[i * inputs + x.channels[i]] = 1;
+    numbers.weight_scale.assign(outputs, 1);
+    numbers.requantization.bias.assign(outputs, 0);
+    numbers.requantization.multiplier.assign(outputs, 1);
+    found->second = add(at, std::move(node), std::move(numbers), OnnxScale(scale_of(x.value)));
+  }
+  x.value = found->second;
+  x.channels.clear();
+  x.sole = false;
+  return x;
+}
+
 int Builder::add_constant(const OnnxNode& at, const Shape& shape, std::vector<std::uint8_t> codes,
                           const CodeScale& scale) {
   Node node;
@@ -136,9 +168,14 @@ int Builder::add_constant(const OnnxNode& at, const Shape& shape, std::vector<st
 
 void Builder::quantize_image(const OnnxNode& at, const Activation& input, const OnnxScale& scale) {
   if (image_quantized_) {
-    if (scale_of(image_value) == scale) return;
-    graph_.refuse(at, "quantizes the image by another scale than an earlier node; use one");
+    if (scale_of(image_value) != scale)
+      graph_.refuse(at, "quantizes the image by another scale than an earlier node; use one");
+    if (input.factor != image_factor_ || input.offset != image_offset_)
+      graph_.refuse(at, "quantizes the image with another normalization than an earlier node; use one");
+    return;
   }
+  image_factor_ = input.factor;
+  image_offset_ = input.offset;
   image_quantized_ = true;
   scales_[0] = scale;
   network.input = {scale.scale, scale.zero_point - scale.lowest};
@@ -246,7 +283,6 @@ void Builder::finish_convolution(const OnnxNode& at, const Draft& draft, Quantiz
 
 int Builder::finish(const OnnxNode& at, Draft& draft, const OnnxScale& scale, const std::vector<std::string>& sources) {
   Node node = draft.node;
-  QuantizedNode numbers = std::move(draft.numbers);
   const bool relu = draft.tail.lower == 0 || (draft.may_fold_relu && scale.zero_point == scale.lowest);
   bool keeps_sign = node.operation != Operation::convolution;
   if (keeps_sign) {
@@ -257,6 +293,17 @@ int Builder::finish(const OnnxNode& at, Draft& draft, const OnnxScale& scale, co
   // Values that are never negative make no new ReLU.
   const bool folded = relu && !(keeps_sign && draft.tail.lower != 0);
   const Codes codes = codes_of(scale, draft.tail, folded, keeps_sign);
+  if (draft.one_weight && codes.lowest == 0 && codes.highest > 0) {
+    // The larger the weight, the finer the unit of the bias: one is sought with which all 256 inputs get their codes.
+    std::vector<double> steps;
+    for (int k = 1; k <= codes.highest; ++k) steps.push_back((k - 0.5 - codes.scale.zero_point) * scale.scale);
+    const int value = node.inputs.front(), zero_point = network.scale(value).zero_point;
+    const int least = value == image_value ? 0 : network.nodes[value].lowest;
+    const int most = value == image_value ? 255 : network.nodes[value].highest;
+    set_thresholds(draft, {steps}, network.scale(value).scale, codes.scale.zero_point, least - zero_point,
+                   most - zero_point);
+  }
+  QuantizedNode numbers = std::move(draft.numbers);
   node.relu = codes.relu;
   numbers.output = codes.scale;
   numbers.lowest = codes.lowest;
@@ -298,7 +345,10 @@ Activation Builder::quantize(const OnnxNode& at, Activation input, const OnnxSca
       const bool nothing = input.tail.plain() ||
                            (input.tail.reals.empty() && input.tail.lower == 0 && input.tail.upper == Tail().upper &&
                             nonnegative(input.value) && network.network.nodes[input.value].relu);
-      if (nothing && scale_of(input.value) == scale) break;
+      if (nothing && scale_of(input.value) == scale) {
+        sole = sole && input.sole;
+        break;
+      }
       if (folds(input, scale)) fold_bounds(input, scale);
       else input.value = add_table(at, input, scale);
       break;

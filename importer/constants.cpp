@@ -44,7 +44,9 @@ std::int64_t positive_axis(const OnnxGraph& graph, const OnnxNode& node, std::in
 
 OnnxTensor plain(const OnnxTensor& tensor) {
   OnnxTensor result = tensor;
-  for (std::size_t i = 0; i < result.values.size(); ++i) result.values[i] = tensor.real(i);
+  if (!tensor.quantized) return result;
+  std::vector<double>& values = result.values.changed();
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = tensor.real(i);
   result.quantized.reset();
   return result;
 }
@@ -54,9 +56,10 @@ OnnxTensor arithmetic(const OnnxGraph& graph, const OnnxNode& node, const OnnxTe
   if (a.size() != b.size() && !a.scalar() && !b.scalar())
     graph.refuse(node, "computes with constants of different sizes; fold them before the import");
   OnnxTensor result = plain(a.scalar() ? b : a);
-  for (std::size_t i = 0; i < result.values.size(); ++i) {
+  std::vector<double>& values = result.values.changed();
+  for (std::size_t i = 0; i < values.size(); ++i) {
     const double x = a.real(a.scalar() ? 0 : i), y = b.real(b.scalar() ? 0 : i);
-    double& z = result.values[i];
+    double& z = values[i];
     z = node.operation == "Add" ? x + y : node.operation == "Sub" ? x - y : node.operation == "Mul" ? x * y : x / y;
     if (a.type != Type::real) z = std::trunc(z);
     else z = static_cast<float>(z);
@@ -177,12 +180,19 @@ OnnxTensor quantized(const OnnxGraph& graph, const OnnxNode& node, const OnnxTen
                      double highest) {
   OnnxTensor result = plain(input);
   result.quantized = scales_of(graph, node, result, node.integer("axis", 1));
-  for (std::size_t i = 0; i < result.values.size(); ++i) {
-    const std::size_t s = result.slice(i);
-    const double scaled =
-        static_cast<float>(static_cast<float>(result.values[i]) / static_cast<float>(result.quantized->scale[s]));
-    result.values[i] = std::clamp(std::nearbyint(scaled) + result.quantized->zero_point[s], lowest, highest);
-  }
+  const auto codes = [&]<class T>(std::vector<T> values) {
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const std::size_t s = result.slice(i);
+      const double scaled =
+          static_cast<float>(static_cast<float>(result.values[i]) / static_cast<float>(result.quantized->scale[s]));
+      values[i] = static_cast<T>(std::clamp(std::nearbyint(scaled) + result.quantized->zero_point[s], lowest, highest));
+    }
+    return Elements(std::move(values));
+  };
+  const std::size_t size = result.values.size();
+  if (lowest >= -128 && highest <= 127) result.values = codes(std::vector<std::int8_t>(size));
+  else if (lowest >= 0 && highest <= 255) result.values = codes(std::vector<std::uint8_t>(size));
+  else result.values = codes(std::vector<double>(size));
   return result;
 }
 
@@ -220,8 +230,7 @@ const OnnxTensor& needed_constant(const OnnxGraph& graph, const OnnxNode& node, 
   if (!found) graph.refuse(node, "its {} is not a constant of the file", what);
   if (found->type == Type::other) graph.refuse(node, "its {} has an element type that cannot be imported", what);
   if (found->values.empty()) graph.refuse(node, "its {} is empty", what);
-  for (const double x : found->values)
-    if (!std::isfinite(x)) graph.refuse(node, "its {} has an element {}", what, x);
+  if (!found->values.finite()) graph.refuse(node, "its {} has an element that is no finite number", what);
   return *found;
 }
 
@@ -261,14 +270,14 @@ OnnxTensor permuted(const OnnxTensor& tensor, const std::vector<std::int64_t>& o
   std::vector<std::int64_t> stride(rank, 1);
   for (std::size_t d = rank; d-- > 1;) stride[d - 1] = stride[d] * tensor.dims[d];
   for (std::size_t d = 0; d < rank; ++d) result.dims[d] = tensor.dims[order[d]];
-  for (std::size_t i = 0; i < result.values.size(); ++i) {
+  result.values = tensor.values.reordered([&](std::size_t i) {
     std::size_t rest = i, from = 0;
     for (std::size_t d = rank; d-- > 0;) {
       from += rest % result.dims[d] * stride[order[d]];
       rest /= result.dims[d];
     }
-    result.values[i] = tensor.values[from];
-  }
+    return from;
+  });
   if (result.quantized)
     result.quantized->axis =
         static_cast<int>(std::find(order.begin(), order.end(), tensor.quantized->axis) - order.begin());
@@ -364,7 +373,7 @@ std::optional<OnnxTensor> evaluate(const OnnxGraph& graph, const OnnxNode& node)
     OnnxTensor result = plain(x);
     result.type = type_of_number(node.integer("to", 1));
     if (result.type != Type::real)
-      for (double& value : result.values) value = std::trunc(value);
+      for (double& value : result.values.changed()) value = std::trunc(value);
     return result;
   }
   if (operation == "Gather") return gather(graph, node, x, needed_constant(graph, node, 1, "index"));
@@ -374,7 +383,8 @@ std::optional<OnnxTensor> evaluate(const OnnxGraph& graph, const OnnxNode& node)
   if (operation == "Concat") return concatenated(graph, node);
   if (operation == "Slice") return slice(graph, node, x);
   if (operation == "Reshape")
-    return with_dims(graph, node, x, reshaped(graph, node, x.dims, needed_constant(graph, node, 1, "shape").values));
+    return with_dims(graph, node, x,
+                     reshaped(graph, node, x.dims, needed_constant(graph, node, 1, "shape").values.reals()));
   if (operation == "Flatten") {
     const std::int64_t last = std::int64_t(x.dims.size());
     const std::int64_t given = node.integer("axis", 1);
@@ -395,7 +405,7 @@ std::optional<OnnxTensor> evaluate(const OnnxGraph& graph, const OnnxNode& node)
   if (operation == "Clip") {
     const ClipBounds bounds = clip_bounds(graph, node);
     OnnxTensor result = plain(x);
-    for (double& value : result.values) value = std::clamp(value, bounds.lower, bounds.upper);
+    for (double& value : result.values.changed()) value = std::clamp(value, bounds.lower, bounds.upper);
     return result;
   }
   if (operation == "QuantizeLinear") {

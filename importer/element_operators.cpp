@@ -63,16 +63,17 @@ Activation Pass::bounded(const OnnxNode& node, Activation x, double lower, doubl
   if (x.kind == Activation::Kind::image) graph_.refuse(node, "its input, the image, is not quantized");
   if (x.codes) graph_.refuse(node, "its input are integers; put DequantizeLinear between");
   Tail& tail = x.kind == Activation::Kind::draft ? x.draft.tail : x.tail;
+  if (lower > 0 || upper < 0) refuse_pads(node, x);
   tail.lower = std::clamp(tail.lower, lower, upper);
   tail.upper = std::clamp(tail.upper, lower, upper);
   return x;
 }
 
-void Pass::relu(const OnnxNode& node) { put(node, bounded(node, input(node, 0), 0, infinity)); }
+void Pass::relu(const OnnxNode& node) { put(node, bounded(node, input(node, 0, {.pads = true}), 0, infinity)); }
 
 void Pass::clip(const OnnxNode& node) {
   const ClipBounds bounds = clip_bounds(graph_, node);
-  Activation x = input(node, 0);
+  Activation x = input(node, 0, {.pads = true});
   if (x.codes) {
     // Bounds of integers are in their scale already, unless other nodes read what is not clipped.
     const OnnxScale& scale = builder_.scale_of(x.value);
@@ -90,14 +91,16 @@ void Pass::min_max(const OnnxNode& node) {
   if (!bound.scalar()) graph_.refuse(node, "has a bound for each element; expected one number");
   const double lower = node.operation == "Max" ? bound.real(0) : -infinity;
   const double upper = node.operation == "Min" ? bound.real(0) : infinity;
-  put(node, bounded(node, input(node, tensor), lower, upper));
+  put(node, bounded(node, input(node, tensor, {.pads = true}), lower, upper));
 }
 
 void Pass::function(const OnnxNode& node) {
-  Activation x = input(node, 0);
+  Activation x = input(node, 0, {.pads = true});
   if (x.kind != Activation::Kind::value || x.codes)
     graph_.refuse(node, "its input is not quantized; put QuantizeLinear and DequantizeLinear before it");
-  x.tail = x.tail.then(builder_.network.scale(x.value), function_of(graph_, node));
+  const CodeScale& scale = builder_.network.scale(x.value);
+  x.tail = x.tail.then(scale, function_of(graph_, node));
+  if (x.tail(scale, scale.zero_point) != 0) refuse_pads(node, x);
   put(node, std::move(x));
 }
 
@@ -133,7 +136,7 @@ void Pass::batch_normalization(const OnnxNode& node) {
     factor.values.push_back(scale.real(c) / deviation);
     offset.values.push_back(shift.real(c) - mean.real(c) * factor.values[c]);
   }
-  Activation x = input(node, 0);
+  Activation x = input(node, 0, {.pads = true});
   if (x.order == Order::nchw) {  // as an operand that is broadcast
     factor.dims = {scale.size(), 1, 1};
     offset.dims = factor.dims;
@@ -143,6 +146,7 @@ void Pass::batch_normalization(const OnnxNode& node) {
 
 void Pass::affine(const OnnxNode& node, Activation x, const OnnxTensor& factor, const OnnxTensor& offset) {
   const std::vector<double> f = per_channel(node, factor, x), o = per_channel(node, offset, x);
+  if (std::any_of(o.begin(), o.end(), [](double added) { return added != 0; })) refuse_pads(node, x);
   const auto at = [](const std::vector<double>& v, std::size_t c) { return v[v.size() == 1 ? 0 : c]; };
   if (x.kind == Activation::Kind::image) {
     if (!x.draft.pools.empty()) graph_.refuse(node, "its input, the image, is not quantized");
@@ -181,10 +185,9 @@ Activation Pass::scaled_channels(const OnnxNode& node, Activation x, const std::
   draft.node.name = node_name(node);
   draft.node.inputs = {x.value};
   draft.node.groups = draft.node.shape.channels = x.shape.channels;
-  // The largest weight, so that the bias has the finest unit.
-  constexpr int weight = 127;
-  draft.numbers.weights.assign(x.shape.channels, weight);
-  draft.numbers.weight_scale.assign(x.shape.channels, 1.0 / weight);
+  draft.one_weight = true;
+  draft.numbers.weights.assign(x.shape.channels, 1);
+  draft.numbers.weight_scale.assign(x.shape.channels, 1);
   draft.bias.assign(x.shape.channels, 0);
   multiply_channels(graph_, node, factor, draft);
   add_bias(graph_, node, {{std::int64_t(offset.size())}, OnnxTensor::Type::real, offset, std::nullopt},
@@ -250,6 +253,7 @@ Activation Pass::constant_value(const OnnxNode& node, const OnnxTensor& constant
 }
 
 Activation Pass::with_constant(const OnnxNode& node, Operation operation, Activation x, const OnnxTensor& constant) {
+  refuse_pads(node, x);
   const Activation c = constant_value(node, constant, x);
   return binary(node, operation, as_value(node, std::move(x)), c);
 }
@@ -307,10 +311,10 @@ void Pass::add(const OnnxNode& node) {
     return put(node, binary(node, Operation::add, input(node, 0), input(node, 1)));
   }
   if (is_sub(node) && !first) graph_.refuse(node, "subtracts an activation; only sums can be imported");
-  Activation x = input(node, first ? 0 : 1);
+  Activation x = input(node, first ? 0 : 1, {.pads = true});
   OnnxTensor c = needed_constant(graph_, node, first ? 1 : 0, "second operand");
   if (is_sub(node)) {
-    for (std::size_t i = 0; i < c.values.size(); ++i) c.values[i] = -c.real(i);
+    for (std::size_t i = 0; i < c.values.size(); ++i) c.values.changed()[i] = -c.real(i);
     c.quantized.reset();
   }
   if (is_affine(x, c)) return affine(node, std::move(x), {{}, OnnxTensor::Type::real, {1}, std::nullopt}, c);
@@ -324,12 +328,12 @@ void Pass::multiply(const OnnxNode& node) {
     return put(node, binary(node, Operation::multiply, input(node, 0), input(node, 1)));
   }
   if (is_div(node) && !first) graph_.refuse(node, "divides by an activation; only products can be imported");
-  Activation x = input(node, first ? 0 : 1);
+  Activation x = input(node, first ? 0 : 1, {.pads = true});
   OnnxTensor c = needed_constant(graph_, node, first ? 1 : 0, "second operand");
   if (is_div(node)) {
     for (std::size_t i = 0; i < c.values.size(); ++i) {
       if (c.real(i) == 0) graph_.refuse(node, "divides by 0");
-      c.values[i] = 1 / c.real(i);
+      c.values.changed()[i] = 1 / c.real(i);
     }
     c.quantized.reset();
   }
@@ -337,11 +341,23 @@ void Pass::multiply(const OnnxNode& node) {
   put(node, with_constant(node, Operation::multiply, std::move(x), c));
 }
 
-void Pass::softmax(const OnnxNode& node) {
-  Activation x = input(node, 0);
+Activation Pass::dropped_softmax(const OnnxNode& node, Activation x, std::int64_t opset) {
+  // Before operator set 13 it goes over all axes from this one on.
+  const std::int64_t rank = std::int64_t(x.dims.size()), given = node.integer("axis", opset < 13 ? 1 : -1);
+  const std::int64_t axis = given < 0 ? given + rank : given;
+  std::int64_t covered = axis >= 0 && axis < rank ? 1 : 0;
+  for (std::int64_t d = std::max<std::int64_t>(axis, 0); d < (opset < 13 ? rank : std::min(axis + 1, rank)); ++d)
+    covered *= x.dims[d];
+  if (covered != x.shape.size())
+    graph_.refuse(node,
+                  "makes probabilities along axis {} of [{}]; only those over all classes can be dropped; choose a "
+                  "tensor before it by --output NAME",
+                  given, fmt::join(x.dims, ", "));
   x.ended = true;
   note(node, "dropped: the search compares logits");
-  put(node, std::move(x));
+  return x;
 }
+
+void Pass::softmax(const OnnxNode& node) { put(node, dropped_softmax(node, input(node, 0), graph_.opset)); }
 
 }  // namespace triseg

@@ -7,19 +7,19 @@
 namespace triseg {
 
 void Pass::quantize_linear(const OnnxNode& node) {
-  Activation x = input(node, 0);
+  Activation x = input(node, 0, {.pads = true, .channels = true});
   if (x.ended) return put(node, std::move(x));
-  put_quantized(node, std::move(x), 1);
+  put(node, quantized(node, std::move(x), output_scale(node, 1)));
 }
 
 void Pass::dequantize_linear(const OnnxNode& node) {
-  Activation x = input(node, 0);
-  if (!x.ended) x = dequantized(node, 0);
+  Activation x = input(node, 0, {.pads = true, .channels = true});
+  if (!x.ended) x = dequantized(node, 0, {.pads = true, .channels = true});
   put(node, std::move(x));
 }
 
-Activation Pass::dequantized(const OnnxNode& node, std::size_t index) {
-  Activation x = input(node, index);
+Activation Pass::dequantized(const OnnxNode& node, std::size_t index, Takes takes) {
+  Activation x = input(node, index, takes);
   if (x.kind == Activation::Kind::image && x.codes) {
     // The image comes as integers: pixels are codes, whatever they stand for.
     x = builder_.start_from_codes(node, std::move(x), linear_scale(graph_, node, index + 1));
@@ -33,9 +33,9 @@ Activation Pass::dequantized(const OnnxNode& node, std::size_t index) {
 }
 
 void Pass::quant(const OnnxNode& node) {
-  Activation x = input(node, 0);
+  Activation x = input(node, 0, {.pads = true, .channels = true});
   if (x.ended) return put(node, std::move(x));
-  Activation result = builder_.quantize(node, std::move(x), quant_scale(graph_, node), sole(node));
+  Activation result = quantized(node, std::move(x), quant_scale(graph_, node));
   result.codes = false;
   put(node, std::move(result));
 }
@@ -151,7 +151,8 @@ void add_integer_bias(const OnnxGraph& graph, const OnnxNode& node, const OnnxTe
 
 void Pass::qlinear_conv(const OnnxNode& node) {
   if (node.integer("channels_last", 0)) graph_.refuse(node, "has its channels last; export it with channels first");
-  Activation result = convolution(node, dequantized(node, 0), dequantized_constant(node, 3, 0));
+  Activation result =
+      convolution(node, dequantized(node, 0, {.pads = true, .channels = true}), dequantized_constant(node, 3, 0));
   if (node.has_input(8)) add_integer_bias(graph_, node, needed_constant(graph_, node, 8, "bias"), result.draft);
   const Shape s = builder_.shape_of(node, result.draft.node);
   result.shape = s;
@@ -196,7 +197,7 @@ void Pass::qlinear_concat(const OnnxNode& node) {
 }
 
 void Pass::qlinear_pool(const OnnxNode& node) {
-  const Activation x = dequantized(node, 0);
+  const Activation x = dequantized(node, 0, {.pads = node.operation == "QLinearAveragePool"});
   Activation result;
   if (node.operation == "QLinearAveragePool") {
     const auto kernel = node.integers("kernel_shape", {});
@@ -224,7 +225,7 @@ void Pass::qlinear_pool(const OnnxNode& node) {
 }
 
 void Pass::qlinear_function(const OnnxNode& node) {
-  tensors_[node.outputs.front()] = dequantized(node, 0);
+  tensors_[node.outputs.front()] = dequantized(node, 0, {.pads = true});
   OnnxNode plain = node;
   plain.inputs = {node.outputs.front()};
   function(plain);
@@ -232,10 +233,7 @@ void Pass::qlinear_function(const OnnxNode& node) {
 }
 
 void Pass::qlinear_softmax(const OnnxNode& node) {
-  Activation x = dequantized(node, 0);
-  x.ended = true;
-  note(node, "dropped: the search compares logits");
-  put(node, std::move(x));
+  put(node, dropped_softmax(node, dequantized(node, 0), node.integer("opset", graph_.opset)));
 }
 
 }  // namespace triseg

@@ -98,7 +98,7 @@ class Reader {
     if (!model.producer_version().empty()) graph_.creator += " " + model.producer_version();
     for (const auto& set : model.opset_import())
       if (set.domain().empty() || set.domain() == "ai.onnx") graph_.opset = set.version();
-    read_tensors(model.graph());
+    read_tensors(*model.mutable_graph());
     for (const auto& node : model.graph().node()) graph_.nodes.push_back(read_node(node));
     choose_output(model.graph());
     sort();
@@ -122,11 +122,14 @@ class Reader {
     if (!parsed) fail("{}: is no ONNX model, or is cut off", graph_.file);
   }
 
-  void read_tensors(const onnx::GraphProto& graph) {
+  /// Takes the bytes of tensors away from the model, as networks may be large.
+  void read_tensors(onnx::GraphProto& graph) {
     if (graph.sparse_initializer_size() > 0) fail("{}: has sparse initializers; store it with dense ones", graph_.file);
-    for (const auto& tensor : graph.initializer())
+    for (auto& tensor : *graph.mutable_initializer()) {
       if (!graph_.constants.emplace(tensor.name(), read_tensor(tensor, tensor.name())).second)
         fail("{}: two initializers are called '{}'", graph_.file, tensor.name());
+      delete tensor.release_raw_data();
+    }
     for (const auto& input : graph.input()) {
       if (graph_.constants.contains(input.name())) continue;
       OnnxInput found{input.name(), type_of(input.type().tensor_type().elem_type()), {}};
@@ -166,44 +169,47 @@ class Reader {
     }
     if (tensor.has_segment()) fail("{}: tensor {} is stored in parts; save the model anew", graph_.file, name);
     result.type = type_of(tensor.data_type());
-    if (tensor.has_raw_data()) read_raw(tensor, result.values);
+    if (tensor.has_raw_data()) result.values = read_raw(tensor);
+    else if (tensor.float_data_size() > 0)
+      result.values = std::vector<float>(tensor.float_data().begin(), tensor.float_data().end());
     else {
-      for (const float x : tensor.float_data()) result.values.push_back(x);
       for (const double x : tensor.double_data()) result.values.push_back(x);
       for (const std::int32_t x : tensor.int32_data()) result.values.push_back(x);
       for (const std::int64_t x : tensor.int64_data()) result.values.push_back(static_cast<double>(x));
     }
-    if (result.type == OnnxTensor::Type::other) result.values.clear();
+    if (result.type == OnnxTensor::Type::other) result.values = {};
     else if (result.size() != size)
       fail("{}: tensor {}: expected {} elements, found {}", graph_.file, name, size, result.size());
     const double least = result.type == OnnxTensor::Type::int8 ? -128 : 0, most = least + 255;
-    if (result.type == OnnxTensor::Type::int8 || result.type == OnnxTensor::Type::uint8)
+    if (!result.values.bytes() && (result.type == OnnxTensor::Type::int8 || result.type == OnnxTensor::Type::uint8))
       for (const double x : result.values)
         if (x < least || x > most) fail("{}: tensor {} has element {}, not of 8 bits", graph_.file, name, x);
     return result;
   }
 
-  template <class T>
-  static void append(const std::string& bytes, std::vector<double>& values) {
-    if (bytes.size() % sizeof(T)) return;  // none is as wrong as a part of one
-    values.resize(bytes.size() / sizeof(T));
+  /// The numbers of type T that the bytes are, as type Kept.
+  template <class T, class Kept = T>
+  static Elements numbers_of(const std::string& bytes) {
+    if (bytes.size() % sizeof(T)) return {};  // none is as wrong as a part of one
+    std::vector<Kept> values(bytes.size() / sizeof(T));
     for (std::size_t i = 0; i < values.size(); ++i) {
       T x;
       std::memcpy(&x, bytes.data() + i * sizeof(T), sizeof(T));
-      values[i] = static_cast<double>(x);
+      values[i] = static_cast<Kept>(x);
     }
+    return values;
   }
 
-  static void read_raw(const onnx::TensorProto& tensor, std::vector<double>& values) {
+  static Elements read_raw(const onnx::TensorProto& tensor) {
     const std::string& bytes = tensor.raw_data();
     switch (tensor.data_type()) {
-      case onnx::TensorProto::FLOAT: append<float>(bytes, values); break;
-      case onnx::TensorProto::DOUBLE: append<double>(bytes, values); break;
-      case onnx::TensorProto::INT8: append<std::int8_t>(bytes, values); break;
-      case onnx::TensorProto::UINT8: append<std::uint8_t>(bytes, values); break;
-      case onnx::TensorProto::INT32: append<std::int32_t>(bytes, values); break;
-      case onnx::TensorProto::INT64: append<std::int64_t>(bytes, values); break;
-      default: break;
+      case onnx::TensorProto::FLOAT: return numbers_of<float>(bytes);
+      case onnx::TensorProto::DOUBLE: return numbers_of<double>(bytes);
+      case onnx::TensorProto::INT8: return numbers_of<std::int8_t>(bytes);
+      case onnx::TensorProto::UINT8: return numbers_of<std::uint8_t>(bytes);
+      case onnx::TensorProto::INT32: return numbers_of<std::int32_t, double>(bytes);
+      case onnx::TensorProto::INT64: return numbers_of<std::int64_t, double>(bytes);
+      default: return {};
     }
   }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/error.hpp"
+#include "importer/elements.hpp"
 
 #include <cstdint>
 #include <map>
@@ -25,7 +26,7 @@ struct OnnxTensor {
 
   std::vector<std::int64_t> dims;  ///< none: a scalar
   Type type = Type::real;
-  std::vector<double> values;              // (product of dims)
+  Elements values;                         // (product of dims)
   std::optional<ConstantScale> quantized;  ///< where it has one, `values` are integers that stand for real numbers
 
   std::int64_t size() const { return static_cast<std::int64_t>(values.size()); }

@@ -53,6 +53,9 @@ const std::map<std::string, Pass::Handler>& Pass::handlers() {
       {"Unsqueeze", &Pass::squeeze},
       {"Transpose", &Pass::transpose},
       {"Pad", &Pass::pad},
+      {"Slice", &Pass::slice},
+      {"Split", &Pass::split},
+      {"Gather", &Pass::gather},
       {"Concat", &Pass::concat},
       {"QuantizeLinear", &Pass::quantize_linear},
       {"DequantizeLinear", &Pass::dequantize_linear},
@@ -125,7 +128,7 @@ void Pass::run() {
     if (found == handlers().end())
       graph_.refuse(node, "depends on the image; this operator can be imported on constants alone");
     for (std::size_t i = 1; i < node.outputs.size(); ++i)
-      if (!node.outputs[i].empty() && graph_.readers.contains(node.outputs[i]))
+      if (node.operation != "Split" && !node.outputs[i].empty() && graph_.readers.contains(node.outputs[i]))
         graph_.refuse(node, "its output '{}' is used; only the first one of a node can be imported", node.outputs[i]);
     (this->*found->second)(node);
   }
@@ -135,7 +138,7 @@ bool Pass::is_activation(const OnnxNode& node, std::size_t index) const {
   return node.has_input(index) && tensors_.contains(node.inputs[index]);
 }
 
-Activation Pass::input(const OnnxNode& node, std::size_t index) const {
+Activation Pass::input(const OnnxNode& node, std::size_t index, Takes takes) {
   if (!node.has_input(index)) graph_.refuse(node, "has no input {}", index);
   const auto found = tensors_.find(node.inputs[index]);
   if (found == tensors_.end())
@@ -145,11 +148,39 @@ Activation Pass::input(const OnnxNode& node, std::size_t index) const {
       node.operation != "DequantizeLinear" && node.operation != "Quant" && node.operation != "Reshape" &&
       node.operation != "Flatten" && node.operation != "Squeeze")
     graph_.refuse(node, "stands behind a Softmax, which can only be dropped at the end of a network");
-  return found->second;
+  Activation x = found->second;
+  if (!takes.pads) refuse_pads(node, x);
+  if (takes.channels) return x;
+  if (x.order == Order::grouped)
+    graph_.refuse(node, "reads channels in groups, [{}]; only Transpose and Reshape can", fmt::join(x.dims, ", "));
+  if (!x.channels.empty()) {
+    x = builder_.select(node, std::move(x));
+    found->second = x;
+  }
+  return x;
 }
 
-Activation Pass::value_input(const OnnxNode& node, std::size_t index) {
-  const Activation x = as_value(node, input(node, index));
+void Pass::refuse_pads(const OnnxNode& node, const Activation& x) const {
+  if (x.pads.any())
+    graph_.refuse(node,
+                  "stands behind a Pad; zeros can be imported only around what a convolution or a pool reads, with "
+                  "nothing between that makes another number of 0");
+}
+
+Activation Pass::quantized(const OnnxNode& node, Activation x, const OnnxScale& scale) {
+  const auto readers = graph_.readers.find(node.inputs.front());
+  const bool shared = readers != graph_.readers.end() && readers->second.size() > 1;
+  if (!shared) return builder_.quantize(node, std::move(x), scale, sole(node));
+  auto& made = quantized_[node.inputs.front()];
+  for (const auto& [other, activation] : made)
+    if (other == scale) return activation;
+  Activation result = builder_.quantize(node, std::move(x), scale, false);
+  made.emplace_back(scale, result);
+  return result;
+}
+
+Activation Pass::value_input(const OnnxNode& node, std::size_t index, Takes takes) {
+  const Activation x = as_value(node, input(node, index, takes));
   tensors_[node.inputs[index]] = x;  // other nodes that read it share what was made
   return x;
 }
@@ -236,6 +267,13 @@ Activation Pass::output(const std::string& tensor) {
     if (node.outputs.front() == tensor) at = &node;
   Activation result = found->second;
   result.ended = false;
+  refuse_pads(*at, result);
+  if (result.dims.size() > 2 && result.shape.positions() > 1)
+    graph_.refuse(*at,
+                  "makes the output, [{}], which has several numbers for a class; average it over the plane, or choose "
+                  "another tensor by --output NAME",
+                  fmt::join(result.dims, ", "));
+  if (!result.channels.empty()) result = builder_.select(*at, std::move(result));
   if (result.kind == Activation::Kind::draft || (result.kind == Activation::Kind::value && !result.tail.plain()))
     result = builder_.close(*at, result);
   if (result.kind == Activation::Kind::image || result.value == image_value)

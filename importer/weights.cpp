@@ -200,14 +200,26 @@ void spread_weights(const Node& average, Draft& draft) {
   draft.node.window = average.window;
 }
 
+void widen_weights(const std::vector<int>& channels, int inputs, Draft& draft) {
+  const std::size_t outputs = draft.numbers.weight_scale.size();
+  const std::size_t window = draft.numbers.weights.size() / (outputs * channels.size());
+  std::vector<std::int8_t> weights(outputs * inputs * window, 0);
+  auto from = draft.numbers.weights.begin();
+  for (std::size_t o = 0; o < outputs; ++o)
+    for (const int channel : channels) {
+      std::copy_n(from, window, weights.begin() + (o * inputs + channel) * window);
+      from += window;
+    }
+  draft.numbers.weights = std::move(weights);
+}
+
 OnnxTensor with_channels_first(const OnnxTensor& matrix, const Shape& input) {
   OnnxTensor result = matrix;
-  const int size = input.size();
-  const std::size_t rows = matrix.values.size() / size;
-  for (std::size_t row = 0; row < rows; ++row)
-    for (int c = 0; c < input.channels; ++c)
-      for (int p = 0; p < input.positions(); ++p)
-        result.values[row * size + c * input.positions() + p] = matrix.values[row * size + p * input.channels + c];
+  const std::size_t size = input.size();
+  result.values = matrix.values.reordered([&](std::size_t i) {
+    const std::size_t at = i % size, channel = at / input.positions(), position = at % input.positions();
+    return i - at + position * input.channels + channel;
+  });
   return result;
 }
 

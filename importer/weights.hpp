@@ -30,6 +30,10 @@ int set_thresholds(Draft& draft, const std::vector<std::vector<double>>& thresho
 /// Makes a convolution of the averages' input of one, with a window of 1 x 1, of averages. Its bias must not be set.
 void spread_weights(const Node& average, Draft& draft);
 
+/// Makes a convolution that reads the `channels` of a value, each once, one that reads all, `inputs`, most with weight
+/// 0.
+void widen_weights(const std::vector<int>& channels, int inputs, Draft& draft);
+
 /// The matrix (out, K) of weights whose inputs come in the order (H, W, C), in the order (C, H, W).
 OnnxTensor with_channels_first(const OnnxTensor& matrix, const Shape& input);
 

@@ -13,6 +13,7 @@
 #include <CLI/CLI.hpp>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
@@ -49,7 +50,7 @@ ImportOptions options_of(const ImportCommand& command) {
   else if (command.layout == "nhwc") options.layout = ImageLayout::nhwc;
   else if (command.layout != "auto") fail("--layout: expected auto, nchw or nhwc, found '{}'", command.layout);
   if (!command.input.empty()) options.input = parse_shape(command.input);
-  set_preprocessing(options, command.preprocessing);
+  if (!command.preprocessing.empty()) set_preprocessing(options, command.preprocessing);
   return options;
 }
 
@@ -70,7 +71,8 @@ int run_import(const ImportCommand& command) {
   fmt::print("\n{}: {} nodes, {:.4g} million multiply-accumulates, image {} x {} x {}, {} classes, {}\n", n.name,
              n.nodes.size(), n.macs() / 1e6, n.input.channels, n.input.height, n.input.width, n.classes,
              scheme_name(model.scheme));
-  fmt::print("Sites: {}\n", list_of(n, select_sites(n, "all")));
+  const bool any = std::any_of(n.nodes.begin(), n.nodes.end(), [](const Node& node) { return node.relu; });
+  fmt::print("Sites: {}\n", list_of(n, any ? select_sites(n, "all") : std::vector<std::size_t>{}));
   fmt::print("Attention layers: {}\n", list_of(n, select_attention_layers(n, "default")));
   if (command.dry_run) return 0;
   const auto folder = std::filesystem::path(command.out).parent_path();
@@ -78,7 +80,9 @@ int run_import(const ImportCommand& command) {
   Provenance provenance;
   provenance.command_line = command_line();
   save_model(command.out, model, provenance);
-  spdlog::info("{} written. Search it with: triseg search --teacher {} --data FOLDER", command.out, command.out);
+  if (any)
+    spdlog::info("{} written. Search it with: triseg search --teacher {} --data FOLDER", command.out, command.out);
+  else spdlog::warn("{} written. It has no value behind a ReLU, which a search could approximate", command.out);
   return 0;
 }
 
@@ -96,9 +100,8 @@ void setup_import(CLI::App& program, int& exit_code) {
       "The tensor that is the logits, where the graph has several outputs or goes on behind it");
   add(*app, "Options", "--preprocessing", command->preprocessing,
       "How pixels become the graph's input: imagenet, cifar10, 0..1, 0..255 or MEAN/DEVIATION of pixels from 0 to 1, "
-      "numbers of several channels separated by commas")
-      ->check(offers({"imagenet", "cifar10", "0..1", "0..255"}))
-      ->required();
+      "numbers of several channels separated by commas; needed unless the graph takes pixels as integers")
+      ->check(offers({"imagenet", "cifar10", "0..1", "0..255"}));
   add(*app, "Options", "--layout", command->layout, "Where the image's channels are: auto, nchw or nhwc")
       ->check(offers({"auto", "nchw", "nhwc"}));
   add(*app, "Options", "--input", command->input,

@@ -149,6 +149,13 @@ def shape_of(x, start=0, end=None):
     return np.array(x.shape[start:end], np.int64)
 
 
+def sliced(x, starts, ends, axes=(0,), steps=(1,)):
+    """Along one axis."""
+    where = [slice(None)] * x.ndim
+    where[int(axes[0])] = slice(int(starts[0]), int(ends[0]), int(steps[0]))
+    return x[tuple(where)]
+
+
 def mean(x, axes=None, keepdims=1):
     return np.mean(np.float64(x), tuple(int(a) for a in axes), keepdims=bool(keepdims))
 
@@ -229,7 +236,9 @@ OPERATORS = {
     "Concat": lambda *parts, axis: np.concatenate(parts, axis), "Flatten": lambda x, axis=1: x.reshape(len(x), -1),
     "Reshape": reshape, "Squeeze": squeeze, "Unsqueeze": unsqueeze, "Transpose": lambda x, perm: x.transpose(perm),
     "ReduceMean": mean, "Pad": pad, "Softmax": softmax, "Shape": shape_of,
-    "Slice": lambda x, starts, ends: x[int(starts[0]):int(ends[0])], "MultiThreshold": multi_threshold,
+    "Slice": sliced, "GlobalMaxPool": lambda x: x.max((2, 3), keepdims=True), "Dropout": lambda x: x, "Cast": lambda x, to: x,
+    "LogSoftmax": lambda x, axis: np.log(softmax(x, axis)),
+    "QLinearReduceMean": q_unary(lambda x, axes, keepdims: x.mean(tuple(axes), keepdims=bool(keepdims))), "MultiThreshold": multi_threshold,
     "PRelu": lambda x, slope: np.where(x < 0, slope * x, x), "Abs": np.abs, "Neg": np.negative, "Min": np.minimum, "Max": np.maximum,
     "Celu": lambda x, alpha=1.0: np.where(x < 0, alpha * np.expm1(x / alpha), x), "Softsign": lambda x: x / (1 + np.abs(x)), "Erf": erf,
     "Selu": lambda x: 1.05070102214813232421875 * np.where(x < 0, 1.67326319217681884765625 * np.expm1(x), x),
@@ -255,6 +264,7 @@ class Net:
         self.scales = {}  # of dequantized activations, and of what has the same numbers
         self.also_inputs = []  # initializers that are inputs of the graph, too
         self.domains = set()
+        self.image_sizes = None  # as the file gives them, where those of the images are not theirs
         self.last_name = None
 
     def constant(self, array, node=False):
@@ -360,9 +370,9 @@ class Net:
         return self.add("Gemm", [flat, weights] + self.bias(classes, bias, flat, weights), transB=1)
 
     # the file
-    def save(self, path, output, check=True):
-        shape = [self.batch] + list(self.images.shape[1:])
-        inputs = [helper.make_tensor_value_info("image", TensorProto.FLOAT, shape)]
+    def save(self, path, output, check=True, image_type=TensorProto.FLOAT):
+        shape = [self.batch] + list(self.image_sizes or self.images.shape[1:])
+        inputs = [helper.make_tensor_value_info("image", image_type, shape)]
         for name in self.also_inputs:
             array = self.constants[name]
             inputs.append(helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype)
