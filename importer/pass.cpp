@@ -193,8 +193,11 @@ Activation Pass::as_value(const OnnxNode& node, Activation x) {
       x.codes = false;
       return x;
     }
-    graph_.refuse(node, "its input, made by {}, is not quantized; put QuantizeLinear and DequantizeLinear between",
-                  x.draft.node.name);
+    const bool normalized = x.draft.one_weight;
+    graph_.refuse(
+        node, "its input, made by {}, is not quantized; put QuantizeLinear and DequantizeLinear between{}",
+        fmt::join(x.sources, ", "),
+        normalized ? ", as ONNX Runtime does behind a BatchNormalization with quant_format=QuantFormat.QDQ" : "");
   }
   if (x.codes) graph_.refuse(node, "its input are integers; put DequantizeLinear between");
   if (x.tail.plain()) return x;
