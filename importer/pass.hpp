@@ -16,6 +16,8 @@ class Pass {
   explicit Pass(OnnxGraph& graph) : graph_(graph), builder_(graph) {}
 
   Builder& builder() { return builder_; }
+  /// Throws Error for the first operator that cannot be imported, and for a graph that is not quantized.
+  void check_operators() const;
   /// The tensor that is the image.
   void start(const std::string& tensor, Activation image) { tensors_[tensor] = std::move(image); }
   void run();
@@ -25,8 +27,6 @@ class Pass {
  private:
   using Handler = void (Pass::*)(const OnnxNode&);
   static const std::map<std::string, Handler>& handlers();
-  /// Throws Error for the first operator that cannot be imported.
-  void check_operators() const;
 
   // tensors
   bool is_activation(const OnnxNode& node, std::size_t input) const;
