@@ -109,17 +109,18 @@ OnnxTensor concatenated(const OnnxGraph& graph, const OnnxNode& node) {
 
 std::vector<std::int64_t> squeezed(const OnnxGraph& graph, const OnnxNode& node, std::vector<std::int64_t> dims) {
   auto axes = integers_of(graph, node, "axes", 1);
-  if (node.operation == "Unsqueeze") {
-    if (!axes) graph.refuse(node, "names no axes");
-    const std::size_t rank = dims.size() + axes->size();
+  const bool more = node.operation == "Unsqueeze";
+  if (axes) {
+    const std::size_t rank = dims.size() + (more ? axes->size() : 0);
     for (std::int64_t& axis : *axes) axis = positive_axis(graph, node, axis, rank);
     std::sort(axes->begin(), axes->end());
     if (std::adjacent_find(axes->begin(), axes->end()) != axes->end()) graph.refuse(node, "names an axis twice");
+  }
+  if (more) {
+    if (!axes) graph.refuse(node, "names no axes");
     for (const std::int64_t axis : *axes) dims.insert(dims.begin() + axis, 1);
     return dims;
   }
-  if (axes)
-    for (std::int64_t& axis : *axes) axis = positive_axis(graph, node, axis, dims.size());
   std::vector<std::int64_t> result;
   for (std::size_t d = 0; d < dims.size(); ++d) {
     const bool named = axes ? std::find(axes->begin(), axes->end(), std::int64_t(d)) != axes->end() : dims[d] == 1;

@@ -120,6 +120,7 @@ Imported import_onnx(const std::string& path, const ImportOptions& options) {
   if (graph.inputs.size() != 1)
     fail("{}: its output '{}' depends on {} inputs; expected one, the image", path, graph.output, graph.inputs.size());
   Pass pass(graph);
+  pass.check_operators();
   Builder& builder = pass.builder();
   QuantizedNetwork& n = builder.network;
   const OnnxInput& input = graph.inputs.front();

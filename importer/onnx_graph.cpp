@@ -257,6 +257,7 @@ class Reader {
       found.push_back(maker->second);
     };
     find(graph_.output);
+    if (found.empty()) fail("{}: no node makes its output '{}'", graph_.file, graph_.output);
     for (std::size_t i = 0; i < found.size(); ++i) {
       const std::size_t at = found[i];
       for (const std::string& input : graph_.nodes[at].inputs) {

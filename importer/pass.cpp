@@ -1,5 +1,6 @@
 #include "importer/pass.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 namespace triseg {
@@ -104,10 +105,17 @@ void Pass::check_operators() const {
   for (const OnnxNode& node : graph_.nodes)
     if (!known_domain(node.domain) || !(handlers().contains(node.operation) || is_evaluated(node.operation)))
       graph_.refuse(node, "{}", remedy(node.operation));
+  const bool quantized = std::any_of(graph_.nodes.begin(), graph_.nodes.end(), [](const OnnxNode& node) {
+    return node.operation.starts_with("Q") || node.operation == "MultiThreshold";
+  });
+  if (!quantized)
+    fail(
+        "{}: is not quantized: it has no QuantizeLinear, Quant or operators on integers; quantize it before "
+        "(onnxruntime.quantization.quantize_static)",
+        graph_.file);
 }
 
 void Pass::run() {
-  check_operators();
   // Constants first: nodes look at those of the nodes behind them. Others follow from sizes that the pass finds.
   std::int64_t read = 0, made = 0;
   for (const auto& [name, constant] : graph_.constants) read += constant.size();

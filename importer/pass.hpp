@@ -22,6 +22,8 @@ class Pass {
   explicit Pass(OnnxGraph& graph) : graph_(graph), builder_(graph) {}
 
   Builder& builder() { return builder_; }
+  /// Throws Error for the first operator that cannot be imported, and for a graph that is not quantized.
+  void check_operators() const;
   /// The tensor that is the image; the file is made for `batch` of them, or for any number (-1).
   void start(const std::string& tensor, Activation image, std::int64_t batch) {
     tensors_[tensor] = std::move(image);
@@ -34,8 +36,6 @@ class Pass {
  private:
   using Handler = void (Pass::*)(const OnnxNode&);
   static const std::map<std::string, Handler>& handlers();
-  /// Throws Error for the first operator that cannot be imported.
-  void check_operators() const;
 
   // tensors
   bool is_activation(const OnnxNode& node, std::size_t input) const;

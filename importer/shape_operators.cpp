@@ -298,6 +298,7 @@ Activation Pass::concatenated(const OnnxNode& node, std::vector<Activation> part
       graph_.refuse(node, "its input, made by {}, is not quantized; put QuantizeLinear and DequantizeLinear between",
                     part.draft.node.name);
     if (part.kind == Activation::Kind::image) graph_.refuse(node, "its input, the image, is not quantized");
+    if (part.dims.size() != rank || rank < 2) graph_.refuse(node, "joins tensors of different or too few axes");
     if (part.order != result.order && !(flat(part.order) && flat(result.order) && either(part.shape)))
       graph_.refuse(node, "joins tensors of different layouts");
     if (part.order == Order::flat_hwc && !either(part.shape))

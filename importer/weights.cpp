@@ -44,8 +44,11 @@ struct Fit {
 /// Code k begins at accumulator A where (A - 1 + bias) * m < k - zero_point - 1/2 <= (A + bias) * m. For a bias these
 /// are bounds of 1 / m; `start` and `slope` are a bias and 1 / m that are near.
 Fit fit(const Steps& steps, int zero_point, double start, double slope) {
-  Fit best;
+  Fit best{int(steps.first.size()), 1, 0};
+  if (steps.least == steps.most) return {0, 1, steps.code(steps.least) - zero_point - steps.least};
+  if (!(std::abs(start) < std::numeric_limits<std::int32_t>::max())) return best;
   const auto take = [&](double inverse, std::int64_t bias) {
+    if (!(inverse > 0)) return;
     const float multiplier = float(1 / inverse);
     const int found = missed(steps, multiplier, bias, zero_point);
     if (found < best.missed) best = {found, multiplier, bias};
@@ -76,38 +79,40 @@ int set_thresholds(Draft& draft, const std::vector<std::vector<double>>& thresho
   int result = 0;
   for (std::size_t c = 0; c < channels; ++c) {
     std::int8_t* weights = numbers.weights.data() + c * fan_in;
+    Steps sums;
     int largest = 1;
-    for (std::size_t i = 0; i < fan_in; ++i) largest = std::max(largest, std::abs(int(weights[i])));
+    for (std::size_t i = 0; i < fan_in; ++i) {
+      largest = std::max(largest, std::abs(int(weights[i])));
+      sums.least += std::min(weights[i] * least, weights[i] * most);
+      sums.most += std::max(weights[i] * least, weights[i] * most);
+    }
     std::vector<double> sorted = thresholds[thresholds.size() == 1 ? 0 : c];
     std::sort(sorted.begin(), sorted.end());
     Fit best;
     int finer = 1;
     for (int factor = 1; factor * largest <= 127 && best.missed > 0; ++factor) {
-      Steps steps;
-      for (std::size_t i = 0; i < fan_in; ++i) {
-        const std::int64_t a = factor * weights[i] * least, b = factor * weights[i] * most;
-        steps.least += std::min(a, b);
-        steps.most += std::max(a, b);
-      }
+      // Thresholds in accumulators: as they stand, and with those that float32 does not tell from an integer as one.
       const double unit = input * numbers.weight_scale[c] / factor, bias = draft.bias[c] * factor;
-      for (const double threshold : sorted) {
-        // What is an integer but for rounding of the file's numbers counts as one.
-        const double real = threshold / unit - bias, whole = std::nearbyint(real);
-        const double noise = 2e-7 * (std::abs(threshold / unit) + std::abs(bias));
-        const double first = std::abs(real - whole) <= std::min(noise, 0.01) ? whole : std::ceil(real);
-        const bool always = threshold <= draft.tail.lower, never = threshold > draft.tail.upper;
-        steps.first.push_back(always  ? steps.least
-                              : never ? steps.most + 1
-                                      : std::int64_t(std::clamp(first, double(steps.least), double(steps.most + 1))));
+      for (const double noise : {0.0, 2e-7}) {
+        Steps steps{factor * sums.least, factor * sums.most, {}};
+        for (const double threshold : sorted) {
+          const double real = threshold / unit - bias, whole = std::nearbyint(real);
+          const bool equal =
+              std::abs(real - whole) <= std::min(noise * (std::abs(threshold / unit) + std::abs(bias)), 0.01);
+          double first = equal ? whole : std::ceil(real);
+          if (threshold <= draft.tail.lower) first = double(steps.least);
+          if (threshold > draft.tail.upper) first = double(steps.most + 1);
+          if (!std::isfinite(first)) return int(channels * sorted.size());
+          steps.first.push_back(std::int64_t(std::clamp(first, double(steps.least), double(steps.most + 1))));
+        }
+        const double spread = sorted.back() - sorted.front();
+        const double slope = spread > 0 ? spread / unit / double(sorted.size() - 1) : 1;
+        // The bias with which the middle step is where it belongs.
+        const std::size_t middle = sorted.size() / 2;
+        const double start = (double(middle) + 0.5 - zero_point) * slope - sorted[middle] / unit + bias;
+        const Fit found = fit(steps, zero_point, start, slope);
+        if (found.missed < best.missed) best = found, finer = factor;
       }
-      const double spread = sorted.back() - sorted.front();
-      const double slope = spread > 0 ? spread / unit / double(sorted.size() - 1) : std::max(1.0, sorted.back() / unit);
-      // The bias with which the middle step is where it belongs.
-      const std::size_t middle = sorted.size() / 2;
-      const double start = (double(middle) + 0.5 - zero_point) * slope - sorted[middle] / unit + bias;
-      const Fit found = steps.least == steps.most ? Fit{0, 1, steps.code(steps.least) - zero_point - steps.least}
-                                                  : fit(steps, zero_point, start, slope);
-      if (found.missed < best.missed) best = found, finer = factor;
     }
     result += best.missed;
     for (std::size_t i = 0; i < fan_in; ++i) weights[i] = static_cast<std::int8_t>(finer * weights[i]);

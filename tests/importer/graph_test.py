@@ -235,7 +235,7 @@ class Graph(Importing):
 
     def test_more_tables(self):
         for operator, domain, opset, inputs, how in (
-                ("PRelu", "", 16, [np.float32([0.2])], {}), ("Celu", "", 12, [], {"alpha": 0.7}), ("Selu", "", 13, [], {}),
+                ("PRelu", "", 16, [np.float32([0.2])], {}), ("Celu", "", 13, [], {"alpha": 0.7}), ("Selu", "", 13, [], {}),
                 ("Elu", "", 13, [], {"alpha": 0.8}), ("Softplus", "", 13, [], {}), ("Softsign", "", 13, [], {}), ("Erf", "", 13, [], {}),
                 ("Abs", "", 13, [], {}), ("Neg", "", 13, [], {}), ("Mish", "", 18, [], {}), ("Gelu", "", 20, [], {}),
                 ("QuickGelu", "com.microsoft", 13, [], {"alpha": 1.5}), ("Max", "", 13, [np.float32(-0.2)], {}),

@@ -78,7 +78,9 @@ class Refusals(Importing):
     def test_float_network(self):
         n = self.net()
         y = n.add("Conv", ["image", n.real_weights((4, 3, 3, 3))])
-        self.refused(n, n.add("Flatten", [y]), "/conv", "not quantized", "QuantizeLinear")
+        self.refused(n, n.add("Flatten", [y]), "not quantized", "quantize_static")
+        y = n.qdq(n.add("Conv", [n.qdq("image"), n.real_weights((4, 3, 3, 3))]))
+        self.refused(n, n.add("Flatten", [y]), "/conv", "weights are not quantized", "QuantizeLinear")
 
     def test_output_of_a_convolution_without_a_scale(self):
         n, x = self.start()
