@@ -11,7 +11,9 @@ from refusal_test import Refusals
 
 
 class Structure(Importing):
-    refused = Refusals.refused
+    def refused(self, *words, **saving):
+        (self.folder / "net.h5").unlink(missing_ok=True)
+        Refusals.refused(self, *words, **saving)
 
     def end(self, n, x):
         return n.qdq(n.classifier(n.qdq(n.conv(x, 4))))
