@@ -293,15 +293,16 @@ int Builder::finish(const OnnxNode& at, Draft& draft, const OnnxScale& scale, co
   // Values that are never negative make no new ReLU.
   const bool folded = relu && !(keeps_sign && draft.tail.lower != 0);
   const Codes codes = codes_of(scale, draft.tail, folded, keeps_sign);
-  if (draft.one_weight && codes.lowest == 0 && codes.highest > 0) {
-    // The larger the weight, the finer the unit of the bias: one is sought with which all 256 inputs get their codes.
-    std::vector<double> steps;
-    for (int k = 1; k <= codes.highest; ++k) steps.push_back((k - 0.5 - codes.scale.zero_point) * scale.scale);
-    const int value = node.inputs.front(), zero_point = network.scale(value).zero_point;
+  if (draft.one_weight) {
+    const int value = node.inputs.front();
+    const CodeScale& in = network.scale(value);
     const int least = value == image_value ? 0 : network.nodes[value].lowest;
     const int most = value == image_value ? 255 : network.nodes[value].highest;
-    set_thresholds(draft, {steps}, network.scale(value).scale, codes.scale.zero_point, least - zero_point,
-                   most - zero_point);
+    const int missed = fit_codes(draft, in.scale, least - in.zero_point, most - in.zero_point, codes.scale,
+                                 codes.lowest, codes.highest);
+    if (missed > 0)
+      notes.push_back(fmt::format("{}: {} of the codes that its channels can have are one apart from the file's",
+                                  label(at), missed));
   }
   QuantizedNode numbers = std::move(draft.numbers);
   node.relu = codes.relu;

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <limits>
+#include <optional>
 
 namespace triseg {
 namespace {
@@ -116,6 +117,76 @@ int set_thresholds(Draft& draft, const std::vector<std::vector<double>>& thresho
     }
     result += best.missed;
     for (std::size_t i = 0; i < fan_in; ++i) weights[i] = static_cast<std::int8_t>(finer * weights[i]);
+    numbers.requantization.multiplier.push_back(best.multiplier);
+    numbers.requantization.bias.push_back(static_cast<std::int32_t>(best.bias));
+  }
+  return result;
+}
+
+namespace {
+
+/// What one weight, its multiplier and its bias must make of each input from `least` on.
+struct Line {
+  int least = 0;
+  std::vector<int> codes;  // less the output's zero point
+  int lowest = 0, highest = 255;
+
+  int missed(int weight, std::int64_t bias, float multiplier) const {
+    int result = 0;
+    for (std::size_t i = 0; i < codes.size(); ++i) {
+      const float sum = static_cast<float>(weight * (least + static_cast<int>(i)) + bias);
+      result +=
+          static_cast<int>(std::clamp(std::nearbyint(sum * multiplier), float(lowest), float(highest))) != codes[i];
+    }
+    return result;
+  }
+  /// A multiplier in the middle of those that fit, or nothing.
+  std::optional<float> multiplier(int weight, std::int64_t bias) const {
+    double low = std::numeric_limits<float>::min(), high = std::numeric_limits<double>::infinity();
+    for (std::size_t i = 0; i < codes.size(); ++i) {
+      const double sum = double(weight * (least + static_cast<int>(i)) + bias);
+      const double below = codes[i] > lowest ? codes[i] - 0.5 : -std::numeric_limits<double>::infinity();
+      const double above = codes[i] < highest ? codes[i] + 0.5 : std::numeric_limits<double>::infinity();
+      if (sum == 0 && (below > 0 || above < 0)) return std::nullopt;
+      if (sum == 0) continue;
+      low = std::max(low, sum > 0 ? below / sum : above / sum);
+      high = std::min(high, sum > 0 ? above / sum : below / sum);
+    }
+    if (!(low <= high)) return std::nullopt;
+    return static_cast<float>(std::isfinite(high) ? (low + high) / 2 : 2 * low);
+  }
+};
+
+}  // namespace
+
+int fit_codes(Draft& draft, double input, int least, int most, const CodeScale& output, int lowest, int highest) {
+  QuantizedNode& numbers = draft.numbers;
+  int result = 0;
+  for (std::size_t c = 0; c < draft.bias.size(); ++c) {
+    const int sign = numbers.weights[c];
+    const double step = input * numbers.weight_scale[c] / output.scale;
+    Line line{least, {}, lowest - output.zero_point, highest - output.zero_point};
+    for (int q = least; q <= most; ++q)
+      line.codes.push_back(static_cast<int>(
+          std::clamp(std::nearbyint(step * (sign * q + draft.bias[c])), double(line.lowest), double(line.highest))));
+    const int first = line.codes.front();
+    Fit best{int(std::count_if(line.codes.begin(), line.codes.end(), [&](int code) { return code != first; })), 1,
+             first};
+    int best_weight = 0;
+    // The larger the weight, the finer the unit of the bias.
+    for (int weight = 127; weight > 0 && best.missed > 0; --weight) {
+      const double around = std::nearbyint(weight * draft.bias[c]);
+      if (!(std::abs(around) < 1 << 30)) continue;
+      for (const int beside : {0, -1, 1, -2, 2}) {
+        const std::int64_t bias = static_cast<std::int64_t>(around) + beside;
+        const float multiplier = line.multiplier(sign * weight, bias).value_or(static_cast<float>(step / weight));
+        if (!(multiplier >= std::numeric_limits<float>::min())) continue;
+        const int missed = line.missed(sign * weight, bias, multiplier);
+        if (missed < best.missed) best = {missed, multiplier, bias}, best_weight = sign * weight;
+      }
+    }
+    result += best.missed;
+    numbers.weights[c] = static_cast<std::int8_t>(best_weight);
     numbers.requantization.multiplier.push_back(best.multiplier);
     numbers.requantization.bias.push_back(static_cast<std::int32_t>(best.bias));
   }

@@ -27,6 +27,11 @@ void multiply_channels(const OnnxGraph& graph, const OnnxNode& node, const std::
 int set_thresholds(Draft& draft, const std::vector<std::vector<double>>& thresholds, double input, int zero_point,
                    int least, int most);
 
+/// Gives a convolution of Draft::one_weight the weights, multipliers and biases with which each output channel has the
+/// nearest codes, within `lowest` and `highest`, for all codes of its input: those less its zero point are from `least`
+/// to `most`, its scale is `input`. Returns how many codes are missed, 0 in nearly all cases.
+int fit_codes(Draft& draft, double input, int least, int most, const CodeScale& output, int lowest, int highest);
+
 /// Makes a convolution of the averages' input of one, with a window of 1 x 1, of averages. Its bias must not be set.
 void spread_weights(const Node& average, Draft& draft);
 
