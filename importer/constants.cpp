@@ -156,6 +156,7 @@ ConstantScale scales_of(const OnnxGraph& graph, const OnnxNode& node, const Onnx
   const OnnxTensor& scale = needed_constant(graph, node, 1, "scale");
   const OnnxTensor* zero = constant_input(graph, node, 2);
   ConstantScale result;
+  if (node.integer("block_size", 0) != 0) graph.refuse(node, "has a scale for each block, which cannot be imported");
   if (zero && !zero->scalar() && zero->size() != scale.size())
     graph.refuse(node, "has {} scales and {} zero points", scale.size(), zero->size());
   for (std::size_t i = 0; i < scale.values.size(); ++i) {

@@ -38,7 +38,8 @@ class Structure(Importing):
 
     def test_pads_before_what_changes_zero(self):
         numbers = np.float32([1, 2, 3, 4])
-        for operator, inputs in (("Sigmoid", []), ("Add", [np.float32(0.5)]), ("Clip", [np.float32(0.1), np.float32(2)]),
+        for operator, inputs in (("Sigmoid", []), ("Add", [np.float32(0.5)]),
+                                 ("Clip", [np.float32(0.1), np.float32(2)]),
                                  ("Add", [numbers.reshape(1, 4, 1, 1)]), ("GlobalAveragePool", []), ("Flatten", []),
                                  ("BatchNormalization", [numbers, numbers, numbers, numbers])):
             n = self.net()
@@ -236,8 +237,8 @@ class Structure(Importing):
         self.refused(n, y, "--input")
 
     def test_operators(self):
-        for operator, how in (("GlobalMaxPool", {}), ("Dropout", {}), ("Cast", {"to": TensorProto.FLOAT}), ("Elu", {"alpha": 0.5}),
-                              ("Softplus", {})):
+        for operator, how in (("GlobalMaxPool", {}), ("Dropout", {}), ("Cast", {"to": TensorProto.FLOAT}),
+                              ("Elu", {"alpha": 0.5}), ("Softplus", {})):
             n = self.net()
             x = n.qdq(n.conv(self.first(n), 6))
             x = n.qdq(n.add(operator, [x], **how))
