@@ -227,7 +227,8 @@ void Builder::fold_bounds(const Activation& input, const OnnxScale& scale) {
     for (std::uint8_t& q : map) q = static_cast<std::uint8_t>(std::clamp(q + shift, numbers.lowest, numbers.highest));
   Node& node = network.network.nodes[input.value];
   node.relu = true;
-  notes.push_back(fmt::format("{} -> {}: its ReLU", fmt::join(input.sources, ", "), node.name));
+  notes.push_back(
+      fmt::format("{} -> {}: its ReLU, codes 0..{}", fmt::join(input.sources, ", "), node.name, numbers.highest));
   // Copies of codes need maps once zero points differ.
   if (node.operation == Operation::concatenate && numbers.maps.empty())
     for (const int part : node.inputs) numbers.maps.push_back(map_of(network.scale(part), {}, codes));

@@ -171,7 +171,7 @@ def main():
             if o.data:
                 labels, test = read_records(os.path.join(o.data, "test_batch.bin"))
                 theirs = 100 * np.mean(other.outputs(path, test, LEVELS["default"]).argmax(1) == labels)
-                ours = imported_accuracy(o.build, model, name, sites[0], o.data, folder)
+                ours = imported_accuracy(o.build, model, name, sites[-1], o.data, folder)
                 accuracies.append(f"| {name} | {ours:.2f} | {theirs:.2f} |")
                 print(accuracies[-1], file=sys.stderr)
     print("| file | ONNX Runtime | compared | equal | one apart | furthest apart | same class |")
