@@ -100,6 +100,10 @@ class Hostile(Importing):
         model = self.model()
         model.graph.node[3].input[0] = model.graph.node[9].output[0]
         self.refused(model, "depend")
+        for name in "image", model.graph.initializer[0].name:
+            model = self.model()
+            model.graph.output[0].name = name
+            self.refused(model, "no node makes its output")
         model = self.model()
         del model.graph.initializer[4]
         self.refused(model, "nothing makes its input 'constant")
@@ -139,6 +143,10 @@ class Hostile(Importing):
         for axis in 9, -9, 1 << 62:
             with self.subTest(flattened_at=axis):
                 self.refused(self.constant_product(node("Flatten", ["k"], ["c"], axis=axis)), "Flatten")
+
+        flat = [node("GlobalMaxPool", [X], ["a"]), node("Squeeze", ["a"], ["b"]),
+                node("Concat", ["b", "b"], ["t"], axis=1)]
+        self.refused(self.behind(*flat), "Concat", "axes")
 
     def test_windows(self):
         for how in ({"strides": [0, 0]}, {"strides": [1 << 40, 1]}, {"strides": [1]}, {"pads": [-1] * 4},
