@@ -1,6 +1,7 @@
 #include "importer/builder.hpp"
 
 #include "importer/node_names.hpp"
+#include "importer/weights.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -9,14 +10,16 @@
 
 namespace triseg {
 
-float Tail::operator()(float x) const {
-  const float y = function ? function(x) : x;
+float Tail::operator()(const CodeScale& scale, int code) const {
+  const float y = reals.empty() ? float(scale.scale) * float(code - scale.zero_point) : reals[code];
   return static_cast<float>(std::min(std::max(double(y), lower), upper));
 }
 
-Tail Tail::then(std::function<float(float)> f) const {
-  if (plain()) return {std::move(f)};
-  return {[before = *this, f = std::move(f)](float x) { return f(before(x)); }};
+Tail Tail::then(const CodeScale& scale, const std::function<float(float)>& f) const {
+  Tail result;
+  result.factor = 0;
+  for (int q = 0; q < 256; ++q) result.reals.push_back(f((*this)(scale, q)));
+  return result;
 }
 
 namespace {
@@ -54,7 +57,7 @@ std::uint8_t code(float real, const Codes& to) {
 
 CodeMap map_of(const CodeScale& from, const Tail& tail, const Codes& to) {
   CodeMap map{};
-  for (int q = 0; q < 256; ++q) map[q] = code(tail(float(from.scale) * float(q - from.zero_point)), to);
+  for (int q = 0; q < 256; ++q) map[q] = code(tail(from, q), to);
   return map;
 }
 
@@ -82,7 +85,9 @@ Shape Builder::shape_of(const OnnxNode& at, const Node& node, const std::vector<
     shape = nodes.back().shape;
   } catch (const Error& error) {
     nodes.resize(before);
-    graph_.refuse(at, "{}", error.what());
+    const std::string what = error.what();
+    const std::size_t start = what.find(": node it: ");
+    graph_.refuse(at, "{}", start == std::string::npos ? what : what.substr(start + 11));
   }
   nodes.resize(before);
   return shape;
@@ -92,14 +97,13 @@ int Builder::add(const OnnxNode& at, Node node, QuantizedNode numbers, const Onn
                  const std::vector<std::string>& sources) {
   const Shape shape = shape_of(at, node);
   node.shape = shape;
-  node.name = unique_name(node.name, [&](const std::string& name) {
-    return std::any_of(network.network.nodes.begin(), network.network.nodes.end(),
-                       [&](const Node& other) { return other.name == name; });
-  });
+  node.name = unique_name(node.name, names_);
   const std::string operation(operation_name(node.operation));
   const std::string made_of = sources.empty() ? label(at) : fmt::format("{}", fmt::join(sources, ", "));
-  notes.push_back(fmt::format("{} -> {}: {}{}, {} x {} x {}", made_of, node.name, operation,
-                              node.relu ? " with ReLU" : "", shape.channels, shape.height, shape.width));
+  notes.push_back(fmt::format("{} -> {}: {}{}, {} x {} x {}, codes {}..{}, scale {:.6g}, zero point {}", made_of,
+                              node.name, operation, node.relu ? " with ReLU" : "", shape.channels, shape.height,
+                              shape.width, numbers.lowest, numbers.highest, numbers.output.scale,
+                              numbers.output.zero_point));
   network.network.nodes.push_back(std::move(node));
   network.nodes.push_back(std::move(numbers));
   scales_.push_back(scale);
@@ -119,6 +123,37 @@ int Builder::add_maximum(const OnnxNode& at, Node node, int value) {
   return add(at, std::move(node), std::move(numbers), OnnxScale(scale_of(value)));
 }
 
+Activation Builder::select(const OnnxNode& at, Activation x) {
+  const auto [found, added] = selected_.try_emplace({x.value, x.channels}, 0);
+  if (added) {
+    const int inputs = network.network.shape(x.value).channels;
+    const std::size_t outputs = x.channels.size();
+    if (outputs * inputs > std::size_t{1} << 26)
+      graph_.refuse(at, "reads {} of {} channels, which makes too large a convolution", outputs, inputs);
+    Node node;
+    node.operation = Operation::convolution;
+    node.name = node_name(at) + ".channels";
+    node.inputs = {x.value};
+    node.shape.channels = static_cast<int>(outputs);
+    QuantizedNode numbers;
+    numbers.output = network.scale(x.value);
+    if (x.value != image_value) {
+      numbers.lowest = network.nodes[x.value].lowest;
+      numbers.highest = network.nodes[x.value].highest;
+    }
+    numbers.weights.assign(outputs * inputs, 0);
+    for (std::size_t i = 0; i < outputs; ++i) numbers.weights[i * inputs + x.channels[i]] = 1;
+    numbers.weight_scale.assign(outputs, 1);
+    numbers.requantization.bias.assign(outputs, 0);
+    numbers.requantization.multiplier.assign(outputs, 1);
+    found->second = add(at, std::move(node), std::move(numbers), OnnxScale(scale_of(x.value)));
+  }
+  x.value = found->second;
+  x.channels.clear();
+  x.sole = false;
+  return x;
+}
+
 int Builder::add_constant(const OnnxNode& at, const Shape& shape, std::vector<std::uint8_t> codes,
                           const CodeScale& scale) {
   Node node;
@@ -133,9 +168,14 @@ int Builder::add_constant(const OnnxNode& at, const Shape& shape, std::vector<st
 
 void Builder::quantize_image(const OnnxNode& at, const Activation& input, const OnnxScale& scale) {
   if (image_quantized_) {
-    if (scale_of(image_value) == scale) return;
-    graph_.refuse(at, "quantizes the image by another scale than an earlier node; use one");
+    if (scale_of(image_value) != scale)
+      graph_.refuse(at, "quantizes the image by another scale than an earlier node; use one");
+    if (input.factor != image_factor_ || input.offset != image_offset_)
+      graph_.refuse(at, "quantizes the image with another normalization than an earlier node; use one");
+    return;
   }
+  image_factor_ = input.factor;
+  image_offset_ = input.offset;
   image_quantized_ = true;
   scales_[0] = scale;
   network.input = {scale.scale, scale.zero_point - scale.lowest};
@@ -170,7 +210,7 @@ Activation Builder::start_from_codes(const OnnxNode& at, Activation image, const
 }
 
 bool Builder::folds(const Activation& input, const OnnxScale& scale) const {
-  if (input.value == image_value || input.tail.function || scale_of(input.value) != scale) return false;
+  if (input.value == image_value || !input.tail.reals.empty() || scale_of(input.value) != scale) return false;
   const Operation operation = network.network.nodes[input.value].operation;
   if (operation == Operation::maximum || operation == Operation::constant) return false;
   return input.sole && input.tail.lower == 0;
@@ -187,7 +227,8 @@ void Builder::fold_bounds(const Activation& input, const OnnxScale& scale) {
     for (std::uint8_t& q : map) q = static_cast<std::uint8_t>(std::clamp(q + shift, numbers.lowest, numbers.highest));
   Node& node = network.network.nodes[input.value];
   node.relu = true;
-  notes.push_back(fmt::format("{} -> {}: its ReLU", fmt::join(input.sources, ", "), node.name));
+  notes.push_back(
+      fmt::format("{} -> {}: its ReLU, codes 0..{}", fmt::join(input.sources, ", "), node.name, numbers.highest));
   // Copies of codes need maps once zero points differ.
   if (node.operation == Operation::concatenate && numbers.maps.empty())
     for (const int part : node.inputs) numbers.maps.push_back(map_of(network.scale(part), {}, codes));
@@ -195,7 +236,7 @@ void Builder::fold_bounds(const Activation& input, const OnnxScale& scale) {
 
 int Builder::add_table(const OnnxNode& at, const Activation& input, const OnnxScale& scale) {
   const bool relu = input.tail.lower == 0;
-  const bool keeps_sign = !input.tail.function && nonnegative(input.value);
+  const bool keeps_sign = input.tail.factor > 0 && nonnegative(input.value);
   const Codes codes = codes_of(scale, input.tail, relu, keeps_sign);
   Node node;
   node.operation = Operation::table;
@@ -213,6 +254,11 @@ int Builder::add_table(const OnnxNode& at, const Activation& input, const OnnxSc
 void Builder::finish_convolution(const OnnxNode& at, const Draft& draft, QuantizedNode& numbers, int input) const {
   const double s_in = network.scale(input).scale, s_out = numbers.output.scale;
   const std::size_t channels = numbers.weight_scale.size(), fan_in = numbers.weights.size() / channels;
+  if (!numbers.requantization.multiplier.empty()) {  // of thresholds
+    for (std::size_t c = 0; c < channels; ++c)
+      numbers.weight_scale[c] = double(numbers.requantization.multiplier[c]) * s_out / s_in;
+    return;
+  }
   double largest = 0;
   for (const double s : numbers.weight_scale) largest = std::max(largest, s);
   for (std::size_t c = 0; c < channels; ++c) {
@@ -238,17 +284,28 @@ void Builder::finish_convolution(const OnnxNode& at, const Draft& draft, Quantiz
 
 int Builder::finish(const OnnxNode& at, Draft& draft, const OnnxScale& scale, const std::vector<std::string>& sources) {
   Node node = draft.node;
-  QuantizedNode numbers = std::move(draft.numbers);
   const bool relu = draft.tail.lower == 0 || (draft.may_fold_relu && scale.zero_point == scale.lowest);
   bool keeps_sign = node.operation != Operation::convolution;
   if (keeps_sign) {
     for (std::size_t i = 0; i < node.inputs.size(); ++i)
-      keeps_sign = keeps_sign && ((nonnegative(node.inputs[i]) && (draft.tails.empty() || !draft.tails[i].function)) ||
+      keeps_sign = keeps_sign && ((nonnegative(node.inputs[i]) && (draft.tails.empty() || draft.tails[i].factor > 0)) ||
                                   (!draft.tails.empty() && draft.tails[i].lower >= 0));
   }
   // Values that are never negative make no new ReLU.
   const bool folded = relu && !(keeps_sign && draft.tail.lower != 0);
   const Codes codes = codes_of(scale, draft.tail, folded, keeps_sign);
+  if (draft.one_weight) {
+    const int value = node.inputs.front();
+    const CodeScale& in = network.scale(value);
+    const int least = value == image_value ? 0 : network.nodes[value].lowest;
+    const int most = value == image_value ? 255 : network.nodes[value].highest;
+    const int missed = fit_codes(draft, in.scale, least - in.zero_point, most - in.zero_point, codes.scale,
+                                 codes.lowest, codes.highest);
+    if (missed > 0)
+      notes.push_back(fmt::format("{}: {} of the codes that its channels can have are one apart from the file's",
+                                  label(at), missed));
+  }
+  QuantizedNode numbers = std::move(draft.numbers);
   node.relu = codes.relu;
   numbers.output = codes.scale;
   numbers.lowest = codes.lowest;
@@ -287,10 +344,13 @@ Activation Builder::quantize(const OnnxNode& at, Activation input, const OnnxSca
       input.value = image_value;
       break;
     case Activation::Kind::value: {
-      const bool nothing =
-          input.tail.plain() || (!input.tail.function && input.tail.lower == 0 && input.tail.upper == Tail().upper &&
-                                 nonnegative(input.value) && network.network.nodes[input.value].relu);
-      if (nothing && scale_of(input.value) == scale) break;
+      const bool nothing = input.tail.plain() ||
+                           (input.tail.reals.empty() && input.tail.lower == 0 && input.tail.upper == Tail().upper &&
+                            nonnegative(input.value) && network.network.nodes[input.value].relu);
+      if (nothing && scale_of(input.value) == scale) {
+        sole = sole && input.sole;
+        break;
+      }
       if (folds(input, scale)) fold_bounds(input, scale);
       else input.value = add_table(at, input, scale);
       break;

@@ -3,6 +3,7 @@
 
 #include "importer/activation.hpp"
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -27,6 +28,8 @@ class Builder {
   /// The image of a graph that takes integers: pixels are its codes. The network's normalization follows from the
   /// scale.
   Activation start_from_codes(const OnnxNode& at, Activation image, const OnnxScale& scale);
+  /// The channels of a value that the tensor has, as a value of their own: a convolution with weights 0 and 1.
+  Activation select(const OnnxNode& at, Activation x);
   /// Adds the maximum node of a value.
   int add_maximum(const OnnxNode& at, Node node, int value);
   /// Adds a constant; the name is made of the ONNX node's.
@@ -60,7 +63,10 @@ class Builder {
 
   const OnnxGraph& graph_;
   std::vector<OnnxScale> scales_{OnnxScale{}};  // by value + 1
+  std::map<std::string, int> names_;            // of nodes: how many wanted each
   bool image_quantized_ = false;
+  std::vector<double> image_factor_, image_offset_;  // (channels) what the image was multiplied by, and what was added
+  std::map<std::pair<int, std::vector<int>>, int> selected_;  // by value and channels
 };
 
 }  // namespace triseg

@@ -11,19 +11,42 @@ namespace {
 
 using Type = OnnxTensor::Type;
 
+/// Elements that arithmetic on shapes may have, and the largest size.
+constexpr std::int64_t most_elements = std::int64_t{1} << 31;
+
 std::int64_t product(const std::vector<std::int64_t>& dims) {
   return std::accumulate(dims.begin(), dims.end(), std::int64_t{1}, std::multiplies<>());
+}
+
+/// The type that an attribute names.
+Type type_of_number(std::int64_t number) {
+  switch (number) {
+    case 1:
+    case 11: return Type::real;
+    case 2: return Type::uint8;
+    case 3: return Type::int8;
+    case 6: return Type::int32;
+    case 7: return Type::int64;
+    default: return Type::other;
+  }
 }
 
 OnnxTensor integers(std::vector<std::int64_t> dims, std::vector<double> values) {
   return {std::move(dims), Type::int64, std::move(values), std::nullopt};
 }
 
-std::int64_t positive_axis(std::int64_t axis, std::size_t rank) { return axis < 0 ? axis + std::int64_t(rank) : axis; }
+/// The axis counted from the first. Throws Error if there is none such.
+std::int64_t positive_axis(const OnnxGraph& graph, const OnnxNode& node, std::int64_t axis, std::size_t rank) {
+  const auto axes = static_cast<std::int64_t>(rank);
+  if (axis < -axes || axis >= axes) graph.refuse(node, "has no axis {} of {}", axis, axes);
+  return axis < 0 ? axis + axes : axis;
+}
 
 OnnxTensor plain(const OnnxTensor& tensor) {
   OnnxTensor result = tensor;
-  for (std::size_t i = 0; i < result.values.size(); ++i) result.values[i] = tensor.real(i);
+  if (!tensor.quantized) return result;
+  std::vector<double>& values = result.values.changed();
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = tensor.real(i);
   result.quantized.reset();
   return result;
 }
@@ -33,9 +56,10 @@ OnnxTensor arithmetic(const OnnxGraph& graph, const OnnxNode& node, const OnnxTe
   if (a.size() != b.size() && !a.scalar() && !b.scalar())
     graph.refuse(node, "computes with constants of different sizes; fold them before the import");
   OnnxTensor result = plain(a.scalar() ? b : a);
-  for (std::size_t i = 0; i < result.values.size(); ++i) {
+  std::vector<double>& values = result.values.changed();
+  for (std::size_t i = 0; i < values.size(); ++i) {
     const double x = a.real(a.scalar() ? 0 : i), y = b.real(b.scalar() ? 0 : i);
-    double& z = result.values[i];
+    double& z = values[i];
     z = node.operation == "Add" ? x + y : node.operation == "Sub" ? x - y : node.operation == "Mul" ? x * y : x / y;
     if (a.type != Type::real) z = std::trunc(z);
     else z = static_cast<float>(z);
@@ -47,9 +71,9 @@ OnnxTensor gather(const OnnxGraph& graph, const OnnxNode& node, const OnnxTensor
   if (data.dims.size() != 1 || node.integer("axis", 0) != 0) graph.refuse(node, "gathers from a constant of two axes");
   OnnxTensor result{at.dims, data.type, {}, std::nullopt};
   for (const double x : at.values) {
-    const auto i = positive_axis(static_cast<std::int64_t>(x), data.values.size());
-    if (i < 0 || i >= data.size()) graph.refuse(node, "gathers element {} of {}", i, data.size());
-    result.values.push_back(data.values[i]);
+    const double i = x < 0 ? x + double(data.size()) : x;
+    if (!(i >= 0 && i < double(data.size()))) graph.refuse(node, "gathers element {} of {}", x, data.size());
+    result.values.push_back(data.real(static_cast<std::size_t>(i)));
   }
   return result;
 }
@@ -62,7 +86,9 @@ OnnxTensor slice(const OnnxGraph& graph, const OnnxNode& node, const OnnxTensor&
   const std::int64_t size = data.size();
   const auto within = [&](std::int64_t x) { return std::clamp<std::int64_t>(x < 0 ? x + size : x, 0, size); };
   const std::int64_t first = within(starts->front()), last = std::max(first, within(ends->front()));
-  return {{last - first}, data.type, {data.values.begin() + first, data.values.begin() + last}, std::nullopt};
+  OnnxTensor result{{last - first}, data.type, {}, std::nullopt};
+  for (std::int64_t i = first; i < last; ++i) result.values.push_back(data.real(i));
+  return result;
 }
 
 OnnxTensor concatenated(const OnnxGraph& graph, const OnnxNode& node) {
@@ -71,6 +97,7 @@ OnnxTensor concatenated(const OnnxGraph& graph, const OnnxNode& node) {
   for (std::size_t i = 0; i < node.inputs.size(); ++i) {
     const OnnxTensor& part = needed_constant(graph, node, i, "input");
     if (part.dims.size() > 1) graph.refuse(node, "joins constants of two axes");
+    if (result.size() + part.size() > 1 << 20) graph.refuse(node, "joins more than 2^20 numbers");
     result.type = part.type;
     for (std::size_t k = 0; k < part.values.size(); ++k) result.values.push_back(part.real(k));
   }
@@ -78,27 +105,32 @@ OnnxTensor concatenated(const OnnxGraph& graph, const OnnxNode& node) {
   return result;
 }
 
-OnnxTensor squeezed(const OnnxGraph& graph, const OnnxNode& node, OnnxTensor tensor) {
+}  // namespace
+
+std::vector<std::int64_t> squeezed(const OnnxGraph& graph, const OnnxNode& node, std::vector<std::int64_t> dims) {
   auto axes = integers_of(graph, node, "axes", 1);
-  if (node.operation == "Unsqueeze") {
-    if (!axes) graph.refuse(node, "names no axes");
-    std::vector<std::int64_t> dims = tensor.dims;
-    for (std::int64_t& axis : *axes) axis = positive_axis(axis, dims.size() + axes->size());
+  const bool more = node.operation == "Unsqueeze";
+  if (axes) {
+    const std::size_t rank = dims.size() + (more ? axes->size() : 0);
+    for (std::int64_t& axis : *axes) axis = positive_axis(graph, node, axis, rank);
     std::sort(axes->begin(), axes->end());
-    for (const std::int64_t axis : *axes) dims.insert(dims.begin() + std::min<std::int64_t>(axis, dims.size()), 1);
-    tensor.dims = dims;
-    return tensor;
+    if (std::adjacent_find(axes->begin(), axes->end()) != axes->end()) graph.refuse(node, "names an axis twice");
   }
-  std::vector<std::int64_t> dims;
-  for (std::size_t d = 0; d < tensor.dims.size(); ++d) {
-    const bool named = axes && std::any_of(axes->begin(), axes->end(), [&](std::int64_t axis) {
-                         return positive_axis(axis, tensor.dims.size()) == std::int64_t(d);
-                       });
-    if (axes ? !named : tensor.dims[d] != 1) dims.push_back(tensor.dims[d]);
+  if (more) {
+    if (!axes) graph.refuse(node, "names no axes");
+    for (const std::int64_t axis : *axes) dims.insert(dims.begin() + axis, 1);
+    return dims;
   }
-  tensor.dims = dims;
-  return tensor;
+  std::vector<std::int64_t> result;
+  for (std::size_t d = 0; d < dims.size(); ++d) {
+    const bool named = axes ? std::find(axes->begin(), axes->end(), std::int64_t(d)) != axes->end() : dims[d] == 1;
+    if (!named) result.push_back(dims[d]);
+    else if (dims[d] != 1) graph.refuse(node, "drops axis {}, which has size {}", d, dims[d]);
+  }
+  return result;
 }
+
+namespace {
 
 bool one_scale(const OnnxTensor& tensor) { return !tensor.quantized || tensor.quantized->scale.size() == 1; }
 
@@ -124,19 +156,22 @@ ConstantScale scales_of(const OnnxGraph& graph, const OnnxNode& node, const Onnx
   const OnnxTensor& scale = needed_constant(graph, node, 1, "scale");
   const OnnxTensor* zero = constant_input(graph, node, 2);
   ConstantScale result;
-  result.axis = static_cast<int>(positive_axis(axis, tensor.dims.size()));
+  if (node.integer("block_size", 0) != 0) graph.refuse(node, "has a scale for each block, which cannot be imported");
+  if (zero && !zero->scalar() && zero->size() != scale.size())
+    graph.refuse(node, "has {} scales and {} zero points", scale.size(), zero->size());
   for (std::size_t i = 0; i < scale.values.size(); ++i) {
     result.scale.push_back(scale.real(i));
-    result.zero_point.push_back(!zero ? 0 : zero->scalar() ? zero->values[0] : zero->values.at(i));
+    result.zero_point.push_back(!zero ? 0 : zero->values[zero->scalar() ? 0 : i]);
   }
   if (result.scale.size() > 1) {
     // Quant names no axis: that of the scale's shape which is not 1.
-    if (node.operation == "Quant") {
+    const auto ahead = std::int64_t(tensor.dims.size()) - std::int64_t(scale.dims.size());
+    if (node.operation == "Quant" && ahead >= 0) {
       for (std::size_t d = 0; d < scale.dims.size(); ++d)
-        if (scale.dims[d] > 1) result.axis = static_cast<int>(d + tensor.dims.size() - scale.dims.size());
+        if (scale.dims[d] > 1) axis = std::int64_t(d) + ahead;
     }
-    if (result.axis < 0 || result.axis >= int(tensor.dims.size()) ||
-        tensor.dims[result.axis] != std::int64_t(result.scale.size()))
+    result.axis = static_cast<int>(positive_axis(graph, node, axis, tensor.dims.size()));
+    if (tensor.dims[result.axis] != std::int64_t(result.scale.size()))
       graph.refuse(node, "has {} scales, which are not one a channel; blocks of scales cannot be imported",
                    result.scale.size());
   }
@@ -147,12 +182,19 @@ OnnxTensor quantized(const OnnxGraph& graph, const OnnxNode& node, const OnnxTen
                      double highest) {
   OnnxTensor result = plain(input);
   result.quantized = scales_of(graph, node, result, node.integer("axis", 1));
-  for (std::size_t i = 0; i < result.values.size(); ++i) {
-    const std::size_t s = result.slice(i);
-    const double scaled =
-        static_cast<float>(static_cast<float>(result.values[i]) / static_cast<float>(result.quantized->scale[s]));
-    result.values[i] = std::clamp(std::nearbyint(scaled) + result.quantized->zero_point[s], lowest, highest);
-  }
+  const auto codes = [&]<class T>(std::vector<T> values) {
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const std::size_t s = result.slice(i);
+      const double scaled =
+          static_cast<float>(static_cast<float>(result.values[i]) / static_cast<float>(result.quantized->scale[s]));
+      values[i] = static_cast<T>(std::clamp(std::nearbyint(scaled) + result.quantized->zero_point[s], lowest, highest));
+    }
+    return Elements(std::move(values));
+  };
+  const std::size_t size = result.values.size();
+  if (lowest >= -128 && highest <= 127) result.values = codes(std::vector<std::int8_t>(size));
+  else if (lowest >= 0 && highest <= 255) result.values = codes(std::vector<std::uint8_t>(size));
+  else result.values = codes(std::vector<double>(size));
   return result;
 }
 
@@ -190,14 +232,19 @@ const OnnxTensor& needed_constant(const OnnxGraph& graph, const OnnxNode& node, 
   if (!found) graph.refuse(node, "its {} is not a constant of the file", what);
   if (found->type == Type::other) graph.refuse(node, "its {} has an element type that cannot be imported", what);
   if (found->values.empty()) graph.refuse(node, "its {} is empty", what);
+  if (!found->values.finite()) graph.refuse(node, "its {} has an element that is no finite number", what);
   return *found;
 }
 
 ClipBounds clip_bounds(const OnnxGraph& graph, const OnnxNode& node) {
   constexpr double infinity = std::numeric_limits<double>::infinity();
   ClipBounds result{node.real("min", -infinity), node.real("max", infinity)};
-  if (node.has_input(1)) result.lower = needed_constant(graph, node, 1, "lower bound").real(0);
-  if (node.has_input(2)) result.upper = needed_constant(graph, node, 2, "upper bound").real(0);
+  for (const std::size_t i : {1, 2}) {
+    if (!node.has_input(i)) continue;
+    const OnnxTensor* bound = constant_input(graph, node, i);
+    if (!bound || !bound->scalar()) graph.refuse(node, "has a bound that is no constant number");
+    (i == 1 ? result.lower : result.upper) = bound->real(0);
+  }
   if (!(result.lower < result.upper)) graph.refuse(node, "has bounds {} and {}", result.lower, result.upper);
   if (result.lower < -1e30) result.lower = -infinity;
   if (result.upper > 1e30) result.upper = infinity;
@@ -206,11 +253,16 @@ ClipBounds clip_bounds(const OnnxGraph& graph, const OnnxNode& node) {
 
 std::optional<std::vector<std::int64_t>> integers_of(const OnnxGraph& graph, const OnnxNode& node,
                                                      const std::string& attribute, std::size_t input) {
-  if (node.has(attribute)) return node.integers(attribute, {});
-  if (!node.has_input(input)) return std::nullopt;
   std::vector<std::int64_t> result;
-  for (const double x : needed_constant(graph, node, input, attribute.c_str()).values)
-    result.push_back(static_cast<std::int64_t>(std::clamp(x, -9e15, 9e15)));
+  if (node.has(attribute)) {
+    result = node.integers(attribute, {});
+  } else {
+    if (!node.has_input(input)) return std::nullopt;
+    for (const double x : needed_constant(graph, node, input, attribute.c_str()).values)
+      result.push_back(static_cast<std::int64_t>(std::clamp(x, -9e15, 9e15)));
+  }
+  // Some mean "to the end" by the largest integer.
+  for (std::int64_t& x : result) x = std::clamp<std::int64_t>(x, -most_elements, most_elements);
   return result;
 }
 
@@ -220,14 +272,14 @@ OnnxTensor permuted(const OnnxTensor& tensor, const std::vector<std::int64_t>& o
   std::vector<std::int64_t> stride(rank, 1);
   for (std::size_t d = rank; d-- > 1;) stride[d - 1] = stride[d] * tensor.dims[d];
   for (std::size_t d = 0; d < rank; ++d) result.dims[d] = tensor.dims[order[d]];
-  for (std::size_t i = 0; i < result.values.size(); ++i) {
+  result.values = tensor.values.reordered([&](std::size_t i) {
     std::size_t rest = i, from = 0;
     for (std::size_t d = rank; d-- > 0;) {
       from += rest % result.dims[d] * stride[order[d]];
       rest /= result.dims[d];
     }
-    result.values[i] = tensor.values[from];
-  }
+    return from;
+  });
   if (result.quantized)
     result.quantized->axis =
         static_cast<int>(std::find(order.begin(), order.end(), tensor.quantized->axis) - order.begin());
@@ -239,14 +291,17 @@ std::vector<std::int64_t> reshaped(const OnnxGraph& graph, const OnnxNode& node,
   std::vector<std::int64_t> result;
   std::int64_t known = 1, open = -1;
   for (std::size_t d = 0; d < wanted.size(); ++d) {
+    if (!(wanted[d] >= -1 && wanted[d] <= double(most_elements)) || (wanted[d] == -1 && open >= 0))
+      graph.refuse(node, "makes the shape [{}]", fmt::join(wanted, ", "));
     std::int64_t size = static_cast<std::int64_t>(wanted[d]);
     if (size == 0 && node.integer("allowzero", 0) == 0 && d < dims.size()) size = dims[d];
     if (size < 0) open = std::int64_t(d);
     else known *= size;
+    if (known > most_elements) graph.refuse(node, "makes the shape [{}]", fmt::join(wanted, ", "));
     result.push_back(size);
   }
   const std::int64_t size = product(dims);
-  if (open >= 0 && known > 0) result[open] = size / known;
+  if (open >= 0) result[open] = known > 0 ? size / known : 0;
   if (product(result) != size)
     graph.refuse(node, "makes [{}] of [{}], which has another number of elements (a batch is one image here)",
                  fmt::join(result, ", "), fmt::join(dims, ", "));
@@ -259,12 +314,13 @@ OnnxScale linear_scale(const OnnxGraph& graph, const OnnxNode& node, std::size_t
   if (!scale.scalar() || (zero && !zero->scalar()))
     graph.refuse(node, "gives an activation a scale for each channel; quantize activations per tensor");
   OnnxScale result{scale.real(0), 0, 0, 255};
-  if (zero) {
-    if (zero->type != Type::uint8 && zero->type != Type::int8)
-      graph.refuse(node, "quantizes an activation to something else than 8 bits; use int8 or uint8");
-    if (zero->type == Type::int8) result.lowest = -128, result.highest = 127;
-    result.zero_point = static_cast<int>(zero->values[0]);
-  }
+  // Without a zero point QuantizeLinear names the type by a number; 0 says nothing.
+  const std::int64_t named = node.operation == "QuantizeLinear" ? node.integer("output_dtype", 0) : 0;
+  const Type type = zero ? zero->type : type_of_number(named ? named : 2);
+  if (type != Type::uint8 && type != Type::int8)
+    graph.refuse(node, "quantizes an activation to something else than 8 bits; use int8 or uint8");
+  if (type == Type::int8) result.lowest = -128, result.highest = 127;
+  if (zero) result.zero_point = static_cast<int>(zero->values[0]);
   if (!(result.scale > 0) || !std::isfinite(result.scale)) graph.refuse(node, "has a scale that is not positive");
   return result;
 }
@@ -280,7 +336,7 @@ OnnxScale quant_scale(const OnnxGraph& graph, const OnnxNode& node) {
   if (zero.real(0) != std::floor(zero.real(0)) || zero.real(0) < range.lowest || zero.real(0) > range.highest)
     graph.refuse(node, "has zero point {}; expected a whole number from {} to {}", zero.real(0), range.lowest,
                  range.highest);
-  if (!(scale.real(0) > 0)) graph.refuse(node, "has a scale that is not positive");
+  if (!(float(scale.real(0)) > 0)) graph.refuse(node, "has a scale that is not positive");
   return {scale.real(0), int(zero.real(0)), int(range.lowest), int(range.highest)};
 }
 
@@ -312,51 +368,52 @@ std::optional<OnnxTensor> evaluate(const OnnxGraph& graph, const OnnxNode& node)
   for (std::size_t i = 0; i < node.inputs.size(); ++i)
     if (node.has_input(i) && !constant_input(graph, node, i)) return std::nullopt;
   if (node.inputs.empty()) return std::nullopt;
+  if (!node.has_input(0)) graph.refuse(node, "has no input 0");
   const OnnxTensor& x = *constant_input(graph, node, 0);
   if (operation == "Identity" || operation == "Dropout") return x;
   if (operation == "Cast") {
     OnnxTensor result = plain(x);
-    const std::int64_t to = node.integer("to", 1);
-    result.type = to == 1 || to == 11 ? Type::real
-                  : to == 2           ? Type::uint8
-                  : to == 3           ? Type::int8
-                  : to == 6           ? Type::int32
-                  : to == 7           ? Type::int64
-                                      : Type::other;
+    result.type = type_of_number(node.integer("to", 1));
     if (result.type != Type::real)
-      for (double& value : result.values) value = std::trunc(value);
+      for (double& value : result.values.changed()) value = std::trunc(value);
     return result;
   }
   if (operation == "Gather") return gather(graph, node, x, needed_constant(graph, node, 1, "index"));
   if (operation == "Unsqueeze" || operation == "Squeeze") {
-    OnnxTensor result = squeezed(graph, node, x);
-    return one_scale(x) ? result : with_dims(graph, node, x, result.dims);
+    return with_dims(graph, node, x, squeezed(graph, node, x.dims));
   }
   if (operation == "Concat") return concatenated(graph, node);
   if (operation == "Slice") return slice(graph, node, x);
   if (operation == "Reshape")
-    return with_dims(graph, node, x, reshaped(graph, node, x.dims, needed_constant(graph, node, 1, "shape").values));
+    return with_dims(graph, node, x,
+                     reshaped(graph, node, x.dims, needed_constant(graph, node, 1, "shape").values.reals()));
   if (operation == "Flatten") {
-    const auto axis = positive_axis(node.integer("axis", 1), x.dims.size());
+    const std::int64_t last = std::int64_t(x.dims.size());
+    const std::int64_t given = node.integer("axis", 1);
+    const std::int64_t axis = given == last ? last : positive_axis(graph, node, given, x.dims.size());
     const std::int64_t outer = product({x.dims.begin(), x.dims.begin() + axis});
     return with_dims(graph, node, x, {outer, outer ? x.size() / outer : 0});
   }
   if (operation == "Transpose") {
     std::vector<std::int64_t> order(x.dims.size());
     std::iota(order.rbegin(), order.rend(), 0);
-    return permuted(x, node.integers("perm", order));
+    const auto given = node.integers("perm", order);
+    if (!std::is_permutation(given.begin(), given.end(), order.begin(), order.end()))
+      graph.refuse(node, "puts {} axes in the order [{}]", order.size(), fmt::join(given, ", "));
+    return permuted(x, given);
   }
   if (operation == "Add" || operation == "Sub" || operation == "Mul" || operation == "Div")
     return arithmetic(graph, node, x, needed_constant(graph, node, 1, "input"));
   if (operation == "Clip") {
     const ClipBounds bounds = clip_bounds(graph, node);
     OnnxTensor result = plain(x);
-    for (double& value : result.values) value = std::clamp(value, bounds.lower, bounds.upper);
+    for (double& value : result.values.changed()) value = std::clamp(value, bounds.lower, bounds.upper);
     return result;
   }
   if (operation == "QuantizeLinear") {
     const OnnxTensor* zero = constant_input(graph, node, 2);
-    const Type type = zero ? zero->type : Type::uint8;
+    const std::int64_t named = node.integer("output_dtype", 0);
+    const Type type = zero ? zero->type : type_of_number(named ? named : 2);
     const bool is_signed = type != Type::uint8;
     if (type == Type::other || type == Type::real || type == Type::int64)
       graph.refuse(node, "quantizes to an element type that cannot be imported; use int8 or uint8");

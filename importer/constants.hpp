@@ -49,7 +49,10 @@ const OnnxTensor& needed_constant(const OnnxGraph& graph, const OnnxNode& node, 
 std::optional<std::vector<std::int64_t>> integers_of(const OnnxGraph& graph, const OnnxNode& node,
                                                      const std::string& attribute, std::size_t input);
 
-/// The tensor with its axes in another order.
+/// The sizes that Squeeze or Unsqueeze leaves of `dims`. Throws Error for axes that are not there.
+std::vector<std::int64_t> squeezed(const OnnxGraph& graph, const OnnxNode& node, std::vector<std::int64_t> dims);
+
+/// The tensor with its axes in another order, which names each once.
 OnnxTensor permuted(const OnnxTensor& tensor, const std::vector<std::int64_t>& order);
 
 /// The sizes that Reshape gives a tensor of `dims`. Throws Error where they do not fit.

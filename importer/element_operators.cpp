@@ -15,7 +15,7 @@ bool is_sub(const OnnxNode& node) { return node.operation == "Sub"; }
 bool is_div(const OnnxNode& node) { return node.operation == "Div"; }
 
 /// The function of a node, in float32.
-std::function<float(float)> function_of(const OnnxNode& node) {
+std::function<float(float)> function_of(const OnnxGraph& graph, const OnnxNode& node) {
   const std::string& operation = node.operation;
   if (operation == "Sigmoid" || operation == "QLinearSigmoid") return [](float x) { return 1 / (1 + std::exp(-x)); };
   if (operation == "Tanh") return [](float x) { return std::tanh(x); };
@@ -27,7 +27,34 @@ std::function<float(float)> function_of(const OnnxNode& node) {
   if (operation == "Elu")
     return [a = float(node.real("alpha", 1))](float x) { return x < 0 ? a * (std::exp(x) - 1) : x; };
   if (operation == "Softplus") return [](float x) { return std::log1p(std::exp(x)); };
-  return [a = float(node.real("alpha", 0.01f))](float x) { return x < 0 ? a * x : x; };
+  if (operation == "Celu")
+    return [a = float(node.real("alpha", 1))](float x) { return x < 0 ? a * (std::exp(x / a) - 1) : x; };
+  if (operation == "Selu")
+    return [a = float(node.real("alpha", 1.67326319217681884765625f)),
+            g = float(node.real("gamma", 1.05070102214813232421875f))](float x) {
+      return g * (x < 0 ? a * (std::exp(x) - 1) : x);
+    };
+  if (operation == "Mish") return [](float x) { return x * std::tanh(std::log1p(std::exp(x))); };
+  if (operation == "Swish" || operation == "QuickGelu")
+    return [a = float(node.real("alpha", operation == "Swish" ? 1 : 1.702f))](float x) {
+      return x / (1 + std::exp(-a * x));
+    };
+  if (operation == "Gelu" && node.text("approximate", "none") == "tanh")
+    return [](float x) { return 0.5f * x * (1 + std::tanh(0.7978845608f * (x + 0.044715f * x * x * x))); };
+  if (operation == "Gelu") return [](float x) { return 0.5f * x * (1 + std::erf(x * 0.7071067812f)); };
+  if (operation == "Softsign") return [](float x) { return x / (1 + std::abs(x)); };
+  if (operation == "Erf") return [](float x) { return std::erf(x); };
+  if (operation == "Abs") return [](float x) { return std::abs(x); };
+  if (operation == "Neg") return [](float x) { return -x; };
+  float alpha = float(node.real("alpha", 0.01f));
+  if (operation == "PRelu") {
+    const OnnxTensor& slope = needed_constant(graph, node, 1, "slope");
+    alpha = float(slope.real(0));
+    for (std::size_t i = 0; i < slope.values.size(); ++i)
+      if (float(slope.real(i)) != alpha)
+        graph.refuse(node, "has a slope for each channel; expected one, as of LeakyRelu");
+  }
+  return [alpha](float x) { return x < 0 ? alpha * x : x; };
 }
 
 }  // namespace
@@ -36,16 +63,17 @@ Activation Pass::bounded(const OnnxNode& node, Activation x, double lower, doubl
   if (x.kind == Activation::Kind::image) graph_.refuse(node, "its input, the image, is not quantized");
   if (x.codes) graph_.refuse(node, "its input are integers; put DequantizeLinear between");
   Tail& tail = x.kind == Activation::Kind::draft ? x.draft.tail : x.tail;
+  if (lower > 0 || upper < 0) refuse_pads(node, x);
   tail.lower = std::clamp(tail.lower, lower, upper);
   tail.upper = std::clamp(tail.upper, lower, upper);
   return x;
 }
 
-void Pass::relu(const OnnxNode& node) { put(node, bounded(node, input(node, 0), 0, infinity)); }
+void Pass::relu(const OnnxNode& node) { put(node, bounded(node, input(node, 0, {.pads = true}), 0, infinity)); }
 
 void Pass::clip(const OnnxNode& node) {
   const ClipBounds bounds = clip_bounds(graph_, node);
-  Activation x = input(node, 0);
+  Activation x = input(node, 0, {.pads = true});
   if (x.codes) {
     // Bounds of integers are in their scale already, unless other nodes read what is not clipped.
     const OnnxScale& scale = builder_.scale_of(x.value);
@@ -56,26 +84,41 @@ void Pass::clip(const OnnxNode& node) {
   put(node, bounded(node, std::move(x), bounds.lower, bounds.upper));
 }
 
+void Pass::min_max(const OnnxNode& node) {
+  if (node.inputs.size() != 2) graph_.refuse(node, "has {} inputs; expected a tensor and a number", node.inputs.size());
+  const std::size_t tensor = is_activation(node, 0) ? 0 : 1;
+  const OnnxTensor& bound = needed_constant(graph_, node, 1 - tensor, "bound");
+  if (!bound.scalar()) graph_.refuse(node, "has a bound for each element; expected one number");
+  const double lower = node.operation == "Max" ? bound.real(0) : -infinity;
+  const double upper = node.operation == "Min" ? bound.real(0) : infinity;
+  put(node, bounded(node, input(node, tensor, {.pads = true}), lower, upper));
+}
+
 void Pass::function(const OnnxNode& node) {
-  Activation x = input(node, 0);
+  Activation x = input(node, 0, {.pads = true});
   if (x.kind != Activation::Kind::value || x.codes)
     graph_.refuse(node, "its input is not quantized; put QuantizeLinear and DequantizeLinear before it");
-  x.tail = x.tail.then(function_of(node));
+  const CodeScale& scale = builder_.network.scale(x.value);
+  x.tail = x.tail.then(scale, function_of(graph_, node));
+  if (x.tail(scale, scale.zero_point) != 0) refuse_pads(node, x);
   put(node, std::move(x));
 }
 
-std::vector<double> Pass::per_channel(const OnnxNode& node, const OnnxTensor& tensor, const Activation& x) const {
-  std::vector<double> values;
-  for (std::size_t i = 0; i < tensor.values.size(); ++i) values.push_back(tensor.real(i));
-  if (values.size() == 1) return values;
+bool Pass::is_per_channel(const OnnxTensor& tensor, const Activation& x) const {
+  if (tensor.scalar()) return true;
   const std::size_t axis = x.order == Order::nchw ? 1 : x.dims.size() - 1;
   const std::int64_t channels = x.dims[axis];
   // Sizes are aligned at their end.
   const std::size_t ahead = x.dims.size() >= tensor.dims.size() ? x.dims.size() - tensor.dims.size() : 0;
-  const bool fits = std::int64_t(values.size()) == channels && axis >= ahead && axis - ahead < tensor.dims.size() &&
-                    tensor.dims[axis - ahead] == channels && channels == x.shape.channels;
-  if (!fits)
+  return tensor.size() == channels && axis >= ahead && axis - ahead < tensor.dims.size() &&
+         tensor.dims[axis - ahead] == channels && channels == x.shape.channels;
+}
+
+std::vector<double> Pass::per_channel(const OnnxNode& node, const OnnxTensor& tensor, const Activation& x) const {
+  if (!is_per_channel(tensor, x))
     graph_.refuse(node, "has a constant of [{}], which is not a number for each channel", fmt::join(tensor.dims, ", "));
+  std::vector<double> values;
+  for (std::size_t i = 0; i < tensor.values.size(); ++i) values.push_back(tensor.real(i));
   return values;
 }
 
@@ -88,10 +131,12 @@ void Pass::batch_normalization(const OnnxNode& node) {
     graph_.refuse(node, "has statistics of different sizes");
   OnnxTensor factor{{scale.size()}, OnnxTensor::Type::real, {}, std::nullopt}, offset = factor;
   for (std::size_t c = 0; c < scale.values.size(); ++c) {
-    factor.values.push_back(scale.real(c) / std::sqrt(variance.real(c) + node.real("epsilon", 1e-5f)));
+    const double deviation = std::sqrt(variance.real(c) + node.real("epsilon", 1e-5f));
+    if (!(deviation > 0)) graph_.refuse(node, "has variance {} in channel {}", variance.real(c), c);
+    factor.values.push_back(scale.real(c) / deviation);
     offset.values.push_back(shift.real(c) - mean.real(c) * factor.values[c]);
   }
-  Activation x = input(node, 0);
+  Activation x = input(node, 0, {.pads = true});
   if (x.order == Order::nchw) {  // as an operand that is broadcast
     factor.dims = {scale.size(), 1, 1};
     offset.dims = factor.dims;
@@ -101,6 +146,7 @@ void Pass::batch_normalization(const OnnxNode& node) {
 
 void Pass::affine(const OnnxNode& node, Activation x, const OnnxTensor& factor, const OnnxTensor& offset) {
   const std::vector<double> f = per_channel(node, factor, x), o = per_channel(node, offset, x);
+  if (std::any_of(o.begin(), o.end(), [](double added) { return added != 0; })) refuse_pads(node, x);
   const auto at = [](const std::vector<double>& v, std::size_t c) { return v[v.size() == 1 ? 0 : c]; };
   if (x.kind == Activation::Kind::image) {
     if (!x.draft.pools.empty()) graph_.refuse(node, "its input, the image, is not quantized");
@@ -115,7 +161,10 @@ void Pass::affine(const OnnxNode& node, Activation x, const OnnxTensor& factor, 
     if (x.codes) graph_.refuse(node, "its input are integers; put DequantizeLinear between");
     if (f.size() != 1 || o.size() != 1) return put(node, scaled_channels(node, as_value(node, std::move(x)), f, o));
     const float a = float(f[0]), b = float(o[0]);
-    x.tail = a == 1 ? x.tail.then([b](float v) { return v + b; }) : x.tail.then([a, b](float v) { return v * a + b; });
+    const double factor = x.tail.bounded() || b != 0 || !(a > 0) ? 0 : x.tail.factor * a;
+    x.tail = x.tail.then(builder_.network.scale(x.value), [a, b](float v) { return a == 1 ? v + b : v * a + b; });
+    x.tail.factor = factor;
+    if (std::abs(factor - 1) < 1e-6) x.tail = {};
     return put(node, std::move(x));
   }
   Draft& draft = x.draft;
@@ -136,10 +185,9 @@ Activation Pass::scaled_channels(const OnnxNode& node, Activation x, const std::
   draft.node.name = node_name(node);
   draft.node.inputs = {x.value};
   draft.node.groups = draft.node.shape.channels = x.shape.channels;
-  // The largest weight, so that the bias has the finest unit.
-  constexpr int weight = 127;
-  draft.numbers.weights.assign(x.shape.channels, weight);
-  draft.numbers.weight_scale.assign(x.shape.channels, 1.0 / weight);
+  draft.one_weight = true;
+  draft.numbers.weights.assign(x.shape.channels, 1);
+  draft.numbers.weight_scale.assign(x.shape.channels, 1);
   draft.bias.assign(x.shape.channels, 0);
   multiply_channels(graph_, node, factor, draft);
   add_bias(graph_, node, {{std::int64_t(offset.size())}, OnnxTensor::Type::real, offset, std::nullopt},
@@ -189,7 +237,7 @@ Activation Pass::constant_value(const OnnxNode& node, const OnnxTensor& constant
   } else {
     double largest = 0;
     for (const double x : tensor.values) largest = std::max(largest, std::abs(x));
-    if (!(largest > 0)) largest = 127;
+    if (!(largest > 0)) largest = 127 * builder_.network.scale(beside.value).scale;
     scale = {double(float(largest / 127)), 128};
     for (const double x : tensor.values)
       codes.push_back(std::uint8_t(std::clamp(std::nearbyint(x / scale.scale) + 128, 1.0, 255.0)));
@@ -205,6 +253,7 @@ Activation Pass::constant_value(const OnnxNode& node, const OnnxTensor& constant
 }
 
 Activation Pass::with_constant(const OnnxNode& node, Operation operation, Activation x, const OnnxTensor& constant) {
+  refuse_pads(node, x);
   const Activation c = constant_value(node, constant, x);
   return binary(node, operation, as_value(node, std::move(x)), c);
 }
@@ -213,8 +262,14 @@ Activation Pass::binary(const OnnxNode& node, Operation operation, Activation a,
   // Two functions of one value are one.
   if (a.kind == Activation::Kind::value && b.kind == Activation::Kind::value && a.value == b.value && !a.codes &&
       !b.codes && a.value != image_value && !(a.tail.plain() && b.tail.plain())) {
-    const bool sum = operation == Operation::add;
-    a.tail = Tail{[f = a.tail, g = b.tail, sum](float x) { return sum ? f(x) + g(x) : f(x) * g(x); }};
+    const CodeScale& scale = builder_.network.scale(a.value);
+    Tail both;
+    both.factor = 0;
+    for (int q = 0; q < 256; ++q) {
+      const float x = a.tail(scale, q), y = b.tail(scale, q);
+      both.reals.push_back(operation == Operation::add ? x + y : x * y);
+    }
+    a.tail = std::move(both);
     a.sole = false;
     return a;
   }
@@ -245,6 +300,10 @@ Activation Pass::binary(const OnnxNode& node, Operation operation, Activation a,
   return result;
 }
 
+bool Pass::is_affine(const Activation& x, const OnnxTensor& constant) const {
+  return x.kind != Activation::Kind::value || (!constant.quantized && is_per_channel(constant, x));
+}
+
 void Pass::add(const OnnxNode& node) {
   const bool first = is_activation(node, 0), second = is_activation(node, 1);
   if (first && second) {
@@ -252,15 +311,13 @@ void Pass::add(const OnnxNode& node) {
     return put(node, binary(node, Operation::add, input(node, 0), input(node, 1)));
   }
   if (is_sub(node) && !first) graph_.refuse(node, "subtracts an activation; only sums can be imported");
-  Activation x = input(node, first ? 0 : 1);
+  Activation x = input(node, first ? 0 : 1, {.pads = true});
   OnnxTensor c = needed_constant(graph_, node, first ? 1 : 0, "second operand");
   if (is_sub(node)) {
-    for (std::size_t i = 0; i < c.values.size(); ++i) c.values[i] = -c.real(i);
+    for (std::size_t i = 0; i < c.values.size(); ++i) c.values.changed()[i] = -c.real(i);
     c.quantized.reset();
   }
-  const bool image_or_draft = x.kind != Activation::Kind::value;
-  if (image_or_draft || (c.scalar() && !c.quantized))
-    return affine(node, std::move(x), {{}, OnnxTensor::Type::real, {1}, std::nullopt}, c);
+  if (is_affine(x, c)) return affine(node, std::move(x), {{}, OnnxTensor::Type::real, {1}, std::nullopt}, c);
   put(node, with_constant(node, Operation::add, std::move(x), c));
 }
 
@@ -271,22 +328,36 @@ void Pass::multiply(const OnnxNode& node) {
     return put(node, binary(node, Operation::multiply, input(node, 0), input(node, 1)));
   }
   if (is_div(node) && !first) graph_.refuse(node, "divides by an activation; only products can be imported");
-  Activation x = input(node, first ? 0 : 1);
+  Activation x = input(node, first ? 0 : 1, {.pads = true});
   OnnxTensor c = needed_constant(graph_, node, first ? 1 : 0, "second operand");
   if (is_div(node)) {
-    for (std::size_t i = 0; i < c.values.size(); ++i) c.values[i] = 1 / c.real(i);
+    for (std::size_t i = 0; i < c.values.size(); ++i) {
+      if (c.real(i) == 0) graph_.refuse(node, "divides by 0");
+      c.values.changed()[i] = 1 / c.real(i);
+    }
     c.quantized.reset();
   }
-  if (x.kind != Activation::Kind::value || (c.scalar() && !c.quantized))
-    return affine(node, std::move(x), c, {{}, OnnxTensor::Type::real, {0}, std::nullopt});
+  if (is_affine(x, c)) return affine(node, std::move(x), c, {{}, OnnxTensor::Type::real, {0}, std::nullopt});
   put(node, with_constant(node, Operation::multiply, std::move(x), c));
 }
 
-void Pass::softmax(const OnnxNode& node) {
-  Activation x = input(node, 0);
+Activation Pass::dropped_softmax(const OnnxNode& node, Activation x, std::int64_t opset) {
+  // Before operator set 13 it goes over all axes from this one on.
+  const std::int64_t rank = std::int64_t(x.dims.size()), given = node.integer("axis", opset < 13 ? 1 : -1);
+  const std::int64_t axis = given < 0 ? given + rank : given;
+  std::int64_t covered = axis >= 0 && axis < rank ? 1 : 0;
+  for (std::int64_t d = std::max<std::int64_t>(axis, 0); d < (opset < 13 ? rank : std::min(axis + 1, rank)); ++d)
+    covered *= x.dims[d];
+  if (covered != x.shape.size())
+    graph_.refuse(node,
+                  "makes probabilities along axis {} of [{}]; only those over all classes can be dropped; choose a "
+                  "tensor before it by --output NAME",
+                  given, fmt::join(x.dims, ", "));
   x.ended = true;
   note(node, "dropped: the search compares logits");
-  put(node, std::move(x));
+  return x;
 }
+
+void Pass::softmax(const OnnxNode& node) { put(node, dropped_softmax(node, input(node, 0), graph_.opset)); }
 
 }  // namespace triseg

@@ -13,15 +13,26 @@
 namespace triseg {
 namespace {
 
+/// What --input may be for an image of this many numbers.
+std::string example_of(std::int64_t size) {
+  for (const std::int64_t channels : {3, 1})
+    for (std::int64_t side = 1; side <= 4096 && channels * side * side <= size; ++side)
+      if (channels * side * side == size) return fmt::format("{},{},{}", channels, side, side);
+  return "1,28,28";
+}
+
 Shape image_shape(const OnnxGraph& graph, const OnnxInput& input, const ImportOptions& options, Order& order) {
   const auto& d = input.dims;
   const auto channels = [](std::int64_t n) { return n == 1 || n == 3 || n == 4; };
   if (d.size() == 2) {
     order = Order::flat_chw;
-    const std::int64_t size = d[1] > 0 ? d[1] : options.input ? options.input->size() : -1;
-    if (size < 1 || size > 1 << 24)
-      fail("{}: input {}: its size is not known; give it with --input", graph.file, input.name);
-    return options.input && options.input->size() == size ? *options.input : Shape{int(size), 1, 1};
+    if (!options.input)
+      fail("{}: input {} is flat; give channels, height and width of the image, as --input {}", graph.file, input.name,
+           example_of(d[1]));
+    if (d[1] > 0 && d[1] != options.input->size())
+      fail("{}: input {} has {} numbers; --input says {} x {} x {}", graph.file, input.name, d[1],
+           options.input->channels, options.input->height, options.input->width);
+    return *options.input;
   }
   if (d.size() != 4)
     fail("{}: input {} has {} axes; expected an image (N, C, H, W), (N, H, W, C) or (N, size)", graph.file, input.name,
@@ -105,12 +116,11 @@ std::string default_name(const std::string& path) {
 }  // namespace
 
 Imported import_onnx(const std::string& path, const ImportOptions& options) {
-  OnnxGraph graph = read_onnx(path);
-  if (graph.inputs.size() != 1) fail("{}: has {} inputs; expected one, the image", path, graph.inputs.size());
-  if (graph.outputs.size() != 1)
-    fail("{}: has {} outputs ({}); expected one, the logits; cut the network with onnx.utils.extract_model", path,
-         graph.outputs.size(), fmt::join(graph.outputs, ", "));
+  OnnxGraph graph = read_onnx(path, options.output);
+  if (graph.inputs.size() != 1)
+    fail("{}: its output '{}' depends on {} inputs; expected one, the image", path, graph.output, graph.inputs.size());
   Pass pass(graph);
+  pass.check_operators();
   Builder& builder = pass.builder();
   QuantizedNetwork& n = builder.network;
   const OnnxInput& input = graph.inputs.front();
@@ -129,11 +139,19 @@ Imported import_onnx(const std::string& path, const ImportOptions& options) {
   n.network.name = options.name.empty() ? default_name(path) : options.name;
   n.network.display_name = n.network.name;
   n.network.input = image.shape;
-  n.mean = for_channels(graph, options.mean, image.shape.channels);
-  n.standard_deviation = for_channels(graph, options.deviation, image.shape.channels);
-  pass.start(input.name, std::move(image));
+  if (options.mean.empty() && !image.codes)
+    fail(
+        "{}: --preprocessing is missing: how pixels become the numbers that the graph takes; expected imagenet, "
+        "cifar10, 0..1, 0..255 or MEAN/DEVIATION",
+        path);
+  // Integers are pixels: their scale says what they stand for.
+  n.mean = image.codes ? std::vector<double>(image.shape.channels, 0)
+                       : for_channels(graph, options.mean, image.shape.channels);
+  n.standard_deviation = image.codes ? std::vector<double>(image.shape.channels, 1)
+                                     : for_channels(graph, options.deviation, image.shape.channels);
+  pass.start(input.name, std::move(image), input.dims.front());
   pass.run();
-  prune(n, pass.output(graph.outputs.front()).value);
+  prune(n, pass.output(graph.output).value);
   n.network.nodes.back().relu = false;
   n.network.classes = n.network.nodes.back().shape.size();
   n.scheme = scheme_of(n);
@@ -146,7 +164,11 @@ Imported import_onnx(const std::string& path, const ImportOptions& options) {
     n.network.default_attention = std::move(names);
   }
   connect(n.network);
-  check(n);
+  try {
+    check(n);
+  } catch (const Error& error) {
+    fail("{}: {}", path, error.what());
+  }
   return {std::move(n), std::move(builder.notes)};
 }
 

@@ -12,9 +12,11 @@ namespace triseg {
 enum class ImageLayout { automatic, nchw, nhwc };
 
 struct ImportOptions {
-  std::string name;  ///< of the network; empty: the file's without folder and ending
+  std::string name;    ///< of the network; empty: the file's without folder and ending
+  std::string output;  ///< the tensor that is the logits; empty: the graph's only output
   /// What the graph's input is made of pixels by: x = (pixel / 255 - mean) / deviation. One number, or one a channel.
-  std::vector<double> mean{0}, deviation{1};
+  /// None: only a graph that takes pixels as integers can be imported.
+  std::vector<double> mean, deviation;
   ImageLayout layout = ImageLayout::automatic;  ///< automatic: 1, 3 or 4 channels come first, else last
   std::optional<Shape> input;                   ///< for a file that leaves sizes of its input open
   /// As --attention-layers takes it. "default": the last value behind a ReLU of each of the last three resolutions.

@@ -7,19 +7,19 @@
 namespace triseg {
 
 void Pass::quantize_linear(const OnnxNode& node) {
-  Activation x = input(node, 0);
+  Activation x = input(node, 0, {.pads = true, .channels = true});
   if (x.ended) return put(node, std::move(x));
-  put_quantized(node, std::move(x), 1);
+  put(node, quantized(node, std::move(x), output_scale(node, 1)));
 }
 
 void Pass::dequantize_linear(const OnnxNode& node) {
-  Activation x = input(node, 0);
-  if (!x.ended) x = dequantized(node, 0);
+  Activation x = input(node, 0, {.pads = true, .channels = true});
+  if (!x.ended) x = dequantized(node, 0, {.pads = true, .channels = true});
   put(node, std::move(x));
 }
 
-Activation Pass::dequantized(const OnnxNode& node, std::size_t index) {
-  Activation x = input(node, index);
+Activation Pass::dequantized(const OnnxNode& node, std::size_t index, Takes takes) {
+  Activation x = input(node, index, takes);
   if (x.kind == Activation::Kind::image && x.codes) {
     // The image comes as integers: pixels are codes, whatever they stand for.
     x = builder_.start_from_codes(node, std::move(x), linear_scale(graph_, node, index + 1));
@@ -33,11 +33,72 @@ Activation Pass::dequantized(const OnnxNode& node, std::size_t index) {
 }
 
 void Pass::quant(const OnnxNode& node) {
-  Activation x = input(node, 0);
+  Activation x = input(node, 0, {.pads = true, .channels = true});
   if (x.ended) return put(node, std::move(x));
-  Activation result = builder_.quantize(node, std::move(x), quant_scale(graph_, node), sole(node));
+  Activation result = quantized(node, std::move(x), quant_scale(graph_, node));
   result.codes = false;
   put(node, std::move(result));
+}
+
+void Pass::multi_threshold(const OnnxNode& node) {
+  Activation x = input(node, 0);
+  const OnnxTensor& given = needed_constant(graph_, node, 1, "thresholds");
+  const std::int64_t rows = given.dims.size() == 2 ? given.dims[0] : 0;
+  if (rows < 1 || given.dims[1] > 255 || (rows != 1 && rows != x.shape.channels))
+    graph_.refuse(node, "has thresholds of [{}]; expected (1 or {}, at most 255)", fmt::join(given.dims, ", "),
+                  x.shape.channels);
+  std::vector<std::vector<double>> thresholds(rows);
+  for (std::size_t i = 0; i < given.values.size(); ++i) thresholds[i / given.dims[1]].push_back(given.real(i));
+  // out_scale * (count + out_bias / out_scale), and a factor behind it, which is one of the scale.
+  const double step = node.real("out_scale", 1), shift = -node.real("out_bias", 0) / step;
+  double factor = 1;
+  if (const OnnxNode* next = sole_reader(node); next && next->operation == "Mul")
+    for (const std::size_t i : {0, 1})
+      if (const OnnxTensor* c = constant_input(graph_, *next, i); c && c->scalar() && c->real(0) > 0)
+        factor = c->real(0);
+  const int highest = int(given.dims[1]);
+  if (!(step > 0) || shift != std::floor(shift) || shift < 0 || shift > highest)
+    graph_.refuse(node, "has out_scale {} and out_bias {}; expected a scale above 0, and a code that stands for 0",
+                  step, node.real("out_bias", 0));
+  const OnnxScale scale{double(float(step * factor)), int(shift), 0, highest};
+  if (x.kind == Activation::Kind::image) x = as_value(node, std::move(x));
+  if (x.kind == Activation::Kind::value && !x.codes) {
+    std::sort(thresholds[0].begin(), thresholds[0].end());
+    for (auto& row : thresholds) {
+      std::sort(row.begin(), row.end());
+      if (row != thresholds[0])
+        graph_.refuse(node, "has thresholds for each channel behind what is quantized; expected the same for all");
+    }
+    x.tail = x.tail.then(builder_.network.scale(x.value), [&](float v) {
+      const auto& t = thresholds[0];
+      const auto count = std::upper_bound(t.begin(), t.end(), double(v)) - t.begin();
+      return float(scale.scale) * float(count - scale.zero_point);
+    });
+    if (x.value != image_value && scale.zero_point == 0 && !builder_.nonnegative(x.value)) x.tail.lower = 0;
+  } else {
+    Draft& draft = x.draft;
+    if (x.kind != Activation::Kind::draft || draft.node.operation != Operation::convolution)
+      graph_.refuse(node, "its input is neither quantized nor made by a convolution; put Quant before it");
+    const int value = draft.node.inputs.front();
+    const CodeScale& in = builder_.network.scale(value);
+    const QuantizedNode* numbers = value == image_value ? nullptr : &builder_.network.nodes[value];
+    const int missed =
+        set_thresholds(draft, thresholds, in.scale, scale.zero_point, (numbers ? numbers->lowest : 0) - in.zero_point,
+                       (numbers ? numbers->highest : 255) - in.zero_point);
+    if (missed > 0)
+      graph_.refuse(node,
+                    "{} of its {} thresholds cannot be held: no multiplier and bias a channel have codes change at the "
+                    "same sums of the convolution; use Quant, or thresholds that are multiples of the sums' unit apart",
+                    missed, given.values.size());
+    draft.tail = {};
+  }
+  x = builder_.quantize(node, std::move(x), scale, sole(node));
+  x.codes = false;
+  if (factor != 1) {
+    x.tail = x.tail.then(builder_.network.scale(x.value), [&](float v) { return v / float(factor); });
+    x.tail.factor = 1 / factor;
+  }
+  put(node, std::move(x));
 }
 
 OnnxTensor Pass::dequantized_constant(const OnnxNode& node, std::size_t index, int axis) const {
@@ -62,9 +123,8 @@ OnnxTensor Pass::dequantized_constant(const OnnxNode& node, std::size_t index, i
 
 OnnxScale Pass::output_scale(const OnnxNode& node, std::size_t first) const {
   OnnxScale scale = linear_scale(graph_, node, first);
-  if (!sole(node)) return scale;
-  for (const OnnxNode& next : graph_.nodes) {
-    if (next.operation != "Clip" || !next.has_input(0) || next.inputs[0] != node.outputs.front()) continue;
+  if (const OnnxNode* only = sole_reader(node); only && only->operation == "Clip") {
+    const OnnxNode& next = *only;
     const ClipBounds bounds = clip_bounds(graph_, next);
     scale.lowest = int(std::clamp(std::ceil(bounds.lower), double(scale.lowest), double(scale.highest)));
     scale.highest = int(std::clamp(std::floor(bounds.upper), double(scale.lowest), double(scale.highest)));
@@ -91,7 +151,8 @@ void add_integer_bias(const OnnxGraph& graph, const OnnxNode& node, const OnnxTe
 
 void Pass::qlinear_conv(const OnnxNode& node) {
   if (node.integer("channels_last", 0)) graph_.refuse(node, "has its channels last; export it with channels first");
-  Activation result = convolution(node, dequantized(node, 0), dequantized_constant(node, 3, 0));
+  Activation result =
+      convolution(node, dequantized(node, 0, {.pads = true, .channels = true}), dequantized_constant(node, 3, 0));
   if (node.has_input(8)) add_integer_bias(graph_, node, needed_constant(graph_, node, 8, "bias"), result.draft);
   const Shape s = builder_.shape_of(node, result.draft.node);
   result.shape = s;
@@ -136,7 +197,7 @@ void Pass::qlinear_concat(const OnnxNode& node) {
 }
 
 void Pass::qlinear_pool(const OnnxNode& node) {
-  const Activation x = dequantized(node, 0);
+  const Activation x = dequantized(node, 0, {.pads = node.operation == "QLinearAveragePool"});
   Activation result;
   if (node.operation == "QLinearAveragePool") {
     const auto kernel = node.integers("kernel_shape", {});
@@ -164,7 +225,7 @@ void Pass::qlinear_pool(const OnnxNode& node) {
 }
 
 void Pass::qlinear_function(const OnnxNode& node) {
-  tensors_[node.outputs.front()] = dequantized(node, 0);
+  tensors_[node.outputs.front()] = dequantized(node, 0, {.pads = true});
   OnnxNode plain = node;
   plain.inputs = {node.outputs.front()};
   function(plain);
@@ -172,10 +233,7 @@ void Pass::qlinear_function(const OnnxNode& node) {
 }
 
 void Pass::qlinear_softmax(const OnnxNode& node) {
-  Activation x = dequantized(node, 0);
-  x.ended = true;
-  note(node, "dropped: the search compares logits");
-  put(node, std::move(x));
+  put(node, dropped_softmax(node, dequantized(node, 0), node.integer("opset", graph_.opset)));
 }
 
 }  // namespace triseg

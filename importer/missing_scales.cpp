@@ -49,7 +49,7 @@ Builder::Range Builder::logit_range(const OnnxNode& at, const Activation& logits
     const CodeScale& scale = network.scale(logits.value);
     Range result{std::numeric_limits<double>::infinity(), -std::numeric_limits<double>::infinity()};
     for (int q = network.nodes[logits.value].lowest; q <= network.nodes[logits.value].highest; ++q) {
-      const double x = logits.tail(float(scale.scale) * float(q - scale.zero_point));
+      const double x = logits.tail(scale, q);
       result = {std::min(result.least, x), std::max(result.most, x)};
     }
     return result;

@@ -66,11 +66,13 @@ std::string node_name(const OnnxNode& node) {
   return selections().contains(name) ? name + "_" : name;
 }
 
-std::string unique_name(const std::string& name, const std::function<bool(const std::string&)>& taken) {
-  if (!taken(name)) return name;
-  int number = 2;
-  while (taken(name + "_" + std::to_string(number))) ++number;
-  return name + "_" + std::to_string(number);
+std::string unique_name(const std::string& name, std::map<std::string, int>& taken) {
+  int& wanted = taken[name];
+  if (++wanted == 1) return name;
+  std::string numbered = name + "_" + std::to_string(wanted);
+  while (taken.contains(numbered)) numbered = name + "_" + std::to_string(++wanted);
+  taken[numbered] = 1;
+  return numbered;
 }
 
 }  // namespace triseg

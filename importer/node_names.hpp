@@ -3,7 +3,7 @@
 
 #include "importer/onnx_graph.hpp"
 
-#include <functional>
+#include <map>
 #include <string>
 
 namespace triseg {
@@ -12,7 +12,7 @@ namespace triseg {
 /// without characters that selections of nodes use; "conv", which selects a kind of nodes, becomes "conv_".
 std::string node_name(const OnnxNode& node);
 
-/// The name, with "_2", "_3", ... behind it if it is taken.
-std::string unique_name(const std::string& name, const std::function<bool(const std::string&)>& taken);
+/// The name, with "_2", "_3", ... behind it if it is taken; `taken` counts how often each was wanted.
+std::string unique_name(const std::string& name, std::map<std::string, int>& taken);
 
 }  // namespace triseg

@@ -47,6 +47,21 @@ std::vector<std::int64_t> OnnxNode::integers(const std::string& attribute, std::
 
 namespace {
 
+/// A name of another file's, which may be long.
+std::string shown(const std::string& name) {
+  constexpr std::size_t longest = 200;
+  return name.size() <= longest ? name : name.substr(0, longest) + "...";
+}
+
+}  // namespace
+
+std::string label(const OnnxNode& node) {
+  return fmt::format("{} ({}{}{})", shown(node.name), shown(node.domain), node.domain.empty() ? "" : ".",
+                     shown(node.operation));
+}
+
+namespace {
+
 OnnxTensor::Type type_of(int type) {
   switch (type) {
     case onnx::TensorProto::FLOAT:
@@ -59,27 +74,38 @@ OnnxTensor::Type type_of(int type) {
   }
 }
 
+/// Bounds of what is read: far above those of networks, low enough for the time that names take.
+constexpr int most_nodes = 50'000;
+constexpr std::int64_t most_elements = std::int64_t{1} << 31;
+
 class Reader {
  public:
-  explicit Reader(const std::string& path) { graph_.file = path; }
+  Reader(const std::string& path, const std::string& output) {
+    graph_.file = path;
+    graph_.output = output;
+  }
 
   OnnxGraph read() {
     onnx::ModelProto model;
     parse(model);
     if (!model.has_graph() || model.graph().node_size() == 0)
       fail("{}: is no ONNX model: it has no graph of nodes", graph_.file);
+    if (model.graph().node_size() > most_nodes)
+      fail("{}: has {} nodes; at most {} can be imported", graph_.file, model.graph().node_size(), most_nodes);
     if (model.functions_size() > 0)
       fail("{}: has functions of its own; export it without, or inline them with onnx.inliner", graph_.file);
     graph_.creator = model.producer_name();
     if (!model.producer_version().empty()) graph_.creator += " " + model.producer_version();
     for (const auto& set : model.opset_import())
       if (set.domain().empty() || set.domain() == "ai.onnx") graph_.opset = set.version();
-    read_tensors(model.graph());
+    read_tensors(*model.mutable_graph());
     for (const auto& node : model.graph().node()) graph_.nodes.push_back(read_node(node));
+    choose_output(model.graph());
     sort();
-    for (const OnnxNode& node : graph_.nodes)
-      for (const std::string& input : node.inputs) ++graph_.uses[input];
-    for (const std::string& output : graph_.outputs) ++graph_.uses[output];
+    for (std::size_t i = 0; i < graph_.nodes.size(); ++i)
+      for (const std::string& input : graph_.nodes[i].inputs) graph_.readers[input].push_back(int(i));
+    graph_.readers[graph_.output].push_back(int(graph_.nodes.size()));
+    std::erase_if(graph_.inputs, [&](const OnnxInput& input) { return !graph_.readers.contains(input.name); });
     return std::move(graph_);
   }
 
@@ -96,9 +122,14 @@ class Reader {
     if (!parsed) fail("{}: is no ONNX model, or is cut off", graph_.file);
   }
 
-  void read_tensors(const onnx::GraphProto& graph) {
+  /// Takes the bytes of tensors away from the model, as networks may be large.
+  void read_tensors(onnx::GraphProto& graph) {
     if (graph.sparse_initializer_size() > 0) fail("{}: has sparse initializers; store it with dense ones", graph_.file);
-    for (const auto& tensor : graph.initializer()) graph_.constants[tensor.name()] = read_tensor(tensor, tensor.name());
+    for (auto& tensor : *graph.mutable_initializer()) {
+      if (!graph_.constants.emplace(tensor.name(), read_tensor(tensor, tensor.name())).second)
+        fail("{}: two initializers are called '{}'", graph_.file, tensor.name());
+      delete tensor.release_raw_data();
+    }
     for (const auto& input : graph.input()) {
       if (graph_.constants.contains(input.name())) continue;
       OnnxInput found{input.name(), type_of(input.type().tensor_type().elem_type()), {}};
@@ -106,7 +137,22 @@ class Reader {
         found.dims.push_back(d.has_dim_value() && d.dim_value() > 0 ? d.dim_value() : -1);
       graph_.inputs.push_back(std::move(found));
     }
-    for (const auto& output : graph.output()) graph_.outputs.push_back(output.name());
+  }
+
+  void choose_output(const onnx::GraphProto& graph) {
+    std::vector<std::string> outputs;
+    for (const auto& output : graph.output()) outputs.push_back(output.name());
+    if (outputs.empty()) fail("{}: has no output", graph_.file);
+    if (!graph_.output.empty()) {
+      for (const OnnxNode& node : graph_.nodes)
+        if (std::find(node.outputs.begin(), node.outputs.end(), graph_.output) != node.outputs.end()) return;
+      fail("--output {}: no node of {} makes it; the graph's outputs are {}", graph_.output, graph_.file,
+           fmt::join(outputs, ", "));
+    }
+    if (outputs.size() > 1)
+      fail("{}: has {} outputs: {}; choose the one with the logits by --output NAME", graph_.file, outputs.size(),
+           fmt::join(outputs, ", "));
+    graph_.output = outputs.front();
   }
 
   OnnxTensor read_tensor(const onnx::TensorProto& tensor, const std::string& name) const {
@@ -117,43 +163,53 @@ class Reader {
     std::int64_t size = 1;
     for (const std::int64_t d : tensor.dims()) {
       result.dims.push_back(d);
-      if (d < 0 || (d > 0 && size > (std::int64_t{1} << 31) / d)) fail("{}: tensor {} is too large", graph_.file, name);
+      if (d < 0) fail("{}: tensor {} has a size of {}", graph_.file, name, d);
+      if (d > 0 && size > most_elements / d) fail("{}: tensor {} is too large", graph_.file, name);
       size *= d;
     }
+    if (tensor.has_segment()) fail("{}: tensor {} is stored in parts; save the model anew", graph_.file, name);
     result.type = type_of(tensor.data_type());
-    if (tensor.has_raw_data()) read_raw(tensor, result.values);
+    if (tensor.has_raw_data()) result.values = read_raw(tensor);
+    else if (tensor.float_data_size() > 0)
+      result.values = std::vector<float>(tensor.float_data().begin(), tensor.float_data().end());
     else {
-      for (const float x : tensor.float_data()) result.values.push_back(x);
       for (const double x : tensor.double_data()) result.values.push_back(x);
       for (const std::int32_t x : tensor.int32_data()) result.values.push_back(x);
       for (const std::int64_t x : tensor.int64_data()) result.values.push_back(static_cast<double>(x));
     }
-    if (result.type == OnnxTensor::Type::other) result.values.clear();
+    if (result.type == OnnxTensor::Type::other) result.values = {};
     else if (result.size() != size)
       fail("{}: tensor {}: expected {} elements, found {}", graph_.file, name, size, result.size());
+    const double least = result.type == OnnxTensor::Type::int8 ? -128 : 0, most = least + 255;
+    if (!result.values.bytes() && (result.type == OnnxTensor::Type::int8 || result.type == OnnxTensor::Type::uint8))
+      for (const double x : result.values)
+        if (x < least || x > most) fail("{}: tensor {} has element {}, not of 8 bits", graph_.file, name, x);
     return result;
   }
 
-  template <class T>
-  static void append(const std::string& bytes, std::vector<double>& values) {
-    values.resize(bytes.size() / sizeof(T));
+  /// The numbers of type T that the bytes are, as type Kept.
+  template <class T, class Kept = T>
+  static Elements numbers_of(const std::string& bytes) {
+    if (bytes.size() % sizeof(T)) return {};  // none is as wrong as a part of one
+    std::vector<Kept> values(bytes.size() / sizeof(T));
     for (std::size_t i = 0; i < values.size(); ++i) {
       T x;
       std::memcpy(&x, bytes.data() + i * sizeof(T), sizeof(T));
-      values[i] = static_cast<double>(x);
+      values[i] = static_cast<Kept>(x);
     }
+    return values;
   }
 
-  static void read_raw(const onnx::TensorProto& tensor, std::vector<double>& values) {
+  static Elements read_raw(const onnx::TensorProto& tensor) {
     const std::string& bytes = tensor.raw_data();
     switch (tensor.data_type()) {
-      case onnx::TensorProto::FLOAT: append<float>(bytes, values); break;
-      case onnx::TensorProto::DOUBLE: append<double>(bytes, values); break;
-      case onnx::TensorProto::INT8: append<std::int8_t>(bytes, values); break;
-      case onnx::TensorProto::UINT8: append<std::uint8_t>(bytes, values); break;
-      case onnx::TensorProto::INT32: append<std::int32_t>(bytes, values); break;
-      case onnx::TensorProto::INT64: append<std::int64_t>(bytes, values); break;
-      default: break;
+      case onnx::TensorProto::FLOAT: return numbers_of<float>(bytes);
+      case onnx::TensorProto::DOUBLE: return numbers_of<double>(bytes);
+      case onnx::TensorProto::INT8: return numbers_of<std::int8_t>(bytes);
+      case onnx::TensorProto::UINT8: return numbers_of<std::uint8_t>(bytes);
+      case onnx::TensorProto::INT32: return numbers_of<std::int32_t, double>(bytes);
+      case onnx::TensorProto::INT64: return numbers_of<std::int64_t, double>(bytes);
+      default: return {};
     }
   }
 
@@ -162,7 +218,7 @@ class Reader {
     if (result.domain == "ai.onnx") result.domain.clear();
     result.inputs.assign(node.input().begin(), node.input().end());
     result.outputs.assign(node.output().begin(), node.output().end());
-    if (result.outputs.empty()) fail("{}: node {} ({}) has no output", graph_.file, result.name, result.operation);
+    if (result.outputs.empty() || result.outputs.front().empty()) graph_.refuse(result, "has no output");
     if (result.name.empty()) result.name = result.outputs.front();
     for (const auto& a : node.attribute()) {
       OnnxAttribute& attribute = result.attributes[a.name()];
@@ -177,31 +233,54 @@ class Reader {
     return result;
   }
 
-  /// ONNX asks for this order; not all writers keep to it.
+  /// Keeps the nodes that the output depends on, each behind those that make its inputs: ONNX asks for this order, but
+  /// not all writers keep to it.
   void sort() {
-    std::set<std::string> made{""};
-    for (const auto& [name, tensor] : graph_.constants) made.insert(name);
-    for (const OnnxInput& input : graph_.inputs) made.insert(input.name);
-    std::vector<OnnxNode> sorted, waiting = std::move(graph_.nodes);
-    while (!waiting.empty()) {
-      std::vector<OnnxNode> still;
-      for (OnnxNode& node : waiting) {
-        const bool ready = std::all_of(node.inputs.begin(), node.inputs.end(),
-                                       [&](const std::string& input) { return made.contains(input); });
-        if (!ready) {
-          still.push_back(std::move(node));
-          continue;
-        }
-        made.insert(node.outputs.begin(), node.outputs.end());
-        sorted.push_back(std::move(node));
+    std::map<std::string, std::size_t> makers;
+    for (std::size_t i = 0; i < graph_.nodes.size(); ++i)
+      for (const std::string& output : graph_.nodes[i].outputs)
+        if (!output.empty() && (graph_.constants.contains(output) || !makers.emplace(output, i).second))
+          graph_.refuse(graph_.nodes[i], "makes '{}', which is there already", output);
+    std::set<std::string> given;
+    for (const OnnxInput& input : graph_.inputs)
+      if (!given.insert(input.name).second || makers.contains(input.name))
+        fail("{}: two tensors are called '{}'", graph_.file, input.name);
+
+    std::vector<std::vector<std::size_t>> readers(graph_.nodes.size());
+    std::vector<int> missing(graph_.nodes.size(),
+                             -1);  // inputs that are not made yet; -1: the output needs no such node
+    std::vector<std::size_t> found;
+    const auto find = [&](const std::string& tensor) {
+      const auto maker = makers.find(tensor);
+      if (maker == makers.end() || missing[maker->second] >= 0) return;
+      missing[maker->second] = 0;
+      found.push_back(maker->second);
+    };
+    find(graph_.output);
+    if (found.empty()) fail("{}: no node makes its output '{}'", graph_.file, graph_.output);
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      const std::size_t at = found[i];
+      for (const std::string& input : graph_.nodes[at].inputs) {
+        if (input.empty() || graph_.constants.contains(input) || given.contains(input)) continue;
+        if (!makers.contains(input)) graph_.refuse(graph_.nodes[at], "nothing makes its input '{}'", input);
+        find(input);
+        readers[makers.at(input)].push_back(at);
+        ++missing[at];
       }
-      if (still.size() == waiting.size()) {
-        graph_.nodes = std::move(sorted);
-        for (const std::string& input : still.front().inputs)
-          if (!made.contains(input)) graph_.refuse(still.front(), "nothing makes its input '{}'", input);
-      }
-      waiting = std::move(still);
     }
+    std::set<std::size_t> ready;  // the first in the file comes first
+    for (const std::size_t at : found)
+      if (missing[at] == 0) ready.insert(at);
+    std::vector<std::size_t> order;
+    while (!ready.empty()) {
+      order.push_back(ready.extract(ready.begin()).value());
+      for (const std::size_t reader : readers[order.back()])
+        if (--missing[reader] == 0) ready.insert(reader);
+    }
+    for (const std::size_t at : found)
+      if (missing[at] > 0) graph_.refuse(graph_.nodes[at], "its inputs depend on its own output");
+    std::vector<OnnxNode> sorted;
+    for (const std::size_t at : order) sorted.push_back(std::move(graph_.nodes[at]));
     graph_.nodes = std::move(sorted);
   }
 
@@ -210,6 +289,6 @@ class Reader {
 
 }  // namespace
 
-OnnxGraph read_onnx(const std::string& path) { return Reader(path).read(); }
+OnnxGraph read_onnx(const std::string& path, const std::string& output) { return Reader(path, output).read(); }
 
 }  // namespace triseg

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/error.hpp"
+#include "importer/elements.hpp"
 
 #include <cstdint>
 #include <map>
@@ -25,7 +26,7 @@ struct OnnxTensor {
 
   std::vector<std::int64_t> dims;  ///< none: a scalar
   Type type = Type::real;
-  std::vector<double> values;              // (product of dims)
+  Elements values;                         // (product of dims)
   std::optional<ConstantScale> quantized;  ///< where it has one, `values` are integers that stand for real numbers
 
   std::int64_t size() const { return static_cast<std::int64_t>(values.size()); }
@@ -60,8 +61,8 @@ struct OnnxNode {
   std::vector<std::int64_t> integers(const std::string& attribute, std::vector<std::int64_t> otherwise) const;
 };
 
-/// "/layer1/conv1/Conv (Conv)", for notes.
-inline std::string label(const OnnxNode& node) { return node.name + " (" + node.operation + ")"; }
+/// "/layer1/conv1/Conv (Conv)", "/layer1/add (com.microsoft.QLinearAdd)", for notes and messages.
+std::string label(const OnnxNode& node);
 
 /// An input of the graph that is no initializer.
 struct OnnxInput {
@@ -77,20 +78,19 @@ struct OnnxGraph {
   std::vector<OnnxNode> nodes;  ///< each behind those that make its inputs
   std::map<std::string, OnnxTensor> constants;
   std::vector<OnnxInput> inputs;
-  std::vector<std::string> outputs;
-  std::map<std::string, int> uses;  ///< of each tensor, as input of a node or output of the graph
+  std::string output;
+  std::map<std::string, std::vector<int>> readers;  ///< of each tensor: nodes, and their number for the output
 
   /// Throws Error "FILE: node NAME (OPERATOR): what".
   template <class... Args>
   [[noreturn]] void refuse(const OnnxNode& node, fmt::format_string<Args...> what, Args&&... args) const {
-    const std::string domain = node.domain.empty() ? "" : node.domain + ".";
-    fail("{}: node {} ({}{}): {}", file, node.name, domain, node.operation,
-         fmt::format(what, std::forward<Args>(args)...));
+    fail("{}: node {}: {}", file, label(node), fmt::format(what, std::forward<Args>(args)...));
   }
 };
 
-/// Reads a file. Throws Error if it cannot be read, is no ONNX model, keeps tensors in other files, has subgraphs or
-/// functions, or has nodes that wait for one another.
-OnnxGraph read_onnx(const std::string& path);
+/// Reads what a tensor depends on; `output` is its name, or empty for the only output of the graph. Throws Error if the
+/// file cannot be read, is no ONNX model, keeps tensors in other files, has several outputs, subgraphs, functions or
+/// tensors of the same name, or has nodes that wait for one another.
+OnnxGraph read_onnx(const std::string& path, const std::string& output = "");
 
 }  // namespace triseg

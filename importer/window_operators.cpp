@@ -24,15 +24,12 @@ void set_plane(Activation& x, const Shape& shape) {
   else x.dims = {1, shape.channels, shape.height, shape.width};
 }
 
-bool padded(const Activation& x) { return x.pad_top || x.pad_left || x.pad_bottom || x.pad_right; }
-void unpad(Activation& x) { x.pad_top = x.pad_left = x.pad_bottom = x.pad_right = 0; }
-
 /// An average that is a convolution with equal weights: as many codes count everywhere.
 bool is_sum(const Activation& x) {
   if (x.kind != Activation::Kind::draft || x.draft.node.operation != Operation::average) return false;
   const Window& w = x.draft.node.window;
   const bool pads = w.pad_top || w.pad_left || w.pad_bottom || w.pad_right;
-  return x.draft.tail.plain() && x.draft.pools.empty() && !padded(x) && !w.ceil &&
+  return x.draft.tail.plain() && x.draft.pools.empty() && !x.pads.any() && !w.ceil &&
          (!pads || x.draft.node.count_padding);
 }
 
@@ -69,7 +66,7 @@ Window Pass::window_of(const OnnxNode& node, const Activation& x, int height, in
   const std::string automatic = node.text("auto_pad", "NOTSET");
   if (automatic == "SAME_UPPER" || automatic == "SAME_LOWER") {
     for (std::size_t d = 0; d < 2; ++d) {
-      const std::int64_t in = plane[d] + (d == 0 ? x.pad_top + x.pad_bottom : x.pad_left + x.pad_right);
+      const std::int64_t in = plane[d] + (d == 0 ? x.pads.top + x.pads.bottom : x.pads.left + x.pads.right);
       const std::int64_t stride = std::max<std::int64_t>(1, strides[d]), steps = (in + stride - 1) / stride;
       const std::int64_t all =
           std::max<std::int64_t>(0, (steps - 1) * stride + (kernel[d] - 1) * dilations[d] + 1 - in);
@@ -78,20 +75,24 @@ Window Pass::window_of(const OnnxNode& node, const Activation& x, int height, in
     }
   } else if (automatic == "VALID") {
     pads = {0, 0, 0, 0};
+  } else if (automatic != "NOTSET" && !automatic.empty()) {
+    graph_.refuse(node, "pads by '{}'; expected NOTSET, SAME_UPPER, SAME_LOWER or VALID", automatic);
   }
   Window w;
   w.height = height, w.width = width;
   w.stride_y = int(strides[0]), w.stride_x = int(strides[1]);
   w.dilation_y = int(dilations[0]), w.dilation_x = int(dilations[1]);
-  w.pad_top = int(pads[0]) + x.pad_top, w.pad_left = int(pads[1]) + x.pad_left;
-  w.pad_bottom = int(pads[2]) + x.pad_bottom, w.pad_right = int(pads[3]) + x.pad_right;
+  w.pad_top = int(pads[0]) + x.pads.top, w.pad_left = int(pads[1]) + x.pads.left;
+  w.pad_bottom = int(pads[2]) + x.pads.bottom, w.pad_right = int(pads[3]) + x.pads.right;
   w.ceil = node.integer("ceil_mode", 0) != 0;
+  // Windows that begin in zeros of a Pad count; those that begin in a node's own do not.
+  if (w.ceil && x.pads.any()) graph_.refuse(node, "rounds up (ceil_mode) behind a Pad; give it the pads itself");
   return w;
 }
 
-Activation Pass::convolution_input(const OnnxNode& node, const OnnxTensor& weights) {
-  const Activation x = input(node, 0);
-  if (!is_sum(x) || weights.dims.size() < 2) return value_input(node, 0);
+Activation Pass::convolution_input(const OnnxNode& node, const OnnxTensor& weights, Takes takes) {
+  const Activation x = input(node, 0, takes);
+  if (!is_sum(x) || weights.dims.size() < 2) return value_input(node, 0, takes);
   const bool point = weights.dims.size() == 2 ? x.shape.positions() == 1
                                               : weights.dims == Dims{weights.dims[0], weights.dims[1], 1, 1};
   const auto all = [&](const char* attribute, std::int64_t value) {
@@ -101,17 +102,27 @@ Activation Pass::convolution_input(const OnnxNode& node, const OnnxTensor& weigh
   };
   const Window& w = x.draft.node.window;
   // Accumulators have 32 bits; half of them are left to the bias.
-  const bool fits = largest_sum(weights) * w.height * w.width < 1 << 30;
-  return point && fits && all("strides", 1) && all("pads", 0) ? x : value_input(node, 0);
+  const double count = double(w.height) * w.width;
+  const bool fits = largest_sum(weights) * count < 1 << 30 && double(weights.size()) * count < 1 << 28;
+  return point && fits && all("strides", 1) && all("pads", 0) ? x : value_input(node, 0, takes);
 }
 
-Activation Pass::convolution(const OnnxNode& node, Activation x, const OnnxTensor& weights) const {
+Activation Pass::convolution(const OnnxNode& node, Activation x, const OnnxTensor& weights) {
+  if (x.order == Order::grouped)
+    graph_.refuse(node, "reads channels in groups, [{}]; put Reshape before it", fmt::join(x.dims, ", "));
+  // Weights 0 leave channels out, unless there are groups.
+  std::vector<int> distinct = x.channels;
+  std::sort(distinct.begin(), distinct.end());
+  if (node.integer("group", 1) != 1 || std::adjacent_find(distinct.begin(), distinct.end()) != distinct.end())
+    if (!x.channels.empty()) x = builder_.select(node, std::move(x));
   if (weights.dims.size() != 4)
     graph_.refuse(node, "convolves over {} axes; only planes, of two, can be imported",
                   std::int64_t(weights.dims.size()) - 2);
   const auto& d = weights.dims;
   if (d[2] < 1 || d[3] < 1 || d[2] > largest || d[3] > largest || d[0] > (1 << 20))
     graph_.refuse(node, "has weights of [{}]", fmt::join(d, ", "));
+  if (const Dims kernel = node.integers("kernel_shape", {d[2], d[3]}); kernel != Dims{d[2], d[3]})
+    graph_.refuse(node, "has weights of [{}] for a window of [{}]", fmt::join(d, ", "), fmt::join(kernel, ", "));
   Draft draft;
   draft.node.operation = Operation::convolution;
   draft.node.name = node_name(node);
@@ -124,8 +135,10 @@ Activation Pass::convolution(const OnnxNode& node, Activation x, const OnnxTenso
                   x.shape.channels);
   set_weights(graph_, node, weights, draft);
   if (x.kind == Activation::Kind::draft) spread_weights(x.draft.node, draft);
+  if (!x.channels.empty()) widen_weights(x.channels, builder_.network.network.shape(x.value).channels, draft);
   draft.may_fold_relu = true;
-  unpad(x);
+  x.channels.clear();
+  x.pads = {};
   x.kind = Activation::Kind::draft;
   x.sole = true;
   x.draft = std::move(draft);
@@ -134,7 +147,7 @@ Activation Pass::convolution(const OnnxNode& node, Activation x, const OnnxTenso
 
 void Pass::conv(const OnnxNode& node) {
   const OnnxTensor& weights = needed_constant(graph_, node, 1, "weights");
-  Activation result = convolution(node, convolution_input(node, weights), weights);
+  Activation result = convolution(node, convolution_input(node, weights, {.pads = true, .channels = true}), weights);
   if (node.has_input(2))
     add_bias(graph_, node, needed_constant(graph_, node, 2, "bias"),
              builder_.network.scale(result.draft.node.inputs[0]).scale, result.draft);
@@ -178,9 +191,12 @@ void Pass::gemm(const OnnxNode& node) {
   Activation result = full_plane(node, convolution_input(node, matrix), matrix);
   if (const double alpha = node.real("alpha", 1); alpha != 1) multiply_channels(graph_, node, {alpha}, result.draft);
   if (node.has_input(2)) {
-    if (node.real("beta", 1) != 1) graph_.refuse(node, "multiplies its bias (beta)");
-    add_bias(graph_, node, needed_constant(graph_, node, 2, "bias"),
-             builder_.network.scale(result.draft.node.inputs[0]).scale, result.draft);
+    OnnxTensor bias = needed_constant(graph_, node, 2, "bias");
+    if (const double beta = node.real("beta", 1); beta != 1) {
+      for (std::size_t i = 0; i < bias.values.size(); ++i) bias.values.changed()[i] = beta * bias.real(i);
+      bias.quantized.reset();
+    }
+    add_bias(graph_, node, bias, builder_.network.scale(result.draft.node.inputs[0]).scale, result.draft);
   }
   put(node, std::move(result));
 }
@@ -199,26 +215,26 @@ Activation Pass::maximum(const OnnxNode& node, Activation x, const Window& windo
   pool.window = window;
   if (x.kind == Activation::Kind::image) graph_.refuse(node, "its input, the image, is not quantized");
   if (x.kind == Activation::Kind::draft) {
-    if (padded(x)) graph_.refuse(node, "stands behind a Pad of what is not quantized");
+    if (x.pads.any()) graph_.refuse(node, "stands behind a Pad of what is not quantized");
     x.draft.pools.push_back(pool);
     set_plane(x, builder_.shape_of(node, x.draft.node, x.draft.pools));
     return x;
   }
   // Zeros around what is never negative cannot win but where all is 0.
-  if (padded(x) && !builder_.nonnegative(x.value) && x.tail.lower != 0)
+  if (x.pads.any() && !builder_.nonnegative(x.value) && x.tail.lower != 0)
     graph_.refuse(node, "stands behind a Pad of values that may be negative");
-  if (x.tail.function)
+  if (!x.tail.reals.empty())
     graph_.refuse(node,
                   "the activation function before it has no scale; put QuantizeLinear and DequantizeLinear between");
   x.value = builder_.add_maximum(node, pool, x.value);
   x.sole = true;
-  unpad(x);
+  x.pads = {};
   set_plane(x, builder_.network.network.shape(x.value));
   return x;
 }
 
 void Pass::max_pool(const OnnxNode& node) {
-  const Activation x = input(node, 0);
+  const Activation x = input(node, 0, {.pads = true});
   const Dims kernel = node.integers("kernel_shape", {});
   if (kernel.size() != 2 || kernel[0] < 1 || kernel[1] < 1 || kernel[0] > largest || kernel[1] > largest)
     graph_.refuse(node, "has a window of [{}]; only planes, of two axes, can be imported", fmt::join(kernel, ", "));
@@ -231,14 +247,20 @@ void Pass::global_max_pool(const OnnxNode& node) {
 }
 
 Activation Pass::average(const OnnxNode& node, Activation x, const Window& window, bool count_padding) {
-  if (padded(x) && !count_padding) graph_.refuse(node, "stands behind a Pad whose zeros it does not count as padding");
+  // A node without pads of its own counts those of a Pad.
+  const Pads& p = x.pads;
+  if (p.any() && p.top == window.pad_top && p.left == window.pad_left && p.bottom == window.pad_bottom &&
+      p.right == window.pad_right)
+    count_padding = true;
+  if (p.any() && !count_padding)
+    graph_.refuse(node, "stands behind a Pad, whose zeros it counts, and has pads of its own, which it does not count");
   Draft draft;
   draft.node.operation = Operation::average;
   draft.node.name = node_name(node);
   draft.node.inputs = {x.value};
   draft.node.window = window;
   draft.node.count_padding = count_padding;
-  unpad(x);
+  x.pads = {};
   x.kind = Activation::Kind::draft;
   x.sole = true;
   x.draft = std::move(draft);
@@ -247,7 +269,7 @@ Activation Pass::average(const OnnxNode& node, Activation x, const Window& windo
 }
 
 void Pass::average_pool(const OnnxNode& node) {
-  const Activation x = value_input(node, 0);
+  const Activation x = value_input(node, 0, {.pads = true});
   const Dims kernel = node.integers("kernel_shape", {});
   if (kernel.size() != 2 || kernel[0] < 1 || kernel[1] < 1 || kernel[0] > largest || kernel[1] > largest)
     graph_.refuse(node, "has a window of [{}]; only planes, of two axes, can be imported", fmt::join(kernel, ", "));

@@ -127,8 +127,13 @@ struct Selection {
 
 std::vector<std::size_t> select_sites(const Network& n, std::string_view selection) {
   Selection selected{n, "--sites", "is never approximated"};
-  if (std::any_of(n.nodes.begin(), n.nodes.end(), [](const Node& node) { return node.relu; }))
-    selected.items(selection);
+  if (std::none_of(n.nodes.begin(), n.nodes.end(), [](const Node& node) { return node.relu; }))
+    fail(
+        "--sites: '{}' selects no site of {}: it has no value behind a ReLU, and nothing else is approximated; train "
+        "it "
+        "with ReLUs",
+        selection, n.display_name);
+  selected.items(selection);
   if (selected.nodes.empty()) fail("--sites: '{}' selects no site of {}", selection, n.display_name);
   return selected.nodes;
 }

@@ -1,6 +1,7 @@
 // triseg import: a model file of a quantized network in an ONNX file.
 #include "core/atomic_file.hpp"
 #include "core/error.hpp"
+#include "core/text.hpp"
 #include "importer/import_onnx.hpp"
 #include "learner/files/model_file.hpp"
 #include "network/problem.hpp"
@@ -12,6 +13,7 @@
 #include <CLI/CLI.hpp>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
@@ -20,7 +22,7 @@ namespace triseg {
 namespace {
 
 struct ImportCommand {
-  std::string file, out, name, preprocessing, layout = "auto", input, attention_layers = "default";
+  std::string file, out, name, output, preprocessing, layout = "auto", input, attention_layers = "default";
   bool dry_run = false;
 };
 
@@ -42,12 +44,13 @@ Shape parse_shape(const std::string& text) {
 ImportOptions options_of(const ImportCommand& command) {
   ImportOptions options;
   options.name = command.name;
+  options.output = command.output;
   options.attention_layers = command.attention_layers;
   if (command.layout == "nchw") options.layout = ImageLayout::nchw;
   else if (command.layout == "nhwc") options.layout = ImageLayout::nhwc;
   else if (command.layout != "auto") fail("--layout: expected auto, nchw or nhwc, found '{}'", command.layout);
   if (!command.input.empty()) options.input = parse_shape(command.input);
-  set_preprocessing(options, command.preprocessing);
+  if (!command.preprocessing.empty()) set_preprocessing(options, command.preprocessing);
   return options;
 }
 
@@ -64,11 +67,12 @@ int run_import(const ImportCommand& command) {
   const Imported imported = import_onnx(command.file, options_of(command));
   const QuantizedNetwork& model = imported.network;
   const Network& n = model.network;
-  for (const std::string& note : imported.notes) fmt::print("{}\n", note);
+  for (const std::string& note : imported.notes) fmt::print("{}\n", printable(note));
   fmt::print("\n{}: {} nodes, {:.4g} million multiply-accumulates, image {} x {} x {}, {} classes, {}\n", n.name,
              n.nodes.size(), n.macs() / 1e6, n.input.channels, n.input.height, n.input.width, n.classes,
              scheme_name(model.scheme));
-  fmt::print("Sites: {}\n", list_of(n, select_sites(n, "all")));
+  const bool any = std::any_of(n.nodes.begin(), n.nodes.end(), [](const Node& node) { return node.relu; });
+  fmt::print("Sites: {}\n", list_of(n, any ? select_sites(n, "all") : std::vector<std::size_t>{}));
   fmt::print("Attention layers: {}\n", list_of(n, select_attention_layers(n, "default")));
   if (command.dry_run) return 0;
   const auto folder = std::filesystem::path(command.out).parent_path();
@@ -76,7 +80,9 @@ int run_import(const ImportCommand& command) {
   Provenance provenance;
   provenance.command_line = command_line();
   save_model(command.out, model, provenance);
-  spdlog::info("{} written. Search it with: triseg search --teacher {} --data FOLDER", command.out, command.out);
+  if (any)
+    spdlog::info("{} written. Search it with: triseg search --teacher {} --data FOLDER", command.out, command.out);
+  else spdlog::warn("{} written. It has no value behind a ReLU, which a search could approximate", command.out);
   return 0;
 }
 
@@ -90,11 +96,12 @@ void setup_import(CLI::App& program, int& exit_code) {
       ->check(path_text("an ONNX file"));
   add(*app, "Options", "--out", command->out, "Model file to write")->check(path_text("a file"));
   add(*app, "Options", "--name", command->name, "Name of the network (default: the file's)");
+  add(*app, "Options", "--output", command->output,
+      "The tensor that is the logits, where the graph has several outputs or goes on behind it");
   add(*app, "Options", "--preprocessing", command->preprocessing,
       "How pixels become the graph's input: imagenet, cifar10, 0..1, 0..255 or MEAN/DEVIATION of pixels from 0 to 1, "
-      "numbers of several channels separated by commas")
-      ->check(offers({"imagenet", "cifar10", "0..1", "0..255"}))
-      ->required();
+      "numbers of several channels separated by commas; needed unless the graph takes pixels as integers")
+      ->check(offers({"imagenet", "cifar10", "0..1", "0..255"}));
   add(*app, "Options", "--layout", command->layout, "Where the image's channels are: auto, nchw or nhwc")
       ->check(offers({"auto", "nchw", "nhwc"}));
   add(*app, "Options", "--input", command->input,

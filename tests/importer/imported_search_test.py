@@ -9,7 +9,7 @@ import unittest
 import h5py
 import numpy as np
 
-from import_test import Importing, as_input, pixels
+from importing import Importing, as_input, pixels
 from onnx_net import Net
 
 PROGRAM = os.environ["TRISEG_PROGRAM"]

@@ -107,6 +107,22 @@ def hard_sigmoid(x, alpha=0.2, beta=0.5):
     return np.clip(alpha * x + beta, 0, 1)
 
 
+def erf(x):
+    """Abramowitz and Stegun 7.1.5, the power series, of |x| up to 3; beyond it is 1 but for 2e-5."""
+    x = np.clip(np.float64(x), -3, 3)
+    term, total = x.copy(), x.copy()
+    for n in range(1, 60):
+        term = term * -x * x / n
+        total = total + term / (2 * n + 1)
+    return 2 / np.sqrt(np.pi) * total
+
+
+def multi_threshold(x, thresholds, out_scale=1.0, out_bias=0.0, **_):
+    """MultiThreshold of QONNX: how many thresholds of its channel an element has reached."""
+    rows = np.broadcast_to(thresholds, (x.shape[1], thresholds.shape[1])).reshape((1, x.shape[1]) + (1,) * (x.ndim - 2) + (-1,))
+    return out_scale * np.sum(x[..., None] >= rows, -1) + out_bias
+
+
 def clip(x, low=None, high=None, min=-np.inf, max=np.inf):  # the attributes' names are ONNX's
     return np.clip(x, min if low is None else low, max if high is None else high).astype(x.dtype)
 
@@ -133,13 +149,30 @@ def unsqueeze(x, axes):
     return np.expand_dims(x, tuple(int(a) for a in np.asarray(axes).ravel()))
 
 
+def shape_of(x, start=0, end=None):
+    return np.array(x.shape[start:end], np.int64)
+
+
+def sliced(x, starts, ends, axes=(0,), steps=(1,)):
+    """Along one axis."""
+    where = [slice(None)] * x.ndim
+    where[int(axes[0])] = slice(int(starts[0]), int(ends[0]), int(steps[0]))
+    return x[tuple(where)]
+
+
 def mean(x, axes=None, keepdims=1):
     return np.mean(np.float64(x), tuple(int(a) for a in axes), keepdims=bool(keepdims))
 
 
-def pad(x, pads, value=0, mode="constant"):
+def pad(x, pads, value=0, axes=None, mode="constant"):
     n = x.ndim
-    return np.pad(x, [(int(pads[i]), int(pads[i + n])) for i in range(n)], constant_values=np.asarray(value).item())
+    if axes is not None:
+        every = np.zeros(2 * n, np.int64)
+        for i, axis in enumerate(axes):
+            every[axis], every[axis + n] = pads[i], pads[i + len(axes)]
+        pads = every
+    value = 0 if value is None else np.asarray(value).item()
+    return np.pad(x, [(int(pads[i]), int(pads[i + n])) for i in range(n)], constant_values=value)
 
 
 def quant(x, scale, zero, bits, signed=1, narrow=0, rounding_mode="ROUND"):
@@ -208,9 +241,26 @@ OPERATORS = {
     "Identity": lambda x: x, "Concat": lambda *parts, axis: np.concatenate(parts, axis),
     "Flatten": lambda x, axis=1: x.reshape(len(x), -1),
     "Reshape": reshape, "Squeeze": squeeze, "Unsqueeze": unsqueeze, "Transpose": lambda x, perm: x.transpose(perm),
+<<<<<<< HEAD
     "ReduceMean": mean, "Pad": pad, "Softmax": softmax, "Shape": lambda x: np.array(x.shape, np.int64),
     "Gather": lambda x, i, axis=0: np.take(x, i, axis), "QLinearConv": q_conv, "QLinearMatMul": q_matmul,
     "QGemm": q_gemm, "QLinearAdd": q_binary(np.add), "QLinearMul": q_binary(np.multiply), "QLinearConcat": q_concat,
+=======
+    "ReduceMean": mean, "Pad": pad, "Softmax": softmax, "Shape": shape_of,
+    "Slice": sliced, "GlobalMaxPool": lambda x: x.max((2, 3), keepdims=True), "Dropout": lambda x: x,
+    "Cast": lambda x, to: x,
+    "LogSoftmax": lambda x, axis: np.log(softmax(x, axis)),
+    "QLinearReduceMean": q_unary(lambda x, axes, keepdims: x.mean(tuple(axes), keepdims=bool(keepdims))),
+    "MultiThreshold": multi_threshold,
+    "PRelu": lambda x, slope: np.where(x < 0, slope * x, x), "Abs": np.abs, "Neg": np.negative, "Min": np.minimum, "Max": np.maximum,
+    "Celu": lambda x, alpha=1.0: np.where(x < 0, alpha * np.expm1(x / alpha), x), "Softsign": lambda x: x / (1 + np.abs(x)), "Erf": erf,
+    "Selu": lambda x: 1.05070102214813232421875 * np.where(x < 0, 1.67326319217681884765625 * np.expm1(x), x),
+    "Elu": lambda x, alpha=1.0: np.where(x < 0, alpha * np.expm1(x), x), "Softplus": lambda x: np.log1p(np.exp(x)),
+    "Mish": lambda x: x * np.tanh(np.log1p(np.exp(x))), "Gelu": lambda x: 0.5 * x * (1 + erf(x / np.sqrt(2))),
+    "QuickGelu": lambda x, alpha=1.702: x * sigmoid(alpha * x),
+    "Gather": lambda x, i, axis=0: np.take(x, i, axis), "QLinearConv": q_conv, "QLinearMatMul": q_matmul, "QGemm": q_gemm,
+    "QLinearAdd": q_binary(np.add), "QLinearMul": q_binary(np.multiply), "QLinearConcat": q_concat,
+>>>>>>> import3
     "QLinearGlobalAveragePool": q_unary(lambda x, channels_last=0: x.mean((2, 3), keepdims=True)),
     "QLinearAveragePool": q_unary(average_pool), "QLinearSigmoid": q_unary(sigmoid),
     "QLinearLeakyRelu": q_unary(lambda x, alpha=0.01: np.where(x < 0, alpha * x, x)),
@@ -228,6 +278,7 @@ class Net:
         self.scales = {}  # of dequantized activations, and of what has the same numbers
         self.also_inputs = []  # initializers that are inputs of the graph, too
         self.domains = set()
+        self.image_sizes = None  # as the file gives them, where those of the images are not theirs
         self.last_name = None
 
     def constant(self, array, node=False):
@@ -335,9 +386,9 @@ class Net:
         return self.add("Gemm", [flat, weights] + self.bias(classes, bias, flat, weights), transB=1)
 
     # the file
-    def save(self, path, output, check=True):
-        shape = [self.batch] + list(self.images.shape[1:])
-        inputs = [helper.make_tensor_value_info("image", TensorProto.FLOAT, shape)]
+    def save(self, path, output, check=True, image_type=TensorProto.FLOAT):
+        shape = [self.batch] + list(self.image_sizes or self.images.shape[1:])
+        inputs = [helper.make_tensor_value_info("image", image_type, shape)]
         for name in self.also_inputs:
             array = self.constants[name]
             inputs.append(helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype)

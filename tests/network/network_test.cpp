@@ -388,6 +388,9 @@ TEST(SelectSites, RefusesWhatIsNoSite) {
   EXPECT_THAT(text("x*"), HasSubstr("has no node behind a ReLU that matches 'x*'"));
   EXPECT_THAT(text("Conv1"), HasSubstr("Conv1"));
   EXPECT_THAT(text("conv7"), testing::EndsWith("expected names from conv1, conv2, conv3, conv4, conv5, fc1, fc2"));
+  Network without = make_recipe("alexnet").network;
+  for (Node& node : without.nodes) node.relu = false;
+  EXPECT_THAT(error_of([&] { select_sites(without, "all"); }), HasSubstr("train it with ReLUs"));
   for (const std::string_view blank : {"conv1, conv2", "conv1,", " conv1"})
     EXPECT_THAT(text(blank), HasSubstr("expected names separated by commas, without blanks"));
 }
