@@ -105,7 +105,7 @@ class BadInput(ProgramTest):
                 (search + ["--tmax-mode", "fixed", "--tmax-fixed", "2"], ["--tmax-fixed: expected a whole number from 3 to 255, found '2'"]),
                 (search + ["--tmax-mode", "fixed", "--tmax-fixed", "256"], ["--tmax-fixed"]),
                 (search + ["--warm-start", "hot"], ["--warm-start"]),
-                (search + ["--strategy", "luck"], ["--strategy: expected one of ppo, cma-es, coordinate, random, mse, found 'luck'"]),
+                (search + ["--strategy", "luck"], ["--strategy: expected one of ppo, cma-es, coordinate, random, mse, ste, found 'luck'"]),
                 (search + ["--strategy", "random", "--warm-start", "none"], ["--warm-start none", "random"]),
                 (search + ["--engine", "tpu"], ["--engine: expected one of auto, ", "reference, found 'tpu'"]),
                 (search + ["--transport", "pigeon"],

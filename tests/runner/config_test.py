@@ -41,7 +41,7 @@ class ConfigFiles(ProgramTest):
                 ('lr = "0.1"\n', ["key 'lr': expected a number, found the text '0.1'"]),
                 ("model = 5\n", ["key 'model': expected a text in quotes, found the number 5"]),
                 ("dedicated-learner = 1\n", ["key 'dedicated-learner': expected true or false, found the number 1"]),
-                ('strategy = "luck"\n', ["key 'strategy'", "expected one of ppo, cma-es, coordinate, random, mse, found 'luck'"]),
+                ('strategy = "luck"\n', ["key 'strategy'", "expected one of ppo, cma-es, coordinate, random, mse, ste, found 'luck'"]),
                 ("sites = []\n", ["key 'sites': expected a text or a list of texts or numbers, found a list of 0"]),
                 ("sites = [true]\n", ["key 'sites': expected a text or a list"]),
                 ('out = "~/x"\n', ["key 'out'", "folder called ~"]),
