@@ -16,41 +16,46 @@ using torch::autograd::AutogradContext;
 using torch::autograd::tensor_list;
 
 constexpr std::int64_t code_count = 5;  // t1, v1, t2, v2, tmax: the members of SiteGradient
-constexpr std::int64_t columns = 2 + code_count;
 
-/// What a code becomes, its gradient, and the gradients by the five codes of the staircase: (256, columns), row-major.
-std::vector<float> columns_of(const Codes& c, double smoothing) {
+/// What the codes of all sites become, their gradients, and the gradients by the codes of the staircases.
+struct Columns {
+  std::vector<float> tables, slopes;  // (sites, 256)
+  std::vector<float> by_code;         // (sites, 256, code_count)
+
+  void add(const Codes& c, double smoothing);
+};
+
+void Columns::add(const Codes& c, double smoothing) {
   const Table table = staircase(c);
-  const auto slopes = smoothed_gradient(c, smoothing);
+  const auto smoothed = smoothed_gradient(c, smoothing);
   const auto jump = [&](int q, int threshold, int height) {
     const double deviation = std::max(0.5, smoothing * height), x = (q - threshold - 0.5) / deviation;
     return -height * std::exp(-0.5 * x * x) / (deviation * std::sqrt(2 * std::numbers::pi));
   };
-  std::vector<float> values;
   for (int q = 0; q < 256; ++q) {
     const bool first = q > c.t1 && q <= c.t2, second = q > c.t2 && q <= c.tmax;
-    for (const double value :
-         {double(table[q]), double(slopes[q]), jump(q, c.t1, c.v1), first ? 1.0 : 0.0, jump(q, c.t2, c.v2 - c.v1),
-          second ? 1.0 : 0.0, c.tmax < 255 ? jump(q, c.tmax, c.tmax + 1 - c.v2) : 0.0})
-      values.push_back(float(value));
+    tables.push_back(float(table[q]));
+    slopes.push_back(smoothed[q]);
+    for (const double value : {jump(q, c.t1, c.v1), first ? 1.0 : 0.0, jump(q, c.t2, c.v2 - c.v1), second ? 1.0 : 0.0,
+                               c.tmax < 255 ? jump(q, c.tmax, c.tmax + 1 - c.v2) : 0.0})
+      by_code.push_back(float(value));
   }
-  return values;
 }
 
-/// A site's staircase. codes: (code_count), whose values do not matter, but whose gradient does; columns: (256,
-/// columns).
+/// A site's staircase. codes: (code_count), whose values do not matter, but whose gradient does. table, slopes: (256);
+/// by_code: (256, code_count).
 struct Staircase : torch::autograd::Function<Staircase> {
-  static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& /*codes*/, const Tensor& table) {
-    const Tensor index = x.to(torch::kInt);
-    context->save_for_backward({index, table});
-    return table.select(1, 0).contiguous().index({index});
+  static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& /*codes*/, const Tensor& table,
+                        const Tensor& slopes, const Tensor& by_code) {
+    const Tensor index = x.to(torch::kLong);
+    context->save_for_backward({index, slopes, by_code});
+    return table.index({index});
   }
   static tensor_list backward(AutogradContext* context, tensor_list outputs) {
     const tensor_list saved = context->get_saved_variables();
-    const Tensor &index = saved[0], &table = saved[1], &gradient = outputs[0];
-    const Tensor by_input = gradient * table.select(1, 1).contiguous().index({index});
-    const Tensor rows = table.slice(1, 2).contiguous().index_select(0, index.flatten());
-    return {by_input, torch::mv(rows.t(), gradient.flatten()), Tensor()};
+    const Tensor &index = saved[0], &gradient = outputs[0];
+    const Tensor rows = saved[2].index_select(0, index.flatten());
+    return {gradient * saved[1].index({index}), torch::mv(rows.t(), gradient.flatten()), Tensor(), Tensor(), Tensor()};
   }
 };
 
@@ -64,8 +69,9 @@ Tensor unit(const Tensor& map) {
 
 struct CodesNetwork::Impl final : StudentNetwork {
   CodesLoss loss;
-  Tensor codes;    // (sites, code_count): zeros, for their gradient
-  Tensor columns;  // (sites, 256, columns)
+  Tensor codes;           // (sites, code_count): zeros, for their gradient
+  Tensor tables, slopes;  // (sites, 256)
+  Tensor by_code;         // (sites, 256, code_count)
 
   Impl(const Problem& problem, const Repair& repair, const CodesLoss& given, const std::string& device_name)
       : StudentNetwork(problem, repair, true, device_name), loss(given) {
@@ -75,7 +81,8 @@ struct CodesNetwork::Impl final : StudentNetwork {
  private:
   Tensor staircase_of(std::size_t i, const Tensor& x) const override {
     const std::int64_t site = problem_.site_of(i);
-    return Staircase::apply(x, codes.select(0, site), columns.select(0, site));
+    return Staircase::apply(x, codes.select(0, site), tables.select(0, site), slopes.select(0, site),
+                            by_code.select(0, site));
   }
 };
 
@@ -88,12 +95,14 @@ CodesNetwork::~CodesNetwork() = default;
 
 CodesStep CodesNetwork::gradient(std::span<const std::uint8_t> pixels, std::span<const Codes> codes) {
   const CodesLoss& o = impl_->loss;
-  std::vector<float> values;
-  for (const Codes& c : codes) {
-    const auto more = columns_of(c, o.smoothing);
-    values.insert(values.end(), more.begin(), more.end());
-  }
-  impl_->columns = torch::tensor(values).reshape({std::int64_t(codes.size()), 256, columns}).to(impl_->device());
+  Columns columns;
+  for (const Codes& c : codes) columns.add(c, o.smoothing);
+  const auto to_device = [&](const std::vector<float>& values) {
+    return torch::tensor(values).reshape({std::int64_t(codes.size()), 256, -1}).to(impl_->device());
+  };
+  impl_->tables = to_device(columns.tables).squeeze(2);
+  impl_->slopes = to_device(columns.slopes).squeeze(2);
+  impl_->by_code = to_device(columns.by_code);
   impl_->codes.mutable_grad() = Tensor();
   const Tensor images = impl_->images(pixels);
   std::vector<Tensor> teacher_maps, maps;

@@ -10,7 +10,25 @@ namespace {
 
 using torch::Tensor;
 
-Tensor round_codes(const Tensor& x) { return torch::round(x).detach() + (x - x.detach()); }
+/// Codes less a zero point: rounded, with a gradient of 1, and clamped to lowest .. highest, with one of 0 outside.
+struct RoundAndClamp : torch::autograd::Function<RoundAndClamp> {
+  static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& x, std::int64_t lowest,
+                        std::int64_t highest) {
+    const Tensor rounded = torch::round(x);
+    context->save_for_backward({rounded});
+    context->saved_data["lowest"] = lowest;
+    context->saved_data["highest"] = highest;
+    return torch::clamp(rounded, lowest, highest);
+  }
+  static torch::autograd::tensor_list backward(torch::autograd::AutogradContext* context,
+                                               torch::autograd::tensor_list outputs) {
+    const double lowest = double(context->saved_data["lowest"].toInt()),
+                 highest = double(context->saved_data["highest"].toInt());
+    // Its bounds are excluded: half a code outside of the range, where no rounded value lies.
+    return {at::hardtanh_backward(outputs[0], context->get_saved_variables()[0], lowest - 0.5, highest + 0.5), Tensor(),
+            Tensor()};
+  }
+};
 
 /// What a table or a map makes of a code, for codes less their zero points.
 Tensor map_codes(const CodeMap& map, int zero_point) {
@@ -172,11 +190,11 @@ Tensor StudentNetwork::forward(Tensor image, bool student, std::vector<Tensor>* 
     const std::size_t made = pooled_[i] >= 0 ? pooled_[i] : i;
     if (pooled_[i] >= 0) x = pool_maximum(network(), network().nodes[made], x);
     const QuantizedNode& own = model().nodes[i];
-    x = torch::clamp(round_codes(x) + own.output.zero_point, own.lowest, own.highest);
-    if (student && is_site) x = staircase_of(i, x);
+    const int zero_point = own.output.zero_point;
+    x = RoundAndClamp::apply(x, std::int64_t(own.lowest) - zero_point, std::int64_t(own.highest) - zero_point);
+    if (student && is_site) x = zero_point == 0 ? staircase_of(i, x) : staircase_of(i, x + zero_point) - zero_point;
     if (const int map = problem_.attention_of(made); maps && map >= 0)
-      (*maps)[map] = attention_map(network().nodes[made].shape, x);
-    if (own.output.zero_point != 0) x = x - own.output.zero_point;
+      (*maps)[map] = attention_map(network().nodes[made].shape, zero_point == 0 ? x : x + zero_point);
     values.done(network().nodes[i]);
     done[made] = true;
     values.set(made, std::move(x));

@@ -16,6 +16,7 @@ namespace {
 
 constexpr double mean_decay = 0.9, square_decay = 0.999, epsilon = 1e-8;  // Adam's
 constexpr double average_decay = 0.998;
+constexpr double rate_steps = 1000;  // after which the rate falls
 
 class Ste final : public Strategy {
  public:
@@ -89,6 +90,7 @@ class Ste final : public Strategy {
   double step() {
     const std::vector<Codes> codes = decode(value_);
     const CodesGradient found = source_.gradient(steps_, codes);
+    const double rate = rate_ / std::sqrt(1 + double(steps_) / rate_steps);
     ++steps_;
     const double mean_share = 1 - reproducible_power(mean_decay, steps_),
                  square_share = 1 - reproducible_power(square_decay, steps_);
@@ -101,7 +103,7 @@ class Ste final : public Strategy {
         square_[k] = static_cast<float>(square_decay * square_[k] + (1 - square_decay) * gradient * gradient);
         const double move = mean_[k] / mean_share / (std::sqrt(square_[k] / square_share) + epsilon);
         const double kept = std::clamp(double(value_[k]), code - 0.5, code + 0.5);
-        value_[k] = static_cast<float>(kept - rate_ * width_[k] * move);
+        value_[k] = static_cast<float>(kept - rate * width_[k] * move);
         average_[k] = static_cast<float>(average_decay * average_[k] + (1 - average_decay) * value_[k]);
       }
     return found.loss;
