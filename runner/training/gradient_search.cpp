@@ -24,11 +24,9 @@ struct Gradients {
 
   CodesGradient at(std::uint64_t step, std::span<const Codes> codes) {
     const Images& images = data.split_images(Split::search);
-    const auto chosen = order.images(step);
-    const std::size_t size = network.input.size(), offset = data.split_offset(Split::search);
-    pixels.resize(chosen.size() * size);
-    for (std::size_t i = 0; i < chosen.size(); ++i)
-      fit_image(network, images, offset + chosen[i], std::span(pixels).subspan(i * size, size));
+    const auto chosen = order.images(step);  // the search split begins at image 0
+    pixels.resize(chosen.size() * network.input.size());
+    fit_images(network, images, chosen, pixels);
     const CodesStep found = codes_network.gradient(pixels, codes);
     CodesGradient result{found.loss, {}};
     for (const SiteGradient& site : found.sites) {
