@@ -16,7 +16,8 @@ enum class Stream : std::uint32_t {
   shapes = 3,
   self_test = 4,
   initial_weights = 5,
-  sweep = 6
+  sweep = 6,
+  gradient_order = 7
 };
 
 /// Uniform in [0, 1) with 53 random bits, keyed by (seed, stream, a, b, c), for instance (seed, action, episode, site,

@@ -234,27 +234,30 @@ void fit_image(const Network& network, const Images& images, std::size_t i, std:
   lay_out(network, images, pixels, out);
 }
 
-void quantize_images(const QuantizedNetwork& network, const Images& images, std::span<const std::uint32_t> indices,
-                     std::span<std::uint8_t> out) {
-  const Shape& input = network.network.input;
-  const std::size_t channels = input.channels, size = input.size(), plane = input.positions(),
-                    image_size = images.image_size();
-  std::vector<std::array<std::uint8_t, 256>> codes;
-  for (std::size_t c = 0; c < channels; ++c) codes.push_back(input_codes(network, static_cast<int>(c)));
+void fit_images(const Network& network, const Images& images, std::span<const std::uint32_t> indices,
+                std::span<std::uint8_t> out) {
+  const std::size_t size = network.input.size(), image_size = images.image_size();
   std::vector<std::uint8_t> pixels;
   while (!indices.empty()) {
     const auto piece = indices.first(std::min(piece_images(images), indices.size()));
     pixels.resize(piece.size() * image_size);
     images.read(piece, pixels);
-    for (std::size_t i = 0; i < piece.size(); ++i) {
-      const auto image = out.subspan(i * size, size);
-      lay_out(network.network, images, std::span(pixels).subspan(i * image_size, image_size), image);
-      for (std::size_t c = 0; c < channels; ++c)
-        for (std::uint8_t& q : image.subspan(c * plane, plane)) q = codes[c][q];
-    }
+    for (std::size_t i = 0; i < piece.size(); ++i)
+      lay_out(network, images, std::span(pixels).subspan(i * image_size, image_size), out.subspan(i * size, size));
     indices = indices.subspan(piece.size());
     out = out.subspan(piece.size() * size);
   }
+}
+
+void quantize_images(const QuantizedNetwork& network, const Images& images, std::span<const std::uint32_t> indices,
+                     std::span<std::uint8_t> out) {
+  const Shape& input = network.network.input;
+  const std::size_t channels = input.channels, plane = input.positions();
+  std::vector<std::array<std::uint8_t, 256>> codes;
+  for (std::size_t c = 0; c < channels; ++c) codes.push_back(input_codes(network, static_cast<int>(c)));
+  fit_images(network.network, images, indices, out);
+  for (std::size_t k = 0; k < indices.size() * channels; ++k)
+    for (std::uint8_t& q : out.subspan(k * plane, plane)) q = codes[k % channels][q];
 }
 
 }  // namespace triseg

@@ -101,6 +101,10 @@ void check_fit(const Network& network, const DataSet& data);
 /// out: (input channels, height, width) pixels.
 void fit_image(const Network& network, const Images& images, std::size_t i, std::span<std::uint8_t> out);
 
+/// The same of some images, in any order, read in pieces of 4 MiB. out: (indices, input channels, height, width).
+void fit_images(const Network& network, const Images& images, std::span<const std::uint32_t> indices,
+                std::span<std::uint8_t> out);
+
 /// The input codes of some images, in any order, read in pieces of 4 MiB. out: (indices, input channels, height,
 /// width).
 void quantize_images(const QuantizedNetwork& network, const Images& images, std::span<const std::uint32_t> indices,

@@ -1,14 +1,12 @@
 #include "learner/image_order.hpp"
 
-#include "core/philox.hpp"
-
 #include <numeric>
 #include <utility>
 
 namespace triseg {
 
-ImageOrder::ImageOrder(std::size_t total, std::size_t count, std::uint64_t seed)
-    : count_(count), seed_(seed), order_(total) {
+ImageOrder::ImageOrder(std::size_t total, std::size_t count, std::uint64_t seed, Stream stream)
+    : count_(count), seed_(seed), stream_(stream), order_(total) {
   std::iota(order_.begin(), order_.end(), 0u);
 }
 
@@ -24,7 +22,7 @@ std::vector<std::uint32_t> ImageOrder::images(std::uint64_t iteration) {
     drawn_ = 0;
   }
   for (; drawn_ < end; ++drawn_) {  // Fisher-Yates, as far as it is needed
-    const auto j = drawn_ + uniform_below(static_cast<std::uint32_t>(total - drawn_), seed_, Stream::image_order, pass,
+    const auto j = drawn_ + uniform_below(static_cast<std::uint32_t>(total - drawn_), seed_, stream_, pass,
                                           static_cast<std::uint32_t>(drawn_));
     std::swap(order_[drawn_], order_[j]);
   }

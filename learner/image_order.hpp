@@ -1,6 +1,8 @@
 // Which images an iteration sees.
 #pragma once
 
+#include "core/philox.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -12,8 +14,8 @@ namespace triseg {
 /// iteration after another costs `count` draws.
 class ImageOrder {
  public:
-  /// 0 < count <= total
-  ImageOrder(std::size_t total, std::size_t count, std::uint64_t seed);
+  /// 0 < count <= total. stream: another one is another order.
+  ImageOrder(std::size_t total, std::size_t count, std::uint64_t seed, Stream stream = Stream::image_order);
 
   /// (count)
   std::vector<std::uint32_t> images(std::uint64_t iteration);
@@ -21,6 +23,7 @@ class ImageOrder {
  private:
   std::size_t count_;
   std::uint64_t seed_, pass_ = 0;
+  Stream stream_;
   std::vector<std::uint32_t> order_;  // (total): of the pass, as far as `drawn_`
   std::size_t drawn_ = 0;
 };

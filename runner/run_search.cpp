@@ -88,14 +88,14 @@ void log_end(const RunData& run, const RunFiles& files, std::string_view reason,
 
 /// The learner's part, once all ranks have loaded their inputs.
 int learn(const SearchOptions& o, Inputs& inputs, RunData run, Rollout& rollout, const RunFiles& files,
-          const OnFinished& finished, const Pause* pause) {
+          const OnFinished& finished, const Pause* pause, const GradientMaker& gradients) {
   announce(*inputs.problem, run, inputs);
   if (run.finished) {
     spdlog::info("{} is finished: nothing to do", files.run.string());
   } else {
     if (run.checkpoint.next_iteration > 0)
       spdlog::info("Continuing {} at episode {} of {}", files.run.string(), run.episodes.size(), run.episodes_total);
-    Search search(o, *inputs.problem, *inputs.data, rollout, std::move(run), files.run, inputs.start);
+    Search search(o, *inputs.problem, *inputs.data, rollout, std::move(run), files.run, inputs.start, gradients);
     const int exit_code = search.run(pause);
     if (const std::vector<Update>& updates = search.data().updates; !updates.empty())
       spdlog::info("Best gain of an episode: {:+.4f} (its reward less that of the start on the same images)",
@@ -125,7 +125,7 @@ int learn(const SearchOptions& o, Inputs& inputs, RunData run, Rollout& rollout,
 }  // namespace
 
 int run_search(Transport& transport, const DescribeOptions& describe, SearchOptions& o, InputsCache& cache,
-               const OnFinished& finished, const Pause* pause) {
+               const OnFinished& finished, const Pause* pause, const GradientMaker& gradients) {
   RunData run;
   Inputs inputs = load_agreed_inputs(transport, o, describe, run, cache);
   const RunFiles files = run_files(o.output);
@@ -152,7 +152,7 @@ int run_search(Transport& transport, const DescribeOptions& describe, SearchOpti
   });
   Rollout rollout(transport, *inputs.scorer, o.ranks.dedicated_learner);
   if (transport.rank() != 0) return rollout.serve();
-  const int exit_code = learn(o, inputs, std::move(run), rollout, files, finished, pause);
+  const int exit_code = learn(o, inputs, std::move(run), rollout, files, finished, pause, gradients);
   rollout.finish(exit_code);
   return exit_code;
 }

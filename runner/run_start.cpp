@@ -124,10 +124,10 @@ bool lacks_final_scoring(const RunData& run) { return run.config.find("\nfinal-s
 
 /// Turns a run that ends at a smaller number of episodes, or would, into one of `wanted` episodes on its way: what its
 /// end led to is undone. Throws Error if the longer run would not have come to this point.
-void extend(RunData& run, const RunData& wanted, const Work& work, const fs::path& path) {
+void extend(RunData& run, const RunData& wanted, const Work& work, StrategyKind strategy, const fs::path& path) {
   const std::size_t episodes = run.episodes.size();
   if (episodes == run.episodes_total && episodes > 0) {
-    const auto each = std::stoull(work.at("episodes-per-update"));
+    const auto each = episodes_of(strategy, std::stoull(work.at("episodes-per-update")));
     if (episodes % each != 0)
       fail(
           "{} has {} episodes and ends within an iteration of {}: a longer run has other draws there, so it cannot go "
@@ -159,13 +159,14 @@ bool is_longer(const Work& stored, Work wanted) {
 }
 
 /// True if `wanted` is the same work with fewer episodes, and the run has not gone beyond them.
-bool ends_earlier(const RunData& run, const Work& stored, const Work& wanted) {
-  return !run.finished && run.episodes.size() <= std::stoull(wanted.at("episodes")) && is_longer(wanted, stored);
+bool ends_earlier(const RunData& run, const Work& stored, const Work& wanted, StrategyKind strategy) {
+  const std::uint64_t budget = run.episodes.size() * budget_of_an_episode(strategy);
+  return !run.finished && budget <= std::stoull(wanted.at("episodes")) && is_longer(wanted, stored);
 }
 
 /// The run in `path`, if it is this one, this one with more episodes that it has not come to, or this one with fewer,
 /// which `shorter` becomes; Error if it is another.
-RunData existing_run(const fs::path& path, const RunData& wanted, const Inputs& inputs,
+RunData existing_run(const fs::path& path, const RunData& wanted, const Inputs& inputs, StrategyKind strategy,
                      std::optional<ShorterRun>& shorter) {
   RunData run;
   try {
@@ -185,7 +186,7 @@ RunData existing_run(const fs::path& path, const RunData& wanted, const Inputs& 
              (option.first == "final-scoring" || as_before(option.first, option.second));
     });
     if (stored == now) return run;
-    if (ends_earlier(run, stored, now)) {
+    if (ends_earlier(run, stored, now, strategy)) {
       run.episodes_total = wanted.episodes_total;
       run.config_hash = wanted.config_hash;
       return run;
@@ -194,7 +195,7 @@ RunData existing_run(const fs::path& path, const RunData& wanted, const Inputs& 
       longer = true;
       shorter = {run.config_hash, run.episodes_total, run.finished ? result_text(run) : "",
                  run.finished ? pareto_csv(run) : ""};
-      extend(run, wanted, stored, path);
+      extend(run, wanted, stored, strategy, path);
       return run;
     }
     differs = difference(stored, now, labels());
@@ -238,15 +239,15 @@ void adopt_repair(MomentRepairOptions& o, const GivenStart& start) {
          start.mode);
 }
 
-/// The episodes that --finish makes a search of: those of the run file. Throws Error if there is none.
-std::uint64_t episodes_of_finish(const fs::path& path) {
+/// The --episodes that --finish makes of a search: what those of the run file take. Throws Error if there is none.
+std::uint64_t episodes_of_finish(const fs::path& path, StrategyKind strategy) {
   if (!fs::exists(path)) fail("--finish: {} is not there: expected a search that was stopped", path.string());
   const RunProgress progress = read_progress(path);
   if (progress.episodes == progress.episodes_total)
     for (const TomlEntry& entry : parse_toml(progress.config, "/@config", "key = value"))
       if (entry.key == "episodes") return std::stoull(entry.joined());
   if (progress.episodes == 0) fail("--finish: {} has no episode yet", path.string());
-  return progress.episodes;
+  return progress.episodes * budget_of_an_episode(strategy);
 }
 
 }  // namespace
@@ -268,7 +269,8 @@ Inputs load_agreed_inputs(Transport& transport, SearchOptions& o, const Describe
       inputs.start = std::make_shared<const GivenStart>(read_start(o.start, *inputs.problem, inputs.model_sha256));
       adopt_repair(o.repair, *inputs.start);
     }
-    if (o.output.finish && transport.rank() == 0) o.episodes = episodes_of_finish(run_files(o.output).run);
+    if (o.output.finish && transport.rank() == 0)
+      o.episodes = episodes_of_finish(run_files(o.output).run, o.strategy.kind);
   });
   if (o.output.finish) o.episodes = std::stoull(broadcast_text(transport, fmt::format("{}", o.episodes)));
   agree(transport, [&] {
@@ -311,7 +313,7 @@ std::optional<ShorterRun> take_place(RunData& run, SearchOptions& o, const Input
   std::optional<ShorterRun> shorter;
   if (fs::exists(files.run, ignored)) {
     const std::string config = run.config;
-    run = existing_run(files.run, run, inputs, shorter);
+    run = existing_run(files.run, run, inputs, o.strategy.kind, shorter);
     if (lacks_final_scoring(run)) o.final_scoring = FinalScoring::all;
     else run.config = config;  // how fast and where is this command's
   }

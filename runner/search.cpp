@@ -70,7 +70,8 @@ void check_finite(const Update& u) {
 }  // namespace
 
 Search::Search(const SearchOptions& options, const Problem& problem, const DataSet& data_set, Rollout& rollout,
-               RunData data, std::filesystem::path run_file, std::shared_ptr<const GivenStart> start)
+               RunData data, std::filesystem::path run_file, std::shared_ptr<const GivenStart> start,
+               GradientMaker gradients)
     : options_(options),
       problem_(problem),
       data_set_(data_set),
@@ -78,6 +79,7 @@ Search::Search(const SearchOptions& options, const Problem& problem, const DataS
       data_(std::move(data)),
       run_file_(std::move(run_file)),
       start_(std::move(start)),
+      gradients_(std::move(gradients)),
       image_order_(data_set.split_size(Split::search), options.iteration.batch_size, options.iteration.seed) {}
 
 int Search::run(const Pause* pause) {
@@ -181,8 +183,19 @@ void Search::make_strategies() {
                                           options_.problem.attention_weight, all);
   else if (!branches.empty()) restore_starts(data_.checkpoint, branches);
   for (const Branch& branch : branches) branch_starts_.push_back(site_codes(branch.sites, &SiteData::start));
-  strategy_ = branches.empty() ? make_strategy(options_.strategy, data_.sites, options_.iteration.seed)
-                               : make_branches(options_.strategy, std::move(branches), options_.iteration.seed);
+  strategy_ = branches.empty()
+                  ? make_strategy(options_.strategy, data_.sites, options_.iteration.seed, gradient_source())
+                  : make_branches(options_.strategy, std::move(branches), options_.iteration.seed, gradient_source());
+}
+
+GradientSource Search::gradient_source() {
+  if (!gradients_) return {};
+  auto made = std::make_shared<std::optional<GradientSource>>();
+  return {[this, made](std::uint64_t step, std::span<const Codes> codes) {
+            if (!*made) *made = gradients_(problem_, data_set_, options_, repair_);
+            return (*made)->gradient(step, codes);
+          },
+          options_.iteration.batch_size};
 }
 
 std::vector<double> Search::pass_shares() const {
@@ -242,7 +255,7 @@ void Search::iterate() {
     data_.episodes.push_back(std::move(episode));
   }
   data_.updates.push_back(update);
-  data_.student_images += (count + 1) * options_.iteration.batch_size;
+  data_.student_images += (count + 1) * options_.iteration.batch_size + draws.student_images;
   ++data_.checkpoint.next_iteration;
   unlearned_ = count;
   log_probability_ = std::move(draws.log_probability);
@@ -257,7 +270,8 @@ void Search::iterate() {
 
 Draws Search::draw(std::uint64_t first_episode) {
   const std::uint64_t left = data_.episodes_total - first_episode;
-  const std::size_t count = std::min<std::uint64_t>(options_.iteration.episodes_per_update, left);
+  const std::uint64_t each = episodes_of(options_.strategy.kind, options_.iteration.episodes_per_update);
+  const std::size_t count = std::min(each, left);
   return count > 0 ? strategy_->propose(first_episode, count) : Draws{};
 }
 

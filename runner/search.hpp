@@ -5,6 +5,7 @@
 #include "learner/image_order.hpp"
 #include "learner/run_data.hpp"
 #include "learner/judging/selection.hpp"
+#include "learner/strategies/ste.hpp"
 #include "learner/strategies/strategy.hpp"
 #include "runner/given_start.hpp"
 #include "runner/display/rank_use.hpp"
@@ -39,6 +40,10 @@ struct Pause {
   std::function<void(std::uint64_t episodes, const Score& validation)> reached;
 };
 
+/// Makes what computes gradients of codes for --strategy ste, of students with this repair.
+using GradientMaker =
+    std::function<GradientSource(const Problem&, const DataSet&, const SearchOptions&, const Repair&)>;
+
 /// What Search::run returns of a search that has paused; no exit code.
 inline constexpr int search_paused = -1;
 
@@ -46,9 +51,10 @@ inline constexpr int search_paused = -1;
 class Search {
  public:
   /// `data` is that of a new run (its identity filled in, no sites yet) or of one to continue. start: where a new one
-  /// begins; null: as the options say.
+  /// begins; null: as the options say. gradients: empty but for --strategy ste.
   Search(const SearchOptions& options, const Problem& problem, const DataSet& data_set, Rollout& rollout, RunData data,
-         std::filesystem::path run_file, std::shared_ptr<const GivenStart> start = nullptr);
+         std::filesystem::path run_file, std::shared_ptr<const GivenStart> start = nullptr,
+         GradientMaker gradients = {});
 
   /// To the end, to a stop signal, or to the pause, if not null: 0 if finished, exit_resumable if stopped after a
   /// commit, search_paused. A search whose episodes end before the pause pauses there.
@@ -73,6 +79,8 @@ class Search {
   /// Shares of the sites' activations that may pass, a search each.
   std::vector<double> pass_shares() const;
   void prepare_repair();
+  /// Gradients under the search's repair, made at the first step; none without a maker of them.
+  GradientSource gradient_source();
   /// Draws an iteration, scores it and learns from it; with --lag 1, from the one before, while it is scored.
   void iterate();
   /// The draws of the iteration that begins at an episode; none at the end of the budget.
@@ -112,6 +120,7 @@ class Search {
   RunData data_;
   std::filesystem::path run_file_;
   std::shared_ptr<const GivenStart> start_;
+  GradientMaker gradients_;
   ImageOrder image_order_;
   std::unique_ptr<Strategy> strategy_;
   std::vector<std::vector<Codes>> branch_starts_;  ///< (branches)(sites); none unless tmax is searched

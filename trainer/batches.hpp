@@ -9,17 +9,27 @@
 
 namespace triseg {
 
-/// One split, laid into the input geometry of a network by fit_image.
+/// One split, laid into the input geometry of a network by fit_image: in memory, or, where that is much, as it is read.
 struct PixelSet {
   Shape shape;                        ///< of an image
-  std::vector<std::uint8_t> pixels;   // (N, channels, height, width)
+  std::vector<std::uint8_t> pixels;   // (N, channels, height, width), or empty
   std::vector<std::uint16_t> labels;  // (N)
+  const Network* network = nullptr;   ///< of an empty `pixels`, with the next two: where they come from
+  const Images* images = nullptr;
+  std::size_t offset = 0;  ///< of the first image in `images`
 
   std::size_t size() const { return labels.size(); }
   int image_size() const { return shape.size(); }
+  /// Some images, in any order. out: (indices, channels, height, width). Throws Error where a file cannot be read.
+  void read(std::span<const std::uint32_t> indices, std::span<std::uint8_t> out) const;
+  /// The images first .. first + count - 1, likewise.
+  void read(std::size_t first, std::size_t count, std::span<std::uint8_t> out) const;
 };
 
-PixelSet lay_out(const Network& network, const DataSet& data, Split split);
+/// Holds the pixels in memory if the data set does (Images::source) and they take at most `held_bytes`; else the set
+/// refers to network and data, and takes a batch at a time.
+PixelSet lay_out(const Network& network, const DataSet& data, Split split,
+                 std::size_t held_bytes = std::size_t{256} << 20);
 
 /// Mean and standard deviation of pixel / 255 per channel, over the whole laid-out images, padding included.
 struct PixelStatistics {

@@ -148,9 +148,12 @@ class Run {
     state_.float_validation_accuracy = accuracy(network_, validation_);
     state_.float_test_accuracy = accuracy(network_, lay_out(recipe_.network, data_, Split::test));
     network_.fold();
-    const std::size_t size = std::min<std::size_t>(options_.batch_size, training_.size()) * training_.image_size();
-    for (std::size_t i = 0; i < calibration_batches && (i + 1) * size <= training_.pixels.size(); ++i)
-      network_.calibrate(std::span(training_.pixels).subspan(i * size, size));
+    const std::size_t size = std::min<std::size_t>(options_.batch_size, training_.size());
+    std::vector<std::uint8_t> pixels(size * training_.image_size());
+    for (std::size_t i = 0; i < calibration_batches && (i + 1) * size <= training_.size(); ++i) {
+      training_.read(i * size, size, pixels);
+      network_.calibrate(pixels);
+    }
     state_.folded = true;
     state_.tensors = network_.tensors();
     state_.best = without_momentum(state_.tensors);
@@ -219,10 +222,12 @@ std::string configuration(const Recipe& recipe, const std::string& data_sha256, 
 
 double accuracy(TrainableNetwork& network, const PixelSet& set, std::vector<float>* largest) {
   std::size_t right = 0;
+  std::vector<std::uint8_t> pixels;
   for (std::size_t first = 0; first < set.size(); first += inference_batch) {
     const std::size_t n = std::min<std::size_t>(inference_batch, set.size() - first);
-    const auto logits =
-        network.logits(std::span(set.pixels).subspan(first * set.image_size(), n * set.image_size()), true, largest);
+    pixels.resize(n * set.image_size());
+    set.read(first, n, pixels);
+    const auto logits = network.logits(pixels, true, largest);
     const std::size_t classes = logits.size() / n;
     for (std::size_t i = 0; i < n; ++i) {
       const auto row = logits.begin() + i * classes;

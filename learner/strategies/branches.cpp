@@ -20,10 +20,11 @@ std::vector<Codes> starts_of(const Branch& branch) {
 
 class Branches final : public Strategy {
  public:
-  Branches(const StrategyOptions& options, std::vector<Branch> branches, std::uint64_t seed)
+  Branches(const StrategyOptions& options, std::vector<Branch> branches, std::uint64_t seed,
+           const GradientSource& source)
       : branches_(std::move(branches)) {
     for (const Branch& branch : branches_) {
-      strategies_.push_back(make_strategy(options, branch.sites, seed));
+      strategies_.push_back(make_strategy(options, branch.sites, seed, source));
       targets_.emplace_back(branch.sites, branch.pass_share);
     }
   }
@@ -33,8 +34,9 @@ class Branches final : public Strategy {
   }
 
   Draws propose(std::uint64_t first_episode, std::size_t count) override {
-    drawn_ = strategies_[branch_of(iteration_)]->propose(first_episode, count).codes;
-    Draws proposed{drawn_, {}};
+    Draws proposed = strategies_[branch_of(iteration_)]->propose(first_episode, count);
+    drawn_ = proposed.codes;
+    proposed.log_probability.clear();
     for (auto& codes : proposed.codes) codes = targets_[branch_of(iteration_)].meet(std::move(codes));
     return proposed;
   }
@@ -113,8 +115,8 @@ Branch make_branch(const std::vector<SiteData>& sites, double pass_share) {
 }
 
 std::unique_ptr<Strategy> make_branches(const StrategyOptions& options, std::vector<Branch> branches,
-                                        std::uint64_t seed) {
-  return std::make_unique<Branches>(options, std::move(branches), seed);
+                                        std::uint64_t seed, const GradientSource& source) {
+  return std::make_unique<Branches>(options, std::move(branches), seed, source);
 }
 
 void restore_starts(const Checkpoint& checkpoint, std::span<Branch> branches) {

@@ -22,9 +22,9 @@ Branch make_branch(const std::vector<SiteData>& sites, double pass_share);
 
 /// A strategy of its own for each branch; an iteration belongs to one of them, in turn. Every draw is moved to its
 /// branch's share before it is scored (PassTarget), so that draws of a branch differ in quality alone. `branches`: at
-/// least one. options, seed: as make_strategy takes them.
+/// least one. options, seed, source: as make_strategy takes them.
 std::unique_ptr<Strategy> make_branches(const StrategyOptions& options, std::vector<Branch> branches,
-                                        std::uint64_t seed);
+                                        std::uint64_t seed, const GradientSource& source = {});
 
 /// The starts of the branches, (branches)(sites), in a checkpoint of such a search. Throws Error if they are not there,
 /// or not for these branches.

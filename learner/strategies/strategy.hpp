@@ -36,6 +36,7 @@ struct Draws {
   std::vector<std::vector<Codes>> codes;  ///< (episodes)(sites), in network order
   std::vector<float> log_probability;     ///< (episodes, sites): of the codes under the policy that drew them; empty
                                           ///< without a lag
+  std::uint64_t student_images = 0;       ///< that the strategy itself ran students on to come to the codes
 };
 
 /// Proposes and learns. Its randomness is a function of (seed, episode) alone, its state is all in the checkpoint, so a
@@ -44,7 +45,8 @@ class Strategy {
  public:
   virtual ~Strategy() = default;
 
-  /// How many episodes of a budget it makes use of: all, or none if it proposes nothing.
+  /// How many episodes it scores of a budget: all; none if it proposes nothing; fewer if an episode takes more student
+  /// images than those it is scored on (budget_of_an_episode).
   virtual std::uint64_t usable_episodes(std::uint64_t budget) const { return budget; }
 
   /// The draws of episodes first_episode .. first_episode + count - 1, an iteration. All iterations before have been

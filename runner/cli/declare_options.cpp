@@ -195,10 +195,11 @@ void declare_start(CLI::App& app, StartOptions& o) {
 
 void declare_strategy(CLI::App& app, StrategyOptions& o) {
   add_choice(app, changes_results, "--strategy", o.kind, strategy_names,
-             "ppo, cma-es, coordinate, random, or mse, which searches nothing");
+             "ppo, cma-es, coordinate, random; mse, which searches nothing; ste, which follows gradients and needs "
+             "triseg-train");
   results(app, "--warm-start-tolerance", o.start.width_tolerance,
-          "Width of the first draws of ppo and cma-es: the codes within it raise a site's squared error by at most "
-          "this share")
+          "Width of the first draws of ppo and cma-es, and of the steps of ste: the codes within it raise a site's "
+          "squared error by at most this share")
       ->check(positive);
   results(app, "--lr", o.ppo.learning_rate, "Learning rate of the critic; --warm-start none: of the policy, too")
       ->check(positive);
@@ -217,6 +218,10 @@ void declare_strategy(CLI::App& app, StrategyOptions& o) {
       app, "--lag", o.ppo.lag,
       "Iterations that draws of ppo are behind: 0, or 1, so that it learns from the last one while the next is scored")
       ->check(whole(0, 1));
+  results(app, "--ste-rate", o.ste.rate, "Learning rate of ste, in widths of the start's codes")->check(positive);
+  results(app, "--ste-smoothing", o.ste.smoothing,
+          "Width of a jump of a staircase for the gradients of ste, in heights of the jump, at least half a code")
+      ->check(within(0, 1e3));
 }
 
 void declare_objective(CLI::App& app, ObjectiveOptions& o) {
@@ -383,6 +388,7 @@ std::string needed_by(const std::string& name, const SearchOptions& o) {
   const TmaxMode tmax_mode = o.iteration.tmax.mode;
   const bool fixed = tmax_mode == TmaxMode::fixed;
   const bool ppo = o.strategy.kind == StrategyKind::ppo, cold = warm_start == WarmStart::none;
+  const bool ste = o.strategy.kind == StrategyKind::ste;
   const struct {
     bool used;
     std::string needs;
@@ -393,8 +399,9 @@ std::string needed_by(const std::string& name, const SearchOptions& o) {
       {!fixed, "--tmax-mode percentile or search", {"tmax-percentile", "tmax-offset"}},
       {ppo, "--strategy ppo", {"lr", "ppo-epochs", "clip", "gamma", "value-coef", "entropy-coef", "lag"}},
       {ppo && !cold, "--strategy ppo from a warm start", {"mean-rate", "width-rate"}},
-      {(ppo && !cold && warm_start != WarmStart::init) || o.strategy.kind == StrategyKind::cma_es,
-       "--strategy cma-es, or ppo with --warm-start best or mse",
+      {ste, "--strategy ste", {"ste-rate", "ste-smoothing"}},
+      {(ppo && !cold && warm_start != WarmStart::init) || o.strategy.kind == StrategyKind::cma_es || ste,
+       "--strategy cma-es or ste, or ppo with --warm-start best or mse",
        {"warm-start-tolerance"}},
       {o.strategy.kind != StrategyKind::mse, "a strategy that searches", {"warm-start"}},
       {o.repair.mode != RepairMode::none || !o.start.empty(), "--repair layer or channel", {"repair-images"}},
@@ -442,6 +449,9 @@ void check_options(const SearchOptions& o, const std::set<std::string>& given) {
         "--lag {}: a search for tmax learns from an iteration before it draws the next: expected "
         "--tmax-mode percentile or fixed, or --lag 0",
         o.strategy.ppo.lag);
+  if (const std::uint64_t least = budget_of_an_episode(o.strategy.kind); o.episodes < least)
+    fail("--episodes {}: an episode of {} is {} steps of gradient and one scoring: expected at least {}", o.episodes,
+         name_of(strategy_names, o.strategy.kind), ste_steps, least);
   if (o.repair.mode != RepairMode::none && searched)
     fail(
         "--repair {}: a repair is fitted to the start at one tmax: expected --tmax-mode percentile or fixed, or "

@@ -14,9 +14,10 @@ void setup_sweep(CLI::App& program, int& exit_code);  // runner/sweep
 /// Subcommands of sweep: called after setup_sweep.
 void setup_sweep_reports(CLI::App& program, int& exit_code);  // runner/sweep/reports
 void setup_score(CLI::App& program, int& exit_code);
-void setup_train(CLI::App& program, int& exit_code);   // in the program triseg-train
-void setup_repair(CLI::App& program, int& exit_code);  // in the program triseg-train
-void setup_import(CLI::App& program, int& exit_code);  // in the program triseg-import
+void setup_train(CLI::App& program, int& exit_code);            // in the program triseg-train
+void setup_repair(CLI::App& program, int& exit_code);           // in the program triseg-train
+void setup_gradient_search(CLI::App& program, int& exit_code);  // search in the program triseg-train
+void setup_import(CLI::App& program, int& exit_code);           // in the program triseg-import
 void setup_programs(CLI::App& program,
                     int& exit_code);  // in triseg: these three, by becoming those programs with the same arguments
 void setup_evaluate(CLI::App& program, int& exit_code);

@@ -56,8 +56,7 @@ void setup_programs(CLI::App& program, int&) {
         {"repair", "Train the multipliers and biases of a result's student, its codes as they are"},
         {"import", "Make a model file of a quantized network in an ONNX file"}})
     add_foreign(program, name, description)->callback([name = std::string(name)] {
-      ::setenv("OMP_WAIT_POLICY", "passive",
-               0);  // LibTorch's threads would spin while they wait, and starve on a busy machine
+      if (program_of(name) == trainer_program) become_trainer();
       become(program_of(name), arguments());
     });
 }

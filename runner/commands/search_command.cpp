@@ -2,6 +2,8 @@
 #include "core/error.hpp"
 #include "core/text.hpp"
 #include "runner/commands/commands.hpp"
+#include "runner/commands/search_command.hpp"
+#include "runner/options/command_line.hpp"
 #include "runner/cli/declare_options.hpp"
 #include "runner/cli/option_checks.hpp"
 #include "runner/commands/results_table.hpp"
@@ -34,12 +36,13 @@ void print(const RunData& run, const RunFiles& files) {
              files.pareto.string());
 }
 
-int run(CLI::App& app, SearchOptions& o) {
+int run(CLI::App& app, SearchOptions& o, const GradientMaker& gradients) {
   catch_stop_signals("iteration");
   const auto problem = failure_of([&] {
     const auto given = given_options(app);
     apply_config_file(app);
     check_options(o, given);
+    if (o.strategy.kind == StrategyKind::ste && !gradients) become_trainer();
     if (o.output.quiet) spdlog::default_logger()->sinks().front()->set_level(spdlog::level::warn);
     if (!o.output.log_json.empty() && speaks_for_all()) log_to_json(o.output.log_json);
   });
@@ -48,7 +51,7 @@ int run(CLI::App& app, SearchOptions& o) {
   InputsCache cache;
   return together(*transport, [&] {
     try {
-      return run_search(*transport, describe, o, cache, print);
+      return run_search(*transport, describe, o, cache, print, nullptr, gradients);
     } catch (const std::exception& error) {
       const std::pair<std::string_view, EventValue> fields[] = {
           {"reason", "failed"}, {"exit_code", std::uint64_t{1}}, {"message", valid_utf8(message_of(error))}};
@@ -60,7 +63,9 @@ int run(CLI::App& app, SearchOptions& o) {
 
 }  // namespace
 
-void setup_search(CLI::App& program, int& exit_code) {
+void setup_search(CLI::App& program, int& exit_code) { setup_search(program, exit_code, {}); }
+
+void setup_search(CLI::App& program, int& exit_code, const GradientMaker& gradients) {
   auto options = std::make_shared<SearchOptions>();
   CLI::App* app = program.add_subcommand("search", "Search the codes of a network's sites");
   declare_search(*app, *options);
@@ -68,7 +73,7 @@ void setup_search(CLI::App& program, int& exit_code) {
            "End a search that was stopped with the episodes that it has: score its candidates, select, report")
       ->configurable(false);
   arrange_search_help(*app);
-  app->callback([=, &exit_code] { exit_code = run(*app, *options); });
+  app->callback([=, &exit_code] { exit_code = run(*app, *options, gradients); });
 }
 
 }  // namespace triseg

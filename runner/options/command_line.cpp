@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -71,6 +72,12 @@ void become(const std::string& name, std::vector<std::string> arguments) {
     fail("there is no {}: scripts/install-dependencies.sh --for-importing and scripts/build.sh make it",
          program.string());
   fail("cannot run {}: {}; it belongs beside triseg", program.string(), std::strerror(errno));
+}
+
+void become_trainer() {
+  // LibTorch's threads would spin while they wait, and starve on a busy machine.
+  ::setenv("OMP_WAIT_POLICY", "passive", 0);
+  become(trainer_program, arguments());
 }
 
 std::string command_line() {

@@ -24,6 +24,9 @@ std::vector<std::string> arguments();
 /// Returns only by throwing Error.
 void become(const std::string& name, std::vector<std::string> arguments);
 
+/// Replaces this process by the program that trains, called as this one was. Returns only by throwing Error.
+void become_trainer();
+
 /// The arguments in shell syntax, the program's folder left out: "triseg search --seed 3 --out 'my runs'".
 std::string command_line();
 

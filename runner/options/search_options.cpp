@@ -49,7 +49,9 @@ std::size_t most_finalists(const SearchOptions& o) {
 
 bool as_before(std::string_view option, std::string_view value) {
   return (option == "final-scoring" && value == name_of(final_scorings, FinalScoring::all)) ||
-         (option == "lag" && value == "0") || (option == "start" && value.empty());
+         (option == "lag" && value == "0") || (option == "start" && value.empty()) ||
+         (option == "ste-rate" && value == fmt::format("{}", SteOptions().rate)) ||
+         (option == "ste-smoothing" && value == fmt::format("{}", SteOptions().smoothing));
 }
 
 }  // namespace triseg

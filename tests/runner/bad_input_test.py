@@ -133,7 +133,7 @@ class BadInput(ProgramTest):
                 (search + ["--tmax-mode", "fixed", "--tmax-fixed", "256"], ["--tmax-fixed"]),
                 (search + ["--warm-start", "hot"], ["--warm-start"]),
                 (search + ["--strategy", "luck"],
-                 ["--strategy: expected one of ppo, cma-es, coordinate, random, mse, found 'luck'"]),
+                 ["--strategy: expected one of ppo, cma-es, coordinate, random, mse, ste, found 'luck'"]),
                 (search + ["--strategy", "random", "--warm-start", "none"], ["--warm-start none", "random"]),
                 (search + ["--engine", "tpu"], ["--engine: expected one of auto, ", "reference, found 'tpu'"]),
                 (search + ["--transport", "pigeon"],

@@ -43,7 +43,7 @@ class ConfigFiles(ProgramTest):
                 ("model = 5\n", ["key 'model': expected a text in quotes, found the number 5"]),
                 ("dedicated-learner = 1\n", ["key 'dedicated-learner': expected true or false, found the number 1"]),
                 ('strategy = "luck"\n',
-                 ["key 'strategy'", "expected one of ppo, cma-es, coordinate, random, mse, found 'luck'"]),
+                 ["key 'strategy'", "expected one of ppo, cma-es, coordinate, random, mse, ste, found 'luck'"]),
                 ("sites = []\n", ["key 'sites': expected a text or a list of texts or numbers, found a list of 0"]),
                 ("sites = [true]\n", ["key 'sites': expected a text or a list"]),
                 ('out = "~/x"\n', ["key 'out'", "folder called ~"]),

@@ -7,8 +7,9 @@ import time
 import unittest
 
 import h5py
+import numpy
 
-from program import PROGRAM, ProgramTest, end, environment, held, let_go, result_file, run, start, write_few_images
+from program import PROGRAM, ProgramTest, end, environment, held, let_go, result_file, run, run_file, start, write_few_images
 
 
 class Train(ProgramTest):
@@ -163,6 +164,35 @@ nodes = [
             file.write(text.replace("kernel = 5", "kernal = 5"))
         self.assert_one_line_error(self.train("b.h5", "--model", recipe, expect=1),
                                    "small.toml: node conv1: line 4: unknown key 'kernal'")
+
+    def test_hundreds_of_classes_on_a_wide_plane(self):
+        """Labels of 16 bits, and a plane that is not a square, from an HDF5 file to a search and its check."""
+        data, recipe, classes = self.out("wide.h5"), self.out("wide.toml"), 300
+        with h5py.File(data, "w") as file:
+            for part, count in (("train", 720), ("test", 60)):
+                labels = numpy.arange(count) * 7 % classes
+                columns = numpy.arange(72)[None, None, None, :] * (1 + labels[:, None, None, None] % 9)
+                file[part + "/labels"] = labels.astype("u2")
+                file[part + "/images"] = numpy.broadcast_to(columns % 256, (count, 3, 40, 72)).astype("u1")
+            file["class_names"] = numpy.array([f"class {i}" for i in range(classes)], "S")
+        with open(recipe, "w") as file:
+            file.write("""name = "wide"
+input = [3, 40, 72]
+nodes = [
+  {name = "conv1", channels = 8, kernel = 7, stride = 2, padding = 3, batch_norm = true, relu = true},
+  {name = "pool1", op = "maximum", kernel = 3, stride = 2, padding = 1},
+  {name = "conv2", channels = 16, kernel = [3, 5], stride = [1, 2], padding = [1, 2], batch_norm = true, relu = true},
+  {name = "pool", op = "average"},
+  {name = "fc", op = "fc", channels = "classes"},
+]
+""")
+        self.train("wide.h5.model", "--model", recipe, "--data", data, "--epochs", "1", "--qat-epochs", "0")
+        for strategy in ("random", "ste"):
+            done = run(["search", "--data", data, "--teacher", self.out("wide.h5.model"), "--strategy", strategy, "--episodes", "64",
+                        "--batch-size", "16", "--calib-batches", "4", "--top-k", "2", "--threads", "1", "--out", self.out(strategy)])
+            self.assertEqual(done.returncode, 0, done.stderr)
+            verified = run(["verify", run_file(self.out(strategy), "wide"), "--engine", "reference"])
+            self.assertEqual(verified.returncode, 0, verified.stdout + verified.stderr)
 
     def loaded_kib(self):
         """The address space of the program with its libraries [KiB], of which a LibTorch with CUDA takes many GiB."""

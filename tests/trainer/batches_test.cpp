@@ -6,7 +6,9 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <fstream>
 #include <map>
+#include <memory>
 #include <numeric>
 #include <set>
 
@@ -116,6 +118,76 @@ TEST(Batches, LayOutIsFitImageOfTheSplit) {
   fit_image(network, data.train, 503, image);
   EXPECT_TRUE(std::equal(image.begin(), image.end(), validation.pixels.begin() + 3 * network.input.size()));
   EXPECT_EQ(validation.labels[3], data.train.labels[503]);
+}
+
+/// Images that are made when they are read, by their indices.
+struct MadeImages final : ImageSource {
+  std::size_t size;
+  explicit MadeImages(std::size_t size) : size(size) {}
+  void read(std::span<const std::uint32_t> indices, std::span<std::uint8_t> out) const override {
+    for (std::size_t i = 0; i < indices.size(); ++i)
+      std::fill_n(out.begin() + i * size, size, static_cast<std::uint8_t>(indices[i] % 251));
+  }
+};
+
+/// 6,000 training images of 3 x 112 x 96, 1,000 of which are validation: 185 MiB that are nowhere.
+DataSet large_data() {
+  DataSet data;
+  data.name = data.source = "made";
+  for (auto [images, count] : {std::pair(&data.train, 6000), {&data.test, 100}}) {
+    images->channels = 3;
+    images->height = 112;
+    images->width = 96;
+    images->labels.assign(count, 0);
+    for (int i = 0; i < count; ++i) images->labels[i] = static_cast<std::uint16_t>(i % 1000);
+    images->source = std::make_shared<MadeImages>(images->image_size());
+  }
+  data.classes = 1000;
+  return data;
+}
+
+/// A line of /proc/self/status [bytes].
+std::size_t status_bytes(const std::string& key) {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with(key + ":")) return std::stoull(line.substr(key.size() + 1)) * 1024;
+  return 0;
+}
+
+TEST(Batches, LargeSetsAreReadABatchAtATime) {
+  const DataSet data = large_data();
+  Network network = make_recipe("resnet8").network;
+  network.input = {3, 112, 96};
+  std::ofstream("/proc/self/clear_refs") << "5";  // the peak starts anew
+  const std::size_t before = status_bytes("VmRSS");
+  const PixelSet set = lay_out(network, data, Split::search), validation = lay_out(network, data, Split::validation);
+  ASSERT_EQ(set.size(), 5000u);
+  EXPECT_NEAR(pixel_statistics(set).mean[2], 124.538 / 255, 1e-6) << "of index % 251";
+  const auto order = epoch_order(1, 1, set.size());
+  std::vector<std::uint8_t> pixels(100 * set.image_size());
+  std::vector<std::uint16_t> labels(100);
+  for (std::size_t done = 0; done < set.size(); done += 100) {
+    const auto chosen = std::span(order).subspan(done, 100);
+    training_batch(set, chosen, {.shift = 0, .flip = true}, 1, 1, pixels, labels);
+    for (std::size_t i = 0; i < 100; i += 33) {
+      ASSERT_EQ(pixels[i * set.image_size() + 77], chosen[i] % 251);
+      ASSERT_EQ(labels[i], chosen[i] % 1000);
+    }
+  }
+  validation.read(3, 2, std::span(pixels).first(2 * set.image_size()));
+  EXPECT_EQ(pixels[set.image_size()], 5004 % 251);
+  EXPECT_LT(status_bytes("VmHWM") - before, std::size_t{40} << 20) << "the search split takes 154 MiB";
+}
+
+TEST(Batches, ManyImagesInMemoryAreNotHeldTwice) {
+  const DataSet data = small_shapes(600, 20);
+  const Network network = make_recipe("lenet5").network;
+  const PixelSet held = lay_out(network, data, Split::validation),
+                 read = lay_out(network, data, Split::validation, 1000);
+  EXPECT_TRUE(read.pixels.empty());
+  std::vector<std::uint8_t> pixels(held.pixels.size());
+  read.read(0, read.size(), pixels);
+  EXPECT_EQ(pixels, held.pixels);
 }
 
 TEST(Batches, PixelStatistics) {
