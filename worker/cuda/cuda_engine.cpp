@@ -49,6 +49,33 @@ class CudaEngine final : public Engine, public DeviceScoring {
     map_places_ = std::move(places);
   }
 
+  std::vector<StepTime> time_steps(std::span<const Student> students, int repetitions) {
+    use(device_);
+    std::vector<const Student*> all;
+    for (const Student& student : students) all.push_back(&student);
+    prepare(all);
+    std::vector<Event> events(steps_.size() + 1);
+    std::vector<std::vector<float>> milliseconds(steps_.size());
+    for (int repetition = 0; repetition < repetitions; ++repetition) {
+      upload();
+      events.front().record(stream_);
+      for (std::size_t k = 0; k < steps_.size(); ++k) {
+        if (!shared_[k]) enqueue_step(k, students.size(), nullptr, nullptr);
+        events[k + 1].record(stream_);
+      }
+      stream_.wait();
+      for (std::size_t k = 0; k < steps_.size(); ++k) milliseconds[k].push_back(events[k + 1].milliseconds(events[k]));
+    }
+    std::vector<StepTime> times;
+    for (std::size_t k = 0; k < steps_.size(); ++k) {
+      if (shared_[k]) continue;
+      const auto middle = milliseconds[k].begin() + repetitions / 2;
+      std::nth_element(milliseconds[k].begin(), middle, milliseconds[k].end());
+      times.push_back({name_of(steps_[k]), *middle * 1e-3});
+    }
+    return times;
+  }
+
   std::string_view name() const override { return "cuda"; }
   std::string description() const override { return description_; }
   DeviceScoring* device_scoring() override { return this; }
@@ -581,6 +608,10 @@ bool cuda_engine_runs_here() {
 
 void start_gpu(int device) {
   if (cudaSetDevice(device) == cudaSuccess) cudaFree(nullptr);
+}
+
+std::vector<StepTime> time_steps(Engine& engine, std::span<const Student> students, int repetitions) {
+  return dynamic_cast<CudaEngine&>(engine).time_steps(students, repetitions);
 }
 
 std::unique_ptr<Engine> make_cuda_engine(const Problem& problem, int device, std::size_t activation_bytes) {
