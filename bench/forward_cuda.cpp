@@ -8,7 +8,7 @@
 // Shares are of the int8 rate (multiply-accumulates of the students' forwards) and of the copy rate (bytes that every
 // layer reads and writes at least: its input and output codes, its weights once).
 //
-// usage: triseg_bench_forward_cuda [seconds a measurement [network, at 64 x 32 alone]]
+// usage: triseg_bench_forward_cuda [seconds a measurement [network, at 64 x 32 alone, with the time of every step]]
 #include "core/error.hpp"
 #include "network/recipes.hpp"
 #include "tests/worker/random_network.hpp"
@@ -96,6 +96,21 @@ double bytes_of(const Problem& problem, double students, double images) {
   return bytes;
 }
 
+/// Microseconds of every step, one after the other without a graph.
+void print_steps(const Network& network, int images, int students) {
+  const Problem problem = testing::random_problem(network, Scheme::fbgemm, 1);
+  const auto engine = make_engine(EngineKind::cuda, problem);
+  engine->load_images(testing::random_codes(std::size_t(images) * network.input.size(), 2), images);
+  std::vector<Student> list;
+  for (int s = 0; s < students; ++s) list.push_back(testing::random_student(problem, 100 + s));
+  double sum = 0;
+  for (const StepTime& step : time_steps(*engine, list, 21)) {
+    std::printf("%-20s %8.1f\n", step.name.c_str(), step.seconds * 1e6);
+    sum += step.seconds;
+  }
+  std::printf("%-20s %8.1f\n", "sum, microseconds", sum * 1e6);
+}
+
 /// last_third: only the last third of the sites are approximated.
 void measure(const Network& network, int images, int students, double operations, double copied,
              bool last_third = false) {
@@ -126,7 +141,9 @@ int main(int argc, char** argv) try {
   using namespace triseg;
   if (argc > 1) seconds_per_measurement = std::atof(argv[1]);
   if (argc > 2) {
-    measure(make_recipe(argv[2]).network, 32, 64, int8_operations_per_second(), copied_bytes_per_second());
+    const Network network = make_recipe(argv[2]).network;
+    measure(network, 32, 64, int8_operations_per_second(), copied_bytes_per_second());
+    print_steps(network, 32, 64);
     return 0;
   }
   const double operations = int8_operations_per_second(), copied = copied_bytes_per_second();
@@ -140,7 +157,8 @@ int main(int argc, char** argv) try {
     measure(make_recipe("vgg16").network, images, students, operations, copied);
   for (const char* name : {"lenet5", "resnet8", "resnet20", "squeezenet", "mobilenetv1", "nin"})
     measure(make_recipe(name).network, 32, 64, operations, copied);
-  for (const char* name : {"alexnet", "resnet20"}) measure(make_recipe(name).network, 32, 64, operations, copied, true);
+  for (const char* name : {"alexnet", "vgg16", "lenet5", "resnet8", "resnet20", "squeezenet", "mobilenetv1", "nin"})
+    measure(make_recipe(name).network, 32, 64, operations, copied, true);
 } catch (const std::exception& error) {
   std::fprintf(stderr, "triseg_bench_forward_cuda: error: %s\n", error.what());
   return 1;

@@ -5,7 +5,9 @@
 #include "worker/engine.hpp"
 
 #include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
 namespace triseg {
 
@@ -26,5 +28,13 @@ void start_gpu(int device);
 /// activation_bytes: device memory for the students' activations; those that do not fit at once run in several parts.
 std::unique_ptr<Engine> make_cuda_engine(const Problem& problem, int device,
                                          std::size_t activation_bytes = std::size_t{6} << 30);
+
+struct StepTime {
+  std::string name;  ///< of the node
+  double seconds = 0;
+};
+/// How long the steps of a forward take, each a kernel or two, in the order in which they run; those that run once for
+/// the loaded images are not among them. engine: of make_cuda_engine(), with images; medians of `repetitions` forwards.
+std::vector<StepTime> time_steps(Engine& engine, std::span<const Student> students, int repetitions);
 
 }  // namespace triseg

@@ -56,6 +56,24 @@ class Stream {
   std::map<std::vector<std::size_t>, cudaGraphExec_t> graphs_;
 };
 
+/// A moment in the work of a stream.
+class Event {
+ public:
+  Event() { check_cuda(cudaEventCreate(&event_), "creation of an event"); }
+  Event(const Event&) = delete;
+  ~Event() { cudaEventDestroy(event_); }
+  void record(cudaStream_t stream) { check_cuda(cudaEventRecord(event_, stream), "recording of an event"); }
+  /// Between two moments that have passed.
+  float milliseconds(const Event& since) const {
+    float time = 0;
+    check_cuda(cudaEventElapsedTime(&time, since.event_, event_), "time between events");
+    return time;
+  }
+
+ private:
+  cudaEvent_t event_ = nullptr;
+};
+
 /// What every call uploads per student or gets back, in device memory and its page-locked mirror.
 template <class T>
 struct Mirrored {
