@@ -76,7 +76,8 @@ int run_import(const ImportCommand& command) {
   Provenance provenance;
   provenance.command_line = command_line();
   save_model(command.out, model, provenance);
-  spdlog::info("{} written. Search it with: triseg search --teacher {} --data FOLDER", command.out, command.out);
+  spdlog::info("{} written. Search it with: triseg search --teacher {} --data FOLDER", command.out,
+               shell_word(command.out));
   return 0;
 }
 

@@ -356,6 +356,7 @@ TEST(SelectSites, KeepsWhatIsNamed) {
   EXPECT_THAT(selected("*v?,conv4"), ElementsAre("conv1", "conv2", "conv3", "conv4", "conv5"));
   EXPECT_THAT(selected("c*o*1,fc2"), ElementsAre("conv1", "fc2"));
   EXPECT_THAT(selected("*"), testing::SizeIs(7));
+  EXPECT_THAT(selected("all,-conv,conv2,-fc1"), ElementsAre("conv2", "fc2"));
 }
 
 TEST(SelectSites, TakesWhatStandsBehindAReluInAGraph) {
@@ -387,9 +388,25 @@ TEST(SelectSites, RefusesWhatIsNoSite) {
   EXPECT_THAT(text("conv1,,conv2"), HasSubstr("has no node ''"));
   EXPECT_THAT(text("x*"), HasSubstr("has no node behind a ReLU that matches 'x*'"));
   EXPECT_THAT(text("Conv1"), HasSubstr("Conv1"));
+  EXPECT_THAT(text("all,-conv7"), HasSubstr("has no node 'conv7'"));
+  EXPECT_THAT(text("conv,-conv*"), HasSubstr("selects no site"));
+  EXPECT_LT(text(std::string(100'000, 'x')).size(), 200u);
   EXPECT_THAT(text("conv7"), testing::EndsWith("expected names from conv1, conv2, conv3, conv4, conv5, fc1, fc2"));
   for (const std::string_view blank : {"conv1, conv2", "conv1,", " conv1"})
     EXPECT_THAT(text(blank), HasSubstr("expected names separated by commas, without blanks"));
+}
+
+TEST(SelectAttentionLayers, RefusesMapsThatLeave32Bits) {
+  Network n;
+  n.name = n.display_name = "wide";
+  n.input = {1, 1, 2};
+  for (const char* name : {"plane", "features"}) append_layer(n, {.name = name, .out_channels = 66'052});
+  n.nodes[1].window.width = 2;
+  append_layer(n, {.name = "logits", .out_channels = 10, .relu = false});
+  connect(n);
+  EXPECT_THAT(error_of([&] { select_attention_layers(n, "all"); }),
+              HasSubstr("node 'plane' of wide has 66052 channels: a map sums at most 66051 squared codes"));
+  EXPECT_THAT(names(n, select_attention_layers(n, "features")), ElementsAre("features")) << "a position per channel";
 }
 
 TEST(SelectAttentionLayers, KeepsOrReplaces) {
