@@ -91,11 +91,9 @@ struct Network {
 
 /// Fills in the shapes. Throws Error naming the node and what is wrong with it: sizes that are not positive or too
 /// large, operands that do not fit, inputs that do not come before it, a value that nothing uses, a member that its
-/// operation does not have, a pool's window that holds padding alone, names that are empty, longer than 200 bytes, hold
-/// a
-/// '/', ',', '*', '?', blank or control character or come twice, a display name with control characters, a ReLU behind
-/// the logits or a constant, logits that are not the classes, sites or attention layers that are no values behind a
-/// ReLU.
+/// operation does not have, a pool's window that holds padding alone, a ReLU behind the logits or a constant, logits
+/// that are not the classes, sites or attention layers that are no values behind a ReLU; and names that are empty,
+/// longer than 200 bytes, hold a '/', ',', '*', '?', blank or control character or come twice.
 void connect(Network& network);
 /// Fills in the shape of one node whose inputs have theirs, with the checks that concern it alone.
 void connect_node(Network& network, std::size_t node);

@@ -400,9 +400,11 @@ TEST(SelectAttentionLayers, RefusesMapsThatLeave32Bits) {
   Network n;
   n.name = n.display_name = "wide";
   n.input = {1, 1, 2};
-  for (const char* name : {"plane", "features"}) append_layer(n, {.name = name, .out_channels = 66'052});
+  append_layer(n, {.name = "plane", .in_channels = 1, .out_channels = 66'052});
+  append_layer(n, {.name = "features", .in_channels = 66'052, .out_channels = 66'052});
   n.nodes[1].window.width = 2;
-  append_layer(n, {.name = "logits", .out_channels = 10, .relu = false});
+  connect_node(n, 1);
+  append_layer(n, {.name = "logits", .in_channels = 66'052, .out_channels = 10, .relu = false});
   connect(n);
   EXPECT_THAT(error_of([&] { select_attention_layers(n, "all"); }),
               HasSubstr("node 'plane' of wide has 66052 channels: a map sums at most 66051 squared codes"));

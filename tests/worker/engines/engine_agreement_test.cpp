@@ -75,14 +75,20 @@ Network bare() {
   return chain("bare", 2, 5, {convolution("conv1", 9, 3, 1, 1, 1), convolution("conv2", 6, 5, 1, 0, 1)}, {});
 }
 
-/// Logits of several positions: 3 channels of 2 x 3.
+/// Logits of several positions: 3 channels of 4 x 3.
 Case positions() {
   const auto network = [] {
-    Network n =
-        chain("positions", 2, 6, {convolution("conv1", 9, 3, 1, 1, 1), convolution("conv2", 3, 3, 1, 0, 1)}, {0});
-    n.nodes.back().window.height = 5;
-    n.nodes.back().window.width = 4;
-    n.classes = 3 * 2 * 3;
+    ChainLayer first = convolution("conv1", 9, 3, 1, 1, 1), last = convolution("conv2", 3, 3, 1, 0, 1);
+    first.in_channels = 2;
+    last.in_channels = 9;
+    last.relu = false;
+    Network n;
+    n.name = n.display_name = "positions";
+    n.input = {2, 6, 5};
+    n.classes = 3 * 4 * 3;
+    n.default_attention = {"conv1"};
+    append_layer(n, first);
+    append_layer(n, last);
     connect(n);
     return n;
   };
