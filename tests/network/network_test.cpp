@@ -290,7 +290,7 @@ TEST(Connect, RefusesOperandsThatDoNotFit) {
               HasSubstr("node sum: operands of 4 x 5 x 3 and 3 x 5 x 3: expected each size equal, or 1"));
   EXPECT_THAT(error_after([](Network& n) { n.nodes[3].window.height = 2; }),
               HasSubstr("node both: concatenates planes of 4 x 3 and 5 x 3"));
-  EXPECT_THAT(error_after([](Network& n) { n.nodes[2].inputs = {0}; }), HasSubstr("a add node has 1 inputs"));
+  EXPECT_THAT(error_after([](Network& n) { n.nodes[2].inputs = {0}; }), HasSubstr("an add node has 1 inputs"));
   EXPECT_THAT(error_after([](Network& n) { n.nodes[4].inputs = {}; }), HasSubstr("a concatenate node has no input"));
   EXPECT_THAT(error_after([](Network& n) { n.nodes[8].shape.channels = 9; }), HasSubstr("node shifted: operands"));
 }
