@@ -1,5 +1,6 @@
 #include "learner/strategies/initial_codes.hpp"
 
+#include "core/error.hpp"
 #include "core/philox.hpp"
 #include "network/readings.hpp"
 
