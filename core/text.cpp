@@ -25,8 +25,12 @@ std::size_t character_size(std::string_view text) {
 }
 
 bool is_control(std::string_view character) {
-  const auto first = std::uint8_t(character[0]);
-  return first < 0x20 || first == 0x7f || (first == 0xc2 && std::uint8_t(character[1]) < 0xa0);
+  const auto byte = [&](std::size_t i) { return int(std::uint8_t(character[i])); };
+  if (character.size() == 1) return byte(0) < 0x20 || byte(0) == 0x7f;
+  if (character.size() == 2) return (byte(0) == 0xc2 && byte(1) < 0xa0) || character == "\u061c";
+  const int last = byte(2);
+  if (character.starts_with("\xe2\x80")) return last == 0x8e || last == 0x8f || (last >= 0xa8 && last <= 0xae);
+  return character.starts_with("\xe2\x81") && last >= 0xa6 && last <= 0xa9;
 }
 
 /// Copies the characters that `keeps` accepts and spells out the bytes of all others.
@@ -56,6 +60,13 @@ std::string counted(std::uint64_t number, std::string_view thing) {
 
 std::string printable(std::string_view text) {
   return spelled_out(text, [](std::string_view character) { return !is_control(character); });
+}
+
+std::string csv_cell(const std::string& text) {
+  if (text.find_first_of(",\"\r\n") == text.npos) return text;
+  std::string quoted = "\"";
+  for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
+  return quoted + "\"";
 }
 
 std::string excerpt(const std::string& text) {

@@ -195,8 +195,9 @@ void check_fit(const Network& network, const DataSet& data) {
     const Shape& input = network.input;
     const bool channels_fit = images->channels == input.channels || images->channels == 1;
     if (!channels_fit || images->height > input.height || images->width > input.width)
-      fail("{} takes {} x {} x {} images; data set {} has {} x {} x {}", network.display_name, input.channels,
-           input.height, input.width, data.name, images->channels, images->height, images->width);
+      fail("{} takes {} x {} x {} images; data set {} has {} x {} x {}: of a recipe the key 'input' says what it takes",
+           network.display_name, input.channels, input.height, input.width, data.name, images->channels, images->height,
+           images->width);
     if (2 * images->height < input.height || 2 * images->width < input.width)
       fail(
           "{} takes images of {} x {}; those of data set {}, {} x {}, would be border for the most part: enlarge them "

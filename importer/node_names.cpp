@@ -1,8 +1,9 @@
 #include "importer/node_names.hpp"
 
+#include "network/network.hpp"
+
 #include <algorithm>
 #include <cctype>
-#include <set>
 #include <vector>
 
 namespace triseg {
@@ -31,13 +32,6 @@ bool repeats_operator(const std::string& part, const std::string& operation) {
   return false;
 }
 
-/// What --sites and --attention-layers take beside names.
-const std::set<std::string>& selections() {
-  static const std::set<std::string> all = {"all",     "none",     "default",     "conv",  "fc",       "average",
-                                            "maximum", "multiply", "concatenate", "table", "constant", "add"};
-  return all;
-}
-
 }  // namespace
 
 std::string node_name(const OnnxNode& node) {
@@ -63,7 +57,8 @@ std::string node_name(const OnnxNode& node) {
   constexpr std::size_t longest = 80;
   if (name.size() > longest) name.erase(0, name.size() - longest);
   if (name.empty()) return node.operation;
-  return selections().contains(name) ? name + "_" : name;
+  const auto words = selection_words();
+  return std::find(words.begin(), words.end(), name) == words.end() ? name : name + "_";
 }
 
 std::string unique_name(const std::string& name, std::map<std::string, int>& taken) {

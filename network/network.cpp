@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdint>
 #include <set>
+#include <span>
 #include <utility>
 
 namespace triseg {
@@ -25,24 +26,35 @@ constexpr int largest_side = 4096, largest_channels = 1 << 20;
 /// The most elements of a value, and of the weights of an output channel: far from the limits of an int.
 constexpr std::int64_t most_elements = 1 << 28;
 
+constexpr std::array<std::string_view, 12> words = {"all", "none",    "default", "conv",     "fc",          "average",
+                                                    "add", "maximum", "table",   "multiply", "concatenate", "constant"};
+constexpr std::size_t reserved_words = 4;  // that no node is called by
+
 /// Names of networks become names of files, names of nodes keys and items of lists.
 void check_name(std::string_view what, const std::string& name, std::string_view without) {
-  const bool usable = !name.empty() && name.size() <= 200 && name != "." && name != ".." && valid_utf8(name) == name &&
-                      std::none_of(name.begin(), name.end(), [&](unsigned char c) {
-                        return c < 32 || c == 127 || without.find(char(c)) != without.npos;
-                      });
+  constexpr std::size_t longest = 200;
+  if (name.size() > longest)
+    fail("{} '{}': expected at most {} bytes, found {}", what, printable(excerpt(name)), longest, name.size());
+  const bool usable = !name.empty() && name != "." && name != ".." && printable(name) == name &&
+                      name.find_first_of(without) == name.npos;
   if (usable) return;
   std::string characters;
   for (const char c : without) characters += fmt::format("{}'{}'", characters.empty() ? "" : ", ", c);
-  fail("{} {:?}: expected UTF-8 without {} and control characters", what, valid_utf8(name), characters);
+  fail("{} '{}': expected UTF-8 without {}{}control characters", what, printable(name), characters,
+       characters.empty() ? "" : " and ");
 }
 
 void check_node_name(const Network& n, const std::string& name) {
-  check_name(fmt::format("network {}: node name", n.name), name, "/,*?");
-  for (const char* selection : {"all", "conv", "none", "default"})
-    if (name == selection)
+  check_name(fmt::format("network {}: node name", n.name), name, "/,*? ");
+  for (const std::string_view word : std::span(words).first(reserved_words))
+    if (name == word)
       fail("network {}: node name '{}': expected another: --sites or --attention-layers means something else by it",
            n.name, name);
+}
+
+/// "an add", "a table".
+std::string with_article(std::string_view noun) {
+  return fmt::format("{} {}", noun.find_first_of("aeiou") == 0 ? "an" : "a", noun);
 }
 
 /// Output positions along one side, or 0 where the window does not fit.
@@ -105,23 +117,23 @@ class Connection {
   }
 
   void check_members() const {
-    const std::string_view operation = operation_name(node_.operation);
+    const std::string operation = with_article(operation_name(node_.operation));
     const bool two = node_.operation == Operation::add || node_.operation == Operation::multiply;
     const std::size_t expected = node_.operation == Operation::constant ? 0 : two ? 2 : 1;
     if (node_.operation == Operation::concatenate) {
       if (node_.inputs.empty()) bad("a concatenate node has no input");
     } else if (node_.inputs.size() != expected) {
-      bad(fmt::format("a {} node has {} inputs: expected {}", operation, node_.inputs.size(), expected));
+      bad(fmt::format("{} node has {} inputs: expected {}", operation, node_.inputs.size(), expected));
     }
     const auto number = static_cast<int>(&node_ - n_.nodes.data());
     for (const int input : node_.inputs)
       if (input < image_value || input >= number)
         bad(fmt::format("its input {} does not come before it: it is node {}", input, number));
-    if (!has_window() && node_.window != Window{}) bad(fmt::format("a {} node has no window", operation));
+    if (!has_window() && node_.window != Window{}) bad(fmt::format("{} node has no window", operation));
     if (node_.operation != Operation::convolution && node_.groups != 1)
-      bad(fmt::format("a {} node has no groups", operation));
+      bad(fmt::format("{} node has no groups", operation));
     if (node_.operation != Operation::average && node_.count_padding)
-      bad(fmt::format("a {} node counts no padding", operation));
+      bad(fmt::format("{} node counts no padding", operation));
     if (node_.operation == Operation::convolution && node_.window.ceil)
       bad("the windows of a convolution do not hang over an edge");
   }
@@ -268,6 +280,7 @@ void connect_node(Network& n, std::size_t node) {
 
 void connect(Network& n) {
   check_name("network name", n.name, "/,");
+  if (!n.display_name.empty()) check_name(fmt::format("network {}: display name", n.name), n.display_name, "");
   if (n.input.channels < 1 || n.input.channels > 1024 || n.input.height < 1 || n.input.height > largest_side ||
       n.input.width < 1 || n.input.width > largest_side ||
       std::int64_t(n.input.channels) * n.input.height * n.input.width > most_elements || n.classes < 1)
@@ -293,6 +306,8 @@ void connect(Network& n) {
   check_listed(n, n.all_sites, "sites", "site");
   check_listed(n, n.default_attention, "default attention layers", "attention layer");
 }
+
+std::span<const std::string_view> selection_words() { return words; }
 
 std::string_view kind_name(const Network& n, const Node& node) {
   if (node.operation != Operation::convolution) return operation_name(node.operation);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -90,9 +91,9 @@ struct Network {
 
 /// Fills in the shapes. Throws Error naming the node and what is wrong with it: sizes that are not positive or too
 /// large, operands that do not fit, inputs that do not come before it, a value that nothing uses, a member that its
-/// operation does not have, a pool's window that holds padding alone, names that are empty, hold a '/', ',', '*', '?'
-/// or control character or come twice, a ReLU behind the logits or a constant, logits that are not the classes, sites
-/// or attention layers that are no values behind a ReLU.
+/// operation does not have, a pool's window that holds padding alone, a ReLU behind the logits or a constant, logits
+/// that are not the classes, sites or attention layers that are no values behind a ReLU; and names that are empty,
+/// longer than 200 bytes, hold a '/', ',', '*', '?', blank or control character or come twice.
 void connect(Network& network);
 /// Fills in the shape of one node whose inputs have theirs, with the checks that concern it alone.
 void connect_node(Network& network, std::size_t node);
@@ -100,6 +101,10 @@ void connect_node(Network& network, std::size_t node);
 /// "conv" for a convolution, "fc" for a fully connected one, else the operation's name: the kind of a node, by which
 /// --sites and --attention-layers select.
 std::string_view kind_name(const Network& network, const Node& node);
+
+/// What items of --sites and --attention-layers mean beside names and patterns: "all", "none", "default", and the
+/// kinds. No node is called by one of the first three or "conv"; one called like another kind goes before the kind.
+std::span<const std::string_view> selection_words();
 
 /// The key of a site in the records of the Python original: `classifier.<name>.out` behind a fully connected layer,
 /// else `block_output.<name>`.

@@ -1,14 +1,21 @@
 #include "network/problem.hpp"
 
 #include "core/error.hpp"
+#include "core/text.hpp"
 
 #include <algorithm>
+#include <cstdint>
+#include <limits>
 #include <set>
 #include <sstream>
 #include <string>
 
 namespace triseg {
 namespace {
+
+/// Squares of codes up to 255, so many of which 32 bits hold the sum of.
+constexpr int most_attention_channels = 66'051;
+static_assert(most_attention_channels == std::numeric_limits<std::uint32_t>::max() / (255 * 255));
 
 /// The nodes that a list may name, those behind a ReLU.
 std::string nameable(const Network& n) {
@@ -54,9 +61,8 @@ bool matches(std::string_view pattern, std::string_view name) {
 }
 
 bool is_kind(std::string_view item) {
-  for (const char* kind : {"conv", "fc", "average", "maximum", "add", "multiply", "concatenate", "table"})
-    if (item == kind) return true;
-  return false;
+  const auto words = selection_words();
+  return item != "none" && item != "default" && std::find(words.begin(), words.end(), item) != words.end();
 }
 
 /// One list of a selection: names, kinds and patterns.
@@ -78,7 +84,8 @@ struct Selection {
 
   void items(std::string_view list) {
     if (list.ends_with(',') || list.find_first_of(" \t\n") != list.npos)
-      fail("{}: '{}': expected names separated by commas, without blanks and without a comma at the end", option, list);
+      fail("{}: '{}': expected names separated by commas, without blanks and without a comma at the end", option,
+           excerpt(std::string(list)));
     std::set<std::string> named;
     std::istringstream stream{std::string(list)};
     for (std::string item; std::getline(stream, item, ',');) {
@@ -91,6 +98,10 @@ struct Selection {
         take_index(static_cast<std::size_t>(node - n.nodes.begin()));
       } else if (item == "all") {
         all();
+      } else if (item.size() > 1 && item.front() == '-') {
+        Selection without{n, option, what};
+        without.items(std::string_view(item).substr(1));
+        std::erase_if(nodes, [&](std::size_t x) { return std::count(without.nodes.begin(), without.nodes.end(), x); });
       } else {
         const bool pattern = item.find_first_of("*?") != item.npos;
         const bool taken = take(
@@ -100,7 +111,7 @@ struct Selection {
                pattern         ? "node behind a ReLU that matches"
                : is_kind(item) ? "node behind a ReLU of kind"
                                : "node",
-               item, nameable(n));
+               excerpt(item), nameable(n));
       }
     }
     std::sort(nodes.begin(), nodes.end());
@@ -143,10 +154,14 @@ std::vector<std::size_t> select_attention_layers(const Network& n, std::string_v
   Selection selected{n, "--attention-layers", "has no attention map"};
   if (selection == "default") {
     selected.listed(n.default_attention);
-    return selected.nodes;
+  } else {
+    selected.items(selection);
+    if (selected.nodes.empty()) fail("--attention-layers: the list is empty; 'none' turns attention off");
   }
-  selected.items(selection);
-  if (selected.nodes.empty()) fail("--attention-layers: the list is empty; 'none' turns attention off");
+  for (const std::size_t i : selected.nodes)
+    if (const Shape& shape = n.nodes[i].shape; shape.positions() > 1 && shape.channels > most_attention_channels)
+      fail("--attention-layers: node '{}' of {} has {} channels: a map sums at most {} squared codes", n.nodes[i].name,
+           n.display_name, shape.channels, most_attention_channels);
   return selected.nodes;
 }
 

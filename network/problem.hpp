@@ -30,14 +30,15 @@ struct Problem {
   }
 };
 
-/// The sites that a selection names, in network order: items separated by commas, each a name, a kind (kind_name()), a
-/// pattern in which * stands for any characters and ? for one, or "all": those of the description, or all behind a ReLU
-/// where it names none. Kinds and patterns take what stands behind a ReLU. Throws Error for an item that takes none,
-/// the name of a node without a ReLU, a name given twice, a blank, or an empty selection.
+/// The sites that a selection names, in network order: items separated by commas, each a name, else a kind
+/// (kind_name()), a pattern in which * stands for any characters and ? for one, or "all": those of the description, or
+/// all behind a ReLU where it names none. Kinds and patterns take what stands behind a ReLU. An item behind a '-' takes
+/// its own away from those before it. Throws Error for an item that takes none, the name of a node without a ReLU, a
+/// name given twice, a blank, or an empty selection.
 std::vector<std::size_t> select_sites(const Network& network, std::string_view selection);
 
 /// The attention layers that a selection names: "default", those of the description; "none"; or items as in
-/// select_sites(), with its errors.
+/// select_sites(), with its errors and one for a layer of more channels than a map can sum up.
 std::vector<std::size_t> select_attention_layers(const Network& network, std::string_view selection);
 
 /// The problem of these selections, which are those of --sites and --attention-layers.

@@ -1,64 +1,61 @@
 #include "network/readings.hpp"
 
 #include <algorithm>
+#include <map>
+#include <utility>
 
 namespace triseg {
 namespace {
 
-class Readings {
- public:
-  Readings(const Network& n, std::span<const std::size_t> stops) : n_(n), stops_(stops) {}
+/// How a value's codes reach another one: by where its channels begin in it and whether they are other codes there
+/// (not Reading::direct), the least Reading::averaged.
+using Ways = std::map<std::pair<int, bool>, double>;
 
-  /// at: where the channels of the value in question begin in `value`, and what lies before it.
-  void follow(int value, const Reading& at) {
-    for (const std::size_t i : n_.consumers(value)) {
-      const Node& node = n_.nodes[i];
-      if (node.operation == Operation::convolution) {
-        found_.push_back(at);
-        found_.back().node = i;
-        continue;
-      }
-      if (std::find(stops_.begin(), stops_.end(), i) != stops_.end()) continue;
-      int channels_before = 0;
-      for (const int input : node.inputs) {
-        Reading next = at;
-        if (node.operation == Operation::concatenate) next.channel += channels_before;
-        channels_before += n_.shape(input).channels;
-        if (input == value && passes(node, input, next)) follow(static_cast<int>(i), next);
-      }
-    }
-  }
+void add_way(Ways& ways, int channel, bool other_codes, double averaged) {
+  const auto [way, is_new] = ways.try_emplace({channel, other_codes}, averaged);
+  if (!is_new) way->second = std::min(way->second, averaged);
+}
 
-  std::vector<Reading> take() {
-    std::stable_sort(found_.begin(), found_.end(), [](const Reading& a, const Reading& b) { return a.node < b.node; });
-    return std::move(found_);
-  }
-
- private:
-  bool passes(const Node& node, int input, Reading& reading) const {
+/// Adds what a node passes on of its input number `k`, which `before` lead to.
+void pass_on(const Network& n, const Node& node, std::size_t k, const Ways& before, Ways& behind) {
+  int channels_before = 0;
+  for (std::size_t i = 0; i < k; ++i) channels_before += n.shape(node.inputs[i]).channels;
+  for (const auto& [way, averaged] : before) {
+    const auto [channel, other_codes] = way;
     switch (node.operation) {
-      case Operation::maximum:
-      case Operation::concatenate: return true;
+      case Operation::maximum: add_way(behind, channel, other_codes, averaged); break;
+      case Operation::concatenate: add_way(behind, channel + channels_before, other_codes, averaged); break;
       case Operation::average:
-        reading.direct = false;
-        reading.averaged *= double(node.window.height) * node.window.width;
-        return true;
-      case Operation::add: reading.direct = false; return n_.shape(input) == node.shape;
-      default: return false;
+        add_way(behind, channel, true, averaged * double(node.window.height) * node.window.width);
+        break;
+      case Operation::add:
+        if (n.shape(node.inputs[k]) == node.shape) add_way(behind, channel, true, averaged);
+        break;
+      default: break;
     }
   }
-
-  const Network& n_;
-  std::span<const std::size_t> stops_;
-  std::vector<Reading> found_;
-};
+}
 
 }  // namespace
 
 std::vector<Reading> readings(const Network& n, std::size_t value, std::span<const std::size_t> stops) {
-  Readings all(n, stops);
-  all.follow(static_cast<int>(value), {});
-  return all.take();
+  std::map<int, Ways> reached;  // by value
+  add_way(reached[static_cast<int>(value)], 0, false, 1);
+  std::vector<Reading> found;
+  for (std::size_t i = value + 1; i < n.nodes.size(); ++i) {
+    const Node& node = n.nodes[i];
+    Ways behind;
+    for (std::size_t k = 0; k < node.inputs.size(); ++k) {
+      const auto before = reached.find(node.inputs[k]);
+      if (before == reached.end()) continue;
+      if (node.operation != Operation::convolution) pass_on(n, node, k, before->second, behind);
+      else
+        for (const auto& [way, averaged] : before->second) found.push_back({i, way.first, !way.second, averaged});
+    }
+    if (!behind.empty() && std::find(stops.begin(), stops.end(), i) == stops.end())
+      reached.emplace(static_cast<int>(i), std::move(behind));
+  }
+  return found;
 }
 
 }  // namespace triseg

@@ -16,12 +16,13 @@ struct Reading {
   /// True if it takes the codes themselves, through pools of maxima and concatenations alone. Averages and additions
   /// in between make other codes, which errors of the value still reach.
   bool direct = true;
-  double averaged = 1;  ///< codes that become one by averages in between
+  double averaged = 1;  ///< codes that become one by averages in between, on the way that has the fewest
 };
 
 /// The readings of node `value`, in the order of their convolutions: through maximum, concatenate, average and add, and
-/// no further than a node that is one of `stops`. An operand that an addition repeats over a larger plane or more
-/// channels is not followed.
+/// no further than a node that is one of `stops`. Ways that lead to the same channels of a convolution are one reading,
+/// two if one is direct and another is not. An operand that an addition repeats over a larger plane or more channels is
+/// not followed.
 std::vector<Reading> readings(const Network& network, std::size_t value, std::span<const std::size_t> stops);
 
 }  // namespace triseg

@@ -7,8 +7,9 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <limits>
+#include <optional>
 #include <set>
+#include <system_error>
 #include <utility>
 
 namespace triseg {
@@ -16,11 +17,11 @@ namespace {
 
 using Type = TomlEntry::Type;
 
-/// The number of one element, which is an integer.
-int integer_of(const std::string& text) {
-  int number = std::numeric_limits<int>::max();  // of what an int cannot hold: connect() refuses it
-  std::from_chars(text.data(), text.data() + text.size(), number);
-  return text.starts_with('-') ? -1 : number;
+/// The number of one element, which is an integer; nothing where an int cannot hold it.
+std::optional<int> integer_of(const std::string& text) {
+  int number = 0;
+  if (std::from_chars(text.data(), text.data() + text.size(), number).ec != std::errc{}) return std::nullopt;
+  return number;
 }
 
 bool all_of_type(const TomlEntry& entry, Type type) {
@@ -97,7 +98,11 @@ class Table {
     if (!entry) return {};
     if (!all_of_type(*entry, Type::integer) || !sizes.contains(entry->texts.size())) bad(*entry, expected);
     std::vector<int> result;
-    for (const std::string& text : entry->texts) result.push_back(integer_of(text));
+    for (const std::string& text : entry->texts) {
+      const auto number = integer_of(text);
+      if (!number) fail("{}: line {}: key '{}': {} is too large", place_, entry->line, key, text);
+      result.push_back(*number);
+    }
     return result;
   }
 
@@ -154,6 +159,8 @@ class RecipeReader {
   Recipe finish() {
     if (network_.nodes.empty()) fail("{}: expected nodes = [...], a table a node", place_);
     placed(place_, [&] { connect(network_); });
+    if (std::none_of(network_.nodes.begin(), network_.nodes.end(), [](const Node& node) { return node.relu; }))
+      fail("{}: no node has relu = true: a search replaces what is behind a ReLU, and nothing else", place_);
     return {std::move(network_), std::move(training_)};
   }
 

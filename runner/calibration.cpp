@@ -12,6 +12,15 @@ std::vector<SiteData> calibrate(Rollout& rollout, const Problem& problem, const 
   request.candidates.resize(1);  // the teacher
   const auto histograms = rollout.histograms(request);
 
+  std::vector<std::string> dead;
+  for (std::size_t i = 0; i < problem.sites.size(); ++i)
+    if (histograms[i].total() == histograms[i].counts[0]) dead.push_back(problem.site(i).name);
+  if (!dead.empty())
+    fail(
+        "calibration: over {} images no code but 0 comes out of {}: leave {} out by --sites all,-{}, or "
+        "choose more --calib-batches",
+        request.images.size(), fmt::join(dead, ", "), dead.size() == 1 ? "it" : "them", fmt::join(dead, ",-"));
+
   std::vector<SiteData> sites;
   for (std::size_t i = 0; i < problem.sites.size(); ++i) {
     const Node& node = problem.site(i);
@@ -22,9 +31,6 @@ std::vector<SiteData> calibrate(Rollout& rollout, const Problem& problem, const 
     site.scale = problem.model.nodes[problem.sites[i]].output;
     site.histogram = histograms[i];
     if (!(site.scale.scale > 0)) fail("calibration: site {} has no scale in the model file", site.name);
-    if (site.histogram.total() == site.histogram.counts[0])
-      fail("calibration: site {} shows no code but 0 over {} images: its histogram is empty", site.name,
-           request.images.size());
     const int highest = problem.model.nodes[problem.sites[i]].highest;
     if (highest < smallest_tmax)
       fail("calibration: site {} has codes up to {} alone: expected at least {}", site.name, highest, smallest_tmax);

@@ -58,7 +58,7 @@ Inputs InputsCache::load_problem(const ProblemOptions& o, const IterationOptions
     return std::make_shared<const Problem>(make_problem(teacher_.value->network, o.sites, o.attention_layers));
   });
   check_images(o, iteration, repair, data_.value->split_size(Split::search));
-  return {problem_.value, teacher_.value->sha256, data_.value, nullptr};
+  return {problem_.value, teacher_.value->sha256, data_.value, nullptr, {}};
 }
 
 Inputs InputsCache::load(const ProblemOptions& o, const IterationOptions& iteration, const MomentRepairOptions& repair,
@@ -69,11 +69,13 @@ Inputs InputsCache::load(const ProblemOptions& o, const IterationOptions& iterat
     device_started = std::async([&] { start_device(engine.engine, device_of(transport.local_rank())); });
   Inputs inputs = load_problem(o, iteration, repair, transport.rank() == 0);
   const int threads = scoring_threads(engine.threads, transport), device = device_of(transport.local_rank());
-  const std::string key = fmt::format("{}\n{}\n{}\n{}\n{}", problem_.key, name_of(engine_names(), engine.engine),
+  inputs.engine = choose_engine(engine.engine, *problem_.value);
+  const std::string key = fmt::format("{}\n{}\n{}\n{}\n{}", problem_.key, name_of(engine_names(), inputs.engine.kind),
                                       device, threads, o.temperature);
   keep_or(scorer_, key, [&] {
-    auto scorer = std::make_unique<Scorer>(
-        *problem_.value, *data_.value, engine_factory(engine.engine, *problem_.value, device), threads, o.temperature);
+    auto scorer =
+        std::make_unique<Scorer>(*problem_.value, *data_.value,
+                                 engine_factory(inputs.engine.kind, *problem_.value, device), threads, o.temperature);
     // It refers to both, also when a later run has put others in their place here.
     return std::shared_ptr<Scorer>(scorer.release(),
                                    [problem = problem_.value, data = data_.value](Scorer* s) { delete s; });

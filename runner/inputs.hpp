@@ -7,6 +7,7 @@
 #include "runner/given_start.hpp"
 #include "runner/ranks/transport.hpp"
 #include "runner/options/search_options.hpp"
+#include "worker/engines/engines.hpp"
 #include "worker/scorer.hpp"
 
 #include <memory>
@@ -19,6 +20,7 @@ struct Inputs {
   std::string model_sha256;  ///< of the teacher's file
   std::shared_ptr<const DataSet> data;
   std::shared_ptr<Scorer> scorer;  ///< refers to problem and data; its engine has passed its self-test
+  EngineChoice engine{};           ///< the scorer's
   int threads = 1;
   std::shared_ptr<const GivenStart> start{};  ///< that of --start, or null
 };

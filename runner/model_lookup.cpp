@@ -2,6 +2,7 @@
 
 #include "core/error.hpp"
 #include "network/recipes.hpp"
+#include "runner/options/command_line.hpp"
 #include "runner/options/search_options.hpp"
 #include "runner/options/shipped_files.hpp"
 
@@ -46,8 +47,8 @@ std::string described(const DataSet& data) {
 
 /// The command that makes a teacher for these images, for messages.
 std::string how_to_train(const std::string& model, Scheme backend, const DataSet& data) {
-  return fmt::format("train one (triseg train --model {} --data {} --backend {})", model, data.source,
-                     scheme_name(backend));
+  return fmt::format("train one (triseg train --model {} --data {} --backend {})", shell_word(model),
+                     shell_word(data.source), scheme_name(backend));
 }
 
 ModelFile find_model(const std::string& explicit_path, const std::string& model, Scheme backend, const DataSet& data) {

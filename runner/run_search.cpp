@@ -44,6 +44,7 @@ void announce(const Problem& problem, const RunData& run, const Inputs& inputs) 
   if (!run.attention_layers.empty())
     spdlog::info("Attention Transfer: {} ({})", counted(run.attention_layers.size(), "layer"),
                  fmt::join(run.attention_layers, ", "));
+  for (const std::string& line : inputs.engine.passed_over) spdlog::info("{}", line);
   spdlog::info("Engine {}: {}; transport {}: {} x {}", run.engine, inputs.scorer->engine_description(), run.transport,
                counted(run.ranks, "rank"), counted(run.threads_per_rank, "thread"));
   if (const int tasks = launched_tasks(); run.transport == "local" && tasks > 1)

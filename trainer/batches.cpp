@@ -98,6 +98,14 @@ std::vector<std::uint32_t> epoch_order(std::uint64_t seed, int epoch, std::size_
   return order;
 }
 
+std::vector<std::size_t> batch_sizes(std::size_t n, std::size_t batch, bool joins) {
+  std::vector<std::size_t> sizes(n / batch, batch);
+  const std::size_t rest = n % batch;
+  if (rest == 1 && joins && !sizes.empty()) ++sizes.back();
+  else if (rest > 0) sizes.push_back(rest);
+  return sizes;
+}
+
 void training_batch(const PixelSet& set, std::span<const std::uint32_t> indices, const Augmentation& augmentation,
                     std::uint64_t seed, int epoch, std::span<std::uint8_t> pixels, std::span<std::uint16_t> labels) {
   const std::size_t plane = set.shape.positions(), size = set.image_size();

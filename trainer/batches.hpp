@@ -46,6 +46,10 @@ struct Augmentation {
 /// The order in which an epoch visits n images.
 std::vector<std::uint32_t> epoch_order(std::uint64_t seed, int epoch, std::size_t n);
 
+/// The sizes of an epoch's batches of n images: `batch` each, and the rest; with `joins` a rest of one image, whose
+/// statistics are none, belongs to the batch before it.
+std::vector<std::size_t> batch_sizes(std::size_t n, std::size_t batch, bool joins);
+
 /// Some images of the set, augmented as (seed, epoch, image) says. The last images of an epoch may make a smaller
 /// batch. pixels: (indices, channels, height, width), labels: (indices).
 void training_batch(const PixelSet& set, std::span<const std::uint32_t> indices, const Augmentation& augmentation,

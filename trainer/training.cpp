@@ -25,6 +25,13 @@ TrainingTensors without_momentum(TrainingTensors tensors) {
   return tensors;
 }
 
+/// True if a batch normalization has one value an image, so that a batch of one image has no variance.
+bool normalizes_single_values(const Recipe& recipe) {
+  for (std::size_t i = 0; i < recipe.training.size(); ++i)
+    if (recipe.training[i].batch_norm && recipe.network.nodes[i].shape.positions() == 1) return true;
+  return false;
+}
+
 class Run {
  public:
   Run(const Recipe& recipe, const DataSet& data, const TrainingOptions& options, const std::filesystem::path& path,
@@ -112,7 +119,9 @@ class Run {
 
   /// Nothing if it was stopped before its last step. Throws Error if the training dies.
   std::optional<EpochRecord> steps_and_validation(int number, int total) {
-    const std::size_t n = training_.size(), batch = options_.batch_size, steps = (n + batch - 1) / batch;
+    const std::size_t n = training_.size();
+    const auto sizes = batch_sizes(n, options_.batch_size, normalizes_single_values(recipe_));
+    const std::size_t steps = sizes.size();
     const auto order = epoch_order(options_.seed, number, n);
     std::vector<std::uint8_t> pixels;
     std::vector<std::uint16_t> labels;
@@ -120,7 +129,7 @@ class Run {
     const bool quantized = number > options_.epochs;
     double sum = 0;
     for (std::size_t step = 0, done = 0; step < steps; ++step) {
-      const std::size_t size = std::min(batch, n - done);
+      const std::size_t size = sizes[step];
       pixels.resize(size * training_.image_size());
       labels.resize(size);
       training_batch(training_, std::span(order).subspan(done, size), options_.augmentation, options_.seed, number,
@@ -199,7 +208,8 @@ void check(const TrainingOptions& options, const Network& network, const DataSet
   check(options);
   const int side = std::min(network.input.height, network.input.width);
   if (options.augmentation.shift >= side)
-    fail("--shift: expected a whole number from 0 to {}, found '{}'", side - 1, options.augmentation.shift);
+    fail("--shift {}: expected at most {}, for {} takes images of {} x {}", options.augmentation.shift, side - 1,
+         network.display_name, network.input.height, network.input.width);
   check_fit(network, data);
   if (std::size_t(options.batch_size) > data.split_size(Split::search))
     fail("--batch-size {} is more than the {} training images of {}", options.batch_size,

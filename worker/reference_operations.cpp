@@ -181,6 +181,16 @@ ReferenceOutput reference_node(const QuantizedNetwork& network, std::size_t node
   return {{}, constant(operands)};
 }
 
+double self_test_share(const Network& network) {
+  constexpr double macs = 1 << 24;
+  double work = 0;
+  for (const Node& node : network.nodes)
+    work += node.operation == Operation::convolution
+                ? network.macs(node)
+                : double(node.shape.size()) * node.window.height * node.window.width;
+  return std::min(1.0, macs / work);
+}
+
 std::vector<int> some_of(int count, int most) {
   std::vector<int> numbers(std::min(count, std::max(most, 4)));
   for (std::size_t i = 0; i < numbers.size(); ++i)

@@ -27,6 +27,9 @@ ReferenceOutput reference_node(const QuantizedNetwork& network, std::size_t node
                                std::span<const std::span<const std::uint8_t>> inputs, const Requantization& used,
                                std::span<const int> positions);
 
+/// The share of a network's positions that a self-test compares with the reference, which takes a fraction of a second.
+double self_test_share(const Network& network);
+
 /// Numbers of `count` things of which at most `most` (at least 4) are wanted: 0 .. count - 1, or so many of them,
 /// evenly spread, the first and the last among them.
 std::vector<int> some_of(int count, int most);

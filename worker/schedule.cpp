@@ -165,21 +165,25 @@ Arena place(std::span<const Buffer> buffers, std::span<const std::size_t> sizes,
   std::vector<std::size_t> order(buffers.size());
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return sizes[a] > sizes[b]; });
+  std::size_t tasks = 0;
+  for (const Buffer& buffer : buffers) tasks = std::max(tasks, buffer.last + 1);
+  std::vector<std::vector<std::size_t>> used(tasks), begun(tasks);  // (tasks): placed buffers that one needs, begins
   Arena arena{std::vector<std::size_t>(buffers.size()), 0};
-  std::vector<std::size_t> placed;  // by offset
   for (const std::size_t i : order) {
+    const auto [first, last] = std::pair(buffers[i].first, buffers[i].last);
+    std::vector<std::size_t> others = used[first];  // all that overlap in time
+    for (std::size_t t = first + 1; t <= last; ++t) others.insert(others.end(), begun[t].begin(), begun[t].end());
+    std::sort(others.begin(), others.end(),
+              [&](std::size_t a, std::size_t b) { return arena.offsets[a] < arena.offsets[b]; });
     std::size_t offset = 0;
-    for (const std::size_t other : placed) {
-      const bool together = buffers[i].first <= buffers[other].last && buffers[other].first <= buffers[i].last;
-      if (!together) continue;
+    for (const std::size_t other : others) {
       if (offset + rounded(i) <= arena.offsets[other]) break;
       offset = std::max(offset, arena.offsets[other] + rounded(other));
     }
     arena.offsets[i] = offset;
     arena.size = std::max(arena.size, offset + rounded(i));
-    placed.insert(std::upper_bound(placed.begin(), placed.end(), offset,
-                                   [&](std::size_t at, std::size_t p) { return at < arena.offsets[p]; }),
-                  i);
+    for (std::size_t t = first; t <= last; ++t) used[t].push_back(i);
+    begun[first].push_back(i);
   }
   return arena;
 }

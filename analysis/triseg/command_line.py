@@ -15,14 +15,15 @@ class _OutputError(Exception):
 
 
 class _Spelled:
-    """A stream that spells out control characters but line feeds, as \\x1b: what a file is named or holds must not
-    steer a terminal."""
+    """A stream that spells out control characters but line feeds, as \\x1b, and those that turn the direction of
+    writing: what a file is named or holds must not steer a terminal."""
 
     def __init__(self, stream):
         self.stream = stream
 
     def write(self, text):
-        return self.stream.write(re.sub(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", lambda c: f"\\x{ord(c[0]):02x}", text))
+        hidden = r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+        return self.stream.write(re.sub(hidden, lambda c: f"\\x{ord(c[0]):02x}", text))
 
     def flush(self):
         self.stream.flush()

@@ -163,7 +163,11 @@ void visit_network(Archive& a, Network& n) {
     std::vector<std::int32_t> column;
     for (Node& node : n.nodes) column.push_back(access(node));
     a.dataset(fmt::format("/network/nodes/{}", name), column, {n.nodes.size()});
-    for (std::size_t i = 0; i < column.size(); ++i) access(n.nodes[i]) = column[i];
+    for (std::size_t i = 0; i < column.size(); ++i) {
+      access(n.nodes[i]) = column[i];
+      if (access(n.nodes[i]) != column[i])
+        fail("/network/nodes/{}: node {}: expected 0 or 1, found {}", name, n.nodes[i].name, column[i]);
+    }
   });
 }
 

@@ -173,8 +173,10 @@ NetworkCost network_cost(const Network& network, std::span<const SiteData> sites
   cost.coverage = covered / all_activations(network, nodes);
   cost.entropy_bits /= site_activations;
   cost.coded_bits /= site_activations;
-  cost.skipped /= cost.multiplications;
-  cost.constant /= cost.multiplications;
+  if (cost.multiplications > 0) {
+    cost.skipped /= cost.multiplications;
+    cost.constant /= cost.multiplications;
+  }
   return cost;
 }
 

@@ -1,6 +1,7 @@
 #include "learner/judging/pareto.hpp"
 
 #include "core/error.hpp"
+#include "core/text.hpp"
 #include "learner/judging/cost_model.hpp"
 #include "learner/judging/selection.hpp"
 #include "learner/judging/shares.hpp"
@@ -38,7 +39,7 @@ std::vector<Objectives> objectives_of(const RunData& run) {
 std::string pareto_csv(const RunData& run) {
   const std::vector<Objectives> objectives = objectives_of(run);
   std::string csv = "top_index,origin,episode,coverage,passed,validation_kd,validation_accuracy,energy_pj";
-  for (const SiteData& site : run.sites) csv += "," + site.name;
+  for (const SiteData& site : run.sites) csv.append(",").append(csv_cell(site.name));
   csv += "\n";
   for (const std::size_t row : non_dominated(objectives)) {
     const Candidate& c = run.top[row];

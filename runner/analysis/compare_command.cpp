@@ -115,7 +115,9 @@ std::vector<std::array<std::string, 3>> differing(const Texts& a, const Texts& b
   return rows;
 }
 
-void print_rows(const std::vector<std::array<std::string, 3>>& rows) {
+void print_rows(std::vector<std::array<std::string, 3>> rows) {
+  for (auto& row : rows)
+    for (std::string& cell : row) cell = printable(cell);
   std::array<std::size_t, 2> width{};
   for (const auto& row : rows)
     for (std::size_t i = 0; i < 2; ++i) width[i] = std::max(width[i], row[i].size());
@@ -173,7 +175,7 @@ bool print_recorded(const Side& a, const Side& b) {
     const auto other = others.find(name);
     if (other == others.end() || other->second == value || name.ends_with("mcnemar_p")) continue;
     if (!std::exchange(any, true)) fmt::print("\nrecorded in the files, where they differ (A, B, B - A)\n");
-    fmt::print("  {:<36}{:>16.8g}{:>16.8g}{:>16.8g}\n", name, value, other->second, other->second - value);
+    fmt::print("  {:<36}{:>16.8g}{:>16.8g}{:>16.8g}\n", printable(name), value, other->second, other->second - value);
   }
   return any;
 }

@@ -89,7 +89,7 @@ void print_table(const SensitivityOptions& o, const ResultStudent& student, cons
   fmt::print("{} on {} {} images, repair {}; KD [nats] and accuracy drop [points] with 95 % intervals\n",
              student.problem.network().display_name, found.all.images, o.split,
              name_of(repair_modes, o.repair.mode.value_or(RepairMode::none)));
-  constexpr auto row = "{:<10}{:>20}{:>22}{:>20}{:>22}{:>21}\n";
+  constexpr auto row = "{:<10} {:>20} {:>22} {:>20} {:>22} {:>21}\n";
   fmt::print(row, "staircase", "KD of it alone", "drop of it alone", "KD without it", "drop without it",
              "saved without it");
   fmt::print(row, "all", kd(found.kd), drop(found.all), "", "", "");

@@ -83,12 +83,12 @@ void show_result(const std::string& path) {
   const auto json = nlohmann::ordered_json::parse(file.text());
   const std::string model = file.origin().model.value_or("");
   const auto all_codes = file.named_codes();  // before anything is printed: it may be no result
-  fmt::print("result: {}{}{}, repair {}\n", model.empty() ? "a network that it does not name" : model,
+  fmt::print("result: {}{}{}, repair {}\n", model.empty() ? "a network that it does not name" : printable(model),
              file.origin().data ? " on " + printable(*file.origin().data) : "",
              json.contains("selection") && json["selection"].is_string()
                  ? "; " + printable(json["selection"].get<std::string>())
                  : "",
-             json.value(Pointer("/repair/mode"), "none"));
+             printable(json.value(Pointer("/repair/mode"), "none")));
   print_codes_header();
   for (const auto& [site, codes] : all_codes) {
     const int shown = shown_codes(codes);

@@ -155,7 +155,8 @@ void declare_problem(CLI::App& app, ProblemOptions& o) {
   app.add_option("--teacher", o.teacher, "Model file (default: that shipped for model, data and backend)")
       ->group(changes_results)
       ->check(path_text("a model file"));
-  results(app, "--sites", o.sites, "Sites: all, or names, kinds (conv, fc, add) and patterns (conv*)")
+  results(app, "--sites", o.sites,
+          "Sites: all, or names, else kinds (conv, fc, add) and patterns (conv*); -conv1 takes one away")
       ->check(offers({"all", "conv"}))
       ->type_name(list_type);
   results(app, "--kd-T", o.temperature, "Temperature of the distillation term")

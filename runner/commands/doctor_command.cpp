@@ -117,9 +117,10 @@ void check_gpus(const std::vector<RankRow>& rows, bool in_use, Report& report) {
   report.ok("GPUs", "one per rank");
 }
 
-/// Why --engine auto stands for `engine` on this rank.
-std::string why_auto(EngineKind engine) {
-  if (engine == EngineKind::cuda) return "a GPU is there";
+/// Why --engine auto stands for an engine on this rank.
+std::string why_auto(const EngineChoice& engine) {
+  if (!engine.passed_over.empty()) return fmt::format("{}", fmt::join(engine.passed_over, "; "));
+  if (engine.kind == EngineKind::cuda) return "a GPU is there";
   if (name_of(engine_names(), EngineKind::cuda).empty()) return "this build has no cuda engine";
   if (!devices().empty()) return "no GPU here runs this build's cuda engine";
   if (const std::string problem = device_problem(); !problem.empty()) return "no CUDA device found: " + problem;
@@ -127,11 +128,13 @@ std::string why_auto(EngineKind engine) {
 }
 
 /// Loads what a search would and tries the engine, whose errors begin with "engine NAME: ".
-void check_inputs(Transport& transport, const DescribeOptions& describe, SearchOptions& o, EngineKind engine,
-                  Inputs& inputs, RunData& run, Report& report) {
-  const std::string_view name = name_of(engine_names(), engine);
-  const std::string chosen =
-      o.engine.engine == EngineKind::automatic ? fmt::format(" (auto: {})", why_auto(engine)) : "";
+void check_inputs(Transport& transport, const DescribeOptions& describe, SearchOptions& o, Inputs& inputs, RunData& run,
+                  Report& report) {
+  inputs.engine.kind = resolve_engine(o.engine.engine);
+  const auto named = [&](const EngineChoice& engine) {
+    return fmt::format("{}{}", name_of(engine_names(), engine.kind),
+                       o.engine.engine == EngineKind::automatic ? fmt::format(" (auto: {})", why_auto(engine)) : "");
+  };
   try {
     InputsCache cache;
     inputs = load_agreed_inputs(transport, o, describe, run, cache);
@@ -140,13 +143,13 @@ void check_inputs(Transport& transport, const DescribeOptions& describe, SearchO
     const std::string_view message = error.what();
     if (message.starts_with(of_engine)) return report.problem("engine", message.substr(of_engine.size()));
     report.problem("inputs", message);
-    return report.warning("engine", fmt::format("{}{}: not tried", name, chosen));
+    return report.warning("engine", fmt::format("{}: not tried", named(inputs.engine)));
   }
   report.ok("inputs", fmt::format("{} on {} with {}: loaded and fitting, the same on all ranks", run.network.name,
                                   o.problem.data, run.backend));
-  report.ok("engine", fmt::format("{}{}: {}, {} a rank{}", name, chosen, inputs.scorer->engine_description(),
+  report.ok("engine", fmt::format("{}: {}, {} a rank{}", named(inputs.engine), inputs.scorer->engine_description(),
                                   counted(inputs.threads, "thread"),
-                                  engine == EngineKind::reference ? "" : "; self-test passed"));
+                                  inputs.engine.kind == EngineKind::reference ? "" : "; self-test passed"));
 }
 
 /// Runs a check that ranks make together; its error becomes a problem.
@@ -161,7 +164,6 @@ void check(Transport& transport, Report& report, std::string_view what, std::str
 }
 
 int examine(Transport& transport, const DescribeOptions& describe, SearchOptions& o, Report& report) {
-  const EngineKind engine = resolve_engine(o.engine.engine);
   const auto rows = gather_rows(transport);
   for (std::size_t r = 0; r < rows.size(); ++r)
     fmt::print("rank {}: host {}, {}\n", r, rows[r].host, rows[r].gpu.empty() ? "no GPU" : rows[r].gpu);
@@ -171,7 +173,6 @@ int examine(Transport& transport, const DescribeOptions& describe, SearchOptions
                      : transport.size() == 1 && launched_tasks() > 1
                          ? fmt::format("one for itself, of {} started", launched_tasks())
                          : fmt::format("{} started, {} joined", launched_tasks(), transport.size()));
-  if (transport.rank() == 0) check_gpus(rows, engine == EngineKind::cuda, report);
   const auto libraries = loaded_libraries("libnccl.so");
   if (!nccl_in_this_build()) report.ok("NCCL", "not in this build");
   else if (libraries.size() > 1)
@@ -181,7 +182,8 @@ int examine(Transport& transport, const DescribeOptions& describe, SearchOptions
 
   Inputs inputs;
   RunData run;
-  check_inputs(transport, describe, o, engine, inputs, run, report);
+  check_inputs(transport, describe, o, inputs, run, report);
+  if (transport.rank() == 0) check_gpus(rows, inputs.engine.kind == EngineKind::cuda, report);
   check(transport, report, "output",
         fmt::format("{}: writes, syncs and renames files; the place is free or this run's", o.output.out), [&] {
           if (transport.rank() != 0) return;

@@ -40,8 +40,8 @@ struct Evaluated {
 
 void print_table(const EvaluateOptions& o, const Evaluated& e) {
   const Problem& problem = e.student.problem;
-  fmt::print("{} on {} ({}), teacher {}, split {}\n", problem.network().display_name, o.student.data,
-             scheme_name(problem.model.scheme), e.student.model_path.string(), o.split);
+  fmt::print("{} on {} ({}), teacher {}, split {}\n", problem.network().display_name, printable(o.student.data),
+             scheme_name(problem.model.scheme), printable(e.student.model_path.string()), o.split);
   fmt::print("{:<10}{:>6}{:>6}{:>6}{:>6}{:>6}   share of activations [%]: zero, v1, v2, passed through\n", "site", "t1",
              "v1", "t2", "v2", "tmax");
   for (std::size_t i = 0; i < problem.sites.size(); ++i) {
@@ -52,7 +52,7 @@ void print_table(const EvaluateOptions& o, const Evaluated& e) {
   }
   fmt::print("{}", accuracy_lines(e.score, o.split));
   fmt::print("KD {:.6f}, attention {:.6f}, repair {}\n", e.score.mean_kd(), e.score.mean_attention(),
-             e.student.repair.mode);
+             printable(e.student.repair.mode));
 }
 
 void print_json(const EvaluateOptions& o, const Evaluated& e) {

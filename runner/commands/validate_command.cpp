@@ -1,5 +1,6 @@
 // triseg validate: does a run file keep to the schema, and does a file of images hold what its digest says?
 #include "core/error.hpp"
+#include "core/text.hpp"
 #include "data/dataset_readers.hpp"
 #include "learner/files/run_file.hpp"
 #include "learner/files/run_schema.hpp"
@@ -31,8 +32,8 @@ int run_validate(const ValidateOptions& options) {
   bool valid = true;
   for (const std::string& file : options.files) {
     const auto violations = is_hdf5_data_file(file) ? hdf5_data_violations(file) : validate_run(file);
-    for (const std::string& violation : violations) fmt::print("{}: {}\n", file, violation);
-    if (violations.empty()) fmt::print("{}: valid\n", file);
+    for (const std::string& violation : violations) fmt::print("{}: {}\n", printable(file), printable(violation));
+    if (violations.empty()) fmt::print("{}: valid\n", printable(file));
     valid = valid && violations.empty();
   }
   return valid ? 0 : 1;

@@ -81,7 +81,8 @@ int run_import(const ImportCommand& command) {
   provenance.command_line = command_line();
   save_model(command.out, model, provenance);
   if (any)
-    spdlog::info("{} written. Search it with: triseg search --teacher {} --data FOLDER", command.out, command.out);
+    spdlog::info("{} written. Search it with: triseg search --teacher {} --data FOLDER", command.out,
+                 shell_word(command.out));
   else spdlog::warn("{} written. It has no value behind a ReLU, which a search could approximate", command.out);
   return 0;
 }

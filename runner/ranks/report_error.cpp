@@ -1,5 +1,6 @@
 #include "runner/ranks/report_error.hpp"
 
+#include "core/error.hpp"
 #include "core/terminal.hpp"
 #include "core/text.hpp"
 
@@ -30,7 +31,9 @@ std::string message_of(const std::exception& error) {
     return fmt::format("{}: {}", files->path1().string(), files->code().message());
   if (dynamic_cast<const std::bad_alloc*>(&error) || dynamic_cast<const std::length_error*>(&error))
     return "out of memory: less is held at once with a smaller --batch-size, fewer --threads or a smaller data set";
-  return error.what();
+  const std::string_view message = error.what();
+  if (dynamic_cast<const Error*>(&error)) return std::string(message);
+  return std::string(message.substr(0, message.find('\n')));  // behind it libraries describe their own insides
 }
 
 void report_shared_error(std::string_view message) {

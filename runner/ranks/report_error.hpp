@@ -8,7 +8,7 @@
 namespace triseg {
 
 /// What an exception says, with a subject where the library that threw it names none: "PATH: File name too long", "out
-/// of memory: ...".
+/// of memory: ...". Of an exception that is no Error the first line.
 std::string message_of(const std::exception& error);
 
 /// "triseg: error: MESSAGE" on stderr: one line, its line breaks turned into blanks, other control characters spelled

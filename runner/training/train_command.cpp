@@ -108,14 +108,13 @@ void report_bounds(const QuantizedNetwork& network) {
     const double share = double(accumulator_bound(network, i)) / exact;
     const std::string& name = network.network.nodes[i].name;
     if (share < 1) spdlog::info("Accumulators of {} reach at most {:.3f} of 2^24", name, share);
-    else
-      spdlog::warn("Accumulators of {} can reach {:.3f} of 2^24: float32 engines must split this layer", name, share);
+    else spdlog::warn("Accumulators of {} can reach {:.3f} of 2^24, beyond what float32 sums exactly", name, share);
   }
 }
 
 void say_how_to_search(const TrainOptions& o, const Network& network) {
-  spdlog::info("Search it with: triseg search --model {} --data {}{} --teacher {}", network.name, o.data,
-               o.training.scheme == Scheme::qnnpack ? " --backend qnnpack" : "", o.out);
+  spdlog::info("Search it with: triseg search --model {} --data {}{} --teacher {}", shell_word(network.name),
+               shell_word(o.data), o.training.scheme == Scheme::qnnpack ? " --backend qnnpack" : "", shell_word(o.out));
 }
 
 /// The listener that keeps the terminal or the log informed. One progress display an epoch, over all images of the run.

@@ -38,6 +38,18 @@ TEST(Printable, SpellsOutWhatMovesTheCursor) {
   EXPECT_EQ(printable("\xc2"), "\\xc2");
 }
 
+TEST(Printable, SpellsOutWhatTurnsTheDirectionOfWriting) {
+  EXPECT_EQ(printable("a\u202eb\u2066c\u2028d\u061ce\u200ff"),
+            "a\\xe2\\x80\\xaeb\\xe2\\x81\\xa6c\\xe2\\x80\\xa8d\\xd8\\x9ce\\xe2\\x80\\x8ff");
+  EXPECT_EQ(printable("\u00e9 \u2026 \u20ac \u4e2d \u2070"), "\u00e9 \u2026 \u20ac \u4e2d \u2070");
+}
+
+TEST(CsvCell, IsQuotedWhereItHasTo) {
+  EXPECT_EQ(csv_cell("a b'c"), "a b'c");
+  EXPECT_EQ(csv_cell("\"a"), "\"\"\"a\"");
+  EXPECT_EQ(csv_cell("a,b\n"), "\"a,b\n\"");
+}
+
 TEST(Counted, TellsOneFromSeveral) {
   EXPECT_EQ(counted(0, "rank"), "0 ranks");
   EXPECT_EQ(counted(1, "rank"), "1 rank");

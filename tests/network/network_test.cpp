@@ -290,7 +290,7 @@ TEST(Connect, RefusesOperandsThatDoNotFit) {
               HasSubstr("node sum: operands of 4 x 5 x 3 and 3 x 5 x 3: expected each size equal, or 1"));
   EXPECT_THAT(error_after([](Network& n) { n.nodes[3].window.height = 2; }),
               HasSubstr("node both: concatenates planes of 4 x 3 and 5 x 3"));
-  EXPECT_THAT(error_after([](Network& n) { n.nodes[2].inputs = {0}; }), HasSubstr("a add node has 1 inputs"));
+  EXPECT_THAT(error_after([](Network& n) { n.nodes[2].inputs = {0}; }), HasSubstr("an add node has 1 inputs"));
   EXPECT_THAT(error_after([](Network& n) { n.nodes[4].inputs = {}; }), HasSubstr("a concatenate node has no input"));
   EXPECT_THAT(error_after([](Network& n) { n.nodes[8].shape.channels = 9; }), HasSubstr("node shifted: operands"));
 }
@@ -356,6 +356,7 @@ TEST(SelectSites, KeepsWhatIsNamed) {
   EXPECT_THAT(selected("*v?,conv4"), ElementsAre("conv1", "conv2", "conv3", "conv4", "conv5"));
   EXPECT_THAT(selected("c*o*1,fc2"), ElementsAre("conv1", "fc2"));
   EXPECT_THAT(selected("*"), testing::SizeIs(7));
+  EXPECT_THAT(selected("all,-conv,conv2,-fc1"), ElementsAre("conv2", "fc2"));
 }
 
 TEST(SelectSites, TakesWhatStandsBehindAReluInAGraph) {
@@ -387,12 +388,30 @@ TEST(SelectSites, RefusesWhatIsNoSite) {
   EXPECT_THAT(text("conv1,,conv2"), HasSubstr("has no node ''"));
   EXPECT_THAT(text("x*"), HasSubstr("has no node behind a ReLU that matches 'x*'"));
   EXPECT_THAT(text("Conv1"), HasSubstr("Conv1"));
+  EXPECT_THAT(text("all,-conv7"), HasSubstr("has no node 'conv7'"));
+  EXPECT_THAT(text("conv,-conv*"), HasSubstr("selects no site"));
+  EXPECT_LT(text(std::string(100'000, 'x')).size(), 200u);
   EXPECT_THAT(text("conv7"), testing::EndsWith("expected names from conv1, conv2, conv3, conv4, conv5, fc1, fc2"));
   Network without = make_recipe("alexnet").network;
   for (Node& node : without.nodes) node.relu = false;
   EXPECT_THAT(error_of([&] { select_sites(without, "all"); }), HasSubstr("train it with ReLUs"));
   for (const std::string_view blank : {"conv1, conv2", "conv1,", " conv1"})
     EXPECT_THAT(text(blank), HasSubstr("expected names separated by commas, without blanks"));
+}
+
+TEST(SelectAttentionLayers, RefusesMapsThatLeave32Bits) {
+  Network n;
+  n.name = n.display_name = "wide";
+  n.input = {1, 1, 2};
+  append_layer(n, {.name = "plane", .in_channels = 1, .out_channels = 66'052});
+  append_layer(n, {.name = "features", .in_channels = 66'052, .out_channels = 66'052});
+  n.nodes[1].window.width = 2;
+  connect_node(n, 1);
+  append_layer(n, {.name = "logits", .in_channels = 66'052, .out_channels = 10, .relu = false});
+  connect(n);
+  EXPECT_THAT(error_of([&] { select_attention_layers(n, "all"); }),
+              HasSubstr("node 'plane' of wide has 66052 channels: a map sums at most 66051 squared codes"));
+  EXPECT_THAT(names(n, select_attention_layers(n, "features")), ElementsAre("features")) << "a position per channel";
 }
 
 TEST(SelectAttentionLayers, KeepsOrReplaces) {

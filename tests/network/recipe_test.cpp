@@ -105,9 +105,11 @@ TEST(RecipeFile, ErrorsNameThePlace) {
   EXPECT_THAT(of_node("channels = \"many\", kernel = 1"), HasSubstr("or \"classes\", found the text 'many'"));
   EXPECT_THAT(of_node("channels = 3, kernel = 1, relu = 1"), HasSubstr("key 'relu': expected true or false, found"));
   EXPECT_THAT(of_node("channels = 3, kernel = 1, dropout = 1"), HasSubstr("key 'dropout': expected a number of at"));
-  EXPECT_THAT(of_node("channels = 99999999999999, kernel = 1"), HasSubstr("line 3: network small: node x: "));
+  EXPECT_THAT(of_node("channels = 99999999999999, kernel = 1"),
+              HasSubstr("line 3: key 'channels': 99999999999999 is too"));
+  EXPECT_THAT(of_node("channels = -5, kernel = 1"), HasSubstr("node x: -5 output channels"));
   EXPECT_THAT(of_node("channels = 3, kernel = 33"), HasSubstr("line 3: network small: node x: a window of 33 x 33"));
-  EXPECT_THAT(of_node("op = \"add\""), HasSubstr("line 3: network small: node x: a add node has 1 inputs"));
+  EXPECT_THAT(of_node("op = \"add\""), HasSubstr("line 3: network small: node x: an add node has 1 inputs"));
   EXPECT_THAT(of_node("inputs = \"y\", channels = 3, kernel = 1"), HasSubstr("no node before it is called 'y'"));
   EXPECT_THAT(of_node("inputs = [], channels = 3, kernel = 1"), HasSubstr("expected an input"));
   EXPECT_THAT(of_node("op = \"maximum\", relu = true"), HasSubstr("a maximum has no ReLU: put it on the node before"));
@@ -115,6 +117,12 @@ TEST(RecipeFile, ErrorsNameThePlace) {
   EXPECT_THAT(error("{name = \"image\", channels = 3, kernel = 1},\n"), HasSubstr("this one is the image's"));
   EXPECT_THAT(error(plain, "attention = [\"conv9\"]\n"), HasSubstr("my.toml: default attention layers: small has no"));
   EXPECT_THAT(error("{name = \"fc\", op = \"fc\", channels = 3},\n"), HasSubstr("makes 3 logits for 10 classes"));
+  EXPECT_THAT(error(fc), HasSubstr("my.toml: no node has relu = true"));
+  EXPECT_THAT(error("{name = \"conv 1\", channels = 3, kernel = 1},\n"), HasSubstr("node name 'conv 1': expected"));
+  const auto shown = [&](const std::string& name) { return error(plain, "display_name = \"" + name + "\"\n"); };
+  for (const char* hidden : {"\\u001b[2J", "\\u009b2J", "\\u202e", "\\u2066", "\\u2028"})
+    EXPECT_THAT(shown(hidden), HasSubstr("network small: display name '\\x")) << hidden;
+  EXPECT_THAT(shown(std::string(201, 'a')), HasSubstr("expected at most 200 bytes, found 201"));
   EXPECT_THAT(error(""), HasSubstr("my.toml"));
   EXPECT_THAT(error_of([] { parse_recipe("nodes = 3\n", "my.toml"); }), HasSubstr("expected a list of tables"));
   EXPECT_THAT(error_of([] { parse_recipe("name = \"x\"\n", "my.toml"); }), HasSubstr("expected nodes = [...]"));

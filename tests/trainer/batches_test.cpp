@@ -46,6 +46,17 @@ TEST(Batches, EpochOrderIsAPermutationOfItsOwn) {
   EXPECT_NE(first, epoch_order(2, 1, 1000));
 }
 
+TEST(Batches, ARestOfOneImageJoinsTheBatchBeforeItWhereAsked) {
+  using Sizes = std::vector<std::size_t>;
+  for (const bool joins : {false, true}) {
+    EXPECT_EQ(batch_sizes(8, 4, joins), (Sizes{4, 4}));
+    EXPECT_EQ(batch_sizes(10, 4, joins), (Sizes{4, 4, 2}));
+    EXPECT_EQ(batch_sizes(1, 4, joins), (Sizes{1}));
+  }
+  EXPECT_EQ(batch_sizes(9, 4, false), (Sizes{4, 4, 1}));
+  EXPECT_EQ(batch_sizes(9, 4, true), (Sizes{4, 5}));
+}
+
 TEST(Batches, EveryImageIsMovedAndMirroredAndKeepsItsLabel) {
   const PixelSet set = numbered(2000);
   std::vector<std::uint32_t> indices(set.size());

@@ -1,6 +1,7 @@
 #include "trainer/training.hpp"
 
 #include "core/error.hpp"
+#include "network/recipe_file.hpp"
 #include "tests/error_of.hpp"
 #include "tests/trainer/small_shapes.hpp"
 
@@ -100,6 +101,22 @@ TEST(Training, AnotherSeedGivesAnotherNetwork) {
   options.seed = 2;
   const TrainingResult second = train(recipe, data, options, folder / "2", {}).value();
   EXPECT_FALSE(equal(first.network, second.network));
+  std::filesystem::remove_all(folder);
+}
+
+TEST(Training, NormalizesNoBatchOfOneValue) {
+  const auto folder = scratch_folder("one_value");
+  const DataSet data = small_shapes(60, 10);
+  const Recipe recipe = parse_recipe(
+      "name = \"bn\"\ninput = [3, 32, 32]\nnodes = [{name = \"c\", op = \"fc\", channels = 8, batch_norm = true, "
+      "relu = true}, {name = \"f\", op = \"fc\", channels = \"classes\"}]\n",
+      "here");
+  TrainingOptions options = quick();
+  options.epochs = 1;
+  options.qat_epochs = 0;
+  options.batch_size = static_cast<int>(data.split_size(Split::search)) - 1;
+  options.learning_rate = 1e-4;
+  EXPECT_TRUE(train(recipe, data, options, folder / "c", {}).has_value());
   std::filesystem::remove_all(folder);
 }
 
@@ -211,7 +228,7 @@ TEST(Training, ShiftsOutOfTheInputAreNamed) {
   for (const int shift : {32, 33}) {
     options.augmentation.shift = shift;
     EXPECT_THAT(error_of([&] { check(options, make_recipe("lenet5").network, data); }),
-                HasSubstr("--shift: expected a whole number from 0 to 31, found '" + std::to_string(shift) + "'"));
+                HasSubstr("--shift " + std::to_string(shift) + ": expected at most 31, for LeNet-5 takes"));
   }
 }
 

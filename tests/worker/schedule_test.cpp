@@ -189,6 +189,12 @@ TEST(Place, OverlapsNothingAndIsNoLargerThanNeeded) {
   }
 }
 
+TEST(Place, TakesManyBuffersOfLongPlans) {
+  std::vector<Buffer> buffers{{0, false, 0, 39'999}};  // needed to the end
+  for (std::size_t i = 0; i < 40'000; ++i) buffers.push_back({0, false, i, std::min<std::size_t>(i + 1, 39'999)});
+  EXPECT_EQ(place(buffers, std::vector<std::size_t>(buffers.size(), 64)).size, 3 * 64u);
+}
+
 TEST(Place, AChainNeedsItsTwoLargestNeighbours) {
   const std::vector<Buffer> buffers = {{0, false, 0, 1}, {1, false, 1, 2}, {2, false, 2, 3}, {3, false, 3, 3}};
   EXPECT_EQ(place(buffers, std::vector<std::size_t>{128, 1024, 512, 64}).size, 1536u);

@@ -21,7 +21,6 @@ using Type = memory::data_type;
 using Tag = memory::format_tag;
 
 constexpr std::size_t sums_in_cache = std::size_t{1} << 20;  // bytes
-constexpr double self_test_macs = 1 << 24;
 
 /// Runs f; the one place where oneDNN's exceptions become ours.
 template <class F>
@@ -265,8 +264,7 @@ bool OneDnnConvolution::matches_reference() {
   }
   const Requantization& own = network_.nodes[number_].requantization;
   const auto own_bias = bias_of_plain_codes(network_, number_, own.bias);
-  const double macs = network_.network.macs(node());
-  const auto positions = some_of(output_.positions(), int(self_test_macs / macs / 2 * output_.positions()));
+  const auto positions = some_of(output_.positions(), int(self_test_share(network_.network) * output_.positions()));
   std::vector<std::int32_t> sums(tile_ * output_.size());
   for (int first = 0; first < 2; first += images) {
     for (int n = 0; n < images; ++n)

@@ -1,6 +1,7 @@
 #include "worker/cpu/onednn_engine.hpp"
 
 #include "core/error.hpp"
+#include "core/text.hpp"
 #include "worker/cpu/image_operation.hpp"
 #include "worker/cpu/onednn_convolution.hpp"
 #include "worker/cpu/requantize_kernels.hpp"
@@ -44,15 +45,17 @@ class OneDnnEngine final : public Engine {
   std::string_view name() const override { return "onednn"; }
 
   std::string description() const override {
-    std::string text;  // "conv1 conv2: int8 (...); fc1: ...; codes: AVX2"
-    const std::string* how = nullptr;
+    std::vector<std::pair<std::string, std::uint64_t>> ways;
     for (const Stage& stage : stages_) {
       if (!stage.product) continue;
-      if (how) text += *how != stage.product->how() ? ": " + *how + "; " : " ";
-      text += node(stage).name;
-      how = &stage.product->how();
+      const auto known =
+          std::find_if(ways.begin(), ways.end(), [&](const auto& way) { return way.first == stage.product->how(); });
+      if (known != ways.end()) ++known->second;
+      else ways.emplace_back(stage.product->how(), 1);
     }
-    return text + (how ? ": " + *how + "; " : "") + "codes: " + std::string(kernels_.name);
+    std::string text;  // "20 convolutions: int8 (...); 1 convolution: ...; codes: AVX2"
+    for (const auto& [how, count] : ways) text += fmt::format("{}: {}; ", counted(count, "convolution"), how);
+    return text + "codes: " + std::string(kernels_.name);
   }
 
   void load_images(std::span<const std::uint8_t> codes, int images) override {

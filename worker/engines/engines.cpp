@@ -10,6 +10,7 @@
 #include "worker/cpu/onednn_engine.hpp"
 #endif
 
+#include <optional>
 #include <utility>
 
 namespace triseg {
@@ -19,7 +20,7 @@ struct EngineEntry {
   EngineKind kind;
   std::string_view name;
   bool (*runs_here)();
-  std::optional<std::string> (*refusal)(const Problem&);
+  std::optional<std::string> (*refusal)(const Problem&);  // why it cannot run a network, if so
   std::unique_ptr<Engine> (*make)(const Problem&, int device);
 };
 
@@ -69,10 +70,6 @@ void start_device(EngineKind kind, int device) {
 #else
   static_cast<void>(kind), static_cast<void>(device);
 #endif
-}
-
-std::optional<std::string> refusal(EngineKind kind, const Problem& problem) {
-  return find_engine(kind).refusal(problem);
 }
 
 EngineChoice choose_engine(EngineKind kind, const Problem& problem) {

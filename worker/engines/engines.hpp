@@ -4,7 +4,6 @@
 #include "worker/engine.hpp"
 
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -19,19 +18,18 @@ enum class EngineKind { automatic, cuda, onednn, reference };
 /// What --engine takes: "auto", then the engines that this build has, fastest first.
 std::span<const std::pair<std::string_view, EngineKind>> engine_names();
 
-/// What automatic stands for, whatever the network; another engine itself.
+/// The engine that automatic tries first, whatever the network; another engine itself. Throws Error if this build lacks
+/// it.
 EngineKind resolve_engine(EngineKind kind);
-
-/// Why an engine cannot run a network: "node X: cuda has no `add`". None: it can. Throws Error if this build lacks it.
-std::optional<std::string> refusal(EngineKind kind, const Problem& problem);
 
 /// The engine for a network.
 struct EngineChoice {
   EngineKind kind = EngineKind::reference;
-  std::vector<std::string> passed_over;  ///< a line each for faster engines of this machine that cannot run it
+  /// A line each for faster engines of this machine that cannot run it: "engine cuda is passed over: node X: ...".
+  std::vector<std::string> passed_over;
 };
 /// Of automatic the first engine that runs here and can run the whole network; else the engine itself, or an Error that
-/// names it, node and operation.
+/// names it, the node and what it lacks.
 EngineChoice choose_engine(EngineKind kind, const Problem& problem);
 
 /// Starts the GPU of an engine that runs on one, and waits for it: part of a second that can pass while other things

@@ -12,7 +12,6 @@ namespace {
 
 constexpr std::uint16_t label = 0;
 constexpr double temperature = 2;
-constexpr double macs_of_node = 1 << 24;  // that the reference computes at most, unless few positions are more
 
 /// (positions, channels) -> (channels, positions)
 std::vector<std::uint8_t> planes(const Shape& shape, const std::vector<std::uint8_t>& codes) {
@@ -59,6 +58,7 @@ std::vector<std::vector<std::uint8_t>> SelfTest::values_of(const std::vector<Tra
 
 std::optional<std::string> SelfTest::first_difference(const std::vector<Traced>& traced) const {
   const Network& network = problem_.network();
+  const double share = self_test_share(network);
   auto values = values_of(traced);
   for (std::size_t i = 0; i < traced.size(); ++i) {
     const Node& node = network.nodes[i];
@@ -67,10 +67,8 @@ std::optional<std::string> SelfTest::first_difference(const std::vector<Traced>&
         traced[i].accumulators.size() != (accumulates ? traced[i].codes.size() : 0))
       return node.name;
     values[i] = planes(node.shape, values[i]);
-    const double work =
-        accumulates ? network.macs(node) : double(node.shape.size()) * node.window.height * node.window.width;
     const int count = node.shape.positions();
-    const auto positions = some_of(count, int(std::min(macs_of_node / work, 1.0) * count));
+    const auto positions = some_of(count, int(share * count));
     std::vector<std::span<const std::uint8_t>> inputs;
     for (const int input : node.inputs) inputs.push_back(input == image_value ? image_ : values[input]);
     const ReferenceOutput expected =

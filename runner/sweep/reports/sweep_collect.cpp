@@ -190,14 +190,6 @@ std::vector<std::byte> hdf5_of(const SweepFolder& folder, const SweepTable& tabl
   return file.close();
 }
 
-/// A cell as RFC 4180 has it: quoted if it holds a comma, a quote or the end of a line.
-std::string csv_cell(const std::string& text) {
-  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
-  std::string quoted = "\"";
-  for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
-  return quoted + "\"";
-}
-
 std::string csv_of(const std::vector<Column>& columns, std::size_t rows) {
   std::string text;
   const auto add_line = [&](auto cell_of) {

@@ -85,6 +85,8 @@ TEST(ModelFile, EditsAreFound) {
               HasSubstr("node conv2.pool: its input 3 does not come before it"));
   EXPECT_THAT(after_edit("f['nodes/fc1'].attrs.modify('highest', numpy.int32(99))"),
               HasSubstr("does not have the digest"));
+  EXPECT_THAT(after_edit("f['network/nodes/relu'][0] = 7"),
+              HasSubstr("/network/nodes/relu: node conv1: expected 0 or 1, found 7"));
   EXPECT_THAT(after_edit("f['network'].attrs.modify('classes', numpy.int32(9))"),
               HasSubstr("makes 10 logits for 9 classes"));
   EXPECT_THAT(after_edit("f.attrs['backend'] = numpy.bytes_('int4')"), HasSubstr("unknown backend 'int4'"));

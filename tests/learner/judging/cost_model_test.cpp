@@ -186,6 +186,21 @@ TEST(NetworkCost, CountsEachConvolutionThatReadsASite) {
   EXPECT_DOUBLE_EQ(cost.coverage, (7 / 8.0 + 1) / 2);
 }
 
+TEST(NetworkCost, HasNoSharesOfMultiplicationsWithoutAConvolution) {
+  Network n;
+  n.name = n.display_name = "sum";
+  n.input = {2, 1, 1};
+  n.classes = 2;
+  n.nodes = {node("a", Operation::add, {image_value, image_value}), node("logits", Operation::add, {0, image_value})};
+  n.nodes[0].relu = true;
+  connect(n);
+  const NetworkCost cost = network_cost(n, sites_of({"a"}), std::vector<Codes>{codes}, {});
+  EXPECT_EQ(cost.multiplications, 0);
+  EXPECT_EQ(cost.skipped, 0);
+  EXPECT_EQ(cost.constant, 0);
+  EXPECT_DOUBLE_EQ(cost.coverage, 7 / 8.0);
+}
+
 TEST(NetworkCost, AdditionsReadAndAddWhateverStaircasesMake) {
   const Network n = branched();
   const Codes wide = {2, 4, 6, 8, 255};

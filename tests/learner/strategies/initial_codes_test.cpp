@@ -1,6 +1,8 @@
 #include "learner/strategies/initial_codes.hpp"
 
+#include "core/error.hpp"
 #include "core/philox.hpp"
+#include "network/readings.hpp"
 
 #include <gtest/gtest.h>
 
@@ -147,6 +149,39 @@ TEST(MeanWeight, IsThatOfAllReadersOfASitesOwnChannels) {
   // a is read twice, as channels 0 and 2 of the concatenation: 2 by the first group, 3 by the second.
   EXPECT_DOUBLE_EQ(mean_weight(n, 0, sites), (4 + 9) / ((4 + 9) / 4.0));
   EXPECT_DOUBLE_EQ(mean_weight(n, 1, sites), (25 + 49 + 16 + 4 * 1) / ((25 + 49) / 4.0 + 4 + 4 * 1));
+}
+
+/// A site whose averages and maxima are added up again and again: 2^40 ways lead to one convolution.
+TEST(MeanWeight, CountsAReaderOnceHoweverManyWaysLeadToIt) {
+  QuantizedNetwork n;
+  n.network.name = "diamonds";
+  n.network.input = {1, 4, 4};
+  n.network.classes = 1;
+  const auto add = [&](Operation operation, std::vector<int> inputs, int side) {
+    Node& node = n.network.nodes.emplace_back();
+    node.name = fmt::format("n{}", n.network.nodes.size());
+    node.operation = operation;
+    node.inputs = std::move(inputs);
+    node.shape.channels = 1;
+    node.window.height = node.window.width = side;
+    if (side == 3) node.window.pad_top = node.window.pad_left = node.window.pad_bottom = node.window.pad_right = 1;
+    return static_cast<int>(n.network.nodes.size()) - 1;
+  };
+  int last = add(Operation::convolution, {image_value}, 1);
+  n.network.nodes[0].relu = true;
+  for (int i = 0; i < 40; ++i) {
+    const int average = add(Operation::average, {last}, 3), maximum = add(Operation::maximum, {last}, 3);
+    last = add(Operation::add, {average, maximum}, 1);
+  }
+  add(Operation::convolution, {last}, 4);
+  connect(n.network);
+  n.nodes.resize(n.network.nodes.size());
+  n.nodes.back().weights.assign(16, 1);
+  n.nodes.back().requantization.multiplier = {1};
+  const std::vector<std::size_t> sites = {0};
+  ASSERT_EQ(readings(n.network, 0, sites).size(), 1u);
+  EXPECT_EQ(readings(n.network, 0, sites)[0].averaged, 1) << "through the maxima alone";
+  EXPECT_DOUBLE_EQ(mean_weight(n, 0, sites), 16 * 16 / 16.0);
 }
 
 TEST(BalancedOptimum, IsTheBestOfAllLegalCodes) {

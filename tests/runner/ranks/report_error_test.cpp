@@ -29,6 +29,7 @@ TEST(MessageOf, HasASubject) {
   EXPECT_THAT(message_of_failure([] { std::vector<double>().reserve(std::size_t(-1)); }),
               testing::StartsWith("out of memory: "));
   EXPECT_EQ(message_of_failure([] { throw std::runtime_error("plain"); }), "plain");
+  EXPECT_EQ(message_of_failure([] { throw std::runtime_error("plain\nframe #0: inside()"); }), "plain");
 }
 
 TEST(ReportError, IsOneLineThatATerminalCanShow) {

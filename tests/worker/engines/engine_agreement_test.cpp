@@ -37,8 +37,9 @@ struct Case {
   bool has_sites;
   int images;  // that the comparisons with many students run on
   int students;
-  bool varied = false;  // zero points and top codes differ between nodes
-  int spread = 60;      // that the codes of convolutions have at least
+  bool varied = false;                            // zero points and top codes differ between nodes
+  int spread = 60;                                // that the codes of convolutions have at least
+  EngineKind refused_by = EngineKind::automatic;  // no engine
 };
 void PrintTo(const Case& c, std::ostream* stream) { *stream << c.name; }
 
@@ -72,6 +73,26 @@ Network wide() {
 /// No attention layer, a layer that is not a site, a convolution that makes the logits.
 Network bare() {
   return chain("bare", 2, 5, {convolution("conv1", 9, 3, 1, 1, 1), convolution("conv2", 6, 5, 1, 0, 1)}, {});
+}
+
+/// Logits of several positions: 3 channels of 4 x 3.
+Case positions() {
+  const auto network = [] {
+    ChainLayer first = convolution("conv1", 9, 3, 1, 1, 1), last = convolution("conv2", 3, 3, 1, 0, 1);
+    first.in_channels = 2;
+    last.in_channels = 9;
+    last.relu = false;
+    Network n;
+    n.name = n.display_name = "positions";
+    n.input = {2, 6, 5};
+    n.classes = 3 * 4 * 3;
+    n.default_attention = {"conv1"};
+    append_layer(n, first);
+    append_layer(n, last);
+    connect(n);
+    return n;
+  };
+  return {"positions", network, Scheme::qnnpack, true, 9, 20, true, 5, EngineKind::cuda};
 }
 
 /// One operation between a convolution and the logits. `add` gets the builder and the convolution's value, of 7
@@ -231,7 +252,7 @@ class EngineAgreement : public ::testing::TestWithParam<std::tuple<NamedEngine, 
   void SetUp() override {
     const auto [name, kind] = std::get<NamedEngine>(GetParam());
     if (!runs_here(kind)) GTEST_SKIP() << "engine " << name << " does not run on this machine";
-    if (const auto why = refusal(kind, problem_)) GTEST_SKIP() << *why;
+    if (kind == shape().refused_by) GTEST_SKIP() << "engine " << name << " refuses it";
     engine_ = make_engine(kind, problem_);
   }
 
@@ -444,7 +465,7 @@ INSTANTIATE_TEST_SUITE_P(
             Case{"lenet5_qnnpack", [] { return make_recipe("lenet5").network; }, Scheme::qnnpack, true, 9, 30},
             Case{"odd", odd, Scheme::qnnpack, true, 11, 40}, Case{"three", three, Scheme::fbgemm, true, 11, 40},
             Case{"dense", dense, Scheme::qnnpack, true, 11, 40}, Case{"bare", bare, Scheme::qnnpack, false, 11, 2},
-            Case{"wide", wide, Scheme::qnnpack, true, 11, 20})),
+            Case{"wide", wide, Scheme::qnnpack, true, 11, 20}, positions())),
     case_name);
 
 class EveryEngine : public ::testing::TestWithParam<NamedEngine> {
@@ -478,23 +499,30 @@ TEST_P(EveryEngine, IsExactForTheLargestSums) {
   EXPECT_TRUE(expected == actual);
 }
 
-/// Automatic passes over an engine that lacks an operation, and says so; the engine itself is refused by name.
+TEST_P(EveryEngine, RunsEveryOperation) {
+  for (const Case& c : operations()) {
+    const EngineChoice choice = choose_engine(GetParam().second, random_problem(c.network(), c.scheme, 11, {}));
+    EXPECT_EQ(choice.kind, GetParam().second) << c.name;
+    EXPECT_THAT(choice.passed_over, ::testing::IsEmpty()) << c.name;
+  }
+}
+
+/// Automatic passes over an engine that cannot run a network, and says so; the engine itself is refused by name.
 TEST_P(EveryEngine, IsChosenWhereItRunsTheWholeNetwork) {
   const auto [name, kind] = GetParam();
-  for (const Case& c : operations()) {
-    const Problem problem = random_problem(c.network(), c.scheme, 11, {.varied = true});
-    const auto why = refusal(kind, problem);
-    const EngineChoice choice = choose_engine(EngineKind::automatic, problem);
-    EXPECT_FALSE(refusal(choice.kind, problem));
-    if (why) {
-      EXPECT_NE(choice.kind, kind);
-      EXPECT_THAT(choice.passed_over, ::testing::Contains(::testing::HasSubstr(*why)));
-      EXPECT_THAT([&] { make_engine(kind, problem); },
-                  ::testing::ThrowsMessage<Error>(::testing::HasSubstr(fmt::format("engine {}: node ", name))));
-    } else {
-      EXPECT_EQ(choose_engine(kind, problem).kind, kind);
-    }
+  const Problem problem = random_problem(positions().network(), Scheme::qnnpack, 11, {.varied = true});
+  if (kind != positions().refused_by) {
+    EXPECT_EQ(choose_engine(kind, problem).kind, kind);
+    return;
   }
+  EXPECT_THAT([&, refused = kind] { make_engine(refused, problem); },
+              ::testing::ThrowsMessage<Error>(::testing::HasSubstr(fmt::format("engine {}: node conv2: ", name))));
+  const EngineChoice choice = choose_engine(EngineKind::automatic, problem);
+  EXPECT_NE(choice.kind, kind);
+  EXPECT_THAT(
+      choice.passed_over,
+      ::testing::ElementsAre(::testing::HasSubstr(fmt::format("engine {} is passed over: node conv2: ", name))));
+  EXPECT_NO_THROW(make_engine(choice.kind, problem));
 }
 
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(EveryEngine);
