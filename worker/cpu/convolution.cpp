@@ -30,9 +30,11 @@ std::unique_ptr<Convolution> make_convolution(const QuantizedNetwork& network, s
     made = std::move(convolution);
     return matches_reference(*made, network, number);
   };
-  if (DepthwiseConvolution::supports(network, number) &&
-      is_exact(std::make_unique<DepthwiseConvolution>(network, number)))
-    return made;
+  if (DepthwiseConvolution::supports(network, number)) {
+    for (const DotKernels& kernels : dot_kernels())
+      if (kernels.depthwise && is_exact(std::make_unique<DepthwiseConvolution>(network, number, &kernels))) return made;
+    if (is_exact(std::make_unique<DepthwiseConvolution>(network, number, nullptr))) return made;
+  }
   for (const DotKernels& kernels : dot_kernels())
     if (is_direct(network, number) && DirectConvolution::supports(network, number, kernels) &&
         is_exact(std::make_unique<DirectConvolution>(network, number, kernels)))

@@ -5,6 +5,8 @@
 // lanes are computed in blocks, two blocks at a time as long as there are two.
 #pragma once
 
+#include "network/network.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -25,6 +27,18 @@ struct DotPass {
   std::int32_t* sums = nullptr;           ///< (height, width, lanes)
 };
 
+/// Some output rows of one image of a depthwise convolution. A dot is 4 rows of the window, or 2 that are widened to 16
+/// bits, of one lane.
+struct DepthwiseDots {
+  const std::uint8_t* codes = nullptr;  ///< where the window of the first position begins
+  int in_width = 1, height = 1, width = 1;
+  int lanes = 0;                          ///< a multiple of 8
+  Window window;                          ///< without its padding
+  const std::uint8_t* weights = nullptr;  ///< (dots of a column)(window width)(whole blocks of lanes)(4 bytes)
+  std::uint8_t* rows = nullptr;  ///< memory for (dots of a column, in_width, lanes, 4 bytes) and a block behind
+  std::int32_t* sums = nullptr;  ///< (height, width, lanes)
+};
+
 /// The loops of one instruction set. All of them give the same sums, where they are exact.
 struct DotKernels {
   std::string_view name;
@@ -34,6 +48,7 @@ struct DotKernels {
   int lanes_multiple = 8;      ///< of output lanes
   bool small_weights = false;  ///< exact only where 255 times the weights of a pair of one sign fits 16 bits
   void (*run)(const DotPass& pass);
+  void (*depthwise)(const DepthwiseDots& pass);  ///< null: has none
 };
 
 /// Those this CPU has, the fastest first; none on CPUs without AVX2.

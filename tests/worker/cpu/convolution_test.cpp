@@ -76,14 +76,20 @@ TEST_P(ConvolutionTest, DirectOnesAreExactWithEveryInstructionSet) {
   }
 }
 
-TEST_P(ConvolutionTest, DepthwiseOnesAreExact) {
+TEST_P(ConvolutionTest, DepthwiseOnesAreExactWithEveryInstructionSet) {
   Shapes shapes = GetParam();
   shapes.channels = shapes.input.channels;
   const QuantizedNetwork network = network_of(shapes, shapes.channels, 127);
   ASSERT_TRUE(DepthwiseConvolution::supports(network, 1));
-  DepthwiseConvolution convolution(network, 1);
-  EXPECT_TRUE(matches_reference(convolution, network, 1));
-  expect_rows_alone(convolution, network);
+  std::vector<const DotKernels*> ways{nullptr};
+  for (const DotKernels& kernels : dot_kernels())
+    if (kernels.depthwise) ways.push_back(&kernels);
+  for (const DotKernels* way : ways) {
+    DepthwiseConvolution convolution(network, 1, way);
+    SCOPED_TRACE(convolution.how());
+    EXPECT_TRUE(matches_reference(convolution, network, 1));
+    expect_rows_alone(convolution, network);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, ConvolutionTest, ::testing::ValuesIn(dense),
