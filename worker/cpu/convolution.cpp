@@ -14,12 +14,17 @@ namespace triseg {
 namespace {
 
 constexpr double self_test_macs = 1 << 24;
-constexpr std::size_t direct_weights = std::size_t{1} << 18;  // bytes, at most
+constexpr std::size_t direct_weights = std::size_t{1} << 17;  // bytes, below
 
-/// True if a direct convolution is faster than oneDNN's on these kernels.
+/// True if a direct convolution is faster than oneDNN's, as bench/results/forward-cpu.md measured: the weights stay in
+/// a core's cache, and positions fill the rows of a tile of the CPU's fastest kernels.
 bool is_direct(const QuantizedNetwork& network, std::size_t number) {
   const Node& node = network.network.nodes[number];
-  return !network.network.fully_connected(node) && network.nodes[number].weights.size() <= direct_weights;
+  const Window& w = node.window;
+  const bool one_row = w.height == 1 && w.width == 1 && w.stride_y == 1 && w.stride_x == 1 && !has_padding(w);
+  const int columns = one_row ? node.shape.positions() : node.shape.width;
+  return !dot_kernels().empty() && !network.network.fully_connected(node) &&
+         network.nodes[number].weights.size() < direct_weights && columns >= dot_kernels().front().least_columns;
 }
 
 }  // namespace

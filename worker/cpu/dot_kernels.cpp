@@ -81,15 +81,15 @@ inline Sums dot(Sums sums, Codes codes, Weights weights) {
 std::vector<DotKernels> kernels_of_this_cpu() {
   std::vector<DotKernels> kernels;
 #if defined(__x86_64__)
-  if (amx_usable()) kernels.push_back({"AMX", 16, 1, 16, 16, false, run_amx, nullptr});
+  if (amx_usable()) kernels.push_back({"AMX", 16, 1, 16, 16, 16, false, run_amx, nullptr});
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni"))
-    kernels.push_back({"AVX512-VNNI", 16, 1, 1, 8, false, avx512_vnni::run, avx512_vnni::depthwise});
+    kernels.push_back({"AVX512-VNNI", 16, 1, 1, 8, 1, false, avx512_vnni::run, avx512_vnni::depthwise});
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("avxvnni"))
-    kernels.push_back({"AVX-VNNI", 8, 1, 1, 8, false, avx_vnni::run, avx_vnni::depthwise});
+    kernels.push_back({"AVX-VNNI", 8, 1, 1, 8, 1, false, avx_vnni::run, avx_vnni::depthwise});
   if (__builtin_cpu_supports("avx2")) {
-    kernels.push_back({"AVX2", 8, 1, 1, 8, true, avx2_small::run, nullptr});
-    kernels.push_back({"AVX2 in 16 bits", 8, 2, 1, 8, false, avx2::run, avx2::depthwise});
+    kernels.push_back({"AVX2", 8, 1, 1, 8, 1, true, avx2_small::run, nullptr});
+    kernels.push_back({"AVX2 in 16 bits", 8, 2, 1, 8, 1, false, avx2::run, avx2::depthwise});
   }
 #endif
   return kernels;

@@ -46,6 +46,7 @@ struct DotKernels {
   int code_bytes = 1;          ///< of a code and a weight
   int dots_multiple = 1;       ///< runs are filled up with weights of 0 to a multiple of so many dots
   int lanes_multiple = 8;      ///< of output lanes
+  int least_columns = 1;       ///< of output positions in a row; with fewer, others are faster
   bool small_weights = false;  ///< exact only where 255 times the weights of a pair of one sign fits 16 bits
   void (*run)(const DotPass& pass);
   void (*depthwise)(const DepthwiseDots& pass);  ///< null: has none
