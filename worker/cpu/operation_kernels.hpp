@@ -1,5 +1,5 @@
 // What the CPU engine does for operations other than convolutions, and for depthwise ones, once per instruction set.
-// Data of one image lie as worker/cpu/code_layout.hpp says; all layouts of a pass have the same lanes.
+// Data of one image lie as worker/cpu/image_operation.hpp says; all layouts of a pass have the same lanes.
 #pragma once
 
 #include "network/quantized_network.hpp"
