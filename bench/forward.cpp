@@ -6,8 +6,11 @@
 //           students share up to their first difference is computed once.
 // unshared: the same, but every student has its own requantization of the first convolution, so that nothing is shared.
 //
+// Networks are recipes with random weights, or those of model files that the command line names.
+//
 // The counters are (student) images per second of CPU time, and their ratio to the best bare rate of the same process.
 #include "core/error.hpp"
+#include "learner/files/model_file.hpp"
 #include "network/recipes.hpp"
 #include "tests/worker/random_network.hpp"
 #include "worker/cpu/onednn_engine.hpp"
@@ -26,6 +29,16 @@ namespace {
 
 constexpr int images = 32;
 constexpr int students = 64;
+
+/// Of a recipe's name, with random weights, or of a model file's path.
+const Problem& problem_of(const std::string& name) {
+  static std::map<std::string, Problem> problems;
+  const auto found = problems.find(name);
+  if (found != problems.end()) return found->second;
+  if (!name.ends_with(".h5"))
+    return problems[name] = testing::random_problem(make_recipe(name).network, Scheme::fbgemm, 1);
+  return problems[name] = make_problem(load_model(name));
+}
 
 class BareProducts {
  public:
@@ -95,7 +108,7 @@ void report(benchmark::State& state, const std::string& network, double images_d
   const double rate = images_done / seconds;
   if (bare) bare_rate[network] = std::max(bare_rate[network], rate);
   state.counters["images/s"] = rate;
-  state.counters["GMAC/s"] = rate * make_recipe(network).network.macs() * 1e-9;
+  state.counters["GMAC/s"] = rate * problem_of(network).network().macs() * 1e-9;
   state.counters["of_bare"] = rate / bare_rate[network];
 }
 
@@ -114,14 +127,14 @@ double time(benchmark::State& state, F&& f) {
 }
 
 void bare(benchmark::State& state, const std::string& name, bool nhwc) {
-  BareProducts products(make_recipe(name).network, nhwc);
+  BareProducts products(problem_of(name).network(), nhwc);
   products.run();
   const double seconds = time(state, [&] { products.run(); });
   report(state, name, double(images) * state.iterations(), seconds, true);
 }
 
 void forward(benchmark::State& state, const std::string& name, bool shared) {
-  const Problem problem = testing::random_problem(make_recipe(name).network, Scheme::fbgemm, 1);
+  const Problem& problem = problem_of(name);
   const auto engine = make_onednn_engine(problem);
   engine->load_images(testing::random_codes(std::size_t(images) * problem.network().input.size(), 2), images);
   std::vector<Student> list;
@@ -143,19 +156,18 @@ void forward(benchmark::State& state, const std::string& name, bool shared) {
 
 int main(int argc, char** argv) {
   omp_set_num_threads(1);
-  for (const char* name : {"alexnet", "lenet5", "resnet8", "resnet20", "squeezenet", "mobilenetv1"}) {
+  benchmark::Initialize(&argc, argv);
+  std::vector<std::string> names(argv + 1, argv + argc);
+  if (names.empty()) names = {"alexnet", "lenet5", "resnet8", "resnet20", "squeezenet", "mobilenetv1"};
+  for (const std::string& name : names) {
     const auto add = [&](const char* what, auto f, bool flag) {
-      benchmark::RegisterBenchmark((std::string(name) + "/" + what).c_str(), f, name, flag)
-          ->Unit(benchmark::kMillisecond)
-          ->MinTime(2.0);
+      benchmark::RegisterBenchmark((name + "/" + what).c_str(), f, name, flag)->Unit(benchmark::kMillisecond);
     };
     add("bare/any", triseg::bare, false);
     add("bare/nhwc", triseg::bare, true);
     add("forward", triseg::forward, true);
     add("forward/unshared", triseg::forward, false);
   }
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
   benchmark::RunSpecifiedBenchmarks();
   benchmark::Shutdown();
 }

@@ -50,6 +50,7 @@ ImageOperation make_binary(const QuantizedNetwork& network, std::size_t number, 
   if (node.operation == Operation::add) {
     pass.table_a = add_table(network, number, 0);
     pass.table_b = add_table(network, number, 1);
+    find_slopes(pass);
     return [pass](auto inputs, std::uint8_t* to) { kernels().add(pass, inputs[0], inputs[1], to); };
   }
   pass.zero_point_a = network.scale(node.inputs[0]).zero_point;
@@ -57,6 +58,13 @@ ImageOperation make_binary(const QuantizedNetwork& network, std::size_t number, 
   pass.zero_point = numbers.output.zero_point;
   pass.multiplier = multiply_multiplier(network, number);
   return [pass](auto inputs, std::uint8_t* to) { kernels().multiply(pass, inputs[0], inputs[1], to); };
+}
+
+/// Without a call where channels come in sixteens, as they mostly do.
+inline void copy(std::uint8_t* to, const std::uint8_t* from, int count) {
+  if (count % 16 != 0) std::memcpy(to, from, count);
+  else
+    for (int c = 0; c < count; c += 16) std::memcpy(to + c, from + c, 16);
 }
 
 ImageOperation make_concatenate(const QuantizedNetwork& network, std::size_t number, const CodeLayout& out) {
@@ -78,7 +86,7 @@ ImageOperation make_concatenate(const QuantizedNetwork& network, std::size_t num
         from = mapped.data();
       }
       for (int p = 0; p < out.positions(); ++p)
-        std::memcpy(to + std::size_t(p) * out.lanes + channel, from + std::size_t(p) * in.lanes, in.channels);
+        copy(to + std::size_t(p) * out.lanes + channel, from + std::size_t(p) * in.lanes, in.channels);
       channel += in.channels;
     }
     for (int p = 0; p < out.positions() && out.lanes > out.channels; ++p)

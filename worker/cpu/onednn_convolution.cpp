@@ -1,16 +1,15 @@
 #include "worker/cpu/onednn_convolution.hpp"
 
 #include "core/error.hpp"
-#include "core/philox.hpp"
-#include "worker/cpu/operation_kernels.hpp"
-#include "worker/reference_operations.hpp"
+#include "worker/cpu/bordered_codes.hpp"
 
 #include <dnnl.hpp>
 #include <omp.h>
 
 #include <algorithm>
 #include <array>
-#include <cstring>
+#include <optional>
+#include <string>
 #include <unordered_map>
 
 namespace triseg {
@@ -71,18 +70,6 @@ memory::desc strided(int images, const CodeLayout& layout, Type type) {
                        static_cast<memory::dim>(layout.width) * layout.lanes, layout.lanes}};
 }
 
-/// The weights as (out lanes, height, width, in lanes), zero in the lanes past the channels. Those of a fully connected
-/// layer, (C,H,W), are the same with a window as large as the plane.
-std::vector<std::int8_t> lane_weights(const std::vector<std::int8_t>& weights, int area, const CodeLayout& input,
-                                      const CodeLayout& output) {
-  std::vector<std::int8_t> result(std::size_t(output.lanes) * area * input.lanes, 0);
-  const std::int8_t* w = weights.data();
-  for (int o = 0; o < output.channels; ++o)
-    for (int i = 0; i < input.channels; ++i)
-      for (int at = 0; at < area; ++at) result[(std::size_t(o) * area + at) * input.lanes + i] = *w++;
-  return result;
-}
-
 /// w = a + b with |a|, |b| <= 64: no pair of such weights times codes 0..255 leaves 16 bits.
 std::array<std::vector<std::int8_t>, 2> halves(const std::vector<std::int8_t>& weights) {
   std::array<std::vector<std::int8_t>, 2> result{weights, weights};
@@ -92,8 +79,6 @@ std::array<std::vector<std::int8_t>, 2> halves(const std::vector<std::int8_t>& w
   }
   return result;
 }
-
-bool has_padding(const Window& w) { return w.pad_top > 0 || w.pad_left > 0 || w.pad_bottom > 0 || w.pad_right > 0; }
 
 /// The power of two that keeps the sums in the cache.
 int tile_of(std::size_t sums_of_image, int most_images) {
@@ -183,119 +168,69 @@ class OneDnnConvolution::Product {
   std::unordered_map<int, memory> arguments_;
 };
 
-OneDnnConvolution::OneDnnConvolution(const QuantizedNetwork& network, std::size_t number, int most_images)
-    : network_(network),
-      number_(number),
-      input_(layout_of(network.network, node().inputs.front())),
-      output_(layout_of(network.network, static_cast<int>(number))),
-      depthwise_(node().groups > 1 && node().groups == input_.channels && input_.channels == output_.channels),
-      padded_here_(has_padding(node().window) && (depthwise_ || network.input_scale(number).zero_point != 0)),
-      tile_(tile_of(output_.size(), most_images)),
-      padded_(input_) {
-  const QuantizedNode& numbers = network.nodes[number];
-  const Window& window = node().window;
-  if (padded_here_) {
-    padded_.height += window.pad_top + window.pad_bottom;
-    padded_.width += window.pad_left + window.pad_right;
-    bordered_.assign(tile_ * padded_.size(), static_cast<std::uint8_t>(network.input_scale(number).zero_point));
-  }
-  const int area = window.height * window.width;
-  if (depthwise_) {
-    taps_.assign(std::size_t(area) * output_.lanes, 0);
-    for (int c = 0; c < output_.channels; ++c)
-      for (int at = 0; at < area; ++at) taps_[std::size_t(at) * output_.lanes + c] = numbers.weights[c * area + at];
-    how_ = "depthwise loops";
-    return;
-  }
-  const auto weights = node().groups > 1 ? numbers.weights : lane_weights(numbers.weights, area, input_, output_);
-  const auto product = [&](const std::vector<std::int8_t>& part) {
-    return std::make_unique<Product>(network.network, node(), padded_, output_, tile_, padded_here_, part);
-  };
-  parts_.push_back(product(weights));
-  how_ = fmt::format("int8 ({})", parts_[0]->implementation());
-  if (matches_reference()) return;
+/// One product, or the two halves of the weights.
+struct OneDnnConvolution::Parts {
+  std::optional<BorderedCodes> border;
+  std::vector<std::unique_ptr<Product>> products;
+  std::string how;
+  bool has_empty_lanes = false;  // which the products do not touch
+};
 
-  parts_.clear();
-  for (const auto& half : halves(weights)) parts_.push_back(product(half));
-  second_sums_.resize(tile_ * output_.size());
-  how_ = fmt::format("int8 ({}) in two halves, slower: this CPU's int8 saturates", parts_[0]->implementation());
-  if (!matches_reference()) fail("node {}: oneDNN's int8 does not give the reference's sums on this CPU", node().name);
+OneDnnConvolution::Parts OneDnnConvolution::make_parts(const QuantizedNetwork& network, std::size_t number, int tile,
+                                                       bool in_halves) {
+  const Node& node = network.network.nodes[number];
+  const auto& plain = network.nodes[number].weights;
+  CodeLayout input = layout_of(network.network, node.inputs.front());
+  const CodeLayout output = layout_of(network.network, static_cast<int>(number));
+  Parts parts;
+  const int zero_point = network.input_scale(number).zero_point;
+  const int area = node.window.height * node.window.width;
+  const auto weights = node.groups > 1 ? plain : lane_weights(plain, area, input, output);
+  if (has_padding(node.window) && zero_point != 0) {
+    parts.border.emplace(input, node.window, static_cast<std::uint8_t>(zero_point), tile);
+    input = parts.border->layout();
+  }
+  const auto add = [&](const std::vector<std::int8_t>& part) {
+    parts.products.push_back(
+        std::make_unique<Product>(network.network, node, input, output, tile, parts.border.has_value(), part));
+  };
+  if (in_halves)
+    for (const auto& half : halves(weights)) add(half);
+  else add(weights);
+  parts.how = fmt::format("int8 ({}){}", parts.products[0]->implementation(),
+                          in_halves ? " in two halves, slower: this CPU's int8 saturates" : "");
+  parts.has_empty_lanes = node.groups > 1 && output.lanes > output.channels;
+  return parts;
 }
+
+OneDnnConvolution::OneDnnConvolution(int tile, Parts parts, const CodeLayout& output)
+    : Convolution(tile, false, parts.how),
+      parts_(std::make_unique<Parts>(std::move(parts))),
+      output_(output),
+      sums_(tile * output.size()),
+      second_sums_(parts_->products.size() > 1 ? sums_.size() : 0) {}
+
+OneDnnConvolution::OneDnnConvolution(const QuantizedNetwork& network, std::size_t number, int most_images,
+                                     bool in_halves)
+    : OneDnnConvolution(
+          tile_of(layout_of(network.network, static_cast<int>(number)).size(), most_images),
+          make_parts(network, number, tile_of(layout_of(network.network, static_cast<int>(number)).size(), most_images),
+                     in_halves),
+          layout_of(network.network, static_cast<int>(number))) {}
 
 OneDnnConvolution::~OneDnnConvolution() = default;
-OneDnnConvolution::OneDnnConvolution(OneDnnConvolution&&) noexcept = default;
 
-void OneDnnConvolution::run(const std::uint8_t* codes, std::int32_t* sums) {
-  if (padded_here_) {
-    const Window& window = node().window;
-    const std::size_t row = std::size_t(input_.width) * input_.lanes;
-    for (int n = 0; n < tile_; ++n)
-      for (int y = 0; y < input_.height; ++y)
-        std::memcpy(&bordered_[n * padded_.size() +
-                               (std::size_t(y + window.pad_top) * padded_.width + window.pad_left) * input_.lanes],
-                    codes + n * input_.size() + y * row, row);
-    codes = bordered_.data();
-  }
-  if (depthwise_) return run_depthwise(codes, sums);
-  if (node().groups > 1 && output_.lanes > output_.channels)  // which the products do not touch
-    std::fill_n(sums, tile_ * output_.size(), 0);
-  parts_[0]->run(codes, sums);
-  if (parts_.size() == 1) return;
-  parts_[1]->run(codes, second_sums_.data());
-  for (std::size_t i = 0; i < second_sums_.size(); ++i) sums[i] += second_sums_[i];
+void OneDnnConvolution::load(const std::uint8_t* codes) {
+  if (parts_->border) codes = parts_->border->fill(codes);
+  if (parts_->has_empty_lanes) std::fill(sums_.begin(), sums_.end(), 0);
+  parts_->products[0]->run(codes, sums_.data());
+  if (parts_->products.size() == 1) return;
+  parts_->products[1]->run(codes, second_sums_.data());
+  for (std::size_t i = 0; i < second_sums_.size(); ++i) sums_[i] += second_sums_[i];
 }
 
-void OneDnnConvolution::run_depthwise(const std::uint8_t* codes, std::int32_t* sums) const {
-  const DepthwisePass pass{padded_.width, output_.height, output_.width, output_.lanes, node().window};
-  for (int n = 0; n < tile_; ++n)
-    operation_kernels().front().depthwise(pass, codes + n * padded_.size(), taps_.data(), sums + n * output_.size());
-}
-
-/// Up to two images: one of all 255, where 16-bit pair sums saturate first, and one random, half of its codes 0 or 255.
-bool OneDnnConvolution::matches_reference() {
-  const int images = std::min(2, tile_), channels = input_.channels;
-  std::vector<std::uint8_t> codes(tile_ * input_.size(), 0);
-  std::vector<std::vector<std::uint8_t>> planes(2,
-                                                std::vector<std::uint8_t>(std::size_t(channels) * input_.positions()));
-  std::fill(planes[0].begin(), planes[0].end(), std::uint8_t{255});
-  for (std::size_t at = 0; at < planes[1].size(); ++at) {
-    const std::uint32_t random = uniform_below(512, 0, Stream::self_test, at);
-    planes[1][at] = static_cast<std::uint8_t>(random < 256 ? random : random % 2 * 255);
-  }
-  const Requantization& own = network_.nodes[number_].requantization;
-  const auto own_bias = bias_of_plain_codes(network_, number_, own.bias);
-  const auto positions = some_of(output_.positions(), int(self_test_share(network_.network) * output_.positions()));
-  std::vector<std::int32_t> sums(tile_ * output_.size());
-  for (int first = 0; first < 2; first += images) {
-    for (int n = 0; n < images; ++n)
-      for (int c = 0; c < channels; ++c)
-        for (int p = 0; p < input_.positions(); ++p)
-          codes[n * input_.size() + std::size_t(p) * input_.lanes + c] =
-              planes[first + n][std::size_t(c) * input_.positions() + p];
-    run(codes.data(), sums.data());
-    for (int n = 0; n < images; ++n) {
-      const std::span<const std::uint8_t> image = planes[first + n];
-      const auto expected = reference_node(network_, number_, std::span(&image, 1), own, positions).accumulators;
-      for (std::size_t i = 0; i < expected.size(); ++i) {
-        const std::size_t position = positions[i / output_.channels], channel = i % output_.channels;
-        if (sums[n * output_.size() + position * output_.lanes + channel] + own_bias[channel] != expected[i])
-          return false;
-      }
-    }
-  }
-  return true;
-}
-
-std::vector<std::int32_t> bias_of_plain_codes(const QuantizedNetwork& network, std::size_t node,
-                                              const std::vector<std::int32_t>& bias) {
-  std::vector<std::int32_t> result(bias);
-  const int zero = network.input_scale(node).zero_point;
-  if (zero == 0) return result;
-  const auto& weights = network.nodes[node].weights;
-  const std::size_t fan_in = weights.size() / bias.size();
-  for (std::size_t c = 0; c < bias.size(); ++c)
-    for (std::size_t i = 0; i < fan_in; ++i) result[c] -= zero * weights[c * fan_in + i];
-  return result;
+const std::int32_t* OneDnnConvolution::rows(int image, int first, int) {
+  return &sums_[image * output_.size() + std::size_t(first) * output_.width * output_.lanes];
 }
 
 }  // namespace triseg

@@ -2,6 +2,7 @@
 
 #include "core/error.hpp"
 #include "core/text.hpp"
+#include "worker/cpu/convolution.hpp"
 #include "worker/cpu/image_operation.hpp"
 #include "worker/cpu/onednn_convolution.hpp"
 #include "worker/cpu/requantize_kernels.hpp"
@@ -9,13 +10,14 @@
 
 #include <algorithm>
 #include <cstring>
-#include <optional>
+#include <memory>
 
 namespace triseg {
 namespace {
 
-constexpr int most_images = 32;                            // that pass through all nodes together
-constexpr std::size_t chunk_bytes = std::size_t{8} << 20;  // of one value of a chunk, at most
+constexpr int most_images = 32;                             // that pass through all nodes together
+constexpr std::size_t chunk_bytes = std::size_t{8} << 20;   // of one value of a chunk, at most
+constexpr std::size_t strip_bytes = std::size_t{16} << 10;  // of sums that become codes together, if rows may be few
 
 class OneDnnEngine final : public Engine {
  public:
@@ -30,15 +32,13 @@ class OneDnnEngine final : public Engine {
       largest = std::max(largest, layout_of(network(), static_cast<int>(i)).size());
     while (chunk_ > 1 && chunk_ * largest > chunk_bytes) chunk_ /= 2;
 
-    std::size_t sums = 0, unpooled = 0;
+    std::size_t unpooled = 0;
     stages_.reserve(steps_.size());
     for (const Step& step : steps_) {
       stages_.push_back(make_stage(step));
       const Stage& stage = stages_.back();
-      if (stage.product) sums = std::max(sums, stage.product->tile() * stage.output.size());
       unpooled = std::max(unpooled, stage.output.size());
     }
-    sums_.resize(sums);
     unpooled_.resize(unpooled);
   }
 
@@ -61,7 +61,8 @@ class OneDnnEngine final : public Engine {
   void load_images(std::span<const std::uint8_t> codes, int images) override {
     images_ = images;
     const std::size_t chunks = (images + chunk_ - 1) / chunk_;
-    input_codes_.assign(chunks * chunk_ * input_.size(), static_cast<std::uint8_t>(model_.input.zero_point));
+    input_codes_.assign(chunks * chunk_ * input_.size() + codes_slack,
+                        static_cast<std::uint8_t>(model_.input.zero_point));
     const std::uint8_t* from = codes.data();
     for (int n = 0; n < images; ++n)
       for (int c = 0; c < input_.channels; ++c)
@@ -115,18 +116,19 @@ class OneDnnEngine final : public Engine {
   /// A step, prepared.
   struct Stage {
     Step step;
-    CodeLayout output;                         // of the node
-    CodeLayout value;                          // of what is stored: the node's, or its pool's
-    std::vector<std::size_t> input_sizes{};    // of one image
-    int site = -1;                             // index into Student::tables; -1: exact
-    int attention = -1;                        // index into ForwardResult::attention; -1: none
-    std::optional<OneDnnConvolution> product;  // a convolution
-    LaneRequantization own;                    // likewise
-    std::vector<std::int32_t> offset;          // likewise, (lanes): makes sums of plain codes those of q - z_in
-    Sides pool;                                // likewise: of the maximum that is taken of sums
-    LaneMoments moments;                       // likewise, of the call at work
-    ImageOperation operation;                  // everything else
-    ImageOperation late_pool;                  // an attention map needs the codes in front of the pool
+    CodeLayout output;                       // of the node
+    CodeLayout value;                        // of what is stored: the node's, or its pool's
+    std::vector<std::size_t> input_sizes{};  // of one image
+    int site = -1;                           // index into Student::tables; -1: exact
+    int attention = -1;                      // index into ForwardResult::attention; -1: none
+    std::unique_ptr<Convolution> product;    // a convolution
+    int strip = 0;                           // likewise: rows of it that become codes together
+    LaneRequantization own;                  // likewise
+    std::vector<std::int32_t> offset;        // likewise, (lanes): makes sums of plain codes those of q - z_in
+    Sides pool;                              // likewise: of the maximum that is taken of sums
+    LaneMoments moments;                     // likewise, of the call at work
+    ImageOperation operation;                // everything else
+    ImageOperation late_pool;                // an attention map needs the codes in front of the pool
 
     /// Codes of one image in front of the staircase.
     std::size_t codes_size() const { return late_pool ? output.size() : value.size(); }
@@ -145,7 +147,7 @@ class OneDnnEngine final : public Engine {
     stage.site = problem_.site_of(number);
     stage.attention = problem_.attention_of(number);
     if (network().nodes[number].operation == Operation::convolution) {
-      stage.product.emplace(model_, number, chunk_);
+      stage.product = make_convolution(model_, number, chunk_);
       stage.own = lanes_of(number, model_.nodes[number].requantization);
       stage.offset = bias_of_plain_codes(model_, number, std::vector<std::int32_t>(stage.output.channels, 0));
       stage.offset.resize(stage.output.lanes, 0);
@@ -156,6 +158,11 @@ class OneDnnEngine final : public Engine {
       const Window& window = network().nodes[step.pool].window;
       if (stage.attention >= 0) stage.late_pool = make_maximum(stage.output, stage.value, window);
       else stage.pool = {window.height, window.width};
+    }
+    if (stage.product) {
+      const auto row = stage.output.width * stage.output.lanes * sizeof(std::int32_t);
+      const int rows = std::max(1, static_cast<int>(strip_bytes / row) / stage.pool.height) * stage.pool.height;
+      stage.strip = stage.product->by_rows() ? std::min(rows, stage.output.height) : stage.output.height;
     }
     return stage;
   }
@@ -179,7 +186,7 @@ class OneDnnEngine final : public Engine {
       sizes.push_back(chunk_ * (buffer.codes ? stage.codes_size() : stage.value.size()));
     }
     const Arena arena = place(plan.buffers, sizes);
-    memory_.resize(std::max(memory_.size(), arena.size));
+    memory_.resize(std::max(memory_.size(), arena.size + codes_slack));
     for (int first = 0; first < images_; first += chunk_)
       for (const Task& task : plan.tasks) run(task, arena, students[task.student], first, sink, purpose);
     return plan;
@@ -204,12 +211,9 @@ class OneDnnEngine final : public Engine {
                                                     : value;
       if (task.computes && stage.product) {
         const int at = i % stage.product->tile();
-        if (at == 0) stage.product->run(inputs[0] + i * stage.input_sizes[0], sums_.data());
-        const std::int32_t* const sums = &sums_[at * stage.output.size()];
-        if (sink) show(stage, requantization, sums, *sink);
-        if (purpose == Purpose::moments)
-          kernels_.add_moments(sums, stage.output.positions(), stage.output.lanes, stage.offset.data(), stage.moments);
-        kernels_.requantize(sums, {stage.output.height, stage.output.width}, stage.pool, requantization, codes);
+        if (at == 0) stage.product->load(inputs[0] + i * stage.input_sizes[0]);
+        if (sink) show(stage, requantization, stage.product->rows(at, 0, stage.output.height), *sink);
+        requantize(stage, at, requantization, purpose == Purpose::moments, codes);
       } else if (task.computes) {
         stage.operation(inputs, codes);
         for (std::size_t k = 0; k < inputs.size(); ++k) inputs[k] += stage.input_sizes[k];
@@ -217,6 +221,19 @@ class OneDnnEngine final : public Engine {
       }
       finish(stage, student, codes, value, first + i, purpose == Purpose::forward ? &owned_[task.student] : nullptr);
       if (sink && stage.step.pool >= 0) show(stage.step.pool, stage.value, value, *sink);
+    }
+  }
+
+  /// One loaded image of a convolution, from its sums to its codes.
+  void requantize(Stage& stage, int image, const LaneRequantization& requantization, bool moments,
+                  std::uint8_t* codes) {
+    const int width = stage.output.width;
+    for (int y = 0; y < stage.output.height; y += stage.strip) {
+      const int rows = std::min(stage.strip, stage.output.height - y);
+      const std::int32_t* const sums = stage.product->rows(image, y, rows);
+      if (moments) kernels_.add_moments(sums, rows * width, stage.output.lanes, stage.offset.data(), stage.moments);
+      kernels_.requantize(sums, {rows, width}, stage.pool, requantization, codes);
+      codes += std::size_t(rows / stage.pool.height) * (width / stage.pool.width) * stage.output.lanes;
     }
   }
 
@@ -275,7 +292,6 @@ class OneDnnEngine final : public Engine {
   std::vector<OwnedForwardResult> owned_;  // of the last call
   std::vector<std::uint8_t> input_codes_;  // (images rounded up to chunks, input_)
   std::vector<std::uint8_t> memory_;       // the arena of the call at work
-  std::vector<std::int32_t> sums_;         // (tile, output) of the stage at work
   std::vector<std::uint8_t> unpooled_;     // of one image
   LaneRequantization replaced_;            // a student's own
 };

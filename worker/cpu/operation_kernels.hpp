@@ -37,10 +37,18 @@ struct BinaryPass {
   int lowest = 0, highest = 255;
   // Addition: add_table() of each operand.
   std::array<std::int32_t, 256> table_a{}, table_b{};
+  // Likewise, the same tables as table[q] = slope * q + rest[q], offset_ab for both; has_slopes if all rests fit 8
+  // bits.
+  bool has_slopes = false;
+  std::int32_t slope_a = 0, slope_b = 0, offset_ab = 0;
+  std::array<std::int8_t, 256> rest_a{}, rest_b{};
   // Multiplication.
   int zero_point_a = 0, zero_point_b = 0, zero_point = 0;
   float multiplier = 0;
 };
+
+/// Sets slopes, rests and offset of an addition from its tables.
+void find_slopes(BinaryPass& pass);
 
 /// A depthwise convolution of one image whose border lies around it already.
 struct DepthwisePass {

@@ -5,6 +5,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
 namespace triseg::testing {
 namespace {
 
@@ -39,6 +43,29 @@ TEST_P(OperationKernelsTest, Pools) {
       kernels_.maximum(pass, in.data(), actual.data());
       EXPECT_TRUE(expected == actual) << "maximum, " << lanes << " lanes";
     }
+  }
+}
+
+/// Tables as models have them, of all pairs of codes: slopes of any size and sign, and many halves.
+TEST_P(OperationKernelsTest, AddsByTablesOfAModel) {
+  std::vector<std::uint8_t> a, b;
+  for (int i = 0; i < 65536 + 40; ++i) {
+    a.push_back(static_cast<std::uint8_t>(i));
+    b.push_back(static_cast<std::uint8_t>(i >> 8));
+  }
+  const int count = static_cast<int>(a.size());
+  std::vector<std::uint8_t> expected(count), actual(count);
+  for (const auto& [scale_a, scale_b] : {std::pair{0.7312, 1.931}, {0.5, 0.25}, {0.001, 3.9}, {1.0, 1.0}}) {
+    BinaryPass pass{1, 1, count, {}, {}, 3, 250};
+    for (int q = 0; q < 256; ++q) {
+      pass.table_a[q] = static_cast<std::int32_t>(std::rint(scale_a * (q - 17) * (1 << 20))) + 90 * (1 << 20);
+      pass.table_b[q] = static_cast<std::int32_t>(std::rint(scale_b * (q - 128) * (1 << 20)));
+    }
+    find_slopes(pass);
+    EXPECT_TRUE(pass.has_slopes);
+    portable_.add(pass, a.data(), b.data(), expected.data());
+    kernels_.add(pass, a.data(), b.data(), actual.data());
+    EXPECT_TRUE(expected == actual) << scale_a << ", " << scale_b;
   }
 }
 
@@ -85,7 +112,11 @@ TEST_P(OperationKernelsTest, ConvolvesDepthwiseWithTheLargestProducts) {
 
 INSTANTIATE_TEST_SUITE_P(InstructionSets, OperationKernelsTest,
                          ::testing::ValuesIn(operation_kernels().begin(), operation_kernels().end()),
-                         [](const auto& info) { return std::string(info.param.name); });
+                         [](const auto& info) {
+                           std::string name(info.param.name);
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
 
 }  // namespace
 }  // namespace triseg::testing

@@ -38,7 +38,7 @@ class RequantizeKernelsTest : public ::testing::TestWithParam<RequantizeKernels>
 TEST_P(RequantizeKernelsTest, RequantizesAsTheContractSays) {
   for (auto [zero, lowest, highest] :
        {std::tuple(0, 0, 255), std::tuple(128, 0, 255), std::tuple(7, 7, 127), std::tuple(255, 0, 254)}) {
-    for (int lanes : {8, 16, 24, 64, 72, 136, 512}) {
+    for (int lanes : {8, 16, 24, 64, 72, 80, 136, 512}) {
       for (const Sides pool : {Sides{1, 1}, Sides{2, 2}, Sides{3, 1}, Sides{2, 3}}) {
         constexpr Sides plane{7, 5};
         auto r = requantization(lanes);
