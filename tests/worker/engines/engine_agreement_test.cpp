@@ -7,6 +7,7 @@
 #include "worker/engines/engines.hpp"
 #include "worker/reference_engine.hpp"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -515,7 +516,8 @@ TEST_P(EveryEngine, IsChosenWhereItRunsTheWholeNetwork) {
     EXPECT_EQ(choose_engine(kind, problem).kind, kind);
     return;
   }
-  EXPECT_THAT([&, refused = kind] { make_engine(refused, problem); },
+  const auto make_refused = [&problem, refused = kind] { make_engine(refused, problem); };
+  EXPECT_THAT(make_refused,
               ::testing::ThrowsMessage<Error>(::testing::HasSubstr(fmt::format("engine {}: node conv2: ", name))));
   const EngineChoice choice = choose_engine(EngineKind::automatic, problem);
   EXPECT_NE(choice.kind, kind);
