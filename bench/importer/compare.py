@@ -1,23 +1,8 @@
 #!/usr/bin/env python3
-<<<<<<< HEAD
-"""How far imported networks give the logits that another program gave for the same ONNX files and images: a table in
-Markdown.
-=======
 """How far imported networks give the logits and accuracies that ONNX Runtime gives for the same files: Markdown tables.
->>>>>>> import3
 
     bench/importer/compare.py NETWORK.onnx ... --images RECORDS [--data FOLDER] --preprocessing cifar10
 
-<<<<<<< HEAD
-NETWORK.logits.npy beside each file has the other program's outputs, (N, classes). RECORDS is a file of CIFAR-10's
-binary version whose first N images they are of. The imported network's logits are those of the reference engine.
-
-Needs a build with tests. "equal" is the share of logits with the same code, "one apart" that of those whose codes
-differ by one, "furthest apart" the largest difference of codes, "same class" the share of images whose largest logit,
-or one of several as large, is the other program's too. Outputs that are probabilities, of a Softmax, which the importer
-drops, are compared with the Softmax of the imported network's logits, in codes whose step is the smallest difference of
-two of the other program's.
-=======
 RECORDS is a file of CIFAR-10's binary version; the imported network's logits of its images are those of the reference
 engine. FOLDER has the data set whose test split `triseg evaluate` and ONNX Runtime classify. scripts/onnxruntime.sh
 makes the build that this needs, and installs ONNX Runtime there.
@@ -27,7 +12,6 @@ ONNX Runtime runs as it does by default, and with "integers": with tensors of ty
 code, "one apart" that of those whose codes differ by one, "furthest apart" the largest difference of codes, "same
 class" the number of images whose largest logit, or one of several as large, is ONNX Runtime's too. A Softmax at
 the end, which the importer drops, is cut off for ONNX Runtime, too.
->>>>>>> import3
 """
 import json
 import os
@@ -168,21 +152,12 @@ def main():
     arguments.add_argument("--build", default="build/cpu")
     o = arguments.parse_args()
 
-<<<<<<< HEAD
-    for program in "triseg-import", "logit_codes":
-        if not os.path.exists(f"{o.build}/bin/{program}"):
-            raise Error(f"{o.build}/bin/{program} is missing: build first, or name another build by --build")
-    pixels = read_pixels(o.images)
-    print("| file | compared | images | equal | one apart | furthest apart | same class "
-          "|\n|---|---|---|---|---|---|---|")
-=======
     packages_folder = f"{o.build}/onnxruntime/node_modules"
     for needed in "bin/triseg-import", "bin/logit_codes", "bin/triseg", "onnxruntime/node_modules":
         if not os.path.exists(f"{o.build}/{needed}"):
             raise Error(f"{o.build}/{needed} is missing: run scripts/onnxruntime.sh, or name another build by --build")
     _, pixels = read_records(o.images)
     rows, accuracies = [], []
->>>>>>> import3
     with tempfile.TemporaryDirectory() as folder:
         model = os.path.join(folder, "model.h5")
         for path in o.networks:

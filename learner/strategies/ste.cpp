@@ -16,6 +16,7 @@ namespace {
 
 constexpr double mean_decay = 0.9, square_decay = 0.999, epsilon = 1e-8;  // Adam's
 constexpr double average_decay = 0.998;
+constexpr double nearest = 0.499;    // a value this far from a code is rounded to it
 constexpr double rate_steps = 1000;  // after which the rate falls
 
 class Ste final : public Strategy {
@@ -102,7 +103,7 @@ class Ste final : public Strategy {
         mean_[k] = static_cast<float>(mean_decay * mean_[k] + (1 - mean_decay) * gradient);
         square_[k] = static_cast<float>(square_decay * square_[k] + (1 - square_decay) * gradient * gradient);
         const double move = mean_[k] / mean_share / (std::sqrt(square_[k] / square_share) + epsilon);
-        const double kept = std::clamp(double(value_[k]), code - 0.5, code + 0.5);
+        const double kept = std::clamp(double(value_[k]), code - nearest, code + nearest);
         value_[k] = static_cast<float>(kept - rate * width_[k] * move);
         average_[k] = static_cast<float>(average_decay * average_[k] + (1 - average_decay) * value_[k]);
       }

@@ -155,8 +155,7 @@ void declare_problem(CLI::App& app, ProblemOptions& o) {
   app.add_option("--teacher", o.teacher, "Model file (default: that shipped for model, data and backend)")
       ->group(changes_results)
       ->check(path_text("a model file"));
-  results(app, "--sites", o.sites,
-          "Sites: all, or names, else kinds (conv, fc, add) and patterns (conv*); -conv1 takes one away")
+  results(app, "--sites", o.sites, "Sites: all, or names, kinds (conv, fc, add), conv*; -conv1: but conv1")
       ->check(offers({"all", "conv"}))
       ->type_name(list_type);
   results(app, "--kd-T", o.temperature, "Temperature of the distillation term")
@@ -291,7 +290,7 @@ void declare_output(CLI::App& app, OutputOptions& o) {
 }
 
 void declare_config(CLI::App& app) {
-  app.add_option("--config", "TOML file of these options, here or shipped; the command line has precedence")
+  app.add_option("--config", "TOML file of these options; the command line has precedence")
       ->type_name("TEXT")
       ->expected(1)
       ->group(changes_speed)

@@ -39,8 +39,8 @@ class Qonnx(Importing):
         x = n.quant("image", 1 / 255, signed=0)
         w = n.real_weights((6, 3, 3, 3))
         scale = n.weight_scale(w, 0).reshape(6, 1, 1, 1)
-        w = n.add("Quant", [w, scale, np.float32(0), np.float32(8)], domain="qonnx.custom_op.general", signed=1, narrow=1,
-                  rounding_mode="ROUND")
+        w = n.add("Quant", [w, scale, np.float32(0), np.float32(8)], domain="qonnx.custom_op.general", signed=1,
+                  narrow=1, rounding_mode="ROUND")
         x = n.quant(n.add("Relu", [n.add("Conv", [x, w])]), 1 / 60, signed=0)
         flat = n.add("Flatten", [x])
         w = n.quant(n.real_weights((n.values[flat].shape[1], 5)), 1 / 100)
@@ -70,7 +70,8 @@ class Qonnx(Importing):
         n = self.net(mean=0.5, deviation=0.5)
 
         def clipped(tensor, scale, low, high):
-            c = n.add("Clip", [n.add("QuantizeLinear", [tensor, np.float32(scale), np.int8(0)]), np.int8(low), np.int8(high)])
+            c = n.add("Clip", [n.add("QuantizeLinear", [tensor, np.float32(scale), np.int8(0)]), np.int8(low),
+                               np.int8(high)])
             return n.add("DequantizeLinear", [c, np.float32(scale), np.int8(0)])
 
         x = clipped("image", 1 / 127, -127, 127)
@@ -88,14 +89,16 @@ class Qonnx(Importing):
         return np.float32(n.random.integers(-most, most + 1, shape))
 
     def test_thresholds(self):
-        """As FINN writes them: whole weights, the image as it is, factors and biases, thresholds a channel, a factor behind."""
+        """As FINN writes them: whole weights, the image as it is, factors and biases, thresholds a channel, a
+        factor behind."""
         for count in 255, 15, 1:
             n = self.net(opset=9)
             x = n.add("Conv", ["image", self.whole_weights(n, (6, 3, 3, 3))])
             x = n.add("Add", [n.add("Mul", [x, np.float32(1 / 64)]), np.float32(n.random.normal(size=(1, 6, 1, 1)))])
             step = 4 / 255 / 64 * 200 / count  # a whole number of the sums' units
             step = np.round(step * 255 * 64) / (255 * 64)
-            x = n.add("MultiThreshold", [x, self.thresholds(n, x, step, count)], domain="finn.custom_op.general", out_dtype="UINT8")
+            x = n.add("MultiThreshold", [x, self.thresholds(n, x, step, count)], domain="finn.custom_op.general",
+                      out_dtype="UINT8")
             x = n.add("Mul", [x, np.float32(1 / 32)])
             w = self.whole_weights(n, (5, 6, 6, 6))
             x = n.add("Mul", [n.add("Conv", [x, w]), np.float32(1 / 512)])
@@ -139,7 +142,8 @@ class Integers(Importing):
                 b = quantized(np.float32(n.random.normal(size=channels) * 0.3), xs * ws, 0, "s32", 0)
                 float_net = Net(np.zeros((1, 1, 1, 1)))
                 float_net.values["x"] = (np.float64(n.values[x]) - xz) * xs
-                y = float_net.add("Conv", ["x", np.float64(w) * ws.reshape(-1, 1, 1, 1), np.float64(b) * xs * ws], **how)
+                y = float_net.add("Conv", ["x", np.float64(w) * ws.reshape(-1, 1, 1, 1), np.float64(b) * xs * ws],
+                                  **how)
                 y = float_net.values[y]
                 ys, yz = scaled(np.maximum(y, 0) if relu else y)
                 return n.add("QLinearConv", [x, xs, xz, w, ws, np.zeros(channels, np.int8), ys, yz, b], **how), ys, yz

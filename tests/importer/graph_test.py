@@ -1,4 +1,5 @@
-"""What ONNX graphs have beside convolutions and scales: layouts, shapes, several inputs of a node, functions, ends; as qdq_test.py."""
+"""What ONNX graphs have beside convolutions and scales: layouts, shapes, several inputs of a node, functions, ends; as
+qdq_test.py."""
 
 import unittest
 
@@ -75,8 +76,8 @@ class Graph(Importing):
         self.assertEqual(len(self.sites(said)), 2)
 
     def test_tables(self):
-        for operator, how in (("Sigmoid", {}), ("HardSigmoid", {"alpha": 0.3, "beta": 0.4}), ("LeakyRelu", {"alpha": 0.1}), ("Tanh", {}),
-                              ("HardSwish", {})):
+        for operator, how in (("Sigmoid", {}), ("HardSigmoid", {"alpha": 0.3, "beta": 0.4}), 
+                              ("LeakyRelu", {"alpha": 0.1}), ("Tanh", {}), ("HardSwish", {})):
             for kind in "u8", "s8":
                 n = self.net(opset=14)
                 x = n.qdq(n.conv(self.first(n, kind=kind), 6), kind)
@@ -97,7 +98,8 @@ class Graph(Importing):
     def test_hard_swish_in_parts(self):
         n = self.net()
         x = n.qdq(n.conv(self.first(n), 6))
-        s = n.add("Div", [n.add("Clip", [n.add("Add", [x, np.float32(3)]), np.float32(0), np.float32(6)]), np.float32(6)])
+        s = n.add("Div", [n.add("Clip", [n.add("Add", [x, np.float32(3)]), np.float32(0), np.float32(6)]),
+                          np.float32(6)])
         self.check(n, n.qdq(n.classifier(n.qdq(n.add("Mul", [x, s])))))
 
     def test_one_scale_behind_another(self):
@@ -109,7 +111,8 @@ class Graph(Importing):
     def test_constant_operand(self):
         n = self.net()
         x = n.qdq(n.classifier(n.qdq(n.add("Relu", [n.conv(n.qdq("image"), 6)]))))
-        constant = n.add("DequantizeLinear", [np.array([3, 90, 200, 17, 255], np.uint8), np.float32(0.01), np.uint8(119)])
+        constant = n.add("DequantizeLinear", [np.array([3, 90, 200, 17, 255], np.uint8), np.float32(0.01),
+                                              np.uint8(119)])
         self.check(n, n.qdq(n.add("Add", [x, constant])))
 
     def test_last_layer_without_a_scale(self):
@@ -162,7 +165,8 @@ class Graph(Importing):
     def test_preprocessing(self):
         for name, mean, deviation in (("imagenet", [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
                                       ("cifar10", [0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]),
-                                      ("0..255", 0, 1 / 255), ("0.5,0.4,0.3/0.25,0.5,0.75", [0.5, 0.4, 0.3], [0.25, 0.5, 0.75])):
+                                      ("0..255", 0, 1 / 255),
+                                      ("0.5,0.4,0.3/0.25,0.5,0.75", [0.5, 0.4, 0.3], [0.25, 0.5, 0.75])):
             n = self.net(mean=mean, deviation=deviation)
             x = n.qdq(n.add("Relu", [n.conv(n.qdq("image"), 6)]))
             with self.subTest(name=name):
@@ -235,8 +239,10 @@ class Graph(Importing):
 
     def test_more_tables(self):
         for operator, domain, opset, inputs, how in (
-                ("PRelu", "", 16, [np.float32([0.2])], {}), ("Celu", "", 13, [], {"alpha": 0.7}), ("Selu", "", 13, [], {}),
-                ("Elu", "", 13, [], {"alpha": 0.8}), ("Softplus", "", 13, [], {}), ("Softsign", "", 13, [], {}), ("Erf", "", 13, [], {}),
+                ("PRelu", "", 16, [np.float32([0.2])], {}), ("Celu", "", 13, [], {"alpha": 0.7}), 
+                ("Selu", "", 13, [], {}),
+                ("Elu", "", 13, [], {"alpha": 0.8}), ("Softplus", "", 13, [], {}), ("Softsign", "", 13, [], {}), 
+                ("Erf", "", 13, [], {}),
                 ("Abs", "", 13, [], {}), ("Neg", "", 13, [], {}), ("Mish", "", 18, [], {}), ("Gelu", "", 20, [], {}),
                 ("QuickGelu", "com.microsoft", 13, [], {"alpha": 1.5}), ("Max", "", 13, [np.float32(-0.2)], {}),
                 ("Min", "", 13, [np.float32(0.3)], {})):

@@ -119,7 +119,8 @@ def erf(x):
 
 def multi_threshold(x, thresholds, out_scale=1.0, out_bias=0.0, **_):
     """MultiThreshold of QONNX: how many thresholds of its channel an element has reached."""
-    rows = np.broadcast_to(thresholds, (x.shape[1], thresholds.shape[1])).reshape((1, x.shape[1]) + (1,) * (x.ndim - 2) + (-1,))
+    rows = np.broadcast_to(thresholds, (x.shape[1], thresholds.shape[1]))
+    rows = rows.reshape((1, x.shape[1]) + (1,) * (x.ndim - 2) + (-1,))
     return out_scale * np.sum(x[..., None] >= rows, -1) + out_bias
 
 
@@ -241,26 +242,21 @@ OPERATORS = {
     "Identity": lambda x: x, "Concat": lambda *parts, axis: np.concatenate(parts, axis),
     "Flatten": lambda x, axis=1: x.reshape(len(x), -1),
     "Reshape": reshape, "Squeeze": squeeze, "Unsqueeze": unsqueeze, "Transpose": lambda x, perm: x.transpose(perm),
-<<<<<<< HEAD
-    "ReduceMean": mean, "Pad": pad, "Softmax": softmax, "Shape": lambda x: np.array(x.shape, np.int64),
-    "Gather": lambda x, i, axis=0: np.take(x, i, axis), "QLinearConv": q_conv, "QLinearMatMul": q_matmul,
-    "QGemm": q_gemm, "QLinearAdd": q_binary(np.add), "QLinearMul": q_binary(np.multiply), "QLinearConcat": q_concat,
-=======
     "ReduceMean": mean, "Pad": pad, "Softmax": softmax, "Shape": shape_of,
     "Slice": sliced, "GlobalMaxPool": lambda x: x.max((2, 3), keepdims=True), "Dropout": lambda x: x,
     "Cast": lambda x, to: x,
     "LogSoftmax": lambda x, axis: np.log(softmax(x, axis)),
     "QLinearReduceMean": q_unary(lambda x, axes, keepdims: x.mean(tuple(axes), keepdims=bool(keepdims))),
-    "MultiThreshold": multi_threshold,
-    "PRelu": lambda x, slope: np.where(x < 0, slope * x, x), "Abs": np.abs, "Neg": np.negative, "Min": np.minimum, "Max": np.maximum,
-    "Celu": lambda x, alpha=1.0: np.where(x < 0, alpha * np.expm1(x / alpha), x), "Softsign": lambda x: x / (1 + np.abs(x)), "Erf": erf,
+    "MultiThreshold": multi_threshold, "PRelu": lambda x, slope: np.where(x < 0, slope * x, x),
+    "Abs": np.abs, "Neg": np.negative, "Min": np.minimum, "Max": np.maximum, "Erf": erf,
+    "Celu": lambda x, alpha=1.0: np.where(x < 0, alpha * np.expm1(x / alpha), x),
     "Selu": lambda x: 1.05070102214813232421875 * np.where(x < 0, 1.67326319217681884765625 * np.expm1(x), x),
-    "Elu": lambda x, alpha=1.0: np.where(x < 0, alpha * np.expm1(x), x), "Softplus": lambda x: np.log1p(np.exp(x)),
+    "Elu": lambda x, alpha=1.0: np.where(x < 0, alpha * np.expm1(x), x),
+    "Softplus": lambda x: np.log1p(np.exp(x)), "Softsign": lambda x: x / (1 + np.abs(x)),
     "Mish": lambda x: x * np.tanh(np.log1p(np.exp(x))), "Gelu": lambda x: 0.5 * x * (1 + erf(x / np.sqrt(2))),
     "QuickGelu": lambda x, alpha=1.702: x * sigmoid(alpha * x),
-    "Gather": lambda x, i, axis=0: np.take(x, i, axis), "QLinearConv": q_conv, "QLinearMatMul": q_matmul, "QGemm": q_gemm,
-    "QLinearAdd": q_binary(np.add), "QLinearMul": q_binary(np.multiply), "QLinearConcat": q_concat,
->>>>>>> import3
+    "Gather": lambda x, i, axis=0: np.take(x, i, axis), "QLinearConv": q_conv, "QLinearMatMul": q_matmul,
+    "QGemm": q_gemm, "QLinearAdd": q_binary(np.add), "QLinearMul": q_binary(np.multiply), "QLinearConcat": q_concat,
     "QLinearGlobalAveragePool": q_unary(lambda x, channels_last=0: x.mean((2, 3), keepdims=True)),
     "QLinearAveragePool": q_unary(average_pool), "QLinearSigmoid": q_unary(sigmoid),
     "QLinearLeakyRelu": q_unary(lambda x, alpha=0.01: np.where(x < 0, alpha * x, x)),

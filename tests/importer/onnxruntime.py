@@ -1,4 +1,5 @@
-"""ONNX Runtime as another program to compare with: npm's onnxruntime-node, in a build folder (scripts/onnxruntime.sh)."""
+"""ONNX Runtime as another program to compare with: npm's onnxruntime-node, in a build folder
+(scripts/onnxruntime.sh)."""
 
 import os
 import subprocess

@@ -1,5 +1,5 @@
-"""Files with QuantizeLinear and DequantizeLinear around float operators, a test for each construct: the logit codes of the model file,
-by the reference engine, are those of the ONNX file, which onnx_net evaluates on its own."""
+"""Files with QuantizeLinear and DequantizeLinear around float operators, a test for each construct: the logit codes of
+the model file, by the reference engine, are those of the ONNX file, which onnx_net evaluates on its own."""
 
 import unittest
 
@@ -149,7 +149,8 @@ class Qdq(Importing):
 
     def test_averages(self):
         for wrapped in True, False:
-            for operator in "GlobalAveragePool", "AveragePool", "ReduceMean", "ReduceMean 18", "ReduceMean without axes kept":
+            for operator in ("GlobalAveragePool", "AveragePool", "ReduceMean", "ReduceMean 18",
+                             "ReduceMean without axes kept"):
                 n = self.net(opset=18 if operator.endswith("18") else 13)
                 x = n.qdq(n.add("Relu", [n.conv(n.qdq("image"), 6)]))
                 if operator == "GlobalAveragePool":
@@ -169,7 +170,8 @@ class Qdq(Importing):
         """Before a window of one position the convolution takes them in; before others they are rounded to codes."""
         for size, relu in (1, False), (1, True), (3, False):
             n = self.net(shape=(3, 12, 12))
-            x = n.add("AveragePool", [self.first(n)], kernel_shape=[2, 3], strides=[2, 2], pads=[1, 0, 1, 0], count_include_pad=1)
+            x = n.add("AveragePool", [self.first(n)], kernel_shape=[2, 3], strides=[2, 2], pads=[1, 0, 1, 0],
+                      count_include_pad=1)
             x = n.add("Relu", [x]) if relu else x
             y = n.qdq(n.classifier(n.qdq(n.add("Relu", [n.conv(x, 6, size)]))))
             exact = size == 1 and not relu
@@ -185,8 +187,10 @@ class Qdq(Importing):
         self.check(n, n.qdq(n.classifier(n.qdq(n.add("Add", [a, b])))))
 
     def test_pools(self):
-        for operator, how in (("MaxPool", {"pads": [1, 0, 0, 1]}), ("MaxPool", {"ceil_mode": 1}), ("MaxPool", {"dilations": [2, 2]}),
-                              ("AveragePool", {"pads": [1, 0, 0, 1]}), ("AveragePool", {"pads": [1, 1, 0, 0], "count_include_pad": 1}),
+        for operator, how in (("MaxPool", {"pads": [1, 0, 0, 1]}), ("MaxPool", {"ceil_mode": 1}),
+                              ("MaxPool", {"dilations": [2, 2]}),
+                              ("AveragePool", {"pads": [1, 0, 0, 1]}),
+                              ("AveragePool", {"pads": [1, 1, 0, 0], "count_include_pad": 1}),
                               ("AveragePool", {"ceil_mode": 1}), ("MaxPool", {"auto_pad": "SAME_LOWER"})):
             n = self.net()
             x = n.qdq(n.conv(self.first(n), 6, pads=[1, 1, 1, 1]))
@@ -205,7 +209,8 @@ class Qdq(Importing):
         self.check(n, n.qdq(n.classifier(x)))
 
     def test_windows(self):
-        for how in ({"pads": [0, 1, 2, 0]}, {"strides": [2, 1]}, {"dilations": [2, 1]}, {"group": 3}, {"auto_pad": "SAME_UPPER"},
+        for how in ({"pads": [0, 1, 2, 0]}, {"strides": [2, 1]}, {"dilations": [2, 1]}, {"group": 3},
+                    {"auto_pad": "SAME_UPPER"},
                     {"auto_pad": "SAME_LOWER", "strides": [2, 2]}, {"auto_pad": "VALID"}):
             n = self.net()
             x = n.qdq(n.conv(self.first(n, 3), 6, **how))
@@ -234,7 +239,8 @@ class Qdq(Importing):
             n = self.net()
             y = n.conv(n.qdq("image"), 6)
             scale = np.float32(n.random.uniform(0.5, 2, 6) * (np.where(np.arange(6) % 2, -1, 1) if negative else 1))
-            x = n.add("BatchNormalization", [y, scale, np.float32(n.random.normal(size=6)), np.float32(n.random.normal(size=6)),
+            x = n.add("BatchNormalization", [y, scale, np.float32(n.random.normal(size=6)),
+                                             np.float32(n.random.normal(size=6)),
                                              np.float32(n.random.uniform(0.5, 2, 6))], epsilon=1e-3)
             with self.subTest(negative=negative):
                 self.check(n, n.qdq(n.classifier(n.qdq(n.add("Relu", [x])))))
@@ -252,7 +258,8 @@ class Qdq(Importing):
     def test_batch_normalization_before_a_convolution(self):
         n = self.net()
         x = n.qdq(n.conv(self.first(n), 6))
-        x = n.add("BatchNormalization", [x, np.float32(n.random.uniform(0.5, 2, 6)), np.float32(n.random.normal(size=6)),
+        x = n.add("BatchNormalization", [x, np.float32(n.random.uniform(0.5, 2, 6)),
+                                         np.float32(n.random.normal(size=6)),
                                          np.float32(n.random.normal(size=6)), np.float32(n.random.uniform(0.5, 2, 6))])
         self.check(n, n.qdq(n.classifier(n.qdq(n.add("Relu", [x])))))
     def test_element_type_named_by_the_node(self):

@@ -32,8 +32,10 @@ class Refusals(Importing):
 
     def test_operators(self):
         for operator, domain, part in (("MatMulInteger", "", "statically"), ("DynamicQuantizeLinear", "", "statically"),
-                                       ("ConvInteger", "", "statically"), ("Resize", "", "enlarge"), ("LSTM", "", "ecurrent"),
-                                       ("RequantShift", "PACTOps", "RequantShift"), ("RequantShift", "", "RequantShift")):
+                                       ("ConvInteger", "", "statically"), ("Resize", "", "enlarge"), 
+                                       ("LSTM", "", "ecurrent"),
+                                       ("RequantShift", "PACTOps", "RequantShift"), 
+                                       ("RequantShift", "", "RequantShift")):
             n, x = self.start()
             y = n.add(operator, [x], domain=domain, evaluate=False)
             with self.subTest(operator=operator):
@@ -67,7 +69,8 @@ class Refusals(Importing):
     def test_image_whose_pixels_are_no_codes(self):
         n = self.net()
         n.scales["image"] = np.float32(1 / 255)
-        self.refused(n, n.qdq(n.classifier(n.qdq(n.conv("image", 4)))), "/conv", "--preprocessing", options=["--preprocessing", "cifar10"])
+        self.refused(n, n.qdq(n.classifier(n.qdq(n.conv("image", 4)))), "/conv", "--preprocessing",
+                     options=["--preprocessing", "cifar10"])
 
     def test_convolution_of_one_dimension(self):
         n, x = self.start()

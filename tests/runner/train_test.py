@@ -9,7 +9,8 @@ import unittest
 import h5py
 import numpy
 
-from program import PROGRAM, ProgramTest, end, environment, held, let_go, result_file, run, run_file, start, write_few_images
+from program import (PROGRAM, ProgramTest, end, environment, held, let_go, result_file, run, run_file, start,
+                     write_few_images)
 
 
 class Train(ProgramTest):
@@ -188,8 +189,9 @@ nodes = [
 """)
         self.train("wide.h5.model", "--model", recipe, "--data", data, "--epochs", "1", "--qat-epochs", "0")
         for strategy in ("random", "ste"):
-            done = run(["search", "--data", data, "--teacher", self.out("wide.h5.model"), "--strategy", strategy, "--episodes", "64",
-                        "--batch-size", "16", "--calib-batches", "4", "--top-k", "2", "--threads", "1", "--out", self.out(strategy)])
+            done = run(["search", "--data", data, "--teacher", self.out("wide.h5.model"), "--strategy", strategy,
+                        "--episodes", "64", "--batch-size", "16", "--calib-batches", "4", "--top-k", "2",
+                        "--threads", "1", "--out", self.out(strategy)])
             self.assertEqual(done.returncode, 0, done.stderr)
             verified = run(["verify", run_file(self.out(strategy), "wide"), "--engine", "reference"])
             self.assertEqual(verified.returncode, 0, verified.stdout + verified.stderr)

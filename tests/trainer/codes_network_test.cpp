@@ -77,10 +77,12 @@ TEST(CodesNetwork, TellsWhatTheLossDoesWhereCodesOfTheLastSiteMove) {
     down[last].*code = std::uint8_t(down[last].*code - by);
     return (f.loss(up) - f.loss(down)) / (2 * by);
   };
-  for (const auto& [found, code] : {std::pair(g.v1, &Codes::v1), {g.v2, &Codes::v2}}) {
-    EXPECT_NE(found, 0);
-    EXPECT_NEAR(found, difference(code, 3), 0.25 * std::abs(difference(code, 3)) + 1e-6);
-  }
+  // Logits are rounded to codes, which adds noise of some 1e-4 to a difference; only v2's is large beside it.
+  const double large = difference(&Codes::v2, 3);
+  EXPECT_GT(std::abs(large), 1e-3);
+  EXPECT_NEAR(g.v2, large, 0.1 * std::abs(large));
+  EXPECT_NE(g.v1, 0);
+  EXPECT_NEAR(g.v1, difference(&Codes::v1, 3), 0.1 * std::abs(large));
   for (const auto& [found, code] : {std::pair(g.t1, &Codes::t1), {g.t2, &Codes::t2}})
     EXPECT_GT(found * difference(code, 4), 0) << "the right way";
   EXPECT_EQ(g.tmax, 0) << "nothing passes behind 255";

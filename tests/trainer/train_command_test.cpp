@@ -145,7 +145,7 @@ TEST_F(TrainCommand, BadInputIsOneLine) {
   EXPECT_THAT(refused(with(small, {"--checkpoint", "file", "--out", "a.h5"})), HasSubstr("file"));
   EXPECT_THAT(refused({"--data", "shapes", "--batch-size", "1000000", "--out", "new/a.h5"}), HasSubstr("--batch-size"));
   EXPECT_THAT(refused({"--data", "shapes", "--shift", "32"}),
-              HasSubstr("--shift 32: expected at most 31, for LeNet-5 takes images of 32 x 32"));
+              HasSubstr("--shift 32: expected at most 31, for AlexNet takes images of 32 x 32"));
   EXPECT_THAT(refused({"--learning", "1"}, 2), HasSubstr("--learning"));
 }
 

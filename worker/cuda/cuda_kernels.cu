@@ -358,8 +358,7 @@ __global__ void __launch_bounds__(T::threads, T::Blocks)
       for (int h = 0; h < 2; ++h) {
         const RowPlace place = places[warp_m + i * 16 + h * 8 + row_in_warp];
         if (place.candidate < 0) continue;
-        std::int32_t* to =
-            c.sums + static_cast<long long>(place.position) * s.padded_channels + n0 + warp_n + pair;
+        std::int32_t* to = c.sums + static_cast<long long>(place.position) * s.padded_channels + n0 + warp_n + pair;
 #pragma unroll
         for (int j = 0; j < WN / 8; ++j)
           if (j * 8 < channels_left) *reinterpret_cast<int2*>(to + j * 8) = {acc[i][j][h * 2], acc[i][j][h * 2 + 1]};
@@ -389,8 +388,8 @@ __global__ void __launch_bounds__(T::threads, T::Blocks)
         if (j * 8 >= channels_left) break;
         const float2 m = __ldg(reinterpret_cast<const float2*>(multiplier + j * 8));
         const int2 b = __ldg(reinterpret_cast<const int2*>(bias + j * 8));
-        const std::uint32_t q = requantize(acc[i][j][h * 2] + b.x, m.x, e) |
-                                requantize(acc[i][j][h * 2 + 1] + b.y, m.y, e) << 8;
+        const std::uint32_t q =
+            requantize(acc[i][j][h * 2] + b.x, m.x, e) | requantize(acc[i][j][h * 2 + 1] + b.y, m.y, e) << 8;
         *reinterpret_cast<std::uint16_t*>(to + j * 8) = static_cast<std::uint16_t>(q);
       }
     }

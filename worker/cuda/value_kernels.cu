@@ -193,8 +193,7 @@ __device__ Codes16 codes_of(const Concatenation& op, const Place& at, const Outp
   const int within = at.channel - op.pieces[k].first_channel;
   if (within % channel_vector == 0 && within + channel_vector <= op.pieces[k].input.channels) {
     const std::uint8_t* const map = op.pieces[k].map;
-    const uint4 q =
-        *reinterpret_cast<const uint4*>(address(op.pieces[k].input, at.instance, at.y, at.x) + within);
+    const uint4 q = *reinterpret_cast<const uint4*>(address(op.pieces[k].input, at.instance, at.y, at.x) + within);
     return unpack(map ? map_codes(q, [&](std::uint32_t code) { return std::uint32_t{__ldg(map + code)}; }) : q);
   }
   Codes16 codes{};
@@ -243,7 +242,7 @@ cudaError_t launch_values(const Operation& op, const OutputShape& s, const Epilo
   constexpr int items_per_thread = 4;
   const long long items = static_cast<long long>(s.images) * s.positions() * (s.padded_channels / channel_vector);
   const unsigned blocks = blocks_for((items + items_per_thread - 1) / items_per_thread);
-  run_values<<<blocks * (s.instances / s.images), threads, 0, stream>>>(op, s, e, static_cast<int>(blocks));
+  run_values<<<blocks*(s.instances / s.images), threads, 0, stream>>>(op, s, e, static_cast<int>(blocks));
   return cudaGetLastError();
 }
 
