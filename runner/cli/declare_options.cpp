@@ -155,7 +155,7 @@ void declare_problem(CLI::App& app, ProblemOptions& o) {
   app.add_option("--teacher", o.teacher, "Model file (default: that shipped for model, data and backend)")
       ->group(changes_results)
       ->check(path_text("a model file"));
-  results(app, "--sites", o.sites, "Sites: all, or names, kinds (conv, fc, add), conv*; -conv1: but conv1")
+  results(app, "--sites", o.sites, "Sites: all, or names, kinds (conv, fc, add), conv*; -conv1: but it")
       ->check(offers({"all", "conv"}))
       ->type_name(list_type);
   results(app, "--kd-T", o.temperature, "Temperature of the distillation term")
