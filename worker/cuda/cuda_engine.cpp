@@ -1,5 +1,6 @@
 #include "worker/cuda/cuda_engine.hpp"
 
+#include "network/quantized_network.hpp"
 #include "worker/cuda/cuda_stream.hpp"
 #include "worker/cuda/device_step.hpp"
 #include "worker/cuda/score_kernels.hpp"
@@ -11,6 +12,8 @@
 
 namespace triseg {
 namespace {
+
+static_assert(add_fraction == add_fraction_bits);
 
 int round_up(int value, int multiple) { return (value + multiple - 1) / multiple * multiple; }
 
@@ -35,6 +38,7 @@ class CudaEngine final : public Engine, public DeviceScoring {
     arena_ = place_values(steps_);
     fixed_.resize(steps_.size());
     sums_.resize(steps_.size());
+    fixed_maps_.resize(steps_.size());
     pieces_.resize(steps_.size());
     shared_.resize(steps_.size());
     image_channels_ = round_up(model_.network.input.channels, channel_vector);
@@ -60,7 +64,7 @@ class CudaEngine final : public Engine, public DeviceScoring {
       upload();
       events.front().record(stream_);
       for (std::size_t k = 0; k < steps_.size(); ++k) {
-        if (!shared_[k]) enqueue_step(k, students.size(), nullptr, nullptr);
+        enqueue(k, students.size());
         events[k + 1].record(stream_);
       }
       stream_.wait();
@@ -68,7 +72,7 @@ class CudaEngine final : public Engine, public DeviceScoring {
     }
     std::vector<StepTime> times;
     for (std::size_t k = 0; k < steps_.size(); ++k) {
-      if (shared_[k]) continue;
+      if (shared_[k] || together(k)) continue;
       const auto middle = milliseconds[k].begin() + repetitions / 2;
       std::nth_element(milliseconds[k].begin(), middle, milliseconds[k].end());
       times.push_back({name_of(steps_[k]), *middle * 1e-3});
@@ -91,6 +95,7 @@ class CudaEngine final : public Engine, public DeviceScoring {
     for (std::size_t k = 0; k < steps_.size(); ++k) {
       const DeviceStep& step = steps_[k];
       if (step.value_fixed && step.operation != Operation::constant) grow(fixed_[k], images * step.output_bytes());
+      if (step.value_fixed && step.attention >= 0) grow(fixed_maps_[k], images * step.map_size());
       if (step.keeps_sums()) grow(sums_[k], std::size_t(images) * step.shape.positions() * step.shape.padded_channels);
     }
     std::memcpy(input_.host.data(), codes.data(), codes.size());
@@ -280,6 +285,7 @@ class CudaEngine final : public Engine, public DeviceScoring {
     OutputShape shape = step.shape;
     shape.images = images_;
     shape.by_images = Divisor(images_);
+    shape.by_candidate = Divisor(images_ * shape.positions());
     shape.instances = static_cast<int>(instances);
     return shape;
   }
@@ -405,32 +411,80 @@ class CudaEngine final : public Engine, public DeviceScoring {
             model_.nodes[step.node].output.zero_point};
   }
 
-  /// All steps that differ between students.
+  /// What lies before the results of so many students.
   void enqueue(std::size_t students) {
-    for (std::size_t k = 0; k < steps_.size(); ++k)
-      if (!shared_[k]) enqueue_step(k, students, nullptr, nullptr);
+    for (std::size_t k = 0; k < steps_.size(); ++k) enqueue(k, students);
+  }
+
+  /// Step k if it differs between students, else its attention; additions with the products before them.
+  void enqueue(std::size_t k, std::size_t students) {
+    const DeviceStep& step = steps_[k];
+    if (shared_[k]) {
+      if (step.attention < 0 || step.operation == Operation::constant) return;
+      const std::size_t elements = images_ * step.map_size();
+      std::uint32_t* const to = attention_.device.data() + map_offset(step.attention, students * images_);
+      check_cuda(launch_repetition(fixed_maps_[k].data(), to, static_cast<long long>(elements),
+                                   static_cast<int>(students), stream_),
+                 name_of(step));
+    } else if (step.addition >= 0) {
+      enqueue_with_addition(k, students);
+    } else if (!together(k)) {
+      enqueue_step(k, students, nullptr, nullptr);
+    }
+  }
+
+  /// Whether step k runs with the product before it.
+  bool together(std::size_t k) const { return steps_[k].product >= 0; }
+
+  void enqueue_with_addition(std::size_t k, std::size_t students) {
+    const DeviceStep &step = steps_[k], &addition = steps_[step.addition];
+    const std::size_t instances = students * images_;
+    const std::size_t first = addition.inputs[0] == static_cast<int>(k);  // whether the product is the first operand
+    const Operand other = operand_of(addition.inputs[first], instances);
+    const std::int32_t *table_a = addition.tables.data(), *table_b = table_a + sizeof(CodeMap);
+    Epilogue epilogue = epilogue_of(k, students);
+    const Epilogue of_sum = epilogue_of(step.addition, students);
+    epilogue.addend = {other.codes,
+                       other.instances != static_cast<int>(instances),
+                       first ? table_a : table_b,
+                       first ? table_b : table_a,
+                       of_sum.lowest,
+                       of_sum.highest};
+    epilogue.tables = of_sum.tables;
+    epilogue.output = of_sum.output;
+    epilogue.attention = of_sum.attention;
+    epilogue.attention_per_channel = of_sum.attention_per_channel;
+    launch(k, shape_for(step, instances), epilogue, nullptr, instances);
   }
 
   /// A step for all students. codes and sums: where to store them untabled and unfinished, or null.
   void enqueue_step(std::size_t k, std::size_t students, std::uint8_t* codes, std::int32_t* sums) {
     const DeviceStep& step = steps_[k];
     if (step.operation == Operation::constant) return;
-    const std::size_t sites = table_bytes_ / sizeof(Table) / students, instances = students * images_;
+    const std::size_t instances = students * images_;
     const OutputShape shape = shape_for(step, instances);
+    Epilogue epilogue = epilogue_of(k, students);
+    epilogue.codes = codes;
+    if (share_ && step.keeps_sums() && inputs_shared(step))
+      check_cuda(launch_epilogue(sums_[k].data(), shape, epilogue, stream_), name_of(step));
+    else launch(k, shape, epilogue, sums, instances);
+  }
+
+  /// How step k ends for all students.
+  Epilogue epilogue_of(std::size_t k, std::size_t students) const {
+    const DeviceStep& step = steps_[k];
+    const std::size_t sites = table_bytes_ / sizeof(Table) / students, instances = students * images_;
     Epilogue epilogue = own_epilogue(step);
     if (own_requantization_[k]) {
       epilogue.multiplier = multiplier_.device.data() + requantization_offset_[k];
       epilogue.bias = bias_.device.data() + requantization_offset_[k];
-      epilogue.requantization_stride = shape.padded_channels;
+      epilogue.requantization_stride = step.shape.padded_channels;
     }
     epilogue.tables = step.site >= 0 ? tables_.device.data() + step.site * sizeof(Table) : nullptr;
     epilogue.table_stride = static_cast<int>(sites * sizeof(Table));
     epilogue.output = value_of(k, instances);
-    epilogue.codes = codes;
     if (step.attention >= 0) epilogue.attention = attention_.device.data() + map_offset(step.attention, instances);
-    if (share_ && step.keeps_sums() && inputs_shared(step))
-      check_cuda(launch_epilogue(sums_[k].data(), shape, epilogue, stream_), name_of(step));
-    else launch(k, shape, epilogue, sums, instances);
+    return epilogue;
   }
 
   /// A step that no student has a say in, for the loaded images: its value, or its sums if students have one in what
@@ -443,7 +497,11 @@ class CudaEngine final : public Engine, public DeviceScoring {
     if (step.value_fixed) {
       epilogue = own_epilogue(step);
       epilogue.output = fixed_[k].data();
+      epilogue.attention = fixed_maps_[k].data();
     }
+    if (epilogue.attention)
+      check_cuda(cudaMemsetAsync(epilogue.attention, 0, images_ * step.map_size() * sizeof(std::uint32_t), stream_),
+                 "clearing of maps");
     launch(k, shape_for(step, images_), epilogue, step.value_fixed ? nullptr : sums_[k].data(), images_);
   }
 
@@ -469,9 +527,8 @@ class CudaEngine final : public Engine, public DeviceScoring {
         break;
       case Operation::maximum: code = launch_maximum({input(0), step.window}, shape, epilogue, stream_); break;
       case Operation::add:
-        code = launch_addition(
-            {input(0), input(1), step.tables.data(), step.tables.data() + sizeof(CodeMap), add_fraction_bits}, shape,
-            epilogue, stream_);
+        code = launch_addition({input(0), input(1), step.tables.data(), step.tables.data() + sizeof(CodeMap)}, shape,
+                               epilogue, stream_);
         break;
       case Operation::multiply:
         code = launch_multiplication({input(0), input(1), step.multiplier}, shape, epilogue, stream_);
@@ -563,7 +620,8 @@ class CudaEngine final : public Engine, public DeviceScoring {
   DeviceArray<std::uint8_t> image_;               // (images, height, width, image_channels_)
   std::vector<DeviceArray<std::uint8_t>> fixed_;  // (steps): values that no student has a say in
   std::vector<DeviceArray<std::int32_t>> sums_;   // (steps): (images, positions, padded_channels), where they are kept
-  DeviceArray<std::uint8_t> values_;              // the arena, all instances of a value together
+  std::vector<DeviceArray<std::uint32_t>> fixed_maps_;  // (steps): (images, positions or channels) of such values
+  DeviceArray<std::uint8_t> values_;                    // the arena, all instances of a value together
   DeviceArray<std::uint8_t> border_;
 
   // What the students of the current call bring along.

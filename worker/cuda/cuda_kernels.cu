@@ -19,28 +19,19 @@ __global__ void run_epilogue(const std::int32_t* sums, const OutputShape s, cons
       const int candidate = s.by_images.quotient(row.instance), image = row.instance - candidate * s.images;
       const long long position = (static_cast<long long>(image) * s.height + row.y) * s.width + row.x;
       const int4* from = reinterpret_cast<const int4*>(sums + position * s.padded_channels + channel);
-      const float4* multiplier =
-          reinterpret_cast<const float4*>(e.multiplier + candidate * e.requantization_stride + channel);
-      const int4* bias = reinterpret_cast<const int4*>(e.bias + candidate * e.requantization_stride + channel);
-      std::uint32_t before[4], after[4];
+      std::int32_t acc[channel_vector];
+#pragma unroll
       for (int i = 0; i < 4; ++i) {
-        const int4 acc = from[i], b = bias[i];
-        const float4 m = multiplier[i];
-        const std::uint8_t q[4] = {requantize(acc.x + b.x, m.x, e), requantize(acc.y + b.y, m.y, e),
-                                   requantize(acc.z + b.z, m.z, e), requantize(acc.w + b.w, m.w, e)};
-        before[i] = after[i] = 0;
-        for (int j = 0; j < 4; ++j) {
-          if (channel + i * 4 + j >= s.channels) continue;
-          before[i] |= static_cast<std::uint32_t>(q[j]) << (8 * j);
-          after[i] |= static_cast<std::uint32_t>(look_up(q[j], candidate, e)) << (8 * j);
-        }
+        const int4 four = __ldg(from + i);
+        acc[i * 4] = four.x;
+        acc[i * 4 + 1] = four.y;
+        acc[i * 4 + 2] = four.z;
+        acc[i * 4 + 3] = four.w;
       }
-      if (e.codes) {
-        std::uint8_t* codes = e.codes + row.position(s) * s.padded_channels + channel;
-        *reinterpret_cast<uint4*>(codes) = {before[0], before[1], before[2], before[3]};
-      }
-      const uint4 q{after[0], after[1], after[2], after[3]};
-      if (e.attention) add_attention(q, row, channel, s, e);
+      uint4 q = requantize(acc, candidate * e.requantization_stride + channel, e);
+      if (e.codes) *reinterpret_cast<uint4*>(e.codes + row.position(s) * s.padded_channels + channel) = q;
+      q = only_channels(look_up(q, candidate, e), s.channels - channel);
+      if (e.attention) add_attention(q, row.position(s), channel, s, e);
       pooled = maximum(pooled, q);
     }
     store_pooled(pooled, Row(s, first), channel, s, e);
@@ -54,7 +45,7 @@ __device__ __forceinline__ std::uint32_t shared_address(const void* pointer) {
   return static_cast<std::uint32_t>(__cvta_generic_to_shared(pointer));
 }
 
-/// 16 bytes from global to shared memory, zeros if not `inside`; asynchronous.
+/// 16 bytes from global to shared memory; zeros if not `inside`, when nothing is read. Asynchronous.
 __device__ __forceinline__ void copy_async(void* to, const void* from, bool inside) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)), "l"(from),
                "r"(inside ? 16 : 0));
@@ -94,6 +85,15 @@ __device__ __forceinline__ void multiply(std::int32_t (&c)[4], const std::uint32
 /// lies in warp r / 16 as rows of multiply() do.
 template <int N>
 __device__ void warpgroup_multiply(std::int32_t (&c)[N / 8][4], std::uint64_t a, std::uint64_t b);
+template <>
+__device__ __forceinline__ void warpgroup_multiply<16>(std::int32_t (&c)[2][4], std::uint64_t a, std::uint64_t b) {
+  asm volatile(
+      "wgmma.mma_async.sync.aligned.m64n16k32.s32.u8.s8 {"
+      "%0, %1, %2, %3, %4, %5, %6, %7}, "
+      "%8, %9, 1;"
+      : TRISEG_FOUR(0), TRISEG_FOUR(1)
+      : "l"(a), "l"(b));
+}
 template <>
 __device__ __forceinline__ void warpgroup_multiply<32>(std::int32_t (&c)[4][4], std::uint64_t a, std::uint64_t b) {
   asm volatile(
@@ -184,7 +184,32 @@ __device__ __forceinline__ void pin(std::int32_t (&sums)[Rows][Columns]) {
 __device__ __forceinline__ void publish_copies() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 #endif
 
-/// A block of 8 warps computes M rows x N channels, 128 of the inner dimension a step. Blocks is how many share a
+/// A row of a tile: where its window begins in the input, and where it belongs in the output.
+struct __align__(16) RowPlace {
+  int source;    // vectors from the input's begin; before it where the window hangs over the border
+  int y, x;      // of the window's first position
+  int position;  // in the output, of all instances; -1: the row is not used
+
+  __device__ RowPlace(const Convolution& c, const OutputShape& s, unsigned number, bool in_tile) {
+    const Row row(s, number);
+    const bool used = in_tile && row.valid(s);
+    position = used ? static_cast<int>(row.position(s)) : -1;
+    const int from = c.input_instances == s.instances ? row.instance : row.instance % c.input_instances;
+    y = row.y * c.stride_y - c.pad_top;
+    x = row.x * c.stride_x - c.pad_left;
+    source = ((from * c.height + y) * c.width + x) * (c.channels / channel_vector);
+    if (!used) y = -2 * no_tap;
+  }
+  __device__ int candidate(const OutputShape& s) const { return s.by_candidate.quotient(position); }
+};
+
+/// What the blocks of a product share.
+struct Tiling {
+  Divisor columns;    // tiles of all channels
+  int rows, windows;  // that a tile uses: whole pooling windows
+};
+
+/// A block computes M rows x N channels, 128 of the inner dimension a step. Blocks is how many share a
 /// multiprocessor.
 template <int M_, int N_, int Stages_, int Blocks_>
 struct Tile {
@@ -196,66 +221,84 @@ struct Tile {
   static constexpr int warps_n = 1;         // a warp computes 16 rows x all channels
   static constexpr int ahead = Stages - 2;  // steps that copies run ahead: one step more is still being read
 #else
-  static constexpr int warps_n = N >= 128 ? 4 : 2;
+  static constexpr int warps_n = N >= 128 ? 4 : N >= 32 ? 2 : 1;
   static constexpr int ahead = Stages - 1;
 #endif
   static constexpr int WM = M / (threads / 32 / warps_n), WN = N / warps_n;  // of a warp
-  static constexpr int code_stride = N + 16;  // of the tile of codes that the epilogue lays over the stages
+  static constexpr int code_stride = N < 32 ? 48 : N + 16;  // a multiple of 16 that spreads rows over the banks
+  // Shared memory: the rows' places; then the stages, over which the epilogue lays a tile of codes and behind it the
+  // tables of an addition.
+  static constexpr int place_bytes = M * sizeof(RowPlace), code_bytes = M * code_stride, table_bytes = 2 * 256 * 4;
+  static_assert(place_bytes % 1024 == 0 && stage_bytes % 1024 == 0);
   /// Of a block whose inner dimension has so many steps.
-  static int shared_bytes(int steps) { return std::max(std::min(Stages, steps) * stage_bytes, M * code_stride); }
+  static int shared_bytes(int steps) {
+    return place_bytes + std::max(std::min(Stages, steps) * stage_bytes, code_bytes + table_bytes);
+  }
 
   /// Where 16-byte chunk `chunk` of row `row` lies; rotated so that a chunk of 8 rows lies in 8 different groups of
   /// banks.
   __device__ static int offset(int row, int chunk) { return row * K + ((chunk ^ (row & 7)) << 4); }
-  /// Rows that a tile uses: whole pooling windows.
-  __host__ __device__ static int rows(const OutputShape& s) { return M - M % (s.pool * s.pool); }
 };
 
 template <class T>
 __global__ void __launch_bounds__(T::threads, T::Blocks)
-    convolve(const Convolution c, const OutputShape s, const Epilogue e) {
+    convolve(const Convolution c, const OutputShape s, const Epilogue e, const Tiling tiling) {
   constexpr int M = T::M, N = T::N, WM = T::WM, WN = T::WN;
   constexpr int load_rows = T::threads / T::chunks;  // that all threads load at once
-  static_assert(M % load_rows == 0 && N % load_rows == 0 && inner_block == T::K);
+  static_assert(M % load_rows == 0 && inner_block == T::K);
   extern __shared__ __align__(1024) std::uint8_t shared[];
+  RowPlace* const places = reinterpret_cast<RowPlace*>(shared);
+  std::uint8_t* const stages = shared + T::place_bytes;
 
-  const int thread = threadIdx.x, lane = thread % 32, warp = thread / 32;
-  const int tiles_n = (s.padded_channels + N - 1) / N;
-  const int n0 = static_cast<int>(blockIdx.x % tiles_n) * N;
-  const unsigned row0 = blockIdx.x / tiles_n * T::rows(s);
+  const unsigned thread = threadIdx.x, lane = thread % 32, warp = thread / 32;
+  const unsigned tile = tiling.columns.quotient(blockIdx.x), row0 = tile * tiling.rows;
+  const int n0 = static_cast<int>(blockIdx.x - tile * tiling.columns.value) * N;
+  if (thread < M) places[thread] = RowPlace(c, s, row0 + thread, thread < tiling.rows);
+  __syncthreads();
 
   // Each thread loads the same chunk of some rows, for every step of the inner dimension.
-  const int chunk = thread % T::chunks, load_row = thread / T::chunks;
-  const std::uint8_t* source[M / load_rows];
-  int first_y[M / load_rows], first_x[M / load_rows];
+  const unsigned chunk = thread % T::chunks, load_row = thread / T::chunks;
+  int source[M / load_rows], first_y[M / load_rows], first_x[M / load_rows];
 #pragma unroll
   for (int i = 0; i < M / load_rows; ++i) {
-    const int in_tile = load_row + i * load_rows;
-    const Row row(s, row0 + in_tile);
-    const bool used = in_tile < T::rows(s) && row.valid(s);
-    first_y[i] = used ? row.y * c.stride_y - c.pad_top : -2 * no_tap;
-    first_x[i] = row.x * c.stride_x - c.pad_left;
-    const int from = c.input_instances == s.instances ? row.instance : row.instance % c.input_instances;
-    source[i] = c.input + ((static_cast<long long>(from) * c.height + first_y[i]) * c.width + first_x[i]) * c.channels;
+    const int4 place = *reinterpret_cast<const int4*>(places + load_row + i * load_rows);
+    source[i] = place.x;
+    first_y[i] = place.y;
+    first_x[i] = place.z;
   }
+  const uint4* const input = reinterpret_cast<const uint4*>(c.input);
   const std::int8_t* weights = c.weights + static_cast<long long>(n0 + load_row) * c.inner + chunk * channel_vector;
   const Tap* taps = c.taps + chunk;
   Tap tap = *taps;  // of the next load
-  const int steps = c.inner / T::K;
+  const int steps = static_cast<unsigned>(c.inner) / T::K;
+  const auto copy = [&](std::uint8_t* to, int from, int y, int x, const Tap& t) {
+    const bool inside = static_cast<unsigned>(y + t.dy) < c.height && static_cast<unsigned>(x + t.dx) < c.width;
+    copy_async(to, input + (from + t.offset), inside);
+  };
   const auto load = [&](int step) {
-    std::uint8_t* a = shared + step % T::Stages * T::stage_bytes;
+    std::uint8_t* a = stages + step % T::Stages * T::stage_bytes;
     std::uint8_t* b = a + M * T::K;
-    const bool used = tap.dy != no_tap;  // else the weights are 0, whatever lies there
+    if (step + 1 == steps && c.last_vectors <= 2) {  // few chunks: each row's are other threads' work
+#pragma unroll 1
+      for (unsigned item = thread; item < M * c.last_vectors; item += T::threads) {
+        const unsigned row = item >> (c.last_vectors - 1), of_row = item & (c.last_vectors - 1);
+        const RowPlace place = places[row];
+        const Tap last = c.taps[step * T::chunks + of_row];
+        copy(a + T::offset(row, of_row), place.source, place.y, place.x, last);
+      }
+    } else {
+      // Where a chunk has no weights, it does not matter what lies there.
 #pragma unroll
-    for (int i = 0; i < M / load_rows; ++i) {
-      if (!used) break;
-      const bool inside =
-          static_cast<unsigned>(first_y[i] + tap.dy) < c.height && static_cast<unsigned>(first_x[i] + tap.dx) < c.width;
-      copy_async(a + T::offset(load_row + i * load_rows, chunk), inside ? source[i] + tap.offset : c.input, inside);
+      for (int i = 0; i < M / load_rows; ++i) {
+        if (tap.dy == no_tap) break;
+        copy(a + T::offset(load_row + i * load_rows, chunk), source[i], first_y[i], first_x[i], tap);
+      }
     }
 #pragma unroll
-    for (int i = 0; i < N / load_rows; ++i)
-      copy_async(b + T::offset(load_row + i * load_rows, chunk), weights + i * load_rows * c.inner + step * T::K, true);
+    for (int i = 0; i < (N + load_rows - 1) / load_rows; ++i)
+      if (N % load_rows == 0 || load_row + i * load_rows < N)
+        copy_async(b + T::offset(load_row + i * load_rows, chunk), weights + i * load_rows * c.inner + step * T::K,
+                   true);
     if (step + 1 < steps) tap = taps[(step + 1) * T::chunks];
   };
 
@@ -267,7 +310,7 @@ __global__ void __launch_bounds__(T::threads, T::Blocks)
   }
   for (int step = 0; step < steps; ++step) {
     wait_for_copies<T::ahead - 1>();
-    const std::uint8_t* a = shared + step % T::Stages * T::stage_bytes;
+    const std::uint8_t* a = stages + step % T::Stages * T::stage_bytes;
     const std::uint8_t* b = a + M * T::K;
 #if TRISEG_WARPGROUPS
     publish_copies();
@@ -308,66 +351,90 @@ __global__ void __launch_bounds__(T::threads, T::Blocks)
   wait_for_copies<0>();
   __syncthreads();
 
-  // Accumulators to codes, into shared memory. A thread holds rows g and g + 8 of each 16 x 8 product, two channels
-  // each.
-  const int pair = lane % 4 * 2;
+  // A thread holds rows g and g + 8 of each 16 x 8 product, two channels each.
+  const int pair = lane % 4 * 2, row_in_warp = lane / 4;
+  const int channels_left = s.padded_channels - n0 - warp_n;  // a multiple of 8, as are those of a product
+  if (c.sums) {
 #pragma unroll
-  for (int i = 0; i < WM / 16; ++i) {
+    for (int i = 0; i < WM / 16; ++i)
 #pragma unroll
-    for (int h = 0; h < 2; ++h) {
-      const int in_tile = warp_m + i * 16 + h * 8 + lane / 4;
-      const Row row(s, row0 + in_tile);
-      if (in_tile >= T::rows(s) || !row.valid(s)) {
+      for (int h = 0; h < 2; ++h) {
+        const RowPlace place = places[warp_m + i * 16 + h * 8 + row_in_warp];
+        if (place.position < 0) continue;
+        std::int32_t* to =
+            c.sums + static_cast<long long>(place.position) * s.padded_channels + n0 + warp_n + pair;
+#pragma unroll
         for (int j = 0; j < WN / 8; ++j)
-          *reinterpret_cast<std::uint16_t*>(shared + in_tile * T::code_stride + warp_n + j * 8 + pair) = 0;
-        continue;
+          if (j * 8 < channels_left) *reinterpret_cast<int2*>(to + j * 8) = {acc[i][j][h * 2], acc[i][j][h * 2 + 1]};
       }
-      const int candidate = s.by_images.quotient(row.instance);
-#pragma unroll
-      for (int j = 0; j < WN / 8; ++j) {
-        const int in_tile_n = warp_n + j * 8 + pair, channel = n0 + in_tile_n;
-        if (channel >= s.padded_channels) continue;
-        const std::int32_t sum0 = acc[i][j][h * 2], sum1 = acc[i][j][h * 2 + 1];
-        if (c.sums) *reinterpret_cast<int2*>(c.sums + row.position(s) * s.padded_channels + channel) = {sum0, sum1};
-        if (!e.output) continue;
-        const int at = candidate * e.requantization_stride + channel;
-        const float2 m = __ldg(reinterpret_cast<const float2*>(e.multiplier + at));
-        const int2 b = __ldg(reinterpret_cast<const int2*>(e.bias + at));
-        const std::uint8_t q0 = requantize(sum0 + b.x, m.x, e), q1 = requantize(sum1 + b.y, m.y, e);
-        if (e.codes) *reinterpret_cast<uchar2*>(e.codes + row.position(s) * s.padded_channels + channel) = {q0, q1};
-        uchar2 q{look_up(q0, candidate, e), look_up(q1, candidate, e)};
-        if (channel >= s.channels) q.x = 0;
-        if (channel + 1 >= s.channels) q.y = 0;
-        *reinterpret_cast<uchar2*>(shared + in_tile * T::code_stride + in_tile_n) = q;
-      }
-    }
   }
   if (!e.output) return;
+
+  // Accumulators to codes, into shared memory.
+  std::uint8_t* const codes = stages;
+  std::int32_t* const add_tables = reinterpret_cast<std::int32_t*>(codes + T::code_bytes);
+  if (e.addend.codes)
+    for (unsigned i = thread; i < 256; i += T::threads) {
+      add_tables[i] = e.addend.product_table[i];
+      add_tables[256 + i] = e.addend.table[i];
+    }
+#pragma unroll
+  for (int i = 0; i < WM / 16; ++i)
+#pragma unroll
+    for (int h = 0; h < 2; ++h) {
+      const int in_tile = warp_m + i * 16 + h * 8 + row_in_warp;
+      int from = n0 + warp_n + pair;
+      if (e.requantization_stride > 0 && places[in_tile].position >= 0)
+        from += places[in_tile].candidate(s) * e.requantization_stride;
+      const float* multiplier = e.multiplier + from;
+      const std::int32_t* bias = e.bias + from;
+      std::uint8_t* to = codes + in_tile * T::code_stride + warp_n + pair;
+#pragma unroll
+      for (int j = 0; j < WN / 8; ++j) {
+        if (j * 8 >= channels_left) break;
+        const float2 m = __ldg(reinterpret_cast<const float2*>(multiplier + j * 8));
+        const int2 b = __ldg(reinterpret_cast<const int2*>(bias + j * 8));
+        const std::uint32_t q = requantize(acc[i][j][h * 2] + b.x, m.x, e) |
+                                requantize(acc[i][j][h * 2 + 1] + b.y, m.y, e) << 8;
+        *reinterpret_cast<std::uint16_t*>(to + j * 8) = static_cast<std::uint16_t>(q);
+      }
+    }
   __syncthreads();
 
-  // Whole vectors of 16 channels of one window: attention, pooling, store.
-  const int in_window = s.pool * s.pool, windows = T::rows(s) / in_window;
-  for (int item = thread; item < windows * (N / channel_vector); item += T::threads) {
-    const int window = item / (N / channel_vector), in_tile_n = item % (N / channel_vector) * channel_vector;
-    if (n0 + in_tile_n >= s.padded_channels) continue;
-    const Row first(s, row0 + window * in_window);
-    if (first.instance >= s.instances) continue;
+  // Whole vectors of 16 channels of one window: addition, table, attention, pooling, store.
+  const int in_window = s.by_window.value;
+  for (unsigned item = thread; item < tiling.windows * (N / channel_vector); item += T::threads) {
+    const int first = item / (N / channel_vector) * in_window, in_tile_n = item % (N / channel_vector) * channel_vector;
+    const int channel = n0 + in_tile_n;
+    if (channel >= s.padded_channels || places[first].position < 0) continue;
     uint4 pooled{0, 0, 0, 0};
-    for (int at = 0; at < in_window; ++at) {
-      const int in_tile = window * in_window + at;
-      const uint4 q = *reinterpret_cast<const uint4*>(shared + in_tile * T::code_stride + in_tile_n);
-      if (e.attention) {
-        const Row row(s, row0 + in_tile);
-        if (row.valid(s)) add_attention(q, row, n0 + in_tile_n, s, e);
+    for (int in_tile = first; in_tile < first + in_window; ++in_tile) {
+      const RowPlace place = places[in_tile];
+      if (place.position < 0) continue;
+      const int candidate = place.candidate(s);
+      uint4 q = *reinterpret_cast<const uint4*>(codes + in_tile * T::code_stride + in_tile_n);
+      const long long at = static_cast<long long>(place.position) * s.padded_channels + channel;
+      if (e.codes) *reinterpret_cast<uint4*>(e.codes + at) = q;
+      if (e.addend.codes) {
+        const long long before = static_cast<long long>(candidate) * s.by_candidate.value * s.padded_channels;
+        const long long from = e.addend.of_images ? at - before : at;
+        const uint4 other = __ldg(reinterpret_cast<const uint4*>(e.addend.codes + from));
+        q = add_codes(q, other, add_tables, add_tables + 256, e.addend.lowest, e.addend.highest);
       }
+      q = only_channels(look_up(q, candidate, e), s.channels - channel);
+      if (e.attention) add_attention(q, place.position, channel, s, e);
       pooled = maximum(pooled, q);
     }
-    store_pooled(pooled, first, n0 + in_tile_n, s, e);
+    if (s.pool == 1)
+      *reinterpret_cast<uint4*>(e.output + static_cast<long long>(places[first].position) * s.padded_channels +
+                                channel) = pooled;
+    else store_pooled(pooled, Row(s, row0 + first), channel, s, e);
   }
 }
 
 // Chosen by measurement (bench/results/forward-cuda.md).
-using Narrow = Tile<128, 32, 4, 4>;
+using Narrowest = Tile<64, 16, 4, 8>;
+using Narrow = Tile<64, 32, 4, 8>;
 using Medium = Tile<128, 64, 4, 2>;
 using Wide = Tile<128, 128, 3, 2>;
 using Wider = Tile<128, 192, 4, 1>;
@@ -379,9 +446,12 @@ cudaError_t launch_tiles(const Convolution& c, const OutputShape& s, const Epilo
   const cudaError_t code =
       cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, T::shared_bytes(T::Stages));
   if (code != cudaSuccess) return code;
-  const long long rows = static_cast<long long>(s.instances) * s.windows_y * s.windows_x * s.pool * s.pool;
-  const long long tiles = (rows + T::rows(s) - 1) / T::rows(s) * ((s.padded_channels + T::N - 1) / T::N);
-  kernel<<<static_cast<unsigned>(tiles), T::threads, bytes, stream>>>(c, s, e);
+  const unsigned columns = (s.padded_channels + T::N - 1) / T::N;
+  const int windows = T::M / (s.pool * s.pool);
+  const Tiling tiling{Divisor(columns), windows * s.pool * s.pool, windows};
+  const long long all_windows = static_cast<long long>(s.instances) * s.windows_y * s.windows_x;
+  const long long tiles = (all_windows + windows - 1) / windows * columns;
+  kernel<<<static_cast<unsigned>(tiles), T::threads, bytes, stream>>>(c, s, e, tiling);
   return cudaGetLastError();
 }
 
@@ -410,6 +480,11 @@ __global__ void sum_moments(const MomentSums m) {
   atomicAdd(m.moments + static_cast<long long>(channel) * 3 + threadIdx.y, total);
 }
 
+__global__ void repeat(const std::uint32_t* from, std::uint32_t* to, long long elements) {
+  to += blockIdx.x * elements;
+  for (long long i = threadIdx.x; i < elements; i += blockDim.x) to[i] = from[i];
+}
+
 unsigned blocks_for(long long items, int threads) {
   return static_cast<unsigned>(std::clamp<long long>((items + threads - 1) / threads, 1, 1 << 20));
 }
@@ -424,7 +499,9 @@ cudaError_t find_kernels() {
 }
 
 cudaError_t launch_convolution(const Convolution& c, const OutputShape& s, const Epilogue& e, cudaStream_t stream) {
-  if (s.padded_channels <= 32) return launch_tiles<Narrow>(c, s, e, stream);
+  const bool fits_narrow = s.pool * s.pool <= Narrow::M;
+  if (s.padded_channels <= 16 && fits_narrow) return launch_tiles<Narrowest>(c, s, e, stream);
+  if (s.padded_channels <= 32 && fits_narrow) return launch_tiles<Narrow>(c, s, e, stream);
   if (s.padded_channels % Wide::N == 0) return launch_tiles<Wide>(c, s, e, stream);
   if (s.padded_channels % Wider::N == 0) {
     int device = 0, shared_limit = 0;  // of a block: less than on data centre cards in others
@@ -441,6 +518,12 @@ cudaError_t launch_epilogue(const std::int32_t* sums, const OutputShape& s, cons
   const long long items =
       static_cast<long long>(s.instances) * s.windows_y * s.windows_x * (s.padded_channels / channel_vector);
   run_epilogue<<<blocks_for(items, 128), 128, 0, stream>>>(sums, s, e);
+  return cudaGetLastError();
+}
+
+cudaError_t launch_repetition(const std::uint32_t* from, std::uint32_t* to, long long elements, int candidates,
+                              cudaStream_t stream) {
+  repeat<<<static_cast<unsigned>(candidates), 512, 0, stream>>>(from, to, elements);
   return cudaGetLastError();
 }
 

@@ -20,18 +20,31 @@ inline constexpr int largest_pool = 11;
 
 /// Where 16 consecutive elements of the inner dimension come from, relative to the window's first input position.
 struct Tap {
-  int offset;  // bytes
+  int offset;  // vectors
   short dy, dx;
 };
 /// A dy outside every image: the tap reads zeros.
 inline constexpr short no_tap = 0x4000;
+
+/// An addition's tables hold codes of the sum times 2^add_fraction.
+inline constexpr int add_fraction = 20;
+
+/// An addition of a value to what a convolution makes, in the same pass.
+struct Addend {
+  const std::uint8_t* codes;                  // (instances or images, positions, padded_channels), or null: none
+  bool of_images;                             ///< the same for all candidates
+  const std::int32_t *product_table, *table;  // (256): of the convolution's codes; of these
+  int lowest, highest;                        // of the sum's codes
+};
 
 /// From accumulators to codes, for the layer that is run.
 struct Epilogue {
   const float* multiplier;          // (candidates or 1, padded_channels)
   const std::int32_t* bias;         // likewise; holds the correction for the input's zero point, too
   int requantization_stride;        // between candidates: padded_channels, or 0 if all share one
-  int zero_point, lowest, highest;  // of the output codes
+  int zero_point, lowest, highest;  // of the codes
+  float least, most;                // lowest and highest less zero_point
+  Addend addend;                    // what is looked up and stored is the sum
   const std::uint8_t* tables;       // (candidates, 256), or null: not a site
   int table_stride;                 // bytes between candidates
   std::uint8_t* output;             // (instances, pooled_height, pooled_width, padded_channels)
@@ -64,8 +77,9 @@ struct OutputShape {
   int channels, padded_channels;
   int images;     ///< of each candidate
   int instances;  ///< candidates * images
-  /// Rows of an instance, of a pooling window, windows of a row, side of a window, vectors of a position, and images.
-  Divisor by_instance, by_window, by_row, by_pool, by_vectors, by_images;
+  /// Rows of an instance, of a pooling window, windows of a row, side of a window, vectors of a position, images, and
+  /// positions of all images.
+  Divisor by_instance, by_window, by_row, by_pool, by_vectors, by_images, by_candidate;
 
   __host__ __device__ int positions() const { return height * width; }
 };
@@ -76,6 +90,7 @@ struct Convolution {
   int height, width, channels;  // input; channels a multiple of channel_vector
   int stride_y, stride_x, pad_top, pad_left;
   int inner;            // a multiple of inner_block
+  int last_vectors;     // of the last inner_block that have weights: 1 to 8
   int input_instances;  // instance i reads input i % input_instances
   const std::uint8_t* input;
   const std::int8_t* weights;  // (padded_channels + output_block, inner), zeros beyond
@@ -83,7 +98,7 @@ struct Convolution {
   std::int32_t* sums;          // (instances, positions, padded_channels), bias not included; or null: not stored
 };
 
-/// Runs the convolution and, unless epilogue.output is null, requantizes, looks up, measures attention and pools.
+/// Runs the convolution and, unless epilogue.output is null, requantizes, adds, looks up, measures attention and pools.
 [[nodiscard]] cudaError_t launch_convolution(const Convolution&, const OutputShape&, const Epilogue&, cudaStream_t);
 
 /// cudaSuccess if this build has code that runs on the current device.
@@ -92,6 +107,10 @@ struct Convolution {
 /// The epilogue alone, from stored sums of one candidate's images (images, positions, padded_channels), for all
 /// candidates.
 [[nodiscard]] cudaError_t launch_epilogue(const std::int32_t* sums, const OutputShape&, const Epilogue&, cudaStream_t);
+
+/// Maps of one candidate's images for all: from (elements), to (candidates, elements).
+[[nodiscard]] cudaError_t launch_repetition(const std::uint32_t* from, std::uint32_t* to, long long elements,
+                                            int candidates, cudaStream_t);
 
 /// Sums over rows of one student's accumulators without bias, for each channel, added with atomics.
 struct MomentSums {

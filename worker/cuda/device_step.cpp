@@ -1,6 +1,7 @@
 #include "worker/cuda/device_step.hpp"
 
 #include <algorithm>
+#include <map>
 
 namespace triseg {
 namespace {
@@ -18,6 +19,7 @@ class Maker {
       const bool together = step.pool >= 0 && fits(model_.network.nodes[step.pool].window);
       add(step.node, together ? step.pool : -1);
       if (step.pool >= 0 && !together) add(step.pool, -1);
+      if (step.addition >= 0) products_[step.addition] = step_of_[step.node];
     }
     return std::move(steps_);
   }
@@ -42,7 +44,7 @@ class Maker {
     }
     const int last = static_cast<int>(model_.network.nodes.size()) - 1;
     const bool logits = last == static_cast<int>(number) || last == pool;
-    d.value_fixed = d.inputs_fixed && d.site < 0 && d.attention < 0 && !logits;
+    d.value_fixed = d.inputs_fixed && d.site < 0 && !logits;
 
     OutputShape& s = d.shape;
     s.height = node.shape.height;
@@ -62,6 +64,8 @@ class Maker {
     d.epilogue.zero_point = numbers.output.zero_point;
     d.epilogue.lowest = numbers.lowest;
     d.epilogue.highest = numbers.highest;
+    d.epilogue.least = static_cast<float>(numbers.lowest - numbers.output.zero_point);
+    d.epilogue.most = static_cast<float>(numbers.highest - numbers.output.zero_point);
     d.epilogue.attention_per_channel = s.positions() == 1;
 
     const Window& w = node.window;
@@ -79,7 +83,21 @@ class Maker {
     }
     step_of_[number] = static_cast<int>(steps_.size());
     if (pool >= 0) step_of_[pool] = static_cast<int>(steps_.size());
+    if (const auto product = products_.find(number); product != products_.end()) join(product->second, d);
     steps_.push_back(std::move(d));
+  }
+
+  /// Lets an addition run with a convolution if the kernel of products can: the other operand is of the same shape.
+  void join(int product, DeviceStep& addition) {
+    DeviceStep& convolution = steps_[product];
+    const int other = addition.inputs[addition.inputs[0] == product];
+    if (convolution.depthwise || convolution.pool >= 0 || convolution.value_fixed || convolution.site >= 0 ||
+        convolution.attention >= 0 || other == image_step || steps_[other].operation == Operation::constant)
+      return;
+    const OutputShape &a = addition.shape, &b = steps_[other].shape;
+    if (b.pooled_height != a.height || b.pooled_width != a.width || b.channels != a.channels) return;
+    convolution.addition = static_cast<int>(steps_.size());
+    addition.product = product;
   }
 
   void add_convolution(DeviceStep& d) const {
@@ -123,13 +141,13 @@ class Maker {
     d.own_bias = on_device(std::span<const std::int32_t>(d.own.bias));
   }
 
-  /// Weights of a depthwise convolution: (window positions, padded_channels).
+  /// Weights of a depthwise convolution: (window positions / 4, padded_channels, 4), zeros beyond.
   void lay_out_by_position(DeviceStep& d) const {
     const int area = d.window.height * d.window.width;
-    std::vector<std::int8_t> weights(std::size_t(area) * d.shape.padded_channels, 0);
+    std::vector<std::int8_t> weights(std::size_t(round_up(area, 4)) * d.shape.padded_channels, 0);
     for (int c = 0; c < d.shape.channels; ++c)
       for (int at = 0; at < area; ++at)
-        weights[std::size_t(at) * d.shape.padded_channels + c] =
+        weights[(std::size_t(at / 4) * d.shape.padded_channels + c) * 4 + at % 4] =
             model_.nodes[d.node].weights[std::size_t(c) * area + at];
     d.weights = on_device(std::span<const std::int8_t>(weights));
   }
@@ -143,6 +161,7 @@ class Maker {
     const int group_inputs = model_.network.input_shape(node).channels / node.groups,
               group_outputs = d.shape.channels / node.groups;
     c.inner = round_up(area * c.channels, inner_block);
+    c.last_vectors = (inner_block - (c.inner - area * c.channels)) / channel_vector;
     std::vector<std::int8_t> weights(std::size_t(d.shape.padded_channels + output_block) * c.inner, 0);
     for (int o = 0; o < d.shape.channels; ++o)
       for (int i = 0; i < group_inputs; ++i)
@@ -153,7 +172,8 @@ class Maker {
     for (int v = 0; v * channel_vector < area * c.channels; ++v) {
       const int at = v * channel_vector / c.channels, channel = v * channel_vector % c.channels;
       const int dy = at / d.window.width * d.window.dilation_y, dx = at % d.window.width * d.window.dilation_x;
-      taps[v] = {(dy * c.width + dx) * c.channels + channel, static_cast<short>(dy), static_cast<short>(dx)};
+      taps[v] = {((dy * c.width + dx) * c.channels + channel) / channel_vector, static_cast<short>(dy),
+                 static_cast<short>(dx)};
     }
     d.weights = on_device(std::span<const std::int8_t>(weights));
     d.taps = on_device(std::span<const Tap>(taps));
@@ -195,7 +215,8 @@ class Maker {
 
   const Problem& problem_;
   const QuantizedNetwork& model_;
-  std::vector<int> step_of_;  // (nodes)
+  std::vector<int> step_of_;             // (nodes)
+  std::map<std::size_t, int> products_;  // by addition's node: the step of a convolution that may run with it
   std::vector<DeviceStep> steps_;
 };
 
@@ -212,7 +233,7 @@ Arena place_values(std::span<const DeviceStep> steps) {
   std::vector<Buffer> buffers;
   std::vector<std::size_t> sizes;
   for (std::size_t k = 0; k < steps.size(); ++k) {
-    buffers.push_back({k, false, k, k});
+    buffers.push_back({k, false, steps[k].product < 0 ? k : std::size_t(steps[k].product), k});
     const bool elsewhere = k + 1 == steps.size() || steps[k].operation == Operation::constant;
     sizes.push_back(elsewhere ? 0 : steps[k].output_bytes());
     for (const int input : steps[k].inputs)

@@ -20,10 +20,13 @@ struct DeviceStep {
   int pool = -1;  ///< the maximum that is taken in the same pass: its node; -1: none
   Operation operation = Operation::convolution;
   std::vector<int> inputs;  ///< numbers of steps, or image_step
-  OutputShape shape{};      ///< but for images and instances
+  /// A convolution: the step of an addition that may be run with it, in its place, where codes in front of the addition
+  /// are of no interest; the addition: that convolution. -1: none.
+  int addition = -1, product = -1;
+  OutputShape shape{};  ///< but for images and instances
   int site = -1, attention = -1;
 
-  /// No student has a say in its inputs; in its value neither.
+  /// No student has a say in its inputs; in its value and attention neither.
   bool inputs_fixed = false, value_fixed = false;
   /// Its sums are made once for the loaded images: only what students do to them differs.
   bool keeps_sums() const { return inputs_fixed && !value_fixed && operation == Operation::convolution; }

@@ -18,6 +18,14 @@ struct Place {
   int instance, y, x, channel;
 };
 
+/// What a block looks codes up in.
+struct BlockTables {
+  std::uint8_t staircase[256];
+  std::int32_t a[256], b[256];  // of an addition
+};
+template <class Operation>
+__device__ void load_tables(const Operation&, BlockTables&) {}
+
 /// Sixteen codes in the order of their channels.
 struct Codes16 {
   std::uint32_t words[4];
@@ -52,38 +60,71 @@ struct Inside {
   }
 };
 
-__device__ Codes16 codes_of(const Depthwise& op, const Place& at, const OutputShape& s, const Epilogue& e) {
+/// Four codes of four channels each become four channels of four codes each.
+__device__ __forceinline__ void transpose(std::uint32_t (&words)[4]) {
+  const std::uint32_t low01 = __byte_perm(words[0], words[1], 0x5140), low23 = __byte_perm(words[2], words[3], 0x5140),
+                      high01 = __byte_perm(words[0], words[1], 0x7362),
+                      high23 = __byte_perm(words[2], words[3], 0x7362);
+  words[0] = __byte_perm(low01, low23, 0x5410);
+  words[1] = __byte_perm(low01, low23, 0x7632);
+  words[2] = __byte_perm(high01, high23, 0x5410);
+  words[3] = __byte_perm(high01, high23, 0x7632);
+}
+
+/// sum + codes (4, u8) * weights (4, s8)
+__device__ __forceinline__ std::int32_t dot(std::uint32_t codes, std::uint32_t weights, std::int32_t sum) {
+  asm("dp4a.u32.s32 %0, %1, %2, %0;" : "+r"(sum) : "r"(codes), "r"(weights));
+  return sum;
+}
+
+__device__ Codes16 codes_of(const Depthwise& op, const Place& at, const OutputShape& s, const Epilogue& e,
+                            const BlockTables&) {
   std::int32_t sums[channel_vector] = {};
   const WindowPlace& w = op.window;
   const int y0 = at.y * w.stride_y - w.pad_top, x0 = at.x * w.stride_x - w.pad_left;
-  for (int dy = 0; dy < w.height; ++dy) {
-    const int y = y0 + dy * w.dilation_y;
-    if (y < 0 || y >= op.input.height) continue;
-    for (int dx = 0; dx < w.width; ++dx) {
-      const int x = x0 + dx * w.dilation_x;
-      if (x < 0 || x >= op.input.width) continue;
-      const Codes16 q = unpack(*reinterpret_cast<const uint4*>(address(op.input, at.instance, y, x) + at.channel));
-      const Codes16 weights = unpack(
-          __ldg(reinterpret_cast<const uint4*>(op.weights + (dy * w.width + dx) * s.padded_channels + at.channel)));
+  const std::uint8_t* const input = address(op.input, at.instance, 0, 0) + at.channel;
+  int dy = 0, dx = 0;
+  for (int first = 0; first < w.height * w.width; first += 4) {  // four positions of the window
+    std::uint32_t words[4][4] = {};
 #pragma unroll
-      for (int i = 0; i < channel_vector; ++i) sums[i] += q[i] * static_cast<std::int8_t>(weights[i]);
+    for (int i = 0; i < 4; ++i) {
+      const int y = y0 + dy * w.dilation_y, x = x0 + dx * w.dilation_x;
+      if (dy < w.height && y >= 0 && y < op.input.height && x >= 0 && x < op.input.width) {
+        const uint4 q = *reinterpret_cast<const uint4*>(input + (y * op.input.width + x) * op.input.padded_channels);
+        words[0][i] = q.x;
+        words[1][i] = q.y;
+        words[2][i] = q.z;
+        words[3][i] = q.w;
+      }
+      if (++dx == w.width) {
+        dx = 0;
+        ++dy;
+      }
+    }
+    const uint4* const weights =
+        reinterpret_cast<const uint4*>(op.weights + first * s.padded_channels + at.channel * 4);
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      transpose(words[i]);
+      const uint4 of_channels = __ldg(weights + i);
+      sums[i * 4] = dot(words[i][0], of_channels.x, sums[i * 4]);
+      sums[i * 4 + 1] = dot(words[i][1], of_channels.y, sums[i * 4 + 1]);
+      sums[i * 4 + 2] = dot(words[i][2], of_channels.z, sums[i * 4 + 2]);
+      sums[i * 4 + 3] = dot(words[i][3], of_channels.w, sums[i * 4 + 3]);
     }
   }
   if (op.sums) {
     const long long position = (static_cast<long long>(at.instance) * s.height + at.y) * s.width + at.x;
     int4* to = reinterpret_cast<int4*>(op.sums + position * s.padded_channels + at.channel);
+#pragma unroll
     for (int i = 0; i < 4; ++i) to[i] = {sums[i * 4], sums[i * 4 + 1], sums[i * 4 + 2], sums[i * 4 + 3]};
   }
-  Codes16 codes{};
-  if (!e.output) return codes;
-  const int from = s.by_images.quotient(at.instance) * e.requantization_stride + at.channel;
-#pragma unroll
-  for (int i = 0; i < channel_vector; ++i)
-    codes.set(i, requantize(sums[i] + __ldg(e.bias + from + i), __ldg(e.multiplier + from + i), e));
-  return codes;
+  if (!e.output) return {};
+  return unpack(requantize(sums, s.by_images.quotient(at.instance) * e.requantization_stride + at.channel, e));
 }
 
-__device__ Codes16 codes_of(const Maximum& op, const Place& at, const OutputShape&, const Epilogue&) {
+__device__ Codes16 codes_of(const Maximum& op, const Place& at, const OutputShape&, const Epilogue&,
+                            const BlockTables&) {
   const WindowPlace& w = op.window;
   const int y0 = at.y * w.stride_y - w.pad_top, x0 = at.x * w.stride_x - w.pad_left;
   const Inside rows(y0, w.height, w.dilation_y, op.input.height), columns(x0, w.width, w.dilation_x, op.input.width);
@@ -95,7 +136,8 @@ __device__ Codes16 codes_of(const Maximum& op, const Place& at, const OutputShap
   return unpack(q);
 }
 
-__device__ Codes16 codes_of(const Average& op, const Place& at, const OutputShape&, const Epilogue& e) {
+__device__ Codes16 codes_of(const Average& op, const Place& at, const OutputShape&, const Epilogue& e,
+                            const BlockTables&) {
   const WindowPlace& w = op.window;
   const int y0 = at.y * w.stride_y - w.pad_top, x0 = at.x * w.stride_x - w.pad_left;
   const Inside rows(y0, w.height, w.dilation_y, op.input.height), columns(x0, w.width, w.dilation_x, op.input.width);
@@ -122,20 +164,20 @@ __device__ Codes16 codes_of(const Average& op, const Place& at, const OutputShap
   return codes;
 }
 
-__device__ Codes16 codes_of(const Addition& op, const Place& at, const OutputShape&, const Epilogue& e) {
-  const Codes16 a = load(op.a, at), b = load(op.b, at);
-  Codes16 codes{};
-#pragma unroll
-  for (int i = 0; i < channel_vector; ++i) {
-    const std::int32_t sum = __ldg(op.table_a + a[i]) + __ldg(op.table_b + b[i]);
-    const std::int32_t whole = sum >> op.fraction_bits, half = 1 << (op.fraction_bits - 1);
-    const std::int32_t fraction = sum & (2 * half - 1);
-    codes.set(i, min(max(whole + (fraction > half - (whole & 1)), e.lowest), e.highest));  // half to even
+__device__ void load_tables(const Addition& op, BlockTables& tables) {
+  for (int i = threadIdx.x; i < 256; i += blockDim.x) {
+    tables.a[i] = op.table_a[i];
+    tables.b[i] = op.table_b[i];
   }
-  return codes;
 }
 
-__device__ Codes16 codes_of(const Multiplication& op, const Place& at, const OutputShape&, const Epilogue& e) {
+__device__ Codes16 codes_of(const Addition& op, const Place& at, const OutputShape&, const Epilogue& e,
+                            const BlockTables& tables) {
+  return unpack(add_codes(pack(load(op.a, at)), pack(load(op.b, at)), tables.a, tables.b, e.lowest, e.highest));
+}
+
+__device__ Codes16 codes_of(const Multiplication& op, const Place& at, const OutputShape&, const Epilogue& e,
+                            const BlockTables&) {
   const Codes16 a = load(op.a, at), b = load(op.b, at);
   Codes16 codes{};
 #pragma unroll
@@ -144,11 +186,22 @@ __device__ Codes16 codes_of(const Multiplication& op, const Place& at, const Out
   return codes;
 }
 
-__device__ Codes16 codes_of(const Concatenation& op, const Place& at, const OutputShape& s, const Epilogue&) {
-  Codes16 codes{};
+__device__ Codes16 codes_of(const Concatenation& op, const Place& at, const OutputShape& s, const Epilogue&,
+                            const BlockTables&) {
   int k = 0;
-  for (int i = 0; i < channel_vector && at.channel + i < s.channels; ++i) {
+  while (at.channel >= op.pieces[k].first_channel + op.pieces[k].input.channels) ++k;
+  const int within = at.channel - op.pieces[k].first_channel;
+  if (within % channel_vector == 0 && within + channel_vector <= op.pieces[k].input.channels) {
+    const std::uint8_t* const map = op.pieces[k].map;
+    const uint4 q =
+        *reinterpret_cast<const uint4*>(address(op.pieces[k].input, at.instance, at.y, at.x) + within);
+    return unpack(map ? map_codes(q, [&](std::uint32_t code) { return std::uint32_t{__ldg(map + code)}; }) : q);
+  }
+  Codes16 codes{};
+#pragma unroll
+  for (int i = 0; i < channel_vector; ++i) {
     const int channel = at.channel + i;
+    if (channel >= s.channels) break;
     while (channel >= op.pieces[k].first_channel + op.pieces[k].input.channels) ++k;
     const Piece& piece = op.pieces[k];
     const std::uint8_t q = address(piece.input, at.instance, at.y, at.x)[channel - piece.first_channel];
@@ -157,30 +210,40 @@ __device__ Codes16 codes_of(const Concatenation& op, const Place& at, const Outp
   return codes;
 }
 
+/// Blocks of each candidate follow each other.
 template <class Operation>
-__global__ void run_values(const Operation op, const OutputShape s, const Epilogue e) {
+__global__ void run_values(const Operation op, const OutputShape s, const Epilogue e, int blocks_per_candidate) {
+  __shared__ BlockTables tables;
+  const int candidate = blockIdx.x / blocks_per_candidate, block = blockIdx.x % blocks_per_candidate;
+  load_tables(op, tables);
+  if (e.tables)
+    for (int i = threadIdx.x; i < 256; i += blockDim.x)
+      tables.staircase[i] = e.tables[static_cast<long long>(candidate) * e.table_stride + i];
+  __syncthreads();
   const int vectors = s.padded_channels / channel_vector;
-  const unsigned items = static_cast<unsigned>(s.instances) * s.positions() * vectors;
-  for (unsigned item = blockIdx.x * blockDim.x + threadIdx.x; item < items; item += gridDim.x * blockDim.x) {
-    const unsigned position = s.by_vectors.quotient(item);
+  const unsigned items = static_cast<unsigned>(s.images) * s.positions() * vectors;  // of a candidate
+  for (unsigned i = block * blockDim.x + threadIdx.x; i < items; i += blocks_per_candidate * blockDim.x) {
+    const unsigned item = candidate * items + i, position = s.by_vectors.quotient(item);
     const int channel = static_cast<int>(item - position * vectors) * channel_vector;
     const Row row(s, position);
-    const Codes16 before = codes_of(op, {row.instance, row.y, row.x, channel}, s, e);
+    const uint4 before = pack(codes_of(op, {row.instance, row.y, row.x, channel}, s, e, tables));
     if (!e.output) continue;
-    Codes16 after{};
-    const int candidate = s.by_images.quotient(row.instance);
-    for (int i = 0; i < channel_vector && channel + i < s.channels; ++i) after.set(i, look_up(before[i], candidate, e));
-    const long long at = row.position(s) * s.padded_channels + channel;
-    if (e.codes) *reinterpret_cast<uint4*>(e.codes + at) = pack(before);
-    if (e.attention) add_attention(pack(after), row, channel, s, e);
-    *reinterpret_cast<uint4*>(e.output + at) = pack(after);
+    uint4 after = before;
+    if (e.tables) after = map_codes(before, [&](std::uint32_t q) { return std::uint32_t{tables.staircase[q]}; });
+    after = only_channels(after, s.channels - channel);
+    const long long at = static_cast<long long>(position) * s.padded_channels + channel;
+    if (e.codes) *reinterpret_cast<uint4*>(e.codes + at) = before;
+    if (e.attention) add_attention(after, position, channel, s, e);
+    *reinterpret_cast<uint4*>(e.output + at) = after;
   }
 }
 
 template <class Operation>
 cudaError_t launch_values(const Operation& op, const OutputShape& s, const Epilogue& e, cudaStream_t stream) {
-  const long long items = static_cast<long long>(s.instances) * s.positions() * (s.padded_channels / channel_vector);
-  run_values<<<blocks_for(items), threads, 0, stream>>>(op, s, e);
+  constexpr int items_per_thread = 4;
+  const long long items = static_cast<long long>(s.images) * s.positions() * (s.padded_channels / channel_vector);
+  const unsigned blocks = blocks_for((items + items_per_thread - 1) / items_per_thread);
+  run_values<<<blocks * (s.instances / s.images), threads, 0, stream>>>(op, s, e, static_cast<int>(blocks));
   return cudaGetLastError();
 }
 

@@ -47,7 +47,7 @@ struct BorderedCopy {
 struct Depthwise {
   Operand input;
   WindowPlace window;
-  const std::int8_t* weights;  // (window positions, padded_channels)
+  const std::int8_t* weights;  // (window positions / 4, padded_channels, 4), zeros beyond
   std::int32_t* sums;          // (instances, positions, padded_channels), bias not included; or null: not stored
 };
 /// With a null epilogue.output only the sums are stored.
@@ -70,7 +70,6 @@ struct Average {
 struct Addition {
   Operand a, b;
   const std::int32_t *table_a, *table_b;  // (256): add_table()
-  int fraction_bits;
 };
 [[nodiscard]] cudaError_t launch_addition(const Addition&, const OutputShape&, const Epilogue&, cudaStream_t);
 

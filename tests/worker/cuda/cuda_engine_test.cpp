@@ -68,6 +68,32 @@ TEST(CudaEngine, ScoresAreThoseOfTheCpuToTheBit) {
   }
 }
 
+/// Values, sums and attention maps in front of the first site are made once; additions run with products, of whose
+/// other operand no student has a say, too.
+TEST(CudaEngine, WhatNoStudentHasASayInIsThatOfTheReference) {
+  if (devices().empty()) GTEST_SKIP() << "this machine has no GPU";
+  for (const std::size_t exact : {1, 3, 5}) {
+    Problem problem = random_problem(make_recipe("resnet8").network, Scheme::fbgemm, 3);
+    problem.sites.erase(problem.sites.begin(), problem.sites.begin() + exact);
+    constexpr int images = 3;
+    const auto codes = random_codes(std::size_t(images) * problem.network().input.size(), 4);
+    std::vector<Student> students;
+    for (int s = 0; s < 3; ++s) students.push_back(random_student(problem, 50 + s));
+    const auto reference = make_reference_engine(problem), cuda = make_cuda_engine(problem, 0);
+    for (const bool repaired : {false, true}) {
+      if (repaired) replace_requantization(students[1], problem.model, 0, 60);
+      std::vector<std::vector<OwnedForwardResult>> all;
+      for (Engine* engine : {reference.get(), cuda.get()}) {
+        engine->load_images(codes, images);
+        std::vector<ForwardResult> results(students.size());
+        engine->forward(students, results);
+        all.emplace_back(results.begin(), results.end());
+      }
+      EXPECT_EQ(all[0], all[1]) << exact << (repaired ? ", repaired" : "");
+    }
+  }
+}
+
 TEST(CudaEngine, ADeviceThatIsNotThereIsNamed) {
   const Problem problem = random_problem(make_recipe("lenet5").network, Scheme::fbgemm, 3);
   EXPECT_THAT([&] { make_cuda_engine(problem, 99); }, ::testing::ThrowsMessage<Error>(::testing::HasSubstr("GPU")));
