@@ -197,6 +197,11 @@ void check_fit(const Network& network, const DataSet& data) {
     if (!channels_fit || images->height > input.height || images->width > input.width)
       fail("{} takes {} x {} x {} images; data set {} has {} x {} x {}", network.display_name, input.channels,
            input.height, input.width, data.name, images->channels, images->height, images->width);
+    if (2 * images->height < input.height || 2 * images->width < input.width)
+      fail(
+          "{} takes images of {} x {}; those of data set {}, {} x {}, would be border for the most part: enlarge them "
+          "(python3 -m triseg.images)",
+          network.display_name, input.height, input.width, data.name, images->height, images->width);
     const auto largest = std::max_element(images->labels.begin(), images->labels.end());
     if (largest != images->labels.end() && *largest >= network.classes)
       fail("{} tells {} classes apart; data set {} has label {} at image {}", network.display_name, network.classes,

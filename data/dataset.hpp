@@ -93,8 +93,8 @@ int largest_label(const DataSet& data);
 /// another split has, as the splits of data that are sorted by class.
 std::vector<std::string> warnings(const DataSet& data);
 
-/// Throws Error unless the network can take these images: its channels or one, at most its height and width, no more
-/// classes.
+/// Throws Error unless the network can take these images: its channels or one, at most its height and width and
+/// at least half of each, no more classes.
 void check_fit(const Network& network, const DataSet& data);
 
 /// Lays image i into a network's input geometry: centred and padded with pixel 0, one grey channel repeated.

@@ -5,6 +5,8 @@
 #include "runner/options/search_options.hpp"
 #include "runner/options/shipped_files.hpp"
 
+#include <spdlog/spdlog.h>
+
 #include <cstdlib>
 #include <set>
 #include <vector>
@@ -92,7 +94,10 @@ ModelFile load_teacher(const std::string& explicit_path, const std::string& mode
          scheme_name(*backend));
   check_fit(network.network, data);
   const bool has_digest = !network.data_sha256.empty();
-  if (has_digest ? network.data_sha256 != data.sha256 : network.data != data.name)
+  if (!has_digest && network.data.empty())
+    spdlog::warn("warning: {} does not say which images it was trained on: those of {} are taken", path.string(),
+                 data.source);
+  else if (has_digest ? network.data_sha256 != data.sha256 : network.data != data.name)
     fail("{} was trained on {}{}, not on {} (sha256 {:.12}...): name its images with --data{}", path.string(),
          network.data, has_digest ? fmt::format(" (sha256 {:.12}...)", network.data_sha256) : "", described(data),
          data.sha256,
