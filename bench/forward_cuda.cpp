@@ -157,7 +157,8 @@ int main(int argc, char** argv) try {
     measure(make_recipe("vgg16").network, images, students, operations, copied);
   for (const char* name : {"lenet5", "resnet8", "resnet20", "squeezenet", "mobilenetv1", "nin"})
     measure(make_recipe(name).network, 32, 64, operations, copied);
-  for (const char* name : {"alexnet", "resnet20"}) measure(make_recipe(name).network, 32, 64, operations, copied, true);
+  for (const char* name : {"alexnet", "vgg16", "lenet5", "resnet8", "resnet20", "squeezenet", "mobilenetv1", "nin"})
+    measure(make_recipe(name).network, 32, 64, operations, copied, true);
 } catch (const std::exception& error) {
   std::fprintf(stderr, "triseg_bench_forward_cuda: error: %s\n", error.what());
   return 1;
