@@ -1,5 +1,6 @@
 #include "worker/cuda/cuda_kernels.hpp"
 #include "worker/cuda/epilogue.inc"
+#include "worker/cuda/instructions.inc"
 
 #include <algorithm>
 
@@ -37,152 +38,6 @@ __global__ void run_epilogue(const std::int32_t* sums, const OutputShape s, cons
     store_pooled(pooled, Row(s, first), channel, s, e);
   }
 }
-
-// ---- the product
-// ------------------------------------------------------------------------------------------------------
-
-__device__ __forceinline__ std::uint32_t shared_address(const void* pointer) {
-  return static_cast<std::uint32_t>(__cvta_generic_to_shared(pointer));
-}
-
-/// 16 bytes from global to shared memory; zeros if not `inside`, when nothing is read. Asynchronous.
-__device__ __forceinline__ void copy_async(void* to, const void* from, bool inside) {
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)), "l"(from),
-               "r"(inside ? 16 : 0));
-}
-__device__ __forceinline__ void commit_copies() { asm volatile("cp.async.commit_group;"); }
-template <int Pending>
-__device__ __forceinline__ void wait_for_copies() {
-  asm volatile("cp.async.wait_group %0;" ::"n"(Pending) : "memory");
-}
-
-// Two ways to the same sums. Hopper's warpgroup instructions (targets that end in "a": sm_90a) read both operands from
-// shared memory and run beside the copies of the next steps; elsewhere every warp loads its fragments into registers.
-#ifdef __CUDA_ARCH_FEAT_SM90_ALL
-#define TRISEG_WARPGROUPS 1
-#else
-#define TRISEG_WARPGROUPS 0
-#endif
-
-#if !TRISEG_WARPGROUPS
-/// Four 8 x 16-byte matrices; lane l passes the address of row l % 8 of matrix l / 8.
-__device__ __forceinline__ void load_matrices(std::uint32_t (&r)[4], const void* row) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
-               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-               : "r"(shared_address(row)));
-}
-
-/// c += a (16 x 32, u8) * b (32 x 8, s8).
-__device__ __forceinline__ void multiply(std::int32_t (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0,
-                                         std::uint32_t b1) {
-  asm volatile("mma.sync.aligned.m16n8k32.row.col.s32.u8.s8.s32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-               : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3])
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
-#else
-#define TRISEG_FOUR(i) "+r"(c[i][0]), "+r"(c[i][1]), "+r"(c[i][2]), "+r"(c[i][3])
-/// c += a (64 x 32, u8) * b (32 x N, s8), both in shared memory as descriptors say; asynchronous. Row r of the product
-/// lies in warp r / 16 as rows of multiply() do.
-template <int N>
-__device__ void warpgroup_multiply(std::int32_t (&c)[N / 8][4], std::uint64_t a, std::uint64_t b);
-template <>
-__device__ __forceinline__ void warpgroup_multiply<16>(std::int32_t (&c)[2][4], std::uint64_t a, std::uint64_t b) {
-  asm volatile(
-      "wgmma.mma_async.sync.aligned.m64n16k32.s32.u8.s8 {"
-      "%0, %1, %2, %3, %4, %5, %6, %7}, "
-      "%8, %9, 1;"
-      : TRISEG_FOUR(0), TRISEG_FOUR(1)
-      : "l"(a), "l"(b));
-}
-template <>
-__device__ __forceinline__ void warpgroup_multiply<32>(std::int32_t (&c)[4][4], std::uint64_t a, std::uint64_t b) {
-  asm volatile(
-      "wgmma.mma_async.sync.aligned.m64n32k32.s32.u8.s8 {"
-      "%0, %1, %2, %3, %4, %5, %6, %7, "
-      "%8, %9, %10, %11, %12, %13, %14, %15}, "
-      "%16, %17, 1;"
-      : TRISEG_FOUR(0), TRISEG_FOUR(1), TRISEG_FOUR(2), TRISEG_FOUR(3)
-      : "l"(a), "l"(b));
-}
-template <>
-__device__ __forceinline__ void warpgroup_multiply<64>(std::int32_t (&c)[8][4], std::uint64_t a, std::uint64_t b) {
-  asm volatile(
-      "wgmma.mma_async.sync.aligned.m64n64k32.s32.u8.s8 {"
-      "%0, %1, %2, %3, %4, %5, %6, %7, "
-      "%8, %9, %10, %11, %12, %13, %14, %15, "
-      "%16, %17, %18, %19, %20, %21, %22, %23, "
-      "%24, %25, %26, %27, %28, %29, %30, %31}, "
-      "%32, %33, 1;"
-      : TRISEG_FOUR(0), TRISEG_FOUR(1), TRISEG_FOUR(2), TRISEG_FOUR(3), TRISEG_FOUR(4), TRISEG_FOUR(5), TRISEG_FOUR(6),
-        TRISEG_FOUR(7)
-      : "l"(a), "l"(b));
-}
-template <>
-__device__ __forceinline__ void warpgroup_multiply<128>(std::int32_t (&c)[16][4], std::uint64_t a, std::uint64_t b) {
-  asm volatile(
-      "wgmma.mma_async.sync.aligned.m64n128k32.s32.u8.s8 {"
-      "%0, %1, %2, %3, %4, %5, %6, %7, "
-      "%8, %9, %10, %11, %12, %13, %14, %15, "
-      "%16, %17, %18, %19, %20, %21, %22, %23, "
-      "%24, %25, %26, %27, %28, %29, %30, %31, "
-      "%32, %33, %34, %35, %36, %37, %38, %39, "
-      "%40, %41, %42, %43, %44, %45, %46, %47, "
-      "%48, %49, %50, %51, %52, %53, %54, %55, "
-      "%56, %57, %58, %59, %60, %61, %62, %63}, "
-      "%64, %65, 1;"
-      : TRISEG_FOUR(0), TRISEG_FOUR(1), TRISEG_FOUR(2), TRISEG_FOUR(3), TRISEG_FOUR(4), TRISEG_FOUR(5), TRISEG_FOUR(6),
-        TRISEG_FOUR(7), TRISEG_FOUR(8), TRISEG_FOUR(9), TRISEG_FOUR(10), TRISEG_FOUR(11), TRISEG_FOUR(12),
-        TRISEG_FOUR(13), TRISEG_FOUR(14), TRISEG_FOUR(15)
-      : "l"(a), "l"(b));
-}
-template <>
-__device__ __forceinline__ void warpgroup_multiply<192>(std::int32_t (&c)[24][4], std::uint64_t a, std::uint64_t b) {
-  asm volatile(
-      "wgmma.mma_async.sync.aligned.m64n192k32.s32.u8.s8 {"
-      "%0, %1, %2, %3, %4, %5, %6, %7, "
-      "%8, %9, %10, %11, %12, %13, %14, %15, "
-      "%16, %17, %18, %19, %20, %21, %22, %23, "
-      "%24, %25, %26, %27, %28, %29, %30, %31, "
-      "%32, %33, %34, %35, %36, %37, %38, %39, "
-      "%40, %41, %42, %43, %44, %45, %46, %47, "
-      "%48, %49, %50, %51, %52, %53, %54, %55, "
-      "%56, %57, %58, %59, %60, %61, %62, %63, "
-      "%64, %65, %66, %67, %68, %69, %70, %71, "
-      "%72, %73, %74, %75, %76, %77, %78, %79, "
-      "%80, %81, %82, %83, %84, %85, %86, %87, "
-      "%88, %89, %90, %91, %92, %93, %94, %95}, "
-      "%96, %97, 1;"
-      : TRISEG_FOUR(0), TRISEG_FOUR(1), TRISEG_FOUR(2), TRISEG_FOUR(3), TRISEG_FOUR(4), TRISEG_FOUR(5), TRISEG_FOUR(6),
-        TRISEG_FOUR(7), TRISEG_FOUR(8), TRISEG_FOUR(9), TRISEG_FOUR(10), TRISEG_FOUR(11), TRISEG_FOUR(12),
-        TRISEG_FOUR(13), TRISEG_FOUR(14), TRISEG_FOUR(15), TRISEG_FOUR(16), TRISEG_FOUR(17), TRISEG_FOUR(18),
-        TRISEG_FOUR(19), TRISEG_FOUR(20), TRISEG_FOUR(21), TRISEG_FOUR(22), TRISEG_FOUR(23)
-      : "l"(a), "l"(b));
-}
-#undef TRISEG_FOUR
-
-/// Describes rows of 128 bytes, swizzled within groups of 8 rows that begin at multiples of 1024 bytes (PTX ISA,
-/// "Matrix descriptor"): address and stride between the groups in units of 16 bytes, swizzling mode 1.
-__device__ __forceinline__ std::uint64_t descriptor(const void* rows) {
-  return (shared_address(rows) & 0x3ffff) >> 4 | std::uint64_t{1} << 16 | std::uint64_t{1024 >> 4} << 32 |
-         std::uint64_t{1} << 62;
-}
-__device__ __forceinline__ void begin_warpgroup_products() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
-__device__ __forceinline__ void commit_warpgroup_products() {
-  asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
-}
-template <int Pending>
-__device__ __forceinline__ void wait_for_warpgroup_products() {
-  asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(Pending) : "memory");
-}
-/// Keeps the compiler from moving what it does with the sums across this line.
-template <int Rows, int Columns>
-__device__ __forceinline__ void pin(std::int32_t (&sums)[Rows][Columns]) {
-  for (auto& row : sums)
-    for (std::int32_t& sum : row) asm volatile("" : "+r"(sum)::"memory");
-}
-/// What this thread has copied to shared memory becomes visible to the warpgroup instructions.
-__device__ __forceinline__ void publish_copies() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
-#endif
 
 /// A row of a tile: where its window begins in the input, and where it belongs in the output.
 struct __align__(16) RowPlace {
@@ -225,6 +80,7 @@ struct Tile {
   static constexpr int ahead = Stages - 1;
 #endif
   static constexpr int WM = M / (threads / 32 / warps_n), WN = N / warps_n;  // of a warp
+  static constexpr bool cached = false;
   static constexpr int code_stride = N < 32 ? 48 : N + 16;  // a multiple of 16 that spreads rows over the banks
   // Shared memory: the rows' places; then the stages, over which the epilogue lays a tile of codes and behind it the
   // tables of an addition.
@@ -273,7 +129,7 @@ __global__ void __launch_bounds__(T::threads, T::Blocks)
   const int steps = static_cast<unsigned>(c.inner) / T::K;
   const auto copy = [&](std::uint8_t* to, int from, int y, int x, const Tap& t) {
     const bool inside = static_cast<unsigned>(y + t.dy) < c.height && static_cast<unsigned>(x + t.dx) < c.width;
-    copy_async(to, input + (from + t.offset), inside);
+    copy_async<T::cached>(to, input + (from + t.offset), inside);
   };
   const auto load = [&](int step) {
     std::uint8_t* a = stages + step % T::Stages * T::stage_bytes;
@@ -297,8 +153,8 @@ __global__ void __launch_bounds__(T::threads, T::Blocks)
 #pragma unroll
     for (int i = 0; i < (N + load_rows - 1) / load_rows; ++i)
       if (N % load_rows == 0 || load_row + i * load_rows < N)
-        copy_async(b + T::offset(load_row + i * load_rows, chunk), weights + i * load_rows * c.inner + step * T::K,
-                   true);
+        copy_async<T::cached>(b + T::offset(load_row + i * load_rows, chunk),
+                              weights + i * load_rows * c.inner + step * T::K, true);
     if (step + 1 < steps) tap = taps[(step + 1) * T::chunks];
   };
 
