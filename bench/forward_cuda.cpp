@@ -23,6 +23,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <string>
 #include <vector>
 
 namespace triseg {
@@ -155,10 +156,9 @@ int main(int argc, char** argv) try {
     measure(make_recipe("alexnet").network, images, students, operations, copied);
   for (const auto& [images, students] : {std::pair(32, 64), {128, 64}})
     measure(make_recipe("vgg16").network, images, students, operations, copied);
-  for (const char* name : {"lenet5", "resnet8", "resnet20", "squeezenet", "mobilenetv1", "nin"})
+  for (const char* name : {"vgg19", "lenet5", "resnet8", "resnet20", "squeezenet", "mobilenetv1", "nin"})
     measure(make_recipe(name).network, 32, 64, operations, copied);
-  for (const char* name : {"alexnet", "vgg16", "lenet5", "resnet8", "resnet20", "squeezenet", "mobilenetv1", "nin"})
-    measure(make_recipe(name).network, 32, 64, operations, copied, true);
+  for (const std::string& name : recipe_names()) measure(make_recipe(name).network, 32, 64, operations, copied, true);
 } catch (const std::exception& error) {
   std::fprintf(stderr, "triseg_bench_forward_cuda: error: %s\n", error.what());
   return 1;

@@ -285,6 +285,7 @@ class CudaEngine final : public Engine, public DeviceScoring {
     OutputShape shape = step.shape;
     shape.images = images_;
     shape.by_images = Divisor(images_);
+    shape.by_candidate = Divisor(images_ * shape.positions());
     shape.instances = static_cast<int>(instances);
     return shape;
   }

@@ -1,5 +1,6 @@
 #include "worker/cuda/cuda_kernels.hpp"
 #include "worker/cuda/epilogue.inc"
+#include "worker/cuda/instructions.inc"
 
 #include <algorithm>
 
@@ -38,173 +39,32 @@ __global__ void run_epilogue(const std::int32_t* sums, const OutputShape s, cons
   }
 }
 
-// ---- the product
-// ------------------------------------------------------------------------------------------------------
-
-__device__ __forceinline__ std::uint32_t shared_address(const void* pointer) {
-  return static_cast<std::uint32_t>(__cvta_generic_to_shared(pointer));
-}
-
-/// 16 bytes from global to shared memory, zeros if not `inside`; asynchronous.
-__device__ __forceinline__ void copy_async(void* to, const void* from, bool inside) {
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)), "l"(from),
-               "r"(inside ? 16 : 0));
-}
-__device__ __forceinline__ void commit_copies() { asm volatile("cp.async.commit_group;"); }
-template <int Pending>
-__device__ __forceinline__ void wait_for_copies() {
-  asm volatile("cp.async.wait_group %0;" ::"n"(Pending) : "memory");
-}
-
-// Two ways to the same sums. Hopper's warpgroup instructions (targets that end in "a": sm_90a) read both operands from
-// shared memory and run beside the copies of the next steps; elsewhere every warp loads its fragments into registers.
-#ifdef __CUDA_ARCH_FEAT_SM90_ALL
-#define TRISEG_WARPGROUPS 1
-#else
-#define TRISEG_WARPGROUPS 0
-#endif
-
-#if !TRISEG_WARPGROUPS
-/// Four 8 x 16-byte matrices; lane l passes the address of row l % 8 of matrix l / 8.
-__device__ __forceinline__ void load_matrices(std::uint32_t (&r)[4], const void* row) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
-               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-               : "r"(shared_address(row)));
-}
-
-/// c += a (16 x 32, u8) * b (32 x 8, s8).
-__device__ __forceinline__ void multiply(std::int32_t (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0,
-                                         std::uint32_t b1) {
-  asm volatile("mma.sync.aligned.m16n8k32.row.col.s32.u8.s8.s32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-               : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3])
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
-#else
-#define TRISEG_FOUR(i) "+r"(c[i][0]), "+r"(c[i][1]), "+r"(c[i][2]), "+r"(c[i][3])
-/// c += a (64 x 32, u8) * b (32 x N, s8), both in shared memory as descriptors say; asynchronous. Row r of the product
-/// lies in warp r / 16 as rows of multiply() do.
-template <int N>
-__device__ void warpgroup_multiply(std::int32_t (&c)[N / 8][4], std::uint64_t a, std::uint64_t b);
-template <>
-__device__ __forceinline__ void warpgroup_multiply<16>(std::int32_t (&c)[2][4], std::uint64_t a, std::uint64_t b) {
-  asm volatile(
-      "wgmma.mma_async.sync.aligned.m64n16k32.s32.u8.s8 {"
-      "%0, %1, %2, %3, %4, %5, %6, %7}, "
-      "%8, %9, 1;"
-      : TRISEG_FOUR(0), TRISEG_FOUR(1)
-      : "l"(a), "l"(b));
-}
-template <>
-__device__ __forceinline__ void warpgroup_multiply<32>(std::int32_t (&c)[4][4], std::uint64_t a, std::uint64_t b) {
-  asm volatile(
-      "wgmma.mma_async.sync.aligned.m64n32k32.s32.u8.s8 {"
-      "%0, %1, %2, %3, %4, %5, %6, %7, "
-      "%8, %9, %10, %11, %12, %13, %14, %15}, "
-      "%16, %17, 1;"
-      : TRISEG_FOUR(0), TRISEG_FOUR(1), TRISEG_FOUR(2), TRISEG_FOUR(3)
-      : "l"(a), "l"(b));
-}
-template <>
-__device__ __forceinline__ void warpgroup_multiply<64>(std::int32_t (&c)[8][4], std::uint64_t a, std::uint64_t b) {
-  asm volatile(
-      "wgmma.mma_async.sync.aligned.m64n64k32.s32.u8.s8 {"
-      "%0, %1, %2, %3, %4, %5, %6, %7, "
-      "%8, %9, %10, %11, %12, %13, %14, %15, "
-      "%16, %17, %18, %19, %20, %21, %22, %23, "
-      "%24, %25, %26, %27, %28, %29, %30, %31}, "
-      "%32, %33, 1;"
-      : TRISEG_FOUR(0), TRISEG_FOUR(1), TRISEG_FOUR(2), TRISEG_FOUR(3), TRISEG_FOUR(4), TRISEG_FOUR(5), TRISEG_FOUR(6),
-        TRISEG_FOUR(7)
-      : "l"(a), "l"(b));
-}
-template <>
-__device__ __forceinline__ void warpgroup_multiply<128>(std::int32_t (&c)[16][4], std::uint64_t a, std::uint64_t b) {
-  asm volatile(
-      "wgmma.mma_async.sync.aligned.m64n128k32.s32.u8.s8 {"
-      "%0, %1, %2, %3, %4, %5, %6, %7, "
-      "%8, %9, %10, %11, %12, %13, %14, %15, "
-      "%16, %17, %18, %19, %20, %21, %22, %23, "
-      "%24, %25, %26, %27, %28, %29, %30, %31, "
-      "%32, %33, %34, %35, %36, %37, %38, %39, "
-      "%40, %41, %42, %43, %44, %45, %46, %47, "
-      "%48, %49, %50, %51, %52, %53, %54, %55, "
-      "%56, %57, %58, %59, %60, %61, %62, %63}, "
-      "%64, %65, 1;"
-      : TRISEG_FOUR(0), TRISEG_FOUR(1), TRISEG_FOUR(2), TRISEG_FOUR(3), TRISEG_FOUR(4), TRISEG_FOUR(5), TRISEG_FOUR(6),
-        TRISEG_FOUR(7), TRISEG_FOUR(8), TRISEG_FOUR(9), TRISEG_FOUR(10), TRISEG_FOUR(11), TRISEG_FOUR(12),
-        TRISEG_FOUR(13), TRISEG_FOUR(14), TRISEG_FOUR(15)
-      : "l"(a), "l"(b));
-}
-template <>
-__device__ __forceinline__ void warpgroup_multiply<192>(std::int32_t (&c)[24][4], std::uint64_t a, std::uint64_t b) {
-  asm volatile(
-      "wgmma.mma_async.sync.aligned.m64n192k32.s32.u8.s8 {"
-      "%0, %1, %2, %3, %4, %5, %6, %7, "
-      "%8, %9, %10, %11, %12, %13, %14, %15, "
-      "%16, %17, %18, %19, %20, %21, %22, %23, "
-      "%24, %25, %26, %27, %28, %29, %30, %31, "
-      "%32, %33, %34, %35, %36, %37, %38, %39, "
-      "%40, %41, %42, %43, %44, %45, %46, %47, "
-      "%48, %49, %50, %51, %52, %53, %54, %55, "
-      "%56, %57, %58, %59, %60, %61, %62, %63, "
-      "%64, %65, %66, %67, %68, %69, %70, %71, "
-      "%72, %73, %74, %75, %76, %77, %78, %79, "
-      "%80, %81, %82, %83, %84, %85, %86, %87, "
-      "%88, %89, %90, %91, %92, %93, %94, %95}, "
-      "%96, %97, 1;"
-      : TRISEG_FOUR(0), TRISEG_FOUR(1), TRISEG_FOUR(2), TRISEG_FOUR(3), TRISEG_FOUR(4), TRISEG_FOUR(5), TRISEG_FOUR(6),
-        TRISEG_FOUR(7), TRISEG_FOUR(8), TRISEG_FOUR(9), TRISEG_FOUR(10), TRISEG_FOUR(11), TRISEG_FOUR(12),
-        TRISEG_FOUR(13), TRISEG_FOUR(14), TRISEG_FOUR(15), TRISEG_FOUR(16), TRISEG_FOUR(17), TRISEG_FOUR(18),
-        TRISEG_FOUR(19), TRISEG_FOUR(20), TRISEG_FOUR(21), TRISEG_FOUR(22), TRISEG_FOUR(23)
-      : "l"(a), "l"(b));
-}
-#undef TRISEG_FOUR
-
-/// Describes rows of 128 bytes, swizzled within groups of 8 rows that begin at multiples of 1024 bytes (PTX ISA,
-/// "Matrix descriptor"): address and stride between the groups in units of 16 bytes, swizzling mode 1.
-__device__ __forceinline__ std::uint64_t descriptor(const void* rows) {
-  return (shared_address(rows) & 0x3ffff) >> 4 | std::uint64_t{1} << 16 | std::uint64_t{1024 >> 4} << 32 |
-         std::uint64_t{1} << 62;
-}
-__device__ __forceinline__ void begin_warpgroup_products() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
-__device__ __forceinline__ void commit_warpgroup_products() {
-  asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
-}
-template <int Pending>
-__device__ __forceinline__ void wait_for_warpgroup_products() {
-  asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(Pending) : "memory");
-}
-/// Keeps the compiler from moving what it does with the sums across this line.
-template <int Rows, int Columns>
-__device__ __forceinline__ void pin(std::int32_t (&sums)[Rows][Columns]) {
-  for (auto& row : sums)
-    for (std::int32_t& sum : row) asm volatile("" : "+r"(sum)::"memory");
-}
-/// What this thread has copied to shared memory becomes visible to the warpgroup instructions.
-__device__ __forceinline__ void publish_copies() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
-#endif
-
 /// A row of a tile: where its window begins in the input, and where it belongs in the output.
 struct __align__(16) RowPlace {
-  int source;     // vectors from the input's begin; before it where the window hangs over the border
-  short y, x;     // of the window's first position
-  int position;   // in the output, of all instances
-  int candidate;  // -1: the row is not used
+  int source;    // vectors from the input's begin; before it where the window hangs over the border
+  int y, x;      // of the window's first position
+  int position;  // in the output, of all instances; -1: the row is not used
 
   __device__ RowPlace(const Convolution& c, const OutputShape& s, unsigned number, bool in_tile) {
     const Row row(s, number);
     const bool used = in_tile && row.valid(s);
-    candidate = used ? static_cast<int>(s.by_images.quotient(row.instance)) : -1;
-    position = static_cast<int>(row.position(s));
+    position = used ? static_cast<int>(row.position(s)) : -1;
     const int from = c.input_instances == s.instances ? row.instance : row.instance % c.input_instances;
-    const int first_y = row.y * c.stride_y - c.pad_top, first_x = row.x * c.stride_x - c.pad_left;
-    y = static_cast<short>(used ? first_y : -2 * no_tap);
-    x = static_cast<short>(first_x);
-    source = ((from * c.height + first_y) * c.width + first_x) * (c.channels / channel_vector);
+    y = row.y * c.stride_y - c.pad_top;
+    x = row.x * c.stride_x - c.pad_left;
+    source = ((from * c.height + y) * c.width + x) * (c.channels / channel_vector);
+    if (!used) y = -2 * no_tap;
   }
+  __device__ int candidate(const OutputShape& s) const { return s.by_candidate.quotient(position); }
 };
 
-/// A block of 8 warps computes M rows x N channels, 128 of the inner dimension a step. Blocks is how many share a
+/// What the blocks of a product share.
+struct Tiling {
+  Divisor columns;    // tiles of all channels
+  int rows, windows;  // that a tile uses: whole pooling windows
+};
+
+/// A block computes M rows x N channels, 128 of the inner dimension a step. Blocks is how many share a
 /// multiprocessor.
 template <int M_, int N_, int Stages_, int Blocks_>
 struct Tile {
@@ -220,6 +80,7 @@ struct Tile {
   static constexpr int ahead = Stages - 1;
 #endif
   static constexpr int WM = M / (threads / 32 / warps_n), WN = N / warps_n;  // of a warp
+  static constexpr bool cached = false;
   static constexpr int code_stride = N < 32 ? 48 : N + 16;  // a multiple of 16 that spreads rows over the banks
   // Shared memory: the rows' places; then the stages, over which the epilogue lays a tile of codes and behind it the
   // tables of an addition.
@@ -233,13 +94,11 @@ struct Tile {
   /// Where 16-byte chunk `chunk` of row `row` lies; rotated so that a chunk of 8 rows lies in 8 different groups of
   /// banks.
   __device__ static int offset(int row, int chunk) { return row * K + ((chunk ^ (row & 7)) << 4); }
-  /// Rows that a tile uses: whole pooling windows.
-  __host__ __device__ static int rows(const OutputShape& s) { return M - M % (s.pool * s.pool); }
 };
 
 template <class T>
 __global__ void __launch_bounds__(T::threads, T::Blocks)
-    convolve(const Convolution c, const OutputShape s, const Epilogue e) {
+    convolve(const Convolution c, const OutputShape s, const Epilogue e, const Tiling tiling) {
   constexpr int M = T::M, N = T::N, WM = T::WM, WN = T::WN;
   constexpr int load_rows = T::threads / T::chunks;  // that all threads load at once
   static_assert(M % load_rows == 0 && inner_block == T::K);
@@ -247,38 +106,38 @@ __global__ void __launch_bounds__(T::threads, T::Blocks)
   RowPlace* const places = reinterpret_cast<RowPlace*>(shared);
   std::uint8_t* const stages = shared + T::place_bytes;
 
-  const int thread = threadIdx.x, lane = thread % 32, warp = thread / 32;
-  const int tiles_n = (s.padded_channels + N - 1) / N;
-  const int n0 = static_cast<int>(blockIdx.x % tiles_n) * N;
-  const unsigned row0 = blockIdx.x / tiles_n * T::rows(s);
-  if (thread < M) places[thread] = RowPlace(c, s, row0 + thread, thread < T::rows(s));
+  const unsigned thread = threadIdx.x, lane = thread % 32, warp = thread / 32;
+  const unsigned tile = tiling.columns.quotient(blockIdx.x), row0 = tile * tiling.rows;
+  const int n0 = static_cast<int>(blockIdx.x - tile * tiling.columns.value) * N;
+  if (thread < M) places[thread] = RowPlace(c, s, row0 + thread, thread < tiling.rows);
   __syncthreads();
 
   // Each thread loads the same chunk of some rows, for every step of the inner dimension.
-  const int chunk = thread % T::chunks, load_row = thread / T::chunks;
+  const unsigned chunk = thread % T::chunks, load_row = thread / T::chunks;
   int source[M / load_rows], first_y[M / load_rows], first_x[M / load_rows];
 #pragma unroll
   for (int i = 0; i < M / load_rows; ++i) {
-    const RowPlace place = places[load_row + i * load_rows];
-    source[i] = place.source;
+    const int4 place = *reinterpret_cast<const int4*>(places + load_row + i * load_rows);
+    source[i] = place.x;
     first_y[i] = place.y;
-    first_x[i] = place.x;
+    first_x[i] = place.z;
   }
   const uint4* const input = reinterpret_cast<const uint4*>(c.input);
   const std::int8_t* weights = c.weights + static_cast<long long>(n0 + load_row) * c.inner + chunk * channel_vector;
   const Tap* taps = c.taps + chunk;
   Tap tap = *taps;  // of the next load
-  const int steps = c.inner / T::K;
+  const int steps = static_cast<unsigned>(c.inner) / T::K;
   const auto copy = [&](std::uint8_t* to, int from, int y, int x, const Tap& t) {
     const bool inside = static_cast<unsigned>(y + t.dy) < c.height && static_cast<unsigned>(x + t.dx) < c.width;
-    copy_async(to, input + (inside ? from + t.offset : 0), inside);
+    copy_async<T::cached>(to, input + (from + t.offset), inside);
   };
   const auto load = [&](int step) {
     std::uint8_t* a = stages + step % T::Stages * T::stage_bytes;
     std::uint8_t* b = a + M * T::K;
     if (step + 1 == steps && c.last_vectors <= 2) {  // few chunks: each row's are other threads' work
-      for (int item = thread; item < M * c.last_vectors; item += T::threads) {
-        const int row = item >> (c.last_vectors - 1), of_row = item & (c.last_vectors - 1);
+#pragma unroll 1
+      for (unsigned item = thread; item < M * c.last_vectors; item += T::threads) {
+        const unsigned row = item >> (c.last_vectors - 1), of_row = item & (c.last_vectors - 1);
         const RowPlace place = places[row];
         const Tap last = c.taps[step * T::chunks + of_row];
         copy(a + T::offset(row, of_row), place.source, place.y, place.x, last);
@@ -294,8 +153,8 @@ __global__ void __launch_bounds__(T::threads, T::Blocks)
 #pragma unroll
     for (int i = 0; i < (N + load_rows - 1) / load_rows; ++i)
       if (N % load_rows == 0 || load_row + i * load_rows < N)
-        copy_async(b + T::offset(load_row + i * load_rows, chunk), weights + i * load_rows * c.inner + step * T::K,
-                   true);
+        copy_async<T::cached>(b + T::offset(load_row + i * load_rows, chunk),
+                              weights + i * load_rows * c.inner + step * T::K, true);
     if (step + 1 < steps) tap = taps[(step + 1) * T::chunks];
   };
 
@@ -357,7 +216,7 @@ __global__ void __launch_bounds__(T::threads, T::Blocks)
 #pragma unroll
       for (int h = 0; h < 2; ++h) {
         const RowPlace place = places[warp_m + i * 16 + h * 8 + row_in_warp];
-        if (place.candidate < 0) continue;
+        if (place.position < 0) continue;
         std::int32_t* to = c.sums + static_cast<long long>(place.position) * s.padded_channels + n0 + warp_n + pair;
 #pragma unroll
         for (int j = 0; j < WN / 8; ++j)
@@ -370,7 +229,7 @@ __global__ void __launch_bounds__(T::threads, T::Blocks)
   std::uint8_t* const codes = stages;
   std::int32_t* const add_tables = reinterpret_cast<std::int32_t*>(codes + T::code_bytes);
   if (e.addend.codes)
-    for (int i = thread; i < 256; i += T::threads) {
+    for (unsigned i = thread; i < 256; i += T::threads) {
       add_tables[i] = e.addend.product_table[i];
       add_tables[256 + i] = e.addend.table[i];
     }
@@ -379,7 +238,9 @@ __global__ void __launch_bounds__(T::threads, T::Blocks)
 #pragma unroll
     for (int h = 0; h < 2; ++h) {
       const int in_tile = warp_m + i * 16 + h * 8 + row_in_warp;
-      const int from = max(places[in_tile].candidate, 0) * e.requantization_stride + n0 + warp_n + pair;
+      int from = n0 + warp_n + pair;
+      if (e.requantization_stride > 0 && places[in_tile].position >= 0)
+        from += places[in_tile].candidate(s) * e.requantization_stride;
       const float* multiplier = e.multiplier + from;
       const std::int32_t* bias = e.bias + from;
       std::uint8_t* to = codes + in_tile * T::code_stride + warp_n + pair;
@@ -396,25 +257,26 @@ __global__ void __launch_bounds__(T::threads, T::Blocks)
   __syncthreads();
 
   // Whole vectors of 16 channels of one window: addition, table, attention, pooling, store.
-  const int in_window = s.pool * s.pool, windows = T::rows(s) / in_window;
-  for (int item = thread; item < windows * (N / channel_vector); item += T::threads) {
+  const int in_window = s.by_window.value;
+  for (unsigned item = thread; item < tiling.windows * (N / channel_vector); item += T::threads) {
     const int first = item / (N / channel_vector) * in_window, in_tile_n = item % (N / channel_vector) * channel_vector;
     const int channel = n0 + in_tile_n;
-    if (channel >= s.padded_channels || places[first].candidate < 0) continue;
+    if (channel >= s.padded_channels || places[first].position < 0) continue;
     uint4 pooled{0, 0, 0, 0};
     for (int in_tile = first; in_tile < first + in_window; ++in_tile) {
       const RowPlace place = places[in_tile];
-      if (place.candidate < 0) continue;
+      if (place.position < 0) continue;
+      const int candidate = place.candidate(s);
       uint4 q = *reinterpret_cast<const uint4*>(codes + in_tile * T::code_stride + in_tile_n);
       const long long at = static_cast<long long>(place.position) * s.padded_channels + channel;
       if (e.codes) *reinterpret_cast<uint4*>(e.codes + at) = q;
       if (e.addend.codes) {
-        const long long before = static_cast<long long>(place.candidate) * s.images * s.positions();
-        const long long from = e.addend.of_images ? at - before * s.padded_channels : at;
+        const long long before = static_cast<long long>(candidate) * s.by_candidate.value * s.padded_channels;
+        const long long from = e.addend.of_images ? at - before : at;
         const uint4 other = __ldg(reinterpret_cast<const uint4*>(e.addend.codes + from));
         q = add_codes(q, other, add_tables, add_tables + 256, e.addend.lowest, e.addend.highest);
       }
-      q = only_channels(look_up(q, place.candidate, e), s.channels - channel);
+      q = only_channels(look_up(q, candidate, e), s.channels - channel);
       if (e.attention) add_attention(q, place.position, channel, s, e);
       pooled = maximum(pooled, q);
     }
@@ -426,8 +288,8 @@ __global__ void __launch_bounds__(T::threads, T::Blocks)
 }
 
 // Chosen by measurement (bench/results/forward-cuda.md).
-using Narrowest = Tile<128, 16, 4, 4>;
-using Narrow = Tile<128, 32, 4, 4>;
+using Narrowest = Tile<64, 16, 4, 8>;
+using Narrow = Tile<64, 32, 4, 8>;
 using Medium = Tile<128, 64, 4, 2>;
 using Wide = Tile<128, 128, 3, 2>;
 using Wider = Tile<128, 192, 4, 1>;
@@ -439,9 +301,12 @@ cudaError_t launch_tiles(const Convolution& c, const OutputShape& s, const Epilo
   const cudaError_t code =
       cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, T::shared_bytes(T::Stages));
   if (code != cudaSuccess) return code;
-  const long long rows = static_cast<long long>(s.instances) * s.windows_y * s.windows_x * s.pool * s.pool;
-  const long long tiles = (rows + T::rows(s) - 1) / T::rows(s) * ((s.padded_channels + T::N - 1) / T::N);
-  kernel<<<static_cast<unsigned>(tiles), T::threads, bytes, stream>>>(c, s, e);
+  const unsigned columns = (s.padded_channels + T::N - 1) / T::N;
+  const int windows = T::M / (s.pool * s.pool);
+  const Tiling tiling{Divisor(columns), windows * s.pool * s.pool, windows};
+  const long long all_windows = static_cast<long long>(s.instances) * s.windows_y * s.windows_x;
+  const long long tiles = (all_windows + windows - 1) / windows * columns;
+  kernel<<<static_cast<unsigned>(tiles), T::threads, bytes, stream>>>(c, s, e, tiling);
   return cudaGetLastError();
 }
 
@@ -489,8 +354,9 @@ cudaError_t find_kernels() {
 }
 
 cudaError_t launch_convolution(const Convolution& c, const OutputShape& s, const Epilogue& e, cudaStream_t stream) {
-  if (s.padded_channels <= 16) return launch_tiles<Narrowest>(c, s, e, stream);
-  if (s.padded_channels <= 32) return launch_tiles<Narrow>(c, s, e, stream);
+  const bool fits_narrow = s.pool * s.pool <= Narrow::M;
+  if (s.padded_channels <= 16 && fits_narrow) return launch_tiles<Narrowest>(c, s, e, stream);
+  if (s.padded_channels <= 32 && fits_narrow) return launch_tiles<Narrow>(c, s, e, stream);
   if (s.padded_channels % Wide::N == 0) return launch_tiles<Wide>(c, s, e, stream);
   if (s.padded_channels % Wider::N == 0) {
     int device = 0, shared_limit = 0;  // of a block: less than on data centre cards in others

@@ -77,8 +77,9 @@ struct OutputShape {
   int channels, padded_channels;
   int images;     ///< of each candidate
   int instances;  ///< candidates * images
-  /// Rows of an instance, of a pooling window, windows of a row, side of a window, vectors of a position, and images.
-  Divisor by_instance, by_window, by_row, by_pool, by_vectors, by_images;
+  /// Rows of an instance, of a pooling window, windows of a row, side of a window, vectors of a position, images, and
+  /// positions of all images.
+  Divisor by_instance, by_window, by_row, by_pool, by_vectors, by_images, by_candidate;
 
   __host__ __device__ int positions() const { return height * width; }
 };
